@@ -1,0 +1,130 @@
+package jsonrpc
+
+import "github.com/seed-1e292522/mcpauth/internal/strictjson"
+
+// params reads the object that says what the method is called on.
+func (p *parser) params() error {
+	p.m.HasParams = true
+	return p.members(ErrEnvelope, func(name []byte) (err error) {
+		switch string(name) {
+		case "name":
+			p.m.Name, err = p.field(maxName)
+		case "uri":
+			p.m.URI, err = p.field(maxURI)
+		case "taskId":
+			p.m.TaskID, err = p.field(maxName)
+		case "arguments":
+			p.m.Arguments, err = p.arguments()
+		case "ref":
+			err = p.ref()
+		case "notifications":
+			err = p.listen()
+		case "_meta":
+			err = p.meta()
+		default:
+			err = p.other(paramsNames, name)
+		}
+		return err
+	})
+}
+
+// arguments takes null for absent, as all the SDKs do.
+func (p *parser) arguments() ([]byte, error) {
+	switch p.r.Kind() {
+	case strictjson.Null:
+		return nil, p.r.Null()
+	case strictjson.Object:
+		return p.r.Skip()
+	}
+	return nil, ErrType
+}
+
+func (p *parser) meta() error {
+	p.m.HasMeta = true
+	return p.members(ErrType, func(name []byte) (err error) {
+		if string(name) == "io.modelcontextprotocol/protocolVersion" {
+			p.m.Version, err = p.word(maxName)
+			return err
+		}
+		return p.other(metaNames, name)
+	})
+}
+
+func (p *parser) ref() error {
+	ref := &p.m.Ref
+	ref.Present = true
+	if p.r.Kind() != strictjson.Object {
+		_, err := p.r.Skip()
+		return err
+	}
+	return p.members(ErrType, func(name []byte) (err error) {
+		switch string(name) {
+		case "type":
+			ref.Type, err = p.word(maxName)
+		case "name":
+			ref.Name, err = p.field(maxName)
+		case "uri":
+			ref.URI, err = p.field(maxURI)
+		default:
+			err = p.other(refNames, name)
+		}
+		return err
+	})
+}
+
+func (p *parser) listen() error {
+	l := &Listen{}
+	p.m.Listen = l
+	if p.r.Kind() != strictjson.Object {
+		l.Unknown = true
+		_, err := p.r.Skip()
+		return err
+	}
+	return p.members(ErrType, func(name []byte) (err error) {
+		switch string(name) {
+		case "toolsListChanged":
+			l.ToolsListChanged, err = p.flag()
+		case "promptsListChanged":
+			l.PromptsListChanged, err = p.flag()
+		case "resourcesListChanged":
+			l.ResourcesListChanged, err = p.flag()
+		case "resourceSubscriptions":
+			l.ResourceSubscriptions, err = p.list(maxURI)
+		case "taskIds":
+			l.TaskIDs, err = p.list(maxName)
+		default:
+			l.Unknown = true
+			err = p.other(listenNames, name)
+		}
+		return err
+	})
+}
+
+func (p *parser) flag() (bool, error) {
+	b, err := p.r.Bool()
+	return b, otherKind(err, ErrType)
+}
+
+// list reads an array of strings.
+func (p *parser) list(limit int) ([]string, error) {
+	if err := p.r.Array(); err != nil {
+		return nil, otherKind(err, ErrType)
+	}
+	list := []string{}
+	for {
+		ok, err := p.r.Element()
+		if err != nil || !ok {
+			return list, err
+		}
+		f, err := p.field(limit)
+		switch {
+		case err != nil:
+			return nil, err
+		case f.State != String:
+			return nil, ErrType
+		case len(list) == maxEntries:
+			return nil, ErrLength
+		}
+		list = append(list, f.Value)
+	}
+}
