@@ -2,7 +2,7 @@ package jose_test
 
 import (
 	"crypto"
-	"crypto/dsa" //nolint:staticcheck // refused here
+	"crypto/dsa" //lint:ignore SA1019 such a key is refused
 	"crypto/ecdh"
 	"crypto/ecdsa"
 	"crypto/ed25519"

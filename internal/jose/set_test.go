@@ -286,7 +286,8 @@ func TestAcceptedKeys(t *testing.T) {
 	public := rsaKey().PublicKey
 	shortX := func() string { // a coordinate that begins with a zero byte
 		for i := int64(1); ; i++ {
-			x, y := p256Key().Curve.ScalarBaseMult(big.NewInt(i).Bytes()) //nolint:staticcheck // any point will do
+			//lint:ignore SA1019 any point will do
+			x, y := p256Key().Curve.ScalarBaseMult(big.NewInt(i).Bytes())
 			if x.BitLen() <= 248 {
 				return ecJWK("P-256", b64(x.FillBytes(make([]byte, 32))), b64(y.FillBytes(make([]byte, 32))))
 			}

@@ -68,8 +68,10 @@ type Listen struct {
 }
 
 // bodyLimits bounds the whole text: arguments may carry data, and each member
-// costs a little memory to find duplicates by.
-var bodyLimits = strictjson.Limits{Depth: 64, Members: 100_000}
+// costs a little memory to find duplicates by. Lone surrogates are refused in
+// arguments too: rules may depend on arguments, and where some readers keep a
+// lone surrogate, others see U+FFFD.
+var bodyLimits = strictjson.Limits{Depth: 64, Members: 100_000, StrictStrings: true}
 
 // maxKnown bounds the members of the envelope, params, _meta, ref and
 // notifications together.

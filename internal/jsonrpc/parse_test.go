@@ -93,6 +93,7 @@ func TestRefusals(t *testing.T) {
 		{"MCP-06 depth before any member", strings.Repeat("[", 65), CodeInvalid, strictjson.ErrDepth, ``},
 		{"LIMITS-07 members", `{"id":1,"a":[` + strings.Repeat(`{"a":1},`, 100_000), CodeInvalid, strictjson.ErrMembers, ``},
 		{"MCP-05 lone surrogate", `{"jsonrpc":"2.0","id":1,"method":"\ud800"}`, CodeInvalid, strictjson.ErrSurrogate, `1`},
+		{"MCP-05 lone surrogate in an argument", `{"jsonrpc":"2.0","method":"m","params":{"arguments":{"a":["\udc00"]}},"id":1}`, CodeInvalid, strictjson.ErrSurrogate, `1`},
 		{"MCP-58 batch", `[{"jsonrpc":"2.0","id":1,"method":"m"}]`, CodeInvalid, ErrBatch, ``},
 		{"MCP-07 no object", `1`, CodeInvalid, ErrEnvelope, ``},
 		{"MCP-07 id null", `{"jsonrpc":"2.0","id":null,"method":"m"}`, CodeInvalid, ErrID, ``},

@@ -155,7 +155,7 @@ func surrogates() (bodies []Body) {
 		Body{"MCP-05 lone surrogate in jsonrpc", `{"jsonrpc":"2.0\ud800","id":1,"method":"ping"}`, Invalid},
 		Body{"MCP-05 lone surrogate in taskId", call(`{"taskId":"\udfff"}`), Invalid},
 		Body{"MCP-05 lone surrogate in envelope member name", envelope(`"\ud800":1`), Invalid},
-		Body{"MCP-05 lone surrogate in an argument", args(`{"a":"\ud800"}`), Accept},
+		Body{"MCP-05 lone surrogate in an argument", args(`{"a":"\ud800"}`), Invalid},
 		Body{"MCP-05 pair in tool name", call(`{"name":"\ud83d\ude00"}`), Accept},
 	)
 }

@@ -1,0 +1,192 @@
+package mcpauth
+
+import (
+	"errors"
+	"net/http"
+
+	"github.com/seed-1e292522/mcpauth/internal/jsonrpc"
+)
+
+// era is the generation of the protocol that a request speaks.
+type era uint8
+
+const (
+	legacy era = 1 << iota // up to 2025-11-25: initialize, sessions
+	modern                 // from 2026-07-28 on: stateless, self-describing headers
+)
+
+// modernVersion is the first revision of the modern era.
+const modernVersion = "2026-07-28"
+
+// method is what is known of a JSON-RPC method of MCP.
+type method struct {
+	eras    era
+	kind    Kind
+	target  func(*jsonrpc.Message) jsonrpc.Field // nil: the method is its own target
+	named   bool                                 // modern requests repeat the target in Mcp-Name
+	refused bool                                 // has no rule unless the policy gives one
+}
+
+func byName(m *jsonrpc.Message) jsonrpc.Field { return m.Name }
+func byURI(m *jsonrpc.Message) jsonrpc.Field  { return m.URI }
+func byTask(m *jsonrpc.Message) jsonrpc.Field { return m.TaskID }
+
+// responseMethod stands for a client's answer to a request of the server.
+const responseMethod = "$response"
+
+// methods are the methods that a client may send, of all revisions from
+// 2025-03-26 to 2026-07-28. Everything else is unknown.
+var methods = map[string]method{
+	"initialize":                         {eras: legacy, kind: KindMethod},
+	"notifications/initialized":          {eras: legacy, kind: KindMethod},
+	"ping":                               {eras: legacy, kind: KindMethod},
+	responseMethod:                       {eras: legacy, kind: KindMethod},
+	"server/discover":                    {eras: modern, kind: KindMethod},
+	"tools/list":                         {eras: legacy | modern, kind: KindMethod},
+	"prompts/list":                       {eras: legacy | modern, kind: KindMethod},
+	"resources/list":                     {eras: legacy | modern, kind: KindMethod},
+	"resources/templates/list":           {eras: legacy | modern, kind: KindMethod},
+	"tools/call":                         {eras: legacy | modern, kind: KindTool, target: byName, named: true},
+	"prompts/get":                        {eras: legacy | modern, kind: KindPrompt, target: byName, named: true},
+	"resources/read":                     {eras: legacy | modern, kind: KindResource, target: byURI, named: true},
+	"resources/subscribe":                {eras: legacy, kind: KindResource, target: byURI},
+	"resources/unsubscribe":              {eras: legacy, kind: KindResource, target: byURI},
+	"completion/complete":                {eras: legacy | modern}, // of the kind of its reference
+	"logging/setLevel":                   {eras: legacy, kind: KindMethod},
+	"subscriptions/listen":               {eras: modern, kind: KindMethod}, // by its entries
+	"tasks/get":                          {eras: legacy | modern, kind: KindMethod, target: byTask, named: true, refused: true},
+	"tasks/cancel":                       {eras: legacy | modern, kind: KindMethod, target: byTask, named: true, refused: true},
+	"tasks/update":                       {eras: modern, kind: KindMethod, target: byTask, named: true, refused: true},
+	"tasks/result":                       {eras: legacy, kind: KindMethod, target: byTask, refused: true},
+	"tasks/list":                         {eras: legacy, kind: KindMethod, refused: true},
+	"notifications/cancelled":            {eras: legacy, kind: KindMethod},
+	"notifications/progress":             {eras: legacy, kind: KindMethod},
+	"notifications/roots/list_changed":   {eras: legacy, kind: KindMethod},
+	"notifications/elicitation/complete": {eras: legacy, kind: KindMethod},
+}
+
+// isHandshake reports whether a method needs a valid token and nothing else,
+// whatever the policy: a client that is refused here takes the server for one
+// of another protocol, and asks for no consent.
+func isHandshake(method string) bool {
+	switch method {
+	case "initialize", "notifications/initialized", "ping", responseMethod:
+		return true
+	}
+	return false
+}
+
+// isHandshake reports whether the call is the method itself and no target that
+// somebody put beside its name.
+func (c *Call) isHandshake() bool { return c.Kind == KindMethod && isHandshake(c.Method) }
+
+// request is what one HTTP request asks for.
+type request struct {
+	era   era
+	id    []byte // raw JSON, nil when there is none to answer to
+	calls []Call
+}
+
+// readRequest turns the body into calls, after the headers that repeat parts
+// of it were found to agree. The decision is made from the body alone.
+func readRequest(h http.Header, body []byte) (request, *DeniedError) {
+	msg, err := jsonrpc.Parse(body)
+	if err != nil {
+		return refuseBody(err)
+	}
+	req := request{id: msg.ID}
+	var denied *DeniedError
+	if req.era, denied = agree(h, &msg); denied != nil {
+		return req, denied
+	}
+	switch {
+	case msg.Kind == jsonrpc.Response && req.era == modern:
+		req.id = nil
+		return req, deny(errInvalidRequest, "a response", "", "a request: since "+modernVersion+" clients send no responses")
+	case msg.Kind == jsonrpc.Response:
+		req.id, msg.Method = nil, responseMethod
+	case msg.Method == responseMethod: // written out, it is the name of no method
+		return req, unknownMethod(req.era, msg.Method)
+	}
+	req.calls, denied = callsOf(&msg)
+	return req, denied
+}
+
+// refuseBody answers a body that cannot be read, with its id if there is no
+// doubt about it.
+func refuseBody(err error) (request, *DeniedError) {
+	reason, e := errInvalidRequest, &jsonrpc.Error{}
+	if errors.As(err, &e) && e.Code == jsonrpc.CodeParse {
+		reason = errUnreadableBody
+	}
+	return request{id: e.ID}, denyFor(reason, "", err)
+}
+
+// callsOf lists the operations of a message: one, but for subscriptions.
+func callsOf(msg *jsonrpc.Message) ([]Call, *DeniedError) {
+	switch msg.Method {
+	case "completion/complete":
+		return completionCall(msg)
+	case "subscriptions/listen":
+		return listenCalls(msg)
+	}
+	call := Call{Method: msg.Method, Kind: KindMethod}
+	if known, ok := methods[msg.Method]; ok && known.target != nil {
+		target := known.target(msg)
+		if target.State != jsonrpc.String || target.Value == "" {
+			return nil, deny(errInvalidParams, msg.Method, "", "its target as a string in params")
+		}
+		call.Kind, call.Name = known.kind, target.Value
+	}
+	if call.Kind == KindTool || call.Kind == KindPrompt {
+		call.Arguments = msg.Arguments
+	}
+	return []Call{call}, nil
+}
+
+// completionCall: completing an argument of a prompt or a resource template
+// needs what the prompt or the template needs.
+func completionCall(msg *jsonrpc.Message) ([]Call, *DeniedError) {
+	ref := &msg.Ref
+	call := Call{Method: msg.Method}
+	var target jsonrpc.Field
+	switch {
+	case ref.Present && ref.Type.Value == "ref/prompt" && ref.URI.State == jsonrpc.Absent:
+		call.Kind, target = KindPrompt, ref.Name
+	case ref.Present && ref.Type.Value == "ref/resource" && ref.Name.State == jsonrpc.Absent:
+		call.Kind, target = KindResource, ref.URI
+	}
+	if target.State != jsonrpc.String || target.Value == "" {
+		return nil, deny(errInvalidParams, msg.Method, "", "params.ref with type ref/prompt and name, or type ref/resource and uri")
+	}
+	call.Name = target.Value
+	return []Call{call}, nil
+}
+
+// listenCalls: a subscription needs what reading each of its objects needs.
+func listenCalls(msg *jsonrpc.Message) ([]Call, *DeniedError) {
+	calls := []Call{{Method: msg.Method, Kind: KindMethod}}
+	listen := msg.Listen
+	if listen == nil {
+		return calls, nil
+	}
+	if listen.Unknown {
+		return nil, deny(ErrForbidden, "params.notifications has a member that is not understood", "",
+			"toolsListChanged, promptsListChanged, resourcesListChanged, resourceSubscriptions, taskIds")
+	}
+	for _, list := range []struct {
+		wanted bool
+		method string
+	}{{listen.ToolsListChanged, "tools/list"}, {listen.PromptsListChanged, "prompts/list"}, {listen.ResourcesListChanged, "resources/list"}} {
+		if list.wanted {
+			calls = append(calls, Call{Method: list.method, Kind: KindMethod})
+		}
+	}
+	for _, uri := range listen.ResourceSubscriptions {
+		calls = append(calls, Call{Method: "resources/read", Kind: KindResource, Name: uri})
+	}
+	for _, id := range listen.TaskIDs {
+		calls = append(calls, Call{Method: "tasks/get", Kind: KindMethod, Name: id})
+	}
+	return calls, nil
+}

@@ -1,0 +1,304 @@
+package mcpauth
+
+import (
+	"errors"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/seed-1e292522/mcpauth/internal/challenge"
+	"github.com/seed-1e292522/mcpauth/internal/strictjson"
+)
+
+// claims is what one pass over a token's payload collects. Nothing in it is
+// trusted before the signature has been verified.
+type claims struct {
+	raw []byte
+
+	iss, sub                  text
+	clientID, azp, cid, appid text
+	jti, acr                  text
+	aud                       []string
+	audPresent                bool
+	exp, nbf, iat, authTime   instant
+	scope, scp                []byte // raw values
+	amr                       []byte
+	act                       []byte
+	confirmed                 bool // cnf is there
+	foreign                   bool // a mark of ID tokens or security events is there
+}
+
+// text is a string claim.
+type text struct {
+	value   string
+	present bool // as a string
+	wrong   bool // there, but not a string
+}
+
+// instant is a NumericDate (RFC 7519 section 2), seconds since the epoch.
+type instant struct {
+	seconds float64
+	present bool
+}
+
+func (t instant) time() time.Time {
+	if !t.present {
+		return time.Time{}
+	}
+	whole, fraction := math.Modf(t.seconds)
+	return time.Unix(int64(whole), int64(fraction*1e9))
+}
+
+// maxInstant is 2^53: beyond it a JSON number is not exact.
+const maxInstant = 1 << 53
+
+// claimLimits bound the payload of a token, which is 12 KiB at the most.
+var claimLimits = strictjson.Limits{Depth: 16, Members: 256, StrictStrings: true}
+
+// readClaims reads the payload in one pass: one strict JSON object. Claims of
+// the wrong type that decide whether the token is good make it bad; the
+// others count as absent.
+func readClaims(payload []byte) (*claims, *DeniedError) {
+	c := &claims{raw: payload}
+	r := strictjson.NewReader(payload, claimLimits)
+	if err := r.Object(); err != nil {
+		return nil, denyClaims("claims", err)
+	}
+	for {
+		name, more, err := r.Member()
+		if err != nil {
+			return nil, denyClaims("claims", err)
+		}
+		if !more {
+			break
+		}
+		if denied := c.member(r, string(name)); denied != nil {
+			return nil, denied
+		}
+	}
+	if err := r.End(); err != nil {
+		return nil, denyClaims("claims", err)
+	}
+	return c, nil
+}
+
+// denyClaims tells a payload beyond the limits from one that is no JSON object.
+func denyClaims(what string, err error) *DeniedError {
+	if errors.Is(err, strictjson.ErrDepth) || errors.Is(err, strictjson.ErrMembers) {
+		return denyFor(ErrTokenTooComplex, what, err)
+	}
+	return denyFor(ErrMalformedToken, what, err)
+}
+
+// member takes one claim.
+func (c *claims) member(r *strictjson.Reader, name string) *DeniedError {
+	var err error
+	switch name {
+	case "iss":
+		err = c.iss.read(r)
+	case "sub":
+		err = c.sub.read(r)
+	case "client_id":
+		err = c.clientID.read(r)
+	case "azp":
+		err = c.azp.read(r)
+	case "cid":
+		err = c.cid.read(r)
+	case "appid":
+		err = c.appid.read(r)
+	case "jti":
+		err = c.jti.read(r)
+	case "acr":
+		err = c.acr.read(r)
+	case "aud":
+		c.audPresent = true
+		c.aud, err = readAudience(r)
+	case "exp":
+		return c.exp.read(r, name)
+	case "nbf":
+		return c.nbf.read(r, name)
+	case "iat":
+		return c.iat.read(r, name)
+	case "auth_time":
+		return c.authTime.read(r, name)
+	case "scope":
+		c.scope, err = r.Skip()
+	case "scp":
+		c.scp, err = r.Skip()
+	case "amr":
+		c.amr, err = r.Skip()
+	case "act":
+		c.act, err = r.Skip()
+	case "cnf":
+		c.confirmed = true
+		_, err = r.Skip()
+	case "nonce", "at_hash", "c_hash", "s_hash", "events":
+		c.foreign = true
+		_, err = r.Skip()
+	default:
+		_, err = r.Skip()
+	}
+	if err != nil {
+		return denyClaims("claim "+shown(name), err)
+	}
+	return nil
+}
+
+func (t *text) read(r *strictjson.Reader) error {
+	if r.Kind() != strictjson.String {
+		t.wrong = true
+		_, err := r.Skip()
+		return err
+	}
+	s, err := r.String()
+	t.value, t.present = string(s), err == nil
+	return err
+}
+
+// read takes a NumericDate: a JSON number, not negative, below 2^53.
+func (t *instant) read(r *strictjson.Reader, name string) *DeniedError {
+	if r.Kind() != strictjson.Number {
+		if _, err := r.Skip(); err != nil {
+			return denyClaims(name, err)
+		}
+		return deny(ErrClaims, name, "", "a JSON number")
+	}
+	raw, err := r.Number()
+	if err != nil {
+		return denyClaims(name, err)
+	}
+	t.seconds, err = strconv.ParseFloat(string(raw), 64)
+	if err != nil || t.seconds < 0 || t.seconds >= maxInstant {
+		return deny(ErrClaims, name, "", "seconds since 1970, below 2^53")
+	}
+	t.present = true
+	return nil
+}
+
+// readAudience takes a string or an array of strings; anything else is no
+// audience at all.
+func readAudience(r *strictjson.Reader) ([]string, error) {
+	raw, err := r.Skip()
+	if err != nil {
+		return nil, err
+	}
+	list, ok := stringOrList(raw)
+	if !ok || slices.Contains(list, "") {
+		return nil, nil
+	}
+	return list, nil
+}
+
+// stringOrList decodes a JSON string, or an array of nothing but strings. The
+// text has been validated before.
+func stringOrList(raw []byte) (list []string, ok bool) {
+	r := strictjson.NewReader(raw, claimLimits)
+	switch r.Kind() {
+	case strictjson.String:
+		s, err := r.String()
+		return []string{string(s)}, err == nil
+	case strictjson.Array:
+		_ = r.Array() // an error stays, and Element returns it
+		for {
+			more, err := r.Element()
+			if err != nil || !more {
+				return list, err == nil
+			}
+			s, err := r.String()
+			if err != nil {
+				return nil, false
+			}
+			list = append(list, string(s))
+		}
+	}
+	return nil, false
+}
+
+// maxScopes and the 256 bytes of a scope bound what one token may carry.
+const maxScopes = 256
+
+// scopeList turns a scope claim into scopes: a string is split at single
+// spaces (RFC 6749 section 3.3), the members of an array are whole scopes.
+// What is no scope grants nothing. A claim of another type is empty.
+func scopeList(into []string, raw []byte) ([]string, *DeniedError) {
+	if raw == nil {
+		return into, nil
+	}
+	list, ok := stringOrList(raw)
+	if !ok {
+		return into, nil
+	}
+	if raw[0] == '"' {
+		list = strings.Split(list[0], " ")
+	}
+	return addScopes(into, list)
+}
+
+func addScopes(into, list []string) ([]string, *DeniedError) {
+	for _, scope := range list {
+		if len(scope) > 256 {
+			return nil, deny(ErrTokenTooComplex, "a scope is longer than 256 bytes", "", "")
+		}
+		if !challenge.ValidScope(scope) || slices.Contains(into, scope) {
+			continue
+		}
+		if len(into) == maxScopes {
+			return nil, deny(ErrTokenTooComplex, "more than 256 scopes", "", "")
+		}
+		into = append(into, scope)
+	}
+	return into, nil
+}
+
+// lookup finds the value at a path of object member names.
+func lookup(raw []byte, path []string) []byte {
+	for _, step := range path {
+		r := strictjson.NewReader(raw, claimLimits)
+		if r.Object() != nil {
+			return nil
+		}
+		found := false
+		for !found {
+			name, more, err := r.Member()
+			if err != nil || !more {
+				return nil
+			}
+			value, _ := r.Skip() // an error stays, and Member returns it
+			if found = string(name) == step; found {
+				raw = value
+			}
+		}
+	}
+	return raw
+}
+
+// memberNames lists the names of an object's members.
+func memberNames(raw []byte) (names []string) {
+	r := strictjson.NewReader(raw, claimLimits)
+	if r.Object() != nil {
+		return nil
+	}
+	for {
+		name, more, err := r.Member()
+		if err != nil || !more {
+			return names
+		}
+		names = append(names, string(name))
+		_, _ = r.Skip()
+	}
+}
+
+// actors follows the act chain (RFC 8693 section 4.1), four deep at the most.
+func actors(act []byte) (subjects []string) {
+	for act != nil && len(subjects) < 4 {
+		sub, ok := stringOrList(lookup(act, []string{"sub"}))
+		if !ok || len(sub) != 1 {
+			break
+		}
+		subjects = append(subjects, sub[0])
+		act = lookup(act, []string{"act"})
+	}
+	return subjects
+}

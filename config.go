@@ -1,0 +1,96 @@
+package mcpauth
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"time"
+)
+
+// Config describes a resource server. Resource, Issuers and Policy are needed;
+// the zero value of everything else is the safe choice. [New] reports every mistake at once.
+type Config struct {
+	_ [0]func() // keyed literals only
+
+	// Resource is the canonical URI of the MCP endpoint, byte-equal to the URL
+	// that clients dial (RFC 9728 section 1.2). Tokens must name it in aud.
+	Resource string
+
+	// Issuers are the authorization servers whose tokens are accepted.
+	Issuers []Issuer
+
+	// Policy says what each call requires, usually [Rules]. Nil refuses every
+	// tool, prompt and resource.
+	Policy Policy
+
+	// Scopes are what a client should ask for to begin with: they stand in the
+	// metadata (scopes_supported) and in every 401. No call is required to
+	// have them by standing here.
+	Scopes []string
+
+	// Implies maps a scope to the narrower ones that it includes, transitively.
+	// It is used to decide, and never widens a challenge.
+	Implies map[string][]string
+
+	// AllowedOrigins are the browser origins ("https://app.example.com") whose
+	// scripts may call. Any other request with an Origin header is refused,
+	// whoever sends it.
+	AllowedOrigins []string
+
+	// Metadata are further members of the protected resource metadata, such as
+	// resource_name or resource_documentation (RFC 9728 section 2).
+	Metadata map[string]any
+
+	// Leeway is how far clocks may differ, up to 5 minutes. Default: 30 seconds.
+	Leeway time.Duration
+
+	// AllowInsecureLoopback accepts http:// for Resource and issuers on
+	// localhost and loopback addresses. For development.
+	AllowInsecureLoopback bool
+
+	// Revoked is asked about each token that is good otherwise. An error is answered with 503.
+	Revoked func(context.Context, *Principal) (bool, error)
+
+	// Transport makes the requests to authorization servers. Limits on size
+	// and time hold for it and redirects are refused, but the guard against
+	// private addresses sees only literal ones. Default: a transport of its own, without proxy.
+	Transport http.RoundTripper
+
+	// Logger receives one line per refusal, with what was got and expected,
+	// and what goes wrong with an issuer. Default: nothing is logged.
+	Logger *slog.Logger
+
+	// OnDecision is called once for each request to the endpoint, before it is
+	// served or refused. It must not block.
+	OnDecision func(context.Context, Decision)
+}
+
+// Decision is the outcome for one request.
+type Decision struct {
+	Err       *DeniedError // nil: the handler is called
+	Principal *Principal   // nil if no token was verified
+	Calls     []Call       // what the body asks for; nil if it was not read
+}
+
+const (
+	defaultLeeway = 30 * time.Second
+	maxLeeway     = 5 * time.Minute
+)
+
+// Middleware is a configured resource server. It is immutable, safe for
+// concurrent use, and holds nothing that must be closed.
+type Middleware struct {
+	resource    string
+	policy      decider
+	granted     grantFilter
+	issuers     map[string]*issuer
+	ordered     []*issuer
+	issuerNames string
+	leeway      time.Duration
+	revoked     func(context.Context, *Principal) (bool, error)
+	onDecision  func(context.Context, Decision)
+	log         *slog.Logger
+	origins     map[string]bool
+	metadata    metadata
+	scope       string // the scopes to begin with, joined
+}

@@ -1,0 +1,335 @@
+package mcpauth
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/seed-1e292522/mcpauth/internal/fetch"
+	"github.com/seed-1e292522/mcpauth/internal/jose"
+)
+
+const (
+	maxKeySet = 512 << 10 // bytes of a JWK Set
+
+	// How many keys one token may be tried with.
+	maxSameKid = 4
+	maxNoKid   = 8
+)
+
+// keySet is one version of an issuer's keys. It never changes.
+type keySet struct {
+	keys    []jose.Key
+	byKid   map[string][]*jose.Key
+	skipped []jose.Skipped
+	anyKid  bool // from PEM, which names no kid: any kid will do
+}
+
+func newKeySet(keys []jose.Key, skipped []jose.Skipped, anyKid bool) *keySet {
+	set := &keySet{keys: keys, skipped: skipped, anyKid: anyKid, byKid: make(map[string][]*jose.Key, len(keys))}
+	for i := range keys {
+		if key := &keys[i]; key.HasKid {
+			set.byKid[key.Kid] = append(set.byKid[key.Kid], key)
+		}
+	}
+	return set
+}
+
+// candidates appends to into the keys that may have made the signature. known
+// is false when the set has no key of that kid at all.
+func (set *keySet) candidates(into []*jose.Key, h *jose.Header) (keys []*jose.Key, known bool) {
+	if h.HasKid && !set.anyKid {
+		same := set.byKid[h.Kid]
+		for _, key := range same {
+			if key.Supports(h.Alg) && len(into) < maxSameKid {
+				into = append(into, key)
+			}
+		}
+		return into, len(same) > 0
+	}
+	for i := range set.keys {
+		if set.keys[i].Supports(h.Alg) {
+			into = append(into, &set.keys[i])
+		}
+	}
+	if len(into) > maxNoKid {
+		return nil, true
+	}
+	return into, true
+}
+
+// keyRegistry lets issuers that publish their keys at the same URL share one
+// copy of them, fetched once.
+type keyRegistry struct {
+	client *fetch.Client
+	mu     sync.Mutex
+	sets   map[keyLocation]*remote[*keySet]
+	users  map[keyLocation]int // how many issuers' metadata name the place now
+}
+
+type keyLocation struct {
+	url     string
+	guarded bool
+}
+
+// at returns the one copy of the keys at a place. Each call by an issuer that
+// may move away later needs a call of leave.
+func (g *keyRegistry) at(location keyLocation, failed func(error), log *slog.Logger) *remote[*keySet] {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.users == nil {
+		g.users = map[keyLocation]int{}
+	}
+	g.users[location]++
+	if set, ok := g.sets[location]; ok {
+		return set
+	}
+	set := &remote[*keySet]{stale: maxStale, failed: failed,
+		load: func(ctx context.Context, previous *loaded[*keySet]) (*loaded[*keySet], error) {
+			return g.load(ctx, location, previous, log)
+		}}
+	g.sets[location] = set
+	return set
+}
+
+// leave forgets the copy when nobody's keys are there any more: should an issuer
+// come back to the place, keys that it has withdrawn since must not.
+func (g *keyRegistry) leave(location keyLocation) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.users[location]--; g.users[location] == 0 {
+		delete(g.users, location)
+		delete(g.sets, location)
+	}
+}
+
+// load fetches a key set. One without a usable key is a failure: it must not
+// replace a good one.
+func (g *keyRegistry) load(ctx context.Context, location keyLocation, previous *loaded[*keySet], log *slog.Logger) (*loaded[*keySet], error) {
+	req := fetch.Request{URL: location.url, Limit: maxKeySet, Guarded: location.guarded}
+	if previous != nil {
+		req.ETag = previous.etag
+	}
+	resp, err := g.client.Get(ctx, req)
+	if err != nil {
+		return nil, err
+	}
+	if resp.NotModified {
+		return &loaded[*keySet]{value: previous.value, etag: previous.etag, lifetime: resp.Lifetime}, nil
+	}
+	keys, skipped, err := jose.ParseSet(resp.Body)
+	for _, key := range skipped {
+		if key.Reason == jose.ReasonPrivate {
+			log.Error("mcpauth: a published key holds private or symmetric key material and is not used", "jwks_uri", location.url, "kid", key.Kid)
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &loaded[*keySet]{value: newKeySet(keys, skipped, false), etag: resp.ETag, lifetime: resp.Lifetime}, nil
+}
+
+// keySource finds the keys of one issuer: static ones, or those at the URL
+// that its metadata or the configuration names.
+type keySource struct {
+	static   *keySet
+	fixed    *remote[*keySet]        // Issuer.JWKSURI
+	metadata *remote[serverMetadata] // nil without discovery
+}
+
+// remoteKeys returns the place where the keys are now. The old place is
+// forgotten the moment the metadata names another.
+func (s *keySource) remoteKeys(ctx context.Context, asked time.Time) (*remote[*keySet], error) {
+	if s.fixed != nil {
+		return s.fixed, nil
+	}
+	doc, err := s.metadata.get(ctx, asked)
+	if err != nil {
+		return nil, err
+	}
+	return doc.value.keys, nil
+}
+
+// find returns the keys that may have made a token's signature. asked is when
+// the token arrived: a set fetched after that moment is as new as can be.
+func (s *keySource) find(ctx context.Context, into []*jose.Key, h *jose.Header, asked time.Time) ([]*jose.Key, *DeniedError) {
+	set := s.static
+	var keys *remote[*keySet]
+	if set == nil {
+		var err error
+		var doc *loaded[*keySet]
+		if keys, err = s.remoteKeys(ctx, asked); err == nil {
+			doc, err = keys.get(ctx, asked)
+		}
+		if err != nil {
+			return nil, denyUnavailable(err)
+		}
+		set = doc.value
+	}
+	found, known := set.candidates(into, h)
+	if !known && keys != nil {
+		if err := keys.renew(ctx, asked); err != nil {
+			return nil, denyUnavailable(err)
+		}
+		// A flight may have landed since the first look, even without renew.
+		if doc := keys.current.Load(); doc != nil {
+			found, known = doc.value.candidates(into, h)
+		}
+	}
+	if !known {
+		return nil, deny(ErrUnknownKey, "kid", h.Kid, "a key of the issuer's current key set")
+	}
+	if len(found) == 0 {
+		return nil, deny(ErrUnknownKey, "kid "+shown(h.Kid), h.Alg, "an algorithm that the key is meant for; without kid, one to eight keys that fit")
+	}
+	return found, nil
+}
+
+// denyUnavailable is a 503: the client keeps its token and comes back, not
+// before there can be another answer.
+func denyUnavailable(err error) *DeniedError {
+	denied := denyFor(ErrUnavailable, "the issuer's keys", err)
+	retry := minBackoff
+	var unavailable *unavailableError
+	if errors.As(err, &unavailable) {
+		retry = unavailable.retry
+	}
+	rounded := (retry + time.Second - 1).Truncate(time.Second)
+	denied.RetryAfter = min(max(rounded, minBackoff), maxBackoff)
+	return denied
+}
+
+// IssuerStatus is what [Middleware.Issuers] tells of one issuer.
+type IssuerStatus struct {
+	URL   string
+	Ready bool // there are keys to verify tokens with
+
+	Keys        []string        // kid of each usable key, shortened; "" for one without
+	Skipped     []string        // keys of the set that cannot be used, and why
+	JWKSURI     string          // "" with static keys, or before discovery
+	LastSuccess time.Time       // of a key fetch; zero before, and with static keys
+	NextRefresh time.Time       // when a request will renew the keys
+	LastError   string          // class of the last failure since the last success: "timeout", "issuer_mismatch"; "" for none
+	Metadata    json.RawMessage // the authorization server's metadata as fetched; nil before. Do not modify
+}
+
+// Issuers reports on the keys of every issuer, in the order of the
+// configuration and without any network traffic: for readiness probes and status pages.
+func (m *Middleware) Issuers() []IssuerStatus {
+	all := make([]IssuerStatus, len(m.ordered))
+	for i, s := range m.ordered {
+		all[i] = s.status()
+	}
+	return all
+}
+
+func (s *issuer) status() IssuerStatus {
+	st := IssuerStatus{URL: s.url}
+	set, keys := s.keys.static, s.keys.fixed
+	if s.keys.metadata != nil {
+		st.LastError = s.keys.metadata.lastClass()
+		if doc := s.keys.metadata.current.Load(); doc != nil {
+			st.JWKSURI, st.Metadata = doc.value.jwksURI, doc.value.raw
+			keys = doc.value.keys
+		}
+	}
+	if keys != nil {
+		if doc := keys.current.Load(); doc != nil {
+			st.LastSuccess, st.NextRefresh = doc.succeeded, doc.refreshAt
+		}
+		if doc := keys.usable(time.Now()); doc != nil {
+			set = doc.value
+		}
+		if class := keys.lastClass(); class != "" {
+			st.LastError = class
+		}
+	}
+	if set != nil {
+		st.Ready = true
+		for _, key := range set.keys {
+			st.Keys = append(st.Keys, key.Kid[:min(len(key.Kid), 64)])
+		}
+		for _, skipped := range set.skipped {
+			st.Skipped = append(st.Skipped, skipped.Kid+": "+string(skipped.Reason))
+		}
+	}
+	return st
+}
+
+// lastClass names the kind of the last failure.
+func (r *remote[T]) lastClass() string {
+	r.mu.Lock()
+	err := r.lastErr
+	r.mu.Unlock()
+	// A place that has a wrong document says more than those that have none.
+	for _, class := range []error{errIssuerMismatch, errNoJWKSURI, errInsecureURL, errBadMetadata, errContentType} {
+		if errors.Is(err, class) {
+			return class.Error()
+		}
+	}
+	var failed *fetch.Error
+	if errors.As(err, &failed) {
+		return string(failed.Class)
+	}
+	if errors.Is(err, jose.ErrNoUsableKeys) {
+		return "no_usable_keys"
+	}
+	if err != nil {
+		return "bad_key_set"
+	}
+	return ""
+}
+
+// Warm fetches the metadata and keys of every issuer that has none yet or whose
+// copy is due, all issuers at once, and returns what went wrong. Call it
+// before the first request, or in a readiness probe; without it the first token does the same.
+func (m *Middleware) Warm(ctx context.Context) error {
+	errs := make([]error, len(m.ordered))
+	var wg sync.WaitGroup
+	for i, s := range m.ordered {
+		if s.keys.static != nil {
+			continue
+		}
+		wg.Go(func() {
+			keys, err := s.keys.remoteKeys(ctx, time.Now())
+			if err == nil {
+				_, err = keys.get(ctx, time.Now())
+			}
+			if err != nil {
+				errs[i] = denyFor(ErrUnavailable, "issuer "+s.url, err)
+			}
+		})
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
+// locateKeys follows the metadata to the shared copy of the keys, and leaves the
+// place that earlier metadata named.
+func (s *issuer) locateKeys(doc *serverMetadata, previous *loaded[serverMetadata]) {
+	if previous != nil && previous.value.jwksURI == doc.jwksURI {
+		doc.keys = previous.value.keys
+		return
+	}
+	location := s.keyLocation(doc.jwksURI)
+	doc.keys = s.registry.at(location, s.fetchFailed, s.log)
+	if previous != nil {
+		s.registry.leave(s.keyLocation(previous.value.jwksURI))
+	}
+	if u, err := url.Parse(doc.jwksURI); err == nil && !strings.EqualFold(u.Host, s.parsed.Host) {
+		s.log.Info("mcpauth: the issuer's keys stand on another host", "issuer", s.url, "jwks_uri", doc.jwksURI)
+	}
+}
+
+// keyLocation guards a URL on another origin than the issuer's: it was learned,
+// not typed, and may not lead to a private address unless the issuer itself
+// lives on one.
+func (s *issuer) keyLocation(jwksURI string) keyLocation {
+	u, err := url.Parse(jwksURI)
+	return keyLocation{jwksURI, err != nil || !s.private && !fetch.SameOrigin(u, s.parsed)}
+}

@@ -1,0 +1,156 @@
+package mcpauth
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"maps"
+	"net/http"
+
+	"github.com/seed-1e292522/mcpauth/internal/identity"
+)
+
+// Wrap returns a handler that lets a request through to next only when its
+// token is good and the policy allows everything that its body asks for. It
+// also serves the protected resource metadata, and it protects every path
+// under which it is mounted.
+//
+// The handler receives the very bytes that were checked and the caller in the
+// request's context ([FromContext]), but no Authorization, DPoP or
+// Proxy-Authorization header: the token ends here.
+func (m *Middleware) Wrap(next http.Handler) http.Handler {
+	if next == nil {
+		panic("mcpauth: Wrap(nil): there is no handler to protect")
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if m.serveWellKnown(w, r) || m.serveOptions(w, r) {
+			return
+		}
+		x := exchange{}
+		denied := m.admit(w, r, &x)
+		m.report(r, &x, denied)
+		if denied != nil {
+			m.refuse(w, r, &x, denied)
+			return
+		}
+		response := m.newResponse(w, r)
+		next.ServeHTTP(response, x.forward(r))
+		response.finish()
+	})
+}
+
+// exchange is what becomes known of a request on its way.
+type exchange struct {
+	principal *Principal
+	body      []byte
+	request
+}
+
+// admit is the whole decision, step by step. Nothing is read of the body, and
+// nobody is asked, before the step in front has said yes.
+func (m *Middleware) admit(w http.ResponseWriter, r *http.Request, x *exchange) (denied *DeniedError) {
+	if denied = checkHeaders(r.Header); denied != nil {
+		return denied
+	}
+	if denied = m.checkOrigin(r); denied != nil {
+		return denied
+	}
+	token, denied := credentials(r)
+	if denied != nil {
+		return denied
+	}
+	if denied = checkMethod(r); denied != nil {
+		return denied
+	}
+	if x.principal, denied = m.verify(r.Context(), token); denied != nil {
+		return denied
+	}
+	if x.body, denied = readBody(w, r); denied != nil {
+		return denied
+	}
+	if x.request, denied = readRequest(r.Header, x.body); denied != nil {
+		return denied
+	}
+	return m.decide(identity.NewContext(r.Context(), x.principal), x)
+}
+
+// decide asks the policy about the calls of the request. What is not
+// understood in its era is refused, and to a modern client that is a method which does not exist.
+func (m *Middleware) decide(ctx context.Context, x *exchange) *DeniedError {
+	for _, call := range x.calls {
+		if known, ok := methods[call.Method]; ok && known.eras&x.era == 0 {
+			return unknownMethod(x.era, call.Method)
+		}
+	}
+	denied := m.policy.decide(ctx, x.principal, x.calls)
+	if denied == nil || denied.reason() != ErrForbidden {
+		return denied
+	}
+	for _, call := range x.calls {
+		if _, known := methods[call.Method]; !known {
+			return unknownMethod(x.era, call.Method)
+		}
+	}
+	return denied
+}
+
+// unknownMethod is 404 in the modern era. In the legacy one 404 means that
+// the session is gone, and a client would begin a new one, again and again.
+func unknownMethod(e era, method string) *DeniedError {
+	if e == modern {
+		return deny(errUnknownMethod, "method", method, "a method of "+modernVersion+", or one listed in the policy")
+	}
+	return deny(ErrForbidden, "method", method, "a method of the revisions up to 2025-11-25, or one listed in the policy")
+}
+
+// Authenticate verifies the access token of a request as [Middleware.Wrap]
+// does and returns its principal, or a *[DeniedError]. It reads no body and decides about no call.
+func (m *Middleware) Authenticate(r *http.Request) (*Principal, error) {
+	token, denied := credentials(r)
+	if denied != nil {
+		return nil, denied
+	}
+	p, denied := m.verify(r.Context(), token)
+	if denied != nil {
+		return nil, denied
+	}
+	return p, nil
+}
+
+// Authorize decides whether the principal may make all of the calls: nil, or
+// a *[DeniedError] whose Scopes are those of the whole operation. It is the
+// decision that [Middleware.Wrap] enforces, for list filters, other transports and tests.
+// A call needs its Kind: without one, rules refuse it.
+func (m *Middleware) Authorize(ctx context.Context, p *Principal, calls ...Call) error {
+	if p == nil {
+		return deny(ErrNoCredentials, "", "", "")
+	}
+	if denied := m.policy.decide(identity.NewContext(ctx, p), p, calls); denied != nil {
+		return denied
+	}
+	return nil
+}
+
+// isCredential names the header fields that end here, in whatever case a
+// handler in front of us may have written them.
+func isCredential(name string, _ []string) bool {
+	switch http.CanonicalHeaderKey(name) {
+	case "Authorization", "Dpop", "Proxy-Authorization":
+		return true
+	}
+	return false
+}
+
+// forward makes the request that the handler sees: a copy, with the principal
+// and without credentials.
+func (x *exchange) forward(r *http.Request) *http.Request {
+	out := r.Clone(identity.NewContext(r.Context(), x.principal))
+	maps.DeleteFunc(out.Header, isCredential)
+	maps.DeleteFunc(out.Trailer, isCredential)
+	body := x.body
+	out.Body = io.NopCloser(bytes.NewReader(body))
+	out.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
+	out.ContentLength = int64(len(body))
+	out.TransferEncoding = nil
+	return out
+}

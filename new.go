@@ -1,0 +1,260 @@
+package mcpauth
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net/url"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/seed-1e292522/mcpauth/internal/challenge"
+	"github.com/seed-1e292522/mcpauth/internal/fetch"
+	"github.com/seed-1e292522/mcpauth/internal/jose"
+)
+
+// New checks the whole configuration and makes a [Middleware] of it. It makes
+// no network request and starts nothing. The error joins one *[ConfigError]
+// for each mistake.
+func New(config Config) (*Middleware, error) {
+	b := builder{config: &config, m: &Middleware{
+		leeway:     config.Leeway,
+		revoked:    config.Revoked,
+		onDecision: config.OnDecision,
+		log:        config.Logger,
+		issuers:    make(map[string]*issuer, len(config.Issuers)),
+	}}
+	if b.m.log == nil {
+		b.m.log = slog.New(slog.DiscardHandler)
+	}
+	b.resource()
+	b.leeway()
+	b.scopes()
+	b.policy()
+	b.origins()
+	b.issuers()
+	b.metadata()
+	if len(b.errs) > 0 {
+		return nil, errors.Join(b.errs...)
+	}
+	for _, warning := range b.warnings {
+		b.m.log.Warn("mcpauth: "+warning.text, warning.args...)
+	}
+	return b.m, nil
+}
+
+// builder turns a Config into a Middleware, field by field.
+type builder struct {
+	config   *Config
+	m        *Middleware
+	url      *url.URL // of the resource; nil if it is unusable
+	errs     []error
+	warnings []warning
+}
+
+// warning is logged for a configuration that is accepted.
+type warning struct {
+	text string
+	args []any
+}
+
+func (b *builder) warn(text string, args ...any) {
+	b.warnings = append(b.warnings, warning{text, args})
+}
+
+func (b *builder) fail(field, value, reason string) {
+	b.errs = append(b.errs, &ConfigError{Field: field, Value: value, Reason: reason})
+}
+
+// identifier checks a URL that identifies a resource or an issuer.
+func (b *builder) identifier(field, raw string) *url.URL {
+	u, err := url.Parse(raw)
+	switch {
+	case raw == "":
+		b.fail(field, `""`, "required: the https URL, exactly as the other side writes it")
+	case err != nil || u.Hostname() == "":
+		b.fail(field, shownURL(raw), "not an absolute URL: write https://host/path")
+	case u.User != nil:
+		b.fail(field, "a URL with user information", "an identifier has none: remove it")
+	case u.Fragment != "" || strings.Contains(raw, "#"):
+		b.fail(field, shown(raw), "an identifier has no fragment: remove it")
+	case strings.ContainsFunc(raw, func(r rune) bool { return r <= ' ' || r >= 0x7f }):
+		b.fail(field, shown(raw), "write it in ASCII: the host as xn--, the path percent-encoded")
+	case u.ForceQuery:
+		b.fail(field, shown(raw), "ends with an empty query: remove the question mark")
+	case u.Scheme != "https" && !(u.Scheme == "http" && fetch.IsLoopbackHost(u.Hostname())):
+		b.fail(field, shown(raw), "must be https")
+	case u.Scheme == "http" && !b.config.AllowInsecureLoopback:
+		b.fail(field, shown(raw), "must be https; for development on this machine set AllowInsecureLoopback")
+	case !strings.HasPrefix(raw, u.Scheme+"://"+u.Host) || u.Host != strings.ToLower(u.Host):
+		b.fail(field, shown(raw), "write scheme and host in lower case")
+	default:
+		return u
+	}
+	return nil
+}
+
+func (b *builder) resource() {
+	raw := b.config.Resource
+	b.m.resource = raw
+	b.url = b.identifier("Resource", raw)
+	if b.url == nil {
+		return
+	}
+	if len(b.url.Path) > 1 && strings.HasSuffix(b.url.Path, "/") {
+		b.warn("Resource ends with a slash: clients that dial the URL without it will ask for tokens that are refused", "resource", raw)
+	}
+	if b.url.RawQuery != "" {
+		b.warn("Resource has a query: few clients can cope with it", "resource", raw)
+	}
+}
+
+func (b *builder) leeway() {
+	switch {
+	case b.m.leeway == 0:
+		b.m.leeway = defaultLeeway
+	case b.m.leeway < 0 || b.m.leeway > maxLeeway:
+		b.fail("Leeway", b.m.leeway.String(), "must be between 0 and 5m")
+	}
+}
+
+func (b *builder) scopes() {
+	for i, scope := range b.config.Scopes {
+		if p := scopeProblem(scope); p != "" {
+			b.fail(fmt.Sprintf("Scopes[%d]", i), shown(scope), p)
+		}
+	}
+	b.m.scope = challenge.JoinScopes(b.config.Scopes)
+	for _, scope := range slices.Sorted(maps.Keys(b.config.Implies)) {
+		for _, s := range append([]string{scope}, b.config.Implies[scope]...) {
+			if p := scopeProblem(s); p != "" {
+				b.fail(fmt.Sprintf("Implies[%q]", scope), shown(s), p)
+			}
+		}
+	}
+	broader, cycle := invertHierarchy(b.config.Implies)
+	if cycle != "" {
+		b.fail("Implies", shown(cycle), "a scope includes itself: break the cycle")
+	}
+	b.m.policy.broader = broader
+}
+
+func (b *builder) policy() {
+	known := slices.Concat(b.config.Scopes, slices.Sorted(maps.Keys(b.config.Implies)))
+	for _, narrower := range b.config.Implies {
+		known = append(known, narrower...)
+	}
+	if isNilInside(b.config.Policy) {
+		b.fail("Policy", fmt.Sprintf("a nil %T", b.config.Policy), "nobody answers there: give a policy; no policy at all refuses every tool, prompt and resource")
+		return
+	}
+	rules, declared := b.config.Policy.(Rules)
+	if pointer, ok := b.config.Policy.(*Rules); ok {
+		rules, declared = *pointer, true
+	}
+	if b.config.Policy == nil || declared {
+		book, errs := rules.compile()
+		b.errs = append(b.errs, errs...)
+		b.m.policy.policy = book
+		known = append(known, book.scopes()...)
+	} else {
+		b.m.policy.policy = b.config.Policy
+	}
+	b.m.granted = newGrantFilter(known)
+}
+
+func (b *builder) origins() {
+	b.m.origins = make(map[string]bool, len(b.config.AllowedOrigins))
+	for i, origin := range b.config.AllowedOrigins {
+		if !isOrigin(origin) {
+			b.fail(fmt.Sprintf("AllowedOrigins[%d]", i), shownURL(origin),
+				"not an origin as browsers send it: list each as scheme://host[:port] in lower case, without path and default port; there is no wildcard")
+		}
+		b.m.origins[origin] = true
+	}
+}
+
+// isOrigin reports whether a browser could send this as Origin (RFC 6454
+// section 6.2). Anything else would stand in the list and never match.
+func isOrigin(s string) bool {
+	u, err := url.Parse(s)
+	if err != nil || u.Hostname() == "" || u.Scheme+"://"+u.Host != s || s != strings.ToLower(s) {
+		return false
+	}
+	if u.Scheme == "https" && u.Port() == "443" || u.Scheme == "http" && u.Port() == "80" || strings.HasSuffix(s, ":") {
+		return false
+	}
+	return !strings.ContainsFunc(s, func(r rune) bool { return r == '*' || r <= ' ' || r >= 0x7f })
+}
+
+// isNilInside reports whether an interface that is not nil holds nothing.
+func isNilInside(v any) bool {
+	switch r := reflect.ValueOf(v); r.Kind() {
+	case reflect.Pointer, reflect.Func, reflect.Map, reflect.Slice, reflect.Chan:
+		return r.IsNil()
+	}
+	return false
+}
+
+func (b *builder) issuers() {
+	if len(b.config.Issuers) == 0 {
+		b.fail("Issuers", "none", "required: without an authorization server no token can be accepted")
+	}
+	if isNilInside(b.config.Transport) {
+		b.fail("Transport", fmt.Sprintf("a nil %T", b.config.Transport), "it would fail at the first fetch: give a transport, or leave the field out")
+	}
+	registry := &keyRegistry{client: fetch.New(b.config.Transport), sets: map[keyLocation]*remote[*keySet]{}}
+	var names []string
+	for i := range b.config.Issuers {
+		s := b.issuer(fmt.Sprintf("Issuers[%d]", i), &b.config.Issuers[i], registry)
+		if s.parsed != nil && b.m.issuers[s.url] != nil {
+			b.fail(fmt.Sprintf("Issuers[%d].URL", i), shown(s.url), "stands twice: remove one")
+		}
+		b.m.issuers[s.url] = s
+		b.m.ordered = append(b.m.ordered, s)
+		names = append(names, fmt.Sprintf("%q", s.url))
+	}
+	b.m.issuerNames = "one of the configured issuers, byte for byte: " + strings.Join(names, ", ")
+}
+
+// keysOf decides where the issuer's keys come from.
+func (b *builder) keysOf(field string, c *Issuer, s *issuer) {
+	static := bytes.TrimSpace(c.Keys)
+	switch {
+	case len(static) > 0 && c.JWKSURI != "":
+		b.fail(field+".JWKSURI", shownURL(c.JWKSURI), "Keys are given too: choose one source of keys")
+	case len(static) > 0:
+		keys, skipped, err := readStaticKeys(static)
+		if err != nil {
+			b.fail(field+".Keys", fmt.Sprintf("%d bytes", len(c.Keys)), "neither a usable JWK Set nor PEM public keys: "+err.Error())
+			return
+		}
+		for _, key := range skipped {
+			if key.Reason == jose.ReasonPrivate {
+				b.fail(field+".Keys", "key "+shown(key.Kid), "is a private key: give its public part, and replace the key if it has been seen")
+			}
+		}
+		s.keys.static = newKeySet(keys, skipped, static[0] == '-')
+	case c.Keys != nil:
+		b.fail(field+".Keys", "empty", "give a JWK Set or PEM public keys, or leave it nil")
+	case c.JWKSURI != "":
+		if err := s.acceptURL(c.JWKSURI); err != nil {
+			b.fail(field+".JWKSURI", shownURL(c.JWKSURI), "must be an absolute https URL without user information and fragment")
+			return
+		}
+		s.keys.fixed = s.registry.at(keyLocation{c.JWKSURI, false}, s.fetchFailed, s.log)
+	default:
+		s.keys.metadata = &remote[serverMetadata]{load: s.discover, failed: s.fetchFailed}
+	}
+}
+
+func readStaticKeys(data []byte) ([]jose.Key, []jose.Skipped, error) {
+	if data[0] == '-' {
+		keys, err := jose.ParsePEM(data)
+		return keys, nil, err
+	}
+	return jose.ParseSet(data)
+}

@@ -1,0 +1,55 @@
+package mcpauth
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"slices"
+	"time"
+
+	"github.com/seed-1e292522/mcpauth/internal/identity"
+)
+
+// Principal is the verified caller of a request: what its access token says,
+// and nothing of the token itself.
+type Principal struct {
+	Issuer  string // iss, byte-equal to the configured [Issuer] URL
+	Subject string // sub; "client:" and the client id for issuers that omit it
+	// Client tells that the token was issued to the client itself and not on
+	// behalf of a user (client credentials grant): sub is the client id.
+	// A user and a client with the same Subject are two principals.
+	Client   bool
+	ClientID string // client_id, azp, cid or appid; "" if the token names none
+
+	Scopes    []string // without duplicates, in the order of the token
+	Audiences []string // aud
+
+	Expiry   time.Time // exp
+	IssuedAt time.Time // iat; zero if absent
+	AuthTime time.Time // auth_time; zero if absent
+	ID       string    // jti; "" if absent
+	ACR      string    // acr; "" if absent
+	AMR      []string  // amr
+	Actors   []string  // sub of act, act.act, ... (RFC 8693 section 4.1), at most four; for audit, never for decisions
+
+	claims json.RawMessage
+}
+
+// HasScope reports whether the token itself carries the scope. It knows no
+// hierarchy; [Middleware.Authorize] does.
+func (p *Principal) HasScope(scope string) bool { return slices.Contains(p.Scopes, scope) }
+
+// Claims decodes the verified claims into v, as encoding/json does, with
+// numbers in an any kept as [json.Number].
+func (p *Principal) Claims(v any) error {
+	d := json.NewDecoder(bytes.NewReader(p.claims))
+	d.UseNumber()
+	return d.Decode(v)
+}
+
+// FromContext returns the caller of the request whose context this is. It
+// reports false where no [Middleware] has verified one.
+func FromContext(ctx context.Context) (*Principal, bool) {
+	p, ok := identity.FromContext(ctx).(*Principal)
+	return p, ok && p != nil
+}

@@ -1,0 +1,210 @@
+package mcpauth
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/seed-1e292522/mcpauth/internal/challenge"
+)
+
+// report tells the operator: OnDecision of every request, the log of refusals.
+func (m *Middleware) report(r *http.Request, x *exchange, denied *DeniedError) {
+	if denied != nil {
+		m.logRefusal(r, x, denied)
+	}
+	if m.onDecision == nil {
+		return
+	}
+	defer func() {
+		if recovered := recover(); recovered != nil {
+			m.log.Error("mcpauth: OnDecision panicked", "panic", fmt.Sprintf("%T", recovered))
+		}
+	}()
+	m.onDecision(r.Context(), Decision{Err: denied, Principal: x.principal, Calls: x.calls})
+}
+
+func (m *Middleware) logRefusal(r *http.Request, x *exchange, denied *DeniedError) {
+	level := slog.LevelInfo
+	switch {
+	case denied.Status == http.StatusServiceUnavailable:
+		level = slog.LevelWarn
+	case denied.Status >= 500:
+		level = slog.LevelError
+	}
+	if m.log == nil || !m.log.Enabled(r.Context(), level) { // nil: the zero Middleware
+		return
+	}
+	attrs := []slog.Attr{slog.Int("status", denied.Status), slog.String("reason", denied.Err.Error())}
+	if x.principal != nil {
+		attrs = append(attrs, slog.String("issuer", x.principal.Issuer), slog.String("subject", shown(x.principal.Subject)))
+	}
+	for _, call := range x.calls {
+		attrs = append(attrs, slog.String("call", shown(call.Method+" "+call.Name)))
+	}
+	m.log.LogAttrs(r.Context(), level, "mcpauth: request refused", attrs...)
+}
+
+// maxDrain bounds what the server reads of a refused body, to use the
+// connection again. A longer body, or one that does not say how long it is, ends the connection.
+const maxDrain = 64 << 10
+
+// refuse writes the answer to a refused request: status, challenge, body. All
+// of it comes from the catalogue of reasons and from the configuration.
+func (m *Middleware) refuse(w http.ResponseWriter, r *http.Request, x *exchange, denied *DeniedError) {
+	h := w.Header()
+	m.allowOrigin(h, r)
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+	answer := denied.reason().answer()
+	scope := m.scopeFor(x, denied)
+	if denied.Status == http.StatusUnauthorized || denied.Code != "" {
+		h.Set("WWW-Authenticate", m.challenge(denied, scope))
+	}
+	switch denied.Status {
+	case http.StatusServiceUnavailable:
+		h.Set("Retry-After", strconv.Itoa(retryAfter(denied.RetryAfter)))
+	case http.StatusMethodNotAllowed:
+		h.Set("Allow", "POST")
+	}
+	if r.ProtoMajor == 1 && x.body == nil && (r.ContentLength < 0 || r.ContentLength > maxDrain) {
+		h.Set("Connection", "close")
+	}
+	var body []byte
+	if answer.rpc == 0 {
+		body = oauthBody(denied)
+	} else {
+		body = m.rpcBody(x.id, answer.rpc, denied, scope)
+	}
+	h.Set("Content-Type", "application/json")
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(denied.Status)
+	if r.Method != http.MethodHead {
+		_, _ = w.Write(body)
+	}
+}
+
+// retryAfter is in whole seconds, 1 to 30, rounded up and with a little jitter
+// so that clients which were refused together do not come back together.
+func retryAfter(wait time.Duration) int {
+	seconds := int((wait+time.Second-1)/time.Second) + rand.IntN(3)
+	return min(max(seconds, 1), 30)
+}
+
+// challenge renders WWW-Authenticate (RFC 6750 section 3, RFC 9728 section 5.1).
+func (m *Middleware) challenge(denied *DeniedError, scope string) string {
+	metadata := challenge.Param{Name: "resource_metadata", Value: m.metadata.url}
+	if denied.Code == "" {
+		return challenge.Format("Bearer", metadata, challenge.Param{Name: "scope", Value: scope})
+	}
+	description := ""
+	if denied.Status != http.StatusForbidden {
+		description = challenge.Description(string(denied.reason()))
+	}
+	return challenge.Format("Bearer",
+		challenge.Param{Name: "error", Value: denied.Code},
+		challenge.Param{Name: "error_description", Value: description},
+		challenge.Param{Name: "scope", Value: scope},
+		metadata)
+}
+
+// scopeFor is what the client is told to ask for: to begin with, the
+// configured scopes; for more rights, all that the operation needs. Clients of
+// the legacy era forget what they had when they ask for more, so they are told that too.
+func (m *Middleware) scopeFor(x *exchange, denied *DeniedError) string {
+	switch denied.reason() {
+	case ErrInsufficientScope:
+		if x.era == legacy {
+			return challenge.JoinScopes(append(m.granted.of(x.principal), denied.Scopes...))
+		}
+		return challenge.JoinScopes(denied.Scopes)
+	case ErrManyCredentials:
+		return ""
+	}
+	if denied.Status == http.StatusUnauthorized {
+		return m.scope
+	}
+	return ""
+}
+
+func oauthBody(denied *DeniedError) []byte {
+	return encode(struct {
+		Error       string `json:"error,omitempty"`
+		Description string `json:"error_description"`
+	}{denied.Code, string(denied.reason())})
+}
+
+func (m *Middleware) rpcBody(id []byte, code int, denied *DeniedError, scope string) []byte {
+	type data struct {
+		Error            string `json:"error"`
+		Scope            string `json:"scope,omitempty"`
+		ResourceMetadata string `json:"resource_metadata"`
+	}
+	type failure struct {
+		Code    int    `json:"code"`
+		Message string `json:"message"`
+		Data    *data  `json:"data,omitempty"`
+	}
+	f := failure{Code: code, Message: string(denied.reason())}
+	if denied.Code != "" {
+		f.Data = &data{denied.Code, scope, m.metadata.url}
+	}
+	return encode(struct {
+		Version string          `json:"jsonrpc"`
+		ID      json.RawMessage `json:"id,omitempty"`
+		Error   failure         `json:"error"`
+	}{"2.0", id, f})
+}
+
+func encode(v any) []byte {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	_ = e.Encode(v) // strings, numbers and an id that was valid JSON
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
+}
+
+// grantFilter knows the scopes that the configuration speaks of, so that a
+// challenge repeats no scope that is none of its business.
+type grantFilter struct {
+	exact    map[string]bool
+	patterns [][2]string // prefix and suffix around a {name}
+}
+
+func newGrantFilter(scopes []string) grantFilter {
+	f := grantFilter{exact: make(map[string]bool, len(scopes))}
+	for _, scope := range scopes {
+		prefix, suffix, named := strings.Cut(scope, namePlaceholder)
+		if named {
+			f.patterns = append(f.patterns, [2]string{prefix, suffix})
+			continue
+		}
+		f.exact[scope] = true
+	}
+	return f
+}
+
+// of returns the principal's scopes that the filter knows.
+func (f *grantFilter) of(p *Principal) []string {
+	if p == nil {
+		return nil
+	}
+	var known []string
+	for _, scope := range p.Scopes {
+		named := func(pattern [2]string) bool {
+			return len(scope) > len(pattern[0])+len(pattern[1]) &&
+				strings.HasPrefix(scope, pattern[0]) && strings.HasSuffix(scope, pattern[1])
+		}
+		if f.exact[scope] || slices.ContainsFunc(f.patterns, named) {
+			known = append(known, scope)
+		}
+	}
+	return known
+}

@@ -1,0 +1,183 @@
+package mcpauth
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/url"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+	"unsafe"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed-1e292522/mcpauth/internal/jose"
+)
+
+// A thousand swaps under readers without pause. A set that a reader holds is one version from
+// end to end: the race detector watches, and so does the comparison.
+func TestRemote_Swap_JWKS_33(t *testing.T) {
+	version := 0
+	r := &remote[*keySet]{stale: maxStale, load: func(context.Context, *loaded[*keySet]) (*loaded[*keySet], error) {
+		version++
+		alg := [2]string{"RS256", "ES256"}[version%2]
+		keys := []jose.Key{{Kid: "a", HasKid: true, Alg: alg}, {Kid: "b", HasKid: true, Alg: alg}}
+		return &loaded[*keySet]{value: newKeySet(keys, nil, false)}, nil
+	}}
+	_, err := r.get(t.Context(), time.Now())
+	require.NoError(t, err)
+	stop := make(chan struct{})
+	var readers sync.WaitGroup
+	for range 4 {
+		readers.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				doc, err := r.get(t.Context(), time.Now())
+				if err != nil || doc.value.byKid["a"][0].Alg != doc.value.byKid["b"][0].Alg || len(doc.value.keys) != 2 {
+					t.Errorf("half of two sets: %v", err)
+					return
+				}
+			}
+		})
+	}
+	for range 1000 {
+		r.mu.Lock()
+		f := r.fly(time.Now())
+		r.mu.Unlock()
+		<-f.done
+	}
+	close(stop)
+	readers.Wait()
+	assert.Equal(t, 1001, version)
+}
+
+// Somebody who found no document, and comes to begin a flight when another has
+// just landed, begins none.
+func TestRemote_LateComer_DISC_18(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fetches := 0
+		r := &remote[int]{load: func(context.Context, *loaded[int]) (*loaded[int], error) {
+			fetches++
+			return &loaded[int]{value: fetches}, nil
+		}}
+		_, err := r.get(t.Context(), time.Now())
+		require.NoError(t, err)
+		assert.Nil(t, r.start(time.Now()))
+		assert.Equal(t, 1, fetches)
+	})
+}
+
+// A transport that panics must not take the process down: the flight is in no request's goroutine.
+func TestRemote_Panic_JWKS_17(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var told error
+		broken := true
+		r := &remote[int]{failed: func(err error) { told = err }, load: func(context.Context, *loaded[int]) (*loaded[int], error) {
+			if broken {
+				panic("secret")
+			}
+			return &loaded[int]{value: 1}, nil
+		}}
+		_, err := r.get(t.Context(), time.Now())
+		require.EqualError(t, err, "panic with a string")
+		synctest.Wait()
+		require.EqualError(t, told, "panic with a string")
+		broken = false
+		time.Sleep(2 * time.Second)
+		doc, err := r.get(t.Context(), time.Now())
+		require.NoError(t, err)
+		assert.Equal(t, 1, doc.value)
+	})
+}
+
+// shiftMonotonic moves the monotonic reading of a moment and leaves its wall clock.
+func shiftMonotonic(moment time.Time, by time.Duration) time.Time {
+	type layout struct {
+		wall uint64
+		ext  int64
+		loc  *time.Location
+	}
+	(*layout)(unsafe.Pointer(&moment)).ext += int64(by)
+	return moment
+}
+
+// Keys age by whichever clock says more: one that was set back keeps nothing
+// fresh, and a machine that slept knows it when it wakes.
+func TestRemote_Clocks_JWKS_19_JWKS_22(t *testing.T) {
+	now := time.Now()
+	moment := now.Add(time.Hour)
+	require.Equal(t, time.Minute, shiftMonotonic(now, time.Minute).Sub(now), "the layout of time.Time has changed")
+	assert.False(t, passed(now, moment))
+	assert.True(t, passed(now.Add(2*time.Hour), moment))
+	assert.True(t, passed(shiftMonotonic(now, 2*time.Hour), moment), "the wall clock was set back")
+	assert.True(t, passed(shiftMonotonic(now.Add(2*time.Hour), -2*time.Hour), moment), "the machine slept")
+
+	r := &remote[int]{stale: maxStale, load: func(context.Context, *loaded[int]) (*loaded[int], error) {
+		return nil, errors.New("down")
+	}}
+	r.current.Store(&loaded[int]{succeeded: now, refreshAt: moment})
+	assert.NotNil(t, r.usable(now))
+	assert.Nil(t, r.usable(shiftMonotonic(now, 25*time.Hour)))
+	assert.Nil(t, r.usable(shiftMonotonic(now.Add(25*time.Hour), -25*time.Hour)))
+
+	// A backoff ends even if the wall clock was set back in the meantime.
+	next := now.Add(30 * time.Second)
+	r.nextTry.Store(&next)
+	assert.False(t, r.mayTry(now))
+	assert.True(t, r.mayTry(shiftMonotonic(now.Add(-24*time.Hour), 24*time.Hour+31*time.Second)))
+}
+
+func TestKeyRegistry_Leave_DISC_17(t *testing.T) {
+	g := &keyRegistry{sets: map[keyLocation]*remote[*keySet]{}}
+	place := keyLocation{"https://as.example.com/jwks", false}
+	quiet := slog.New(slog.DiscardHandler)
+	first := g.at(place, nil, quiet)
+	assert.Same(t, first, g.at(place, nil, quiet), "JWKS-26")
+	assert.NotSame(t, first, g.at(keyLocation{place.url, true}, nil, quiet), "JWKS-26: a guarded reader does not rely on an unguarded one")
+	g.leave(place)
+	assert.Same(t, first, g.at(place, nil, quiet), "another still reads it")
+	g.leave(place)
+	g.leave(place)
+	assert.Len(t, g.sets, 1)
+	assert.Len(t, g.users, 1)
+	assert.NotSame(t, first, g.at(place, nil, quiet))
+}
+
+// The guard is for what was learned and not typed.
+func TestKeyLocation_Guard_DISC_08(t *testing.T) {
+	parsed, err := url.Parse("https://as.example.com/tenant1")
+	require.NoError(t, err)
+	s := &issuer{parsed: parsed}
+	assert.False(t, s.keyLocation("https://as.example.com/jwks").guarded)
+	assert.True(t, s.keyLocation("https://as.example.com:8443/jwks").guarded)
+	assert.True(t, s.keyLocation("https://keys.example.com/jwks").guarded)
+	assert.True(t, s.keyLocation(":").guarded)
+	s.private = true
+	assert.False(t, s.keyLocation("https://keys.example.com/jwks").guarded)
+}
+
+func TestSpread_Bounds_JWKS_22_DISC_19(t *testing.T) {
+	within := func(name string, least, most time.Duration, draw func() time.Duration) {
+		low, high := most, least
+		for range 2000 {
+			d := draw()
+			low, high = min(low, d), max(high, d)
+		}
+		assert.GreaterOrEqual(t, low, least, name)
+		assert.LessOrEqual(t, high, most, name)
+		assert.Greater(t, high, low, "%s: no jitter", name)
+	}
+	within("JWKS-22 no wish", 54*time.Minute, 66*time.Minute, func() time.Duration { return ttl(-1) })
+	within("JWKS-22 a short wish", 270*time.Second, 330*time.Second, func() time.Duration { return ttl(0) })
+	within("JWKS-22 a long wish", 1296*time.Minute, 24*time.Hour, func() time.Duration { return ttl(1 << 60) })
+	within("DISC-19 first", 800*time.Millisecond, 1200*time.Millisecond, func() time.Duration { return backoff(0) })
+	within("DISC-19 third", 3200*time.Millisecond, 4800*time.Millisecond, func() time.Duration { return backoff(2) })
+	within("DISC-19 hundredth", 25600*time.Millisecond, 30*time.Second, func() time.Duration { return backoff(99) })
+}

@@ -1,0 +1,147 @@
+package mcpauth
+
+import (
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+	"strings"
+)
+
+// Bounds of a request. The body's is that of the MCP SDKs.
+const (
+	maxHeaderFields = 100
+	maxHeaderBytes  = 64 << 10
+	maxNameHeader   = 4 << 10
+	maxBody         = 4 << 20
+)
+
+// checkHeaders bounds the header section and the fields of MCP that are
+// decoded later.
+func checkHeaders(h http.Header) *DeniedError {
+	fields, size, params := 0, 0, 0
+	for name, values := range h {
+		fields += len(values)
+		for _, value := range values {
+			size += len(name) + len(value)
+		}
+		if strings.HasPrefix(name, "Mcp-Param-") {
+			params += len(values)
+		}
+	}
+	switch {
+	case fields > maxHeaderFields:
+		return deny(errRequestHeaders, "more than 100 fields", "", "")
+	case size > maxHeaderBytes:
+		return deny(errRequestHeaders, "more than 64 KiB", "", "")
+	case params > maxParamHeaders:
+		return deny(errRequestHeaders, "more than 32 Mcp-Param fields", "", "")
+	case len(h.Get("Mcp-Name")) > maxNameHeader:
+		return deny(errRequestHeaders, "Mcp-Name longer than 4 KiB", "", "")
+	}
+	return nil
+}
+
+// credentials finds the one bearer token of a request (RFC 6750 section 2.1).
+// A comma joins credentials; in JSON, which is no token, it does not.
+// Other schemes and other places are as good as nothing.
+func credentials(r *http.Request) (token string, denied *DeniedError) {
+	lines := r.Header["Authorization"]
+	inQuery := hasQueryToken(r.URL)
+	switch {
+	case len(lines) > 1:
+		return "", deny(ErrManyCredentials, "Authorization stands more than once", "", "")
+	case len(lines) == 1 && inQuery:
+		return "", deny(ErrManyCredentials, "Authorization and access_token in the query", "", "")
+	case inQuery:
+		return "", deny(ErrNoCredentials, "access_token in the query", "", "the Authorization header")
+	case len(lines) == 0:
+		return "", deny(ErrNoCredentials, "no Authorization header", "", "")
+	}
+	scheme, rest, _ := strings.Cut(lines[0], " ")
+	token = strings.Trim(rest, " ")
+	switch {
+	case !strings.EqualFold(scheme, "Bearer") || token == "":
+		return "", deny(ErrNoCredentials, "Authorization has no bearer token", "", "")
+	case len(lines[0]) > maxToken:
+		return "", deny(ErrTokenTooComplex, "longer than 16 KiB", "", "")
+	case strings.Contains(token, ",") && !strings.ContainsAny(token, `{"`):
+		return "", deny(ErrManyCredentials, "Authorization has a comma", "", "one bearer token")
+	}
+	return token, nil
+}
+
+// hasQueryToken looks for access_token in any spelling that decodes to it.
+func hasQueryToken(u *url.URL) bool {
+	if u.RawQuery == "" {
+		return false
+	}
+	for pair := range strings.FieldsFuncSeq(u.RawQuery, func(r rune) bool { return r == '&' || r == ';' }) {
+		name, _, _ := strings.Cut(pair, "=")
+		if decoded, err := url.QueryUnescape(name); err == nil && decoded == "access_token" {
+			return true
+		}
+	}
+	return false
+}
+
+// checkMethod lets only POST through: streams of the server's own and the end
+// of sessions are not understood yet.
+func checkMethod(r *http.Request) *DeniedError {
+	if r.Method != http.MethodPost {
+		return deny(errHTTPMethod, "method", r.Method, "POST")
+	}
+	return nil
+}
+
+// readBody reads the whole body, once, within its bound.
+func readBody(w http.ResponseWriter, r *http.Request) ([]byte, *DeniedError) {
+	if denied := checkMediaType(r.Header); denied != nil {
+		return nil, denied
+	}
+	if r.ContentLength > maxBody {
+		return nil, deny(errBodyTooLarge, "Content-Length", "", "at most 4 MiB")
+	}
+	if r.Body == nil {
+		return nil, nil
+	}
+	limited := http.MaxBytesReader(w, r.Body, maxBody)
+	body := make([]byte, 0, max(r.ContentLength, 0)+512)
+	for {
+		n, err := limited.Read(body[len(body):cap(body)])
+		body = body[:len(body)+n]
+		var tooLarge *http.MaxBytesError
+		switch {
+		case err == io.EOF:
+			return body, nil
+		case errors.As(err, &tooLarge):
+			return nil, deny(errBodyTooLarge, "body", "", "at most 4 MiB")
+		case err != nil:
+			return nil, denyFor(errUnreadableBody, "reading the body", err)
+		case len(body) == cap(body):
+			body = append(body, 0)[:len(body)]
+		}
+	}
+}
+
+// checkMediaType wants JSON in UTF-8 as it is.
+func checkMediaType(h http.Header) *DeniedError {
+	types := h["Content-Type"]
+	if len(types) != 1 {
+		return deny(errMediaType, "Content-Type", strings.Join(types, " and "), "application/json, once")
+	}
+	if types[0] != "application/json" {
+		mediaType, params, err := mime.ParseMediaType(types[0])
+		charset, given := params["charset"]
+		if err != nil || mediaType != "application/json" || given && !strings.EqualFold(charset, "utf-8") {
+			return deny(errMediaType, "Content-Type", types[0], "application/json in UTF-8")
+		}
+	}
+	for _, encoding := range h["Content-Encoding"] {
+		if !strings.EqualFold(encoding, "identity") {
+			return deny(errMediaType, "Content-Encoding", encoding, "identity")
+		}
+	}
+	return nil
+}

@@ -1,0 +1,276 @@
+package mcpauth
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// Rules is the declarative [Policy]: plain maps, to be printed, compared and
+// tested. What is not listed is refused.
+//
+// Keys of Tools, Prompts and Resources are exact names; a name that ends in *
+// stands for all names with that prefix, and "*" alone for the rest. An exact
+// name wins over a pattern, and a longer literal prefix over a shorter one;
+// patterns with equally long prefixes must all be met. In Resources a key may
+// also be a URI template such as "db://{table}", whose variables match at least
+// one character and no slash, question mark or number sign.
+//
+// {name} inside a scope is replaced by the name of the tool or prompt, so a
+// naming convention is one rule: "*": Scopes("tool:{name}:execute").
+//
+// Patterns never match a resource URI that has a second spelling (dot
+// segments, empty segments, path parameters, percent-encoded separators or
+// unreserved characters, backslashes, characters beyond ASCII, user
+// information, default ports, upper case in scheme or host, a host in a file
+// URI), nor one that a server could take for what another key names, because
+// it differs from that only by case, escapes, query, fragment or a slash at
+// the end. List such a URI as it is written.
+type Rules struct {
+	_ [0]func() // keyed literals only
+
+	Tools     map[string]Requirement
+	Prompts   map[string]Requirement
+	Resources map[string]Requirement
+
+	// Methods says what the methods without a target require, "tools/list" for
+	// one. Known methods that are not listed require a valid token, except
+	// those on tasks, which are refused. Unknown methods that are
+	// listed become known.
+	Methods map[string]Requirement
+}
+
+// Require implements [Policy]. It compiles the rules at each call: give the
+// Rules to [Config] instead of calling it in a loop.
+func (r Rules) Require(ctx context.Context, call Call) (Requirement, error) {
+	book, errs := r.compile()
+	if len(errs) > 0 {
+		return Requirement{}, errs[0]
+	}
+	return book.Require(ctx, call)
+}
+
+// ruleBook is [Rules] made ready for look-up.
+type ruleBook struct {
+	tools, prompts, resources ruleSet
+	methods                   map[string]Requirement
+}
+
+type ruleSet struct {
+	exact    map[string]Requirement
+	patterns []pattern       // by length of literal prefix, longest first
+	named    bool            // some scope has a {name}
+	blurred  map[string]bool // the exact keys of resources, see [blur]; nil for names
+}
+
+const namePlaceholder = "{name}"
+
+// compile checks the rules and returns every mistake.
+func (r Rules) compile() (*ruleBook, []error) {
+	c := ruleCompiler{}
+	book := &ruleBook{
+		tools:     c.set("Tools", r.Tools, false),
+		prompts:   c.set("Prompts", r.Prompts, false),
+		resources: c.set("Resources", r.Resources, true),
+		methods:   make(map[string]Requirement, len(r.Methods)),
+	}
+	for _, method := range slices.Sorted(maps.Keys(r.Methods)) {
+		field := fmt.Sprintf("Policy.Methods[%q]", method)
+		book.methods[method] = c.check(field, r.Methods[method], false)
+		switch known, ok := methods[method]; {
+		case isHandshake(method):
+			c.fail(field, method, "every valid token may make it, or no client could connect: remove it")
+		case ok && known.kind != KindMethod || method == "subscriptions/listen":
+			c.fail(field, method, "it is decided by its target: use Tools, Prompts, Resources or the list methods")
+		case method == "" || strings.ContainsAny(method, "*{"):
+			c.fail(field, method, "list methods by their exact names")
+		}
+	}
+	return book, c.errs
+}
+
+type ruleCompiler struct{ errs []error }
+
+func (c *ruleCompiler) fail(field, value, reason string) {
+	c.errs = append(c.errs, &ConfigError{Field: field, Value: shown(value), Reason: reason})
+}
+
+// check returns a copy of the requirement that nobody else can change.
+func (c *ruleCompiler) check(field string, req Requirement, named bool) Requirement {
+	if req.denies() {
+		c.fail(field, req.String(), "an empty requirement refuses everybody: write Authenticated() if any valid token will do, or remove it")
+	}
+	if p := req.problem(); p != "" {
+		c.fail(field, req.String(), p)
+	}
+	if !named && strings.Contains(req.String(), namePlaceholder) {
+		c.fail(field, req.String(), namePlaceholder+" stands for the name of a tool or a prompt, and there is none here: write the scope out")
+	}
+	req.AllOf = slices.Clone(req.AllOf)
+	req.AnyOf = slices.Clone(req.AnyOf)
+	for i, group := range req.AnyOf {
+		req.AnyOf[i] = slices.Clone(group)
+	}
+	return req
+}
+
+func (c *ruleCompiler) set(name string, rules map[string]Requirement, resources bool) ruleSet {
+	set := ruleSet{exact: make(map[string]Requirement, len(rules))}
+	if resources {
+		set.blurred = make(map[string]bool, len(rules))
+	}
+	shapes := map[string]string{}
+	for _, key := range slices.Sorted(maps.Keys(rules)) {
+		field := fmt.Sprintf("Policy.%s[%q]", name, key)
+		req := c.check(field, rules[key], !resources)
+		set.named = set.named || strings.Contains(req.String(), namePlaceholder)
+		text, err := parseGlob(key, resources)
+		switch {
+		case err != nil:
+			c.fail(field, key, err.Error())
+			continue
+		case text == nil:
+			set.exact[key] = req
+			if resources {
+				set.blurred[strings.TrimRight(blur(key), "/")] = true
+			}
+			continue
+		case text.parts != nil:
+			set.exact[key] = req // completion/complete refers to the template itself
+		}
+		p := pattern{glob: *text, req: req}
+		if resources {
+			p.blurred = text.blur()
+			shape := p.blurred.String()
+			if other, twice := shapes[shape]; twice {
+				c.fail(field, key, fmt.Sprintf("stands for the same URIs as %q: keep one of them", other))
+			}
+			shapes[shape] = key
+		}
+		set.patterns = append(set.patterns, p)
+	}
+	slices.SortStableFunc(set.patterns, func(a, b pattern) int { return cmp.Compare(len(b.prefix), len(a.prefix)) })
+	return set
+}
+
+// Require implements [Policy].
+func (b *ruleBook) Require(_ context.Context, call Call) (Requirement, error) {
+	switch call.Kind {
+	case KindTool:
+		return b.tools.find(call.Name), nil
+	case KindPrompt:
+		return b.prompts.find(call.Name), nil
+	case KindResource:
+		if req, ok := b.resources.exact[call.Name]; ok {
+			return req, nil
+		}
+		if hasSecondSpelling(call.Name) {
+			return Requirement{}, nil
+		}
+		return b.resources.match(call.Name), nil
+	case KindMethod:
+		if req, ok := b.methods[call.Method]; ok {
+			return req, nil
+		}
+		if known := methods[call.Method]; known.kind == KindMethod && !known.refused {
+			return Authenticated(), nil
+		}
+	}
+	return Requirement{}, nil
+}
+
+func (s *ruleSet) find(name string) Requirement {
+	req, ok := s.exact[name]
+	if !ok {
+		req = s.match(name)
+	}
+	if s.named {
+		return req.named(name)
+	}
+	return req
+}
+
+// match returns what the patterns with the longest literal prefix require
+// together. It refuses a URI that another rule, as close or closer, may be meant for.
+func (s *ruleSet) match(name string) (req Requirement) {
+	var spellings []string
+	if s.blurred != nil {
+		spellings = blurredSpellings(name)
+		if slices.ContainsFunc(spellings, func(spelling string) bool { return s.blurred[spelling] }) {
+			return Requirement{}
+		}
+	}
+	found := -1
+	for i := range s.patterns {
+		p := &s.patterns[i]
+		if found >= 0 && len(p.prefix) < found {
+			break
+		}
+		if !p.matches(name) {
+			if slices.ContainsFunc(spellings, p.blurred.matches) {
+				return Requirement{}
+			}
+			continue
+		}
+		if found < 0 {
+			req, found = p.req, len(p.prefix)
+			continue
+		}
+		req = Requirement{
+			AllOf:    append(slices.Clip(req.AllOf), p.req.AllOf...),
+			AnyOf:    append(slices.Clip(req.AnyOf), p.req.AnyOf...),
+			anyToken: true,
+		}
+	}
+	return req
+}
+
+// named puts the name in place of {name}. A name that cannot stand in a scope
+// makes the rule one that nobody meets.
+func (r Requirement) named(name string) Requirement {
+	fill := func(scopes []string) []string {
+		filled := make([]string, len(scopes))
+		for i, s := range scopes {
+			filled[i] = strings.ReplaceAll(s, namePlaceholder, name)
+		}
+		return filled
+	}
+	out := Requirement{anyToken: r.anyToken}
+	if r.AllOf != nil {
+		out.AllOf = fill(r.AllOf)
+	}
+	for _, group := range r.AnyOf {
+		out.AnyOf = append(out.AnyOf, fill(group))
+	}
+	if out.problem() != "" {
+		return Requirement{}
+	}
+	return out
+}
+
+// scopes returns every scope that the rules name, those with a placeholder as
+// they are written.
+func (b *ruleBook) scopes() []string {
+	var all []string
+	add := func(req Requirement) {
+		all = append(all, req.AllOf...)
+		for _, group := range req.AnyOf {
+			all = append(all, group...)
+		}
+	}
+	for _, set := range []*ruleSet{&b.tools, &b.prompts, &b.resources} {
+		for _, req := range set.exact {
+			add(req)
+		}
+		for _, p := range set.patterns {
+			add(p.req)
+		}
+	}
+	for _, req := range b.methods {
+		add(req)
+	}
+	return all
+}

@@ -1,0 +1,255 @@
+package mcpauth
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/seed-1e292522/mcpauth/internal/challenge"
+)
+
+// Kind says what a [Call] is about.
+type Kind string
+
+// The kinds of target a call can have.
+const (
+	KindTool     Kind = "tool"
+	KindPrompt   Kind = "prompt"
+	KindResource Kind = "resource"
+	KindMethod   Kind = "method" // the method itself is the target
+)
+
+// Call is one operation of a request, read from the bytes of the body that the
+// handler receives and from nothing else.
+type Call struct {
+	Method string // JSON-RPC method, "tools/call"
+	Kind   Kind
+	Name   string // tool or prompt name, resource URI or URI template, task id; empty for most methods
+
+	// Arguments is the raw JSON object params.arguments of a tool call or a
+	// prompt, nil when absent. Its member names are unique at every depth, but
+	// names that differ by case may stand beside each other: decode it into a
+	// map rather than a struct. It must not be modified.
+	Arguments json.RawMessage
+}
+
+// Requirement is what a caller must hold. The zero value can be met by nobody:
+// [Authenticated] spells out that a valid token is enough.
+type Requirement struct {
+	AllOf []string   // every one of these scopes
+	AnyOf [][]string // of each group at least one; a challenge asks for the first
+
+	anyToken bool
+}
+
+// Scopes requires all of the given scopes.
+func Scopes(all ...string) Requirement { return Requirement{AllOf: all} }
+
+// AnyScope requires one of the given scopes. Put the least powerful first: it
+// is the one that a challenge asks for.
+func AnyScope(oneOf ...string) Requirement { return Requirement{AnyOf: [][]string{oneOf}} }
+
+// Authenticated is met by every valid token.
+func Authenticated() Requirement { return Requirement{anyToken: true} }
+
+// String renders the requirement for people, as in "a and b and (c or d)".
+func (r Requirement) String() string {
+	switch {
+	case r.denies():
+		return "nobody"
+	case r.isEmpty():
+		return "any valid token"
+	}
+	parts := slices.Clone(r.AllOf)
+	for _, group := range r.AnyOf {
+		parts = append(parts, "("+strings.Join(group, " or ")+")")
+	}
+	return strings.Join(parts, " and ")
+}
+
+func (r Requirement) isEmpty() bool { return len(r.AllOf) == 0 && len(r.AnyOf) == 0 }
+
+// denies reports whether no token whatever can meet the requirement.
+func (r Requirement) denies() bool { return r.isEmpty() && !r.anyToken }
+
+// problem says what of the requirement can never stand in a token or a
+// challenge, or returns "".
+func (r Requirement) problem() string {
+	for _, scope := range r.AllOf {
+		if p := scopeProblem(scope); p != "" {
+			return p
+		}
+	}
+	for _, group := range r.AnyOf {
+		if len(group) == 0 {
+			return "an any-of group is empty: nobody can meet it"
+		}
+		for _, scope := range group {
+			if p := scopeProblem(scope); p != "" {
+				return p
+			}
+		}
+	}
+	return ""
+}
+
+func scopeProblem(scope string) string {
+	switch {
+	case !challenge.ValidScope(scope):
+		return fmt.Sprintf("%s is not a scope: use printable ASCII without space, quote and backslash (RFC 6749 section 3.3)", shown(scope))
+	case scope == "offline_access":
+		return "offline_access concerns the client and the authorization server only: remove it"
+	}
+	return ""
+}
+
+// Policy decides what a call requires. It is asked for every call of every
+// request except initialize, notifications/initialized and ping, for which any
+// valid token is enough. The caller is in ctx, see [FromContext].
+//
+// Require must be fast, safe for concurrent use and free of side effects.
+// The zero [Requirement] refuses the call. So do an error and a panic, as a
+// server error.
+type Policy interface {
+	Require(ctx context.Context, call Call) (Requirement, error)
+}
+
+// PolicyFunc is a function used as a [Policy].
+type PolicyFunc func(ctx context.Context, call Call) (Requirement, error)
+
+// Require calls f.
+func (f PolicyFunc) Require(ctx context.Context, call Call) (Requirement, error) {
+	return f(ctx, call)
+}
+
+// decider is a [Policy] with the scope hierarchy of the configuration.
+type decider struct {
+	policy  Policy
+	broader map[string][]string // scope -> scopes that include it, transitively
+}
+
+// decide returns nil when the principal may make all of the calls. A call that
+// no scope can open outweighs any number of missing scopes, and missing scopes
+// are those of all calls together, so that one trip through consent is enough.
+func (d *decider) decide(ctx context.Context, p *Principal, calls []Call) *DeniedError {
+	if len(calls) == 0 {
+		return deny(ErrForbidden, "no call to decide on", "", "")
+	}
+	var needed []string
+	var missing *Call
+	for i := range calls {
+		if calls[i].isHandshake() {
+			continue
+		}
+		req, denied := d.require(ctx, calls[i])
+		if denied != nil {
+			return denied
+		}
+		if req.denies() {
+			return deny(ErrForbidden, string(calls[i].Kind)+" has no rule", calls[i].target(), "a rule in the policy")
+		}
+		var met bool
+		needed, met = d.resolve(p, req, needed)
+		if !met && missing == nil {
+			missing = &calls[i]
+		}
+	}
+	if missing == nil {
+		return nil
+	}
+	denied := deny(ErrInsufficientScope, string(missing.Kind)+" "+shown(missing.target()),
+		strings.Join(p.Scopes, " "), strings.Join(needed, " "))
+	denied.Scopes = needed
+	return denied
+}
+
+// target is what a call is about, for the operator.
+func (c Call) target() string {
+	if c.Kind == KindMethod {
+		return c.Method
+	}
+	return c.Name
+}
+
+// require asks the policy and contains its failures.
+func (d *decider) require(ctx context.Context, call Call) (req Requirement, denied *DeniedError) {
+	defer func() {
+		if recovered := recover(); recovered != nil {
+			denied = deny(ErrPolicy, fmt.Sprintf("the policy panicked with a %T", recovered), "", "")
+		}
+	}()
+	req, err := d.policy.Require(ctx, call)
+	if err != nil {
+		return Requirement{}, denyFor(ErrPolicy, "the policy failed", err)
+	}
+	if _, compiled := d.policy.(*ruleBook); compiled {
+		return req, nil
+	}
+	if problem := req.problem(); problem != "" {
+		return Requirement{}, deny(ErrPolicy, "the policy answered with an impossible requirement: "+problem, "", "")
+	}
+	return req, nil
+}
+
+// resolve appends the scopes that a challenge for req names to needed, and
+// reports whether p meets req. Of an any-of group it names the scope that p
+// holds, or else the first.
+func (d *decider) resolve(p *Principal, req Requirement, needed []string) ([]string, bool) {
+	met := true
+	for _, scope := range req.AllOf {
+		met = d.holds(p, scope) && met
+		needed = appendNew(needed, scope)
+	}
+	for _, group := range req.AnyOf {
+		i := slices.IndexFunc(group, func(scope string) bool { return d.holds(p, scope) })
+		met = i >= 0 && met
+		needed = appendNew(needed, group[max(i, 0)])
+	}
+	return needed, met
+}
+
+// holds reports whether p has the scope or a broader one.
+func (d *decider) holds(p *Principal, scope string) bool {
+	if p.HasScope(scope) {
+		return true
+	}
+	for _, broader := range d.broader[scope] {
+		if p.HasScope(broader) {
+			return true
+		}
+	}
+	return false
+}
+
+func appendNew(list []string, s string) []string {
+	if slices.Contains(list, s) {
+		return list
+	}
+	return append(list, s)
+}
+
+// invertHierarchy turns "broader -> narrower" into "narrower -> all broader
+// ones", transitively, and returns a scope that includes itself, or "".
+func invertHierarchy(implies map[string][]string) (broader map[string][]string, cycle string) {
+	broader = make(map[string][]string)
+	for _, top := range slices.Sorted(maps.Keys(implies)) {
+		reached := map[string]bool{}
+		queue := slices.Clone(implies[top])
+		for len(queue) > 0 {
+			scope := queue[0]
+			queue = queue[1:]
+			if scope == top {
+				return nil, top
+			}
+			if !reached[scope] {
+				reached[scope] = true
+				broader[scope] = append(broader[scope], top)
+				queue = append(queue, implies[scope]...)
+			}
+		}
+	}
+	return broader, ""
+}

@@ -1,0 +1,170 @@
+package mcpauth
+
+import (
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// hierarchicalPorts are the schemes whose URIs always have an authority, with
+// their default ports. To many parsers "https:host" is "https://host".
+var hierarchicalPorts = map[string]string{"http": "80", "https": "443", "ws": "80", "wss": "443", "ftp": "21", "file": ""}
+
+// hasSecondSpelling reports whether a URI could be written differently and
+// still name the same thing to a server that normalizes (RFC 3986 section 6).
+// No pattern may speak for such a URI: another rule might be meant for it.
+func hasSecondSpelling(uri string) bool {
+	scheme, rest, found := strings.Cut(uri, ":")
+	if !found || !isScheme(scheme) {
+		return true
+	}
+	for i := 0; i < len(uri); i++ {
+		if c := uri[i]; c <= ' ' || c == '\\' || c >= 0x7f {
+			return true
+		}
+	}
+	if hasNeedlessEscape(rest) {
+		return true
+	}
+	path, hierarchical := strings.CutPrefix(rest, "//")
+	if !hierarchical {
+		_, always := hierarchicalPorts[scheme]
+		return always || hasOddSegment(rest)
+	}
+	authority := path
+	if end := strings.IndexAny(path, "/?#"); end >= 0 {
+		authority = path[:end]
+	}
+	path = strings.TrimPrefix(path[len(authority):], "/")
+	return hasSecondAuthority(scheme, authority) || hasOddSegment(path)
+}
+
+// isScheme allows what RFC 3986 section 3.1 does, in lower case.
+func isScheme(s string) bool {
+	if s == "" || s[0] < 'a' || s[0] > 'z' {
+		return false
+	}
+	return strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789+-.") == ""
+}
+
+// hasSecondAuthority finds user information, upper case, the dot of an
+// absolute host name, and ports that are written without need; in a file URI
+// any host at all, because "file://localhost/x" is "file:///x" (RFC 8089
+// section 2), and in a web URI that there is none.
+func hasSecondAuthority(scheme, authority string) bool {
+	_, always := hierarchicalPorts[scheme]
+	if strings.Contains(authority, "@") || hasUpperCase(authority) || always && (authority == "") != (scheme == "file") {
+		return true
+	}
+	host := authority
+	if colon := strings.LastIndexByte(authority, ':'); colon > strings.LastIndexByte(authority, ']') {
+		port := authority[colon+1:]
+		if port == "" || port[0] == '0' || port == hierarchicalPorts[scheme] {
+			return true
+		}
+		host = authority[:colon]
+	}
+	return strings.HasSuffix(host, ".")
+}
+
+// hasUpperCase leaves out percent-encodings, whose digits are upper case.
+func hasUpperCase(s string) bool {
+	for i := 0; i < len(s); i++ {
+		switch c := s[i]; {
+		case c == '%':
+			i += 2
+		case 'A' <= c && c <= 'Z':
+			return true
+		}
+	}
+	return false
+}
+
+// hasOddSegment finds segments that a server may resolve or drop: empty ones,
+// dots, a dot or a space at the end, and parameters. A server that does not
+// know queries and fragments takes them for a part of the path, so there are
+// no dot segments there either.
+func hasOddSegment(path string) bool {
+	end := strings.IndexAny(path, "?#")
+	if end < 0 {
+		end = len(path)
+	}
+	segments := strings.Split(path[:end], "/")
+	for i, segment := range segments {
+		switch {
+		case segment == "" && i < len(segments)-1,
+			strings.HasSuffix(segment, "."),
+			strings.HasSuffix(segment, "%20"),
+			strings.Contains(segment, ";"):
+			return true
+		}
+	}
+	rest := strings.FieldsFunc(path[end:], func(r rune) bool { return strings.ContainsRune("/?#;", r) })
+	return slices.ContainsFunc(rest, func(segment string) bool { return segment == "." || segment == ".." })
+}
+
+// hasNeedlessEscape finds percent-encodings of unreserved characters, slashes,
+// backslashes, percent signs and controls, lower-case hexadecimal, and stray
+// percent signs.
+func hasNeedlessEscape(s string) bool {
+	for {
+		i := strings.IndexByte(s, '%')
+		if i < 0 {
+			return false
+		}
+		if len(s) < i+3 {
+			return true
+		}
+		hi, lo := unhex(s[i+1]), unhex(s[i+2])
+		c := hi<<4 | lo
+		if hi > 15 || lo > 15 || c < ' ' || c == 0x7f || c == '/' || c == '\\' || c == '%' || isUnreserved(c) {
+			return true
+		}
+		s = s[i+3:]
+	}
+}
+
+func isUnreserved(c byte) bool {
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.IndexByte("-._~", c) >= 0
+}
+
+// unhex returns 16 for what is no upper-case hexadecimal digit.
+func unhex(c byte) byte {
+	switch {
+	case '0' <= c && c <= '9':
+		return c - '0'
+	case 'A' <= c && c <= 'F':
+		return c - 'A' + 10
+	}
+	return 16
+}
+
+// blur returns what servers see that ignore case, as many file systems do, and
+// decode escapes that others compare as they are.
+func blur(s string) string {
+	if decoded, err := url.PathUnescape(s); err == nil {
+		s = decoded
+	}
+	return strings.ToLower(s)
+}
+
+// blurredSpellings returns the URI as such a server sees it: whole, without
+// its fragment, and without query and fragment; each also without a slash at
+// the end.
+func blurredSpellings(uri string) []string {
+	spellings := []string{blur(uri)}
+	add := func(spelling string) {
+		if !slices.Contains(spellings, spelling) {
+			spellings = append(spellings, spelling)
+		}
+	}
+	for _, end := range []string{"#", "?#"} {
+		if i := strings.IndexAny(spellings[0], end); i >= 0 {
+			add(spellings[0][:i])
+		}
+	}
+	for _, spelling := range slices.Clone(spellings) {
+		add(strings.TrimRight(spelling, "/"))
+	}
+	return spellings
+}

@@ -1,0 +1,296 @@
+package mcpauth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/seed-1e292522/mcpauth/internal/jose"
+)
+
+// maxToken bounds the Authorization header field, in bytes.
+const maxToken = 16 << 10
+
+// verify turns a compact token into a principal. The order is the defence:
+// what can be refused without a key is refused first, then one key set is looked
+// at, then one signature is checked, and only then is a claim believed. A
+// refusal after that names the principal too, for the operator's record.
+func (m *Middleware) verify(ctx context.Context, compact string) (*Principal, *DeniedError) {
+	now := time.Now()
+	token, err := jose.Parse(compact)
+	if err != nil {
+		return nil, denyToken(err)
+	}
+	c, denied := readClaims(token.Claims)
+	if denied != nil {
+		return nil, denied
+	}
+	s, denied := m.issuerOf(c)
+	if denied != nil {
+		return nil, denied
+	}
+	for _, check := range []func(*claims, *jose.Header, *issuer, time.Time) *DeniedError{
+		m.checkHeader, m.checkTime, m.checkAudience, m.checkIdentity, m.checkPurpose,
+	} {
+		if denied := check(c, &token.Header, s, now); denied != nil {
+			return nil, denied
+		}
+	}
+	if denied := s.checkSignature(ctx, &token, now); denied != nil {
+		return nil, denied
+	}
+	p, denied := s.principal(c)
+	if denied != nil {
+		return nil, denied
+	}
+	if denied := s.checkRequired(c); denied != nil {
+		return p, denied
+	}
+	return p, m.checkRevoked(ctx, p)
+}
+
+// denyToken maps what internal/jose refuses.
+func denyToken(err error) *DeniedError {
+	switch {
+	case errors.Is(err, jose.ErrAlgorithm):
+		return denyFor(ErrAlgorithm, "", err)
+	case errors.Is(err, jose.ErrTooLarge):
+		return denyFor(ErrTokenTooComplex, "", err)
+	case errors.Is(err, jose.ErrType):
+		return denyFor(ErrTokenType, "", err)
+	}
+	return denyFor(ErrMalformedToken, "", err)
+}
+
+// issuerOf finds the issuer by its exact name. A name that is not configured
+// costs nothing more than this look-up.
+func (m *Middleware) issuerOf(c *claims) (*issuer, *DeniedError) {
+	if !c.iss.present {
+		return nil, deny(ErrClaims, "iss", "", "a string")
+	}
+	if s := m.issuers[c.iss.value]; s != nil {
+		return s, nil
+	}
+	return nil, deny(ErrIssuer, "unverified iss", c.iss.value, m.issuerNames)
+}
+
+// forbiddenTypes are media types of JWTs that are no access tokens, whatever
+// the configuration (RFC 8725 section 3.11).
+var forbiddenTypes = []string{
+	"dpop+jwt", "oauth-id-jag+jwt", "token-introspection+jwt", "logout+jwt", "secevent+jwt",
+	"oauth-authz-req+jwt", "client-authentication+jwt", "entity-statement+jwt", "kb+jwt",
+	"vc+sd-jwt", "dc+sd-jwt",
+}
+
+// mediaType is typ in the short, lower-case form (RFC 7515 section 4.1.9).
+func mediaType(typ string) string {
+	return strings.TrimPrefix(lowerASCII(typ), "application/")
+}
+
+// lowerASCII leaves all but A to Z alone: strings.ToLower would make a k of the
+// Kelvin sign, and two names equal that are not.
+func lowerASCII(s string) string {
+	return strings.Map(func(r rune) rune {
+		if 'A' <= r && r <= 'Z' {
+			return r + ('a' - 'A')
+		}
+		return r
+	}, s)
+}
+
+func (m *Middleware) checkHeader(_ *claims, h *jose.Header, s *issuer, _ time.Time) *DeniedError {
+	if !slices.Contains(s.algorithms, h.Alg) {
+		return deny(ErrAlgorithm, "alg", h.Alg, strings.Join(s.algorithms, ", "))
+	}
+	typ := mediaType(h.Typ)
+	if h.HasTyp && typ == "" || slices.Contains(forbiddenTypes, typ) || !slices.Contains(s.types, typ) {
+		return deny(ErrTokenType, "typ", h.Typ, fmt.Sprintf("one of %q", s.types))
+	}
+	return nil
+}
+
+func (m *Middleware) checkTime(c *claims, _ *jose.Header, s *issuer, now time.Time) *DeniedError {
+	exp, nbf, iat := c.exp.time(), c.nbf.time(), c.iat.time()
+	switch {
+	case !c.exp.present || c.exp.seconds < 1:
+		return deny(ErrClaims, "exp", "", "seconds since 1970")
+	case !now.Before(exp.Add(m.leeway)):
+		return deny(ErrExpired, "exp "+exp.UTC().Format(time.RFC3339), "", "later than "+now.UTC().Format(time.RFC3339))
+	case c.nbf.present && now.Before(nbf.Add(-m.leeway)):
+		return deny(ErrNotYetValid, "nbf "+nbf.UTC().Format(time.RFC3339), "", "not later than "+now.UTC().Format(time.RFC3339))
+	case c.iat.present && now.Before(iat.Add(-m.leeway)):
+		return deny(ErrNotYetValid, "iat "+iat.UTC().Format(time.RFC3339), "", "not later than "+now.UTC().Format(time.RFC3339))
+	case !c.iat.present && s.needsIssuedAt:
+		return deny(ErrClaims, "iat", "", "seconds since 1970: the issuer is configured for RFC 9068 tokens or with MaxLifetime")
+	case s.maxLifetime > 0 && exp.Sub(iat) > s.maxLifetime:
+		return deny(ErrClaims, "exp minus iat is "+exp.Sub(iat).String(), "", "at most "+s.maxLifetime.String())
+	}
+	return nil
+}
+
+// checkAudience: one member of aud equals one accepted audience. No other
+// claim is an audience, unless the issuer is known to send none.
+func (m *Middleware) checkAudience(c *claims, _ *jose.Header, s *issuer, _ time.Time) *DeniedError {
+	if !c.audPresent && s.audienceClaim != nil {
+		c.aud, _ = stringOrList(lookup(c.raw, s.audienceClaim))
+	}
+	for _, aud := range c.aud {
+		if s.acceptsAudience(aud) {
+			return nil
+		}
+	}
+	return deny(ErrAudience, "unverified aud", strings.Join(c.aud, " "), fmt.Sprintf("one of %q", s.audiences))
+}
+
+func (s *issuer) acceptsAudience(aud string) bool {
+	if slices.Contains(s.audiences, aud) {
+		return true
+	}
+	normal, ok := normalURI(aud)
+	return ok && slices.Contains(s.normalAudiences, normal)
+}
+
+// normalURI writes scheme and host in lower case, drops the default port and
+// gives an empty path its slash (RFC 3986 section 6.2.2.1 and 6.2.3). Nothing
+// else about a URI is equivalent here.
+func normalURI(s string) (string, bool) {
+	scheme, rest, ok := strings.Cut(s, "://")
+	scheme = lowerASCII(scheme)
+	if !ok || scheme != "https" && scheme != "http" {
+		return "", false
+	}
+	end := strings.IndexAny(rest, "/?#")
+	if end < 0 {
+		end = len(rest)
+	}
+	host, path := lowerASCII(rest[:end]), rest[end:]
+	if scheme == "https" {
+		host = strings.TrimSuffix(host, ":443")
+	} else {
+		host = strings.TrimSuffix(host, ":80")
+	}
+	if path == "" {
+		path = "/"
+	}
+	return scheme + "://" + host + path, host != "" && !strings.Contains(host, "@")
+}
+
+func (m *Middleware) checkIdentity(c *claims, _ *jose.Header, s *issuer, _ time.Time) *DeniedError {
+	switch {
+	case c.sub.wrong, c.sub.present && !validSubject(c.sub.value):
+		return deny(ErrClaims, "sub", "", "a string of 1 to 255 bytes without control characters")
+	case !c.sub.present && (!s.allowMissingSubject || !validSubject(s.clientID(c))):
+		return deny(ErrClaims, "sub is missing", "", "a subject, or Issuer.AllowMissingSubject and a client id")
+	case s.allowMissingSubject && strings.HasPrefix(c.sub.value, clientSubject):
+		return deny(ErrClaims, "sub", "", "a subject that does not begin with "+clientSubject+", which stands for clients without one")
+	}
+	return nil
+}
+
+// clientSubject begins the subject of a client whose issuer gives it none.
+const clientSubject = "client:"
+
+func validSubject(sub string) bool {
+	return len(sub) >= 1 && len(sub) <= 255 &&
+		strings.IndexFunc(sub, func(r rune) bool { return r < ' ' || r >= 0x7f && r < 0xa0 }) < 0
+}
+
+// checkPurpose refuses tokens that are meant for something else: bound to a
+// key that the request does not prove, or made to tell a client who signed in.
+func (m *Middleware) checkPurpose(c *claims, h *jose.Header, s *issuer, _ time.Time) *DeniedError {
+	if c.confirmed {
+		return deny(ErrSenderConstrained, "cnf is present", "", "a token without cnf: sender constraints are not supported yet")
+	}
+	if s.allowIDTokenClaims || mediaType(h.Typ) == "at+jwt" {
+		return nil
+	}
+	if c.foreign {
+		return deny(ErrTokenType, "nonce, at_hash, c_hash, s_hash or events is present: this is an ID token or a security event", "",
+			"an access token; if the issuer puts these into access tokens, set Issuer.AllowIDTokenClaims")
+	}
+	if c.scope == nil && c.scp == nil && !c.clientID.present && !s.hasGrants(c) &&
+		!slices.ContainsFunc(c.aud, func(aud string) bool { return strings.Contains(aud, "://") && s.acceptsAudience(aud) }) {
+		return deny(ErrTokenType, "no scope, scp or client_id, and the audience is a client: this is an ID token", "",
+			"an access token; see Issuer.AllowIDTokenClaims")
+	}
+	return nil
+}
+
+// checkSignature tries the keys that fit, and no more than a handful.
+func (s *issuer) checkSignature(ctx context.Context, token *jose.Token, asked time.Time) *DeniedError {
+	var buffer [maxNoKid]*jose.Key
+	keys, denied := s.keys.find(ctx, buffer[:0], &token.Header, asked)
+	if denied != nil {
+		return denied
+	}
+	for _, key := range keys {
+		if token.Verify(key) == nil {
+			return nil
+		}
+	}
+	return deny(ErrSignature, "kid", token.Header.Kid, "a signature by that key of issuer "+s.url)
+}
+
+// principal believes the claims of a token whose signature is good.
+func (s *issuer) principal(c *claims) (*Principal, *DeniedError) {
+	p := &Principal{
+		Issuer:    s.url,
+		Subject:   c.sub.value,
+		ClientID:  s.clientID(c),
+		Audiences: c.aud,
+		Expiry:    c.exp.time(),
+		IssuedAt:  c.iat.time(),
+		AuthTime:  c.authTime.time(),
+		ID:        c.jti.value,
+		ACR:       c.acr.value,
+		Actors:    actors(c.act),
+		claims:    c.raw,
+	}
+	p.Client = !c.sub.present || p.ClientID == p.Subject
+	if !c.sub.present {
+		p.Subject = clientSubject + p.ClientID
+	}
+	if c.amr != nil {
+		p.AMR, _ = stringOrList(c.amr)
+	}
+	var denied *DeniedError
+	p.Scopes, denied = s.scopes(c)
+	return p, denied
+}
+
+// checkRequired holds the token against Issuer.RequireClaims. The token is
+// good; its holder has no business here.
+func (s *issuer) checkRequired(c *claims) *DeniedError {
+	for _, required := range s.required {
+		got, _ := stringOrList(lookup(c.raw, required.path))
+		if !slices.ContainsFunc(got, func(v string) bool { return slices.Contains(required.values, v) }) {
+			return deny(ErrForbidden, "claim "+required.name, strings.Join(got, " "), fmt.Sprintf("one of %q", required.values))
+		}
+	}
+	return nil
+}
+
+// checkRevoked asks the operator's function and contains its failures.
+func (m *Middleware) checkRevoked(ctx context.Context, p *Principal) (denied *DeniedError) {
+	if m.revoked == nil {
+		return nil
+	}
+	defer func() {
+		if recovered := recover(); recovered != nil {
+			denied = deny(ErrPolicy, fmt.Sprintf("Revoked panicked with a %T", recovered), "", "")
+		}
+	}()
+	revoked, err := m.revoked(ctx, p)
+	if err != nil {
+		denied := denyFor(ErrUnavailable, "Revoked", err)
+		denied.RetryAfter = minBackoff
+		return denied
+	}
+	if revoked {
+		return deny(ErrRevoked, "jti", p.ID, "a token that is not revoked")
+	}
+	return nil
+}
