@@ -1,0 +1,64 @@
+# Everything here needs Go and nothing else. `make help` lists the targets.
+
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+FUZZTIME    ?= 30s
+LIBRARY      = $(shell go list ./... | grep -v -e /examples/ -e /internal/archtest -e /internal/jsonrpc/corpus | paste -sd, -)
+NESTED       = $(patsubst %/go.mod,%,$(wildcard */go.mod))
+# The race detector needs a C compiler; go env knows whether there is one.
+RACE         = $(if $(filter 1,$(shell go env CGO_ENABLED)),-race,$(warning no C compiler: tests run WITHOUT the race detector))
+
+.DEFAULT_GOAL := help
+.PHONY: help test race vet lint fuzz cover trace golden demo interop bench nested check clean
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
+
+test: ## every test that needs no other runtime
+	go test ./...
+
+race: ## the same under the race detector, in random order
+	go test $(RACE) -shuffle=on ./...
+
+vet: ## go vet
+	go vet ./...
+
+lint: vet ## gofmt, go vet, staticcheck
+	@unformatted="$$(gofmt -l .)"; test -z "$$unformatted" || { echo "gofmt: $$unformatted"; exit 1; }
+	go run $(STATICCHECK) ./...
+
+fuzz: ## every fuzz target, FUZZTIME (30s) each
+	@set -e; grep -rHoE '^func Fuzz[A-Za-z0-9_]+' --include='*_test.go' $(addprefix --exclude-dir=,node_modules $(NESTED)) . | \
+	while IFS=: read -r file match; do \
+		target="$${match#func }"; echo "$$file $$target"; \
+		go test -run='^$$' -fuzz="^$$target\$$" -fuzztime=$(FUZZTIME) "$$(dirname "$$file")" </dev/null; \
+	done
+
+cover: ## statement coverage by file, against the thresholds
+	@go test -coverpkg=$(LIBRARY) -coverprofile=cover.out ./... >cover.log || { cat cover.log; exit 1; }
+	@go test ./internal/archtest -count=1 -run='^TestCoverage$$' -v -profile="$(CURDIR)/cover.out"
+
+trace: ## requirement -> tests, failing on a MUST without one
+	@go test ./internal/archtest -count=1 -run='^TestTrace' -v -table
+
+golden: ## rewrite the golden files
+	@set -e; for dir in $$(grep -rlE 'flag\.Bool\("update"' --include='*_test.go' $(addprefix --exclude-dir=,node_modules $(NESTED)) . | xargs -n1 dirname | sort -u); do \
+		go test "$$dir" -count=1 -run='Golden|Wire' -update; \
+	done
+
+demo: ## the whole story on one terminal: challenge, token, call, step-up
+	go run ./examples/quickstart
+
+interop: ## real authorization servers and clients
+	@if [ -f interop/go.mod ]; then cd interop && go test ./...; else echo "interop: nothing yet"; fi
+
+bench: ## benchmarks side by side with peers
+	@if [ -f bench/go.mod ]; then cd bench && go test -run='^$$' -bench=. -benchmem ./...; else echo "bench: nothing yet"; fi
+
+nested: ## vet and test the nested modules
+	@set -e; for dir in $(NESTED); do echo "$$dir"; (cd "$$dir" && go vet ./... && go test ./...); done
+
+check: race lint cover trace fuzz nested ## all of the above that can fail
+
+clean: ## remove what the targets above leave behind
+	rm -f cover.out cover.log
+	go clean -testcache

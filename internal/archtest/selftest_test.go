@@ -1,0 +1,63 @@
+package archtest
+
+import (
+	"go/parser"
+	"go/token"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// The ids of this file are put together at run time, so that the trace does
+// not take them for tests of the library.
+
+func TestIDsIn(t *testing.T) {
+	for _, row := range []struct{ text, want string }{
+		{"tok-22 in lower case", ""},
+		{"~-22 strict", "~-22"},
+		{"Test~_22_Strict", "~-22"},
+		{"~-22 and ~-23/~-24", "~-22 ~-23 ~-24"},
+		{"X~-22", ""},
+		{"~-221", ""},
+		{"~22", ""},
+	} {
+		got := strings.Join(idsIn(strings.ReplaceAll(row.text, "~", "TOK")), " ")
+		assert.Equal(t, strings.ReplaceAll(row.want, "~", "TOK"), got, row.text)
+	}
+}
+
+func TestIDsOf(t *testing.T) {
+	source := strings.ReplaceAll(`package p
+// ~-01 in a comment proves nothing.
+var table = []string{"~-02"}
+func Test~_03(t *testing.T) { t.Run("~-04 a row", nil) } // ~-05
+`, "~", "TOK")
+	file, err := parser.ParseFile(token.NewFileSet(), "p_test.go", source, parser.ParseComments)
+	require.NoError(t, err)
+	want := map[string][]string{}
+	for n, where := range map[string]string{"2": "", "3": ":Test~_03", "4": ":Test~_03"} {
+		want["TOK-0"+n] = []string{"p_test.go" + strings.ReplaceAll(where, "~", "TOK")}
+	}
+	assert.Equal(t, want, idsOf(file, "p_test.go"))
+}
+
+func TestGoBlocks(t *testing.T) {
+	fence := "\n```"
+	markdown := "# x" + fence + "sh\ngo test" + fence + "\ntext" + fence + "go\nif a {\n\tb()\n}" + fence + "\nend\n"
+	blocks := goBlocks(markdown)
+	require.Len(t, blocks, 1)
+	assert.Contains(t, flat("func F() {\n\tif a {\n\t\tb()\n\t}\n}\n"), flat(blocks[0]))
+}
+
+func TestLeftoverPatterns(t *testing.T) {
+	for _, text := range []string{`"~work/main"`, "cd ~hom" + "e/me", "~root/x", "(~farm/)"} {
+		assert.Regexp(t, machinePath, strings.ReplaceAll(text, "~", "/"))
+	}
+	for _, text := range []string{"https://example.com~work/x", "file:~/~root/x", "a~work/x", "~works/x"} {
+		assert.NotRegexp(t, machinePath, strings.ReplaceAll(text, "~", "/"))
+	}
+	assert.Regexp(t, unfinished, "// TO"+"DO: later")
+	assert.NotRegexp(t, unfinished, "mytodolist")
+}
