@@ -37,16 +37,6 @@ type roundTripper func(*http.Request) (*http.Response, error)
 
 func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
-// byHost sends requests to the issuer that lives on the host.
-func byHost(issuers map[string]*mcpauthtest.Issuer) http.RoundTripper {
-	return roundTripper(func(r *http.Request) (*http.Response, error) {
-		if issuer := issuers[r.URL.Host]; issuer != nil {
-			return issuer.Transport().RoundTrip(r)
-		}
-		return nil, fmt.Errorf("a request to %s, which nobody configured", r.URL.Host)
-	})
-}
-
 func newAttackLab(t *testing.T) *attackLab {
 	l := &attackLab{now: time.Now().Unix(), ec: map[string]*mcpauthtest.Key{}}
 	l.second = mcpauthtest.NewIssuerAt(t, secondIssuerURL)
