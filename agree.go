@@ -14,10 +14,8 @@ import (
 // that repeat the body with it (MCP 2026-07-28, Streamable HTTP, server
 // validation). A header can cause a refusal and nothing else.
 func agree(h http.Header, msg *jsonrpc.Message) (era, *DeniedError) {
-	for _, name := range []string{"Mcp-Protocol-Version", "Mcp-Method", "Mcp-Name"} {
-		if len(h[name]) > 1 {
-			return modern, deny(errHeaderMismatch, name+" stands more than once", "", "")
-		}
+	if denied := checkRepeated(h); denied != nil {
+		return modern, denied
 	}
 	version := strings.Trim(h.Get("Mcp-Protocol-Version"), " \t")
 	if msg.Version.State == jsonrpc.Absent && isLegacyVersion(version) {
@@ -40,6 +38,17 @@ func agree(h http.Header, msg *jsonrpc.Message) (era, *DeniedError) {
 		}
 	}
 	return modern, nil
+}
+
+// checkRepeated refuses a second field of those that may be compared with the
+// body: who reads the first and who reads the last must see the same.
+func checkRepeated(h http.Header) *DeniedError {
+	for _, name := range []string{"Mcp-Protocol-Version", "Mcp-Method", "Mcp-Name"} {
+		if len(h[name]) > 1 {
+			return deny(errHeaderMismatch, name+" stands more than once", "", "")
+		}
+	}
+	return nil
 }
 
 // isLegacyVersion reports whether the header names a revision before the

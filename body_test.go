@@ -35,6 +35,9 @@ func openFixture(t *testing.T) *fixture {
 	})
 }
 
+// batchesOfCorpus are the bodies of the corpus that revision 2025-03-26 allows as a batch.
+var batchesOfCorpus = map[string]bool{"MCP-58 batch of one": true, "MCP-59 batch after white space": true}
+
 // Every body of the corpus, end to end: what the reader refuses never runs,
 // with the code it earned; what it accepts arrives byte for byte.
 func TestCorpus_MCP_13_MCP_14(t *testing.T) {
@@ -46,12 +49,24 @@ func TestCorpus_MCP_13_MCP_14(t *testing.T) {
 	for _, row := range corpus.Bodies {
 		t.Run(row.Name, func(t *testing.T) {
 			w := f.post(token, row.Body)
+			if batchesOfCorpus[row.Name] { // no single message, but a good batch
+				assert.Equal(t, http.StatusOK, w.Code, "body %s", w.Body)
+				assert.Equal(t, row.Body, string(f.body))
+				assert.Equal(t, 1, f.ran)
+				f.ran = 0
+				ends["batch"]++
+				w = f.post(token, row.Body, "MCP-Protocol-Version: 2025-06-18") // which has no batches
+			}
 			if row.Want == corpus.Accept {
 				// Its method or target may still be one that nobody has.
-				if f.ran == 1 {
+				switch {
+				case f.ran == 1:
 					assert.Equal(t, http.StatusOK, w.Code)
 					assert.Equal(t, row.Body, string(f.body))
-				} else {
+				case strings.Contains(w.Body.String(), "task not found"):
+					assert.Equal(t, http.StatusOK, w.Code)
+					assert.Contains(t, row.Body, `"tasks/`)
+				default:
 					assert.Contains(t, []int{400, 403}, w.Code)
 					assert.NotContains(t, w.Body.String(), corpus.Parse)
 					assert.NotContains(t, w.Body.String(), corpus.Invalid)
@@ -70,6 +85,7 @@ func TestCorpus_MCP_13_MCP_14(t *testing.T) {
 	}
 	t.Logf("bodies: %d, %v", len(corpus.Bodies), ends)
 	assert.Greater(t, ends["accept200"], 50)
+	assert.Equal(t, len(batchesOfCorpus), ends["batch"])
 }
 
 // The bodies that the requirements name, with whole answers.
@@ -109,7 +125,7 @@ func TestBodies_MCP_01_MCP_02_MCP_03_MCP_04_MCP_05_MCP_06_MCP_07(t *testing.T) {
 		{"MCP-12 nothing", ``, unreadableBody},
 		{"MCP-12 blanks", " \r\n\t ", unreadableBody},
 		{"MCP-15 a NUL in a name", call(`{"name":"echo\u0000"}`), withID("7")},
-		{"MCP-58 a batch", `[{"jsonrpc":"2.0","id":7,"method":"ping"}]`, invalidBody},
+		{"MCP-59 a batch in a batch", `[[{"jsonrpc":"2.0","id":7,"method":"ping"}]]`, invalidBody},
 		{"MCP-58 an empty batch after blanks", "\n\t []", invalidBody},
 	} {
 		t.Run(row.id, func(t *testing.T) {
@@ -388,10 +404,50 @@ func TestSignatureChecks_LIMITS_08(t *testing.T) {
 func TestHTTPMethods_MCP_56(t *testing.T) {
 	f := newFixture(t, nil)
 	token := f.token(nil)
-	for _, method := range []string{"GET", "DELETE", "PUT", "PATCH", "HEAD", "TRACE", "CONNECT", "post", "X"} {
-		w := f.do(method, "/mcp", token, legacyCall("echo"), "Content-Type: application/json")
-		assert.Equal(t, http.StatusMethodNotAllowed, w.Code, method)
-		assert.Equal(t, "POST", w.Header().Get("Allow"), method)
-		assert.Zero(t, f.ran, method)
+	const refusedBody = `{"jsonrpc":"2.0","error":{"code":-31405,"message":"HTTP method not allowed"}}`
+	for _, method := range []string{"GET", "DELETE", "PUT", "PATCH", "HEAD", "TRACE", "CONNECT", "post", "get", "Delete", "X"} {
+		for version, allow := range map[string]string{
+			"MCP-Protocol-Version":               "POST, GET, DELETE", // absent
+			"MCP-Protocol-Version: ":             "POST, GET, DELETE",
+			"MCP-Protocol-Version: 2025-03-26":   "POST, GET, DELETE",
+			"MCP-Protocol-Version: 2025-06-18":   "POST, GET, DELETE",
+			"MCP-Protocol-Version: 2025-11-25":   "POST, GET, DELETE",
+			"MCP-Protocol-Version: 2026-07-28":   "POST",
+			"MCP-Protocol-Version:  2026-07-28 ": "POST",
+			"MCP-Protocol-Version: 2027-01-01":   "POST",
+			"MCP-Protocol-Version: garbage":      "POST",
+		} {
+			t.Run("MCP-56 MCP-57 "+method+" "+version, func(t *testing.T) {
+				w := f.do(method, "/mcp", token, legacyCall("echo"), "Content-Type: application/json", version)
+				if (method == "GET" || method == "DELETE") && allow != "POST" {
+					f.servedIn(t, w)
+					assert.Empty(t, f.body, "what stands in its body was not decided on")
+					assert.Zero(t, f.last.ContentLength)
+					return
+				}
+				assert.Equal(t, http.StatusMethodNotAllowed, w.Code)
+				assert.Equal(t, []string{allow}, w.Header()["Allow"])
+				assert.Empty(t, w.Header()["Www-Authenticate"])
+				if method != "HEAD" {
+					assert.Equal(t, refusedBody, w.Body.String())
+				}
+				assert.Zero(t, f.ran)
+				w = f.do(method, "/mcp", "", legacyCall("echo"), "Content-Type: application/json", version)
+				assert.Equal(t, http.StatusUnauthorized, w.Code, "MCP-57: a stranger learns nothing about methods")
+			})
+		}
+	}
+	for name, upgrades := range map[string][]string{
+		"websocket": {"websocket"}, "in upper case": {"WebSocket"}, "in a list": {"h2c, websocket"}, "on a second line": {"h2c", "websocket"}, "with a version": {"websocket/13"},
+	} {
+		t.Run("MCP-57 upgrade to "+name, func(t *testing.T) {
+			for _, method := range []string{"GET", "POST"} {
+				r := f.request(method, "/mcp", token, legacyCall("echo"), "Connection: Upgrade")
+				r.Header["Upgrade"] = upgrades
+				w := f.serve(r)
+				assert.Equal(t, http.StatusMethodNotAllowed, w.Code)
+				assert.Zero(t, f.ran)
+			}
+		})
 	}
 }

@@ -31,8 +31,13 @@ func byName(m *jsonrpc.Message) jsonrpc.Field { return m.Name }
 func byURI(m *jsonrpc.Message) jsonrpc.Field  { return m.URI }
 func byTask(m *jsonrpc.Message) jsonrpc.Field { return m.TaskID }
 
-// responseMethod stands for a client's answer to a request of the server.
-const responseMethod = "$response"
+// What has no JSON-RPC method of its own: a client's answer to a request of
+// the server, a stream of the server's own, and the end of a session.
+const (
+	responseMethod = "$response"
+	streamMethod   = "$sse"
+	endMethod      = "$session.delete"
+)
 
 // methods are the methods that a client may send, of all revisions from
 // 2025-03-26 to 2026-07-28. Everything else is unknown.
@@ -41,6 +46,8 @@ var methods = map[string]method{
 	"notifications/initialized":          {eras: legacy, kind: KindMethod},
 	"ping":                               {eras: legacy, kind: KindMethod},
 	responseMethod:                       {eras: legacy, kind: KindMethod},
+	streamMethod:                         {eras: legacy, kind: KindMethod},
+	endMethod:                            {eras: legacy, kind: KindMethod},
 	"server/discover":                    {eras: modern, kind: KindMethod},
 	"tools/list":                         {eras: legacy | modern, kind: KindMethod},
 	"prompts/list":                       {eras: legacy | modern, kind: KindMethod},
@@ -65,12 +72,17 @@ var methods = map[string]method{
 	"notifications/elicitation/complete": {eras: legacy, kind: KindMethod},
 }
 
+// isPseudo reports whether a name stands for what has no method.
+func isPseudo(method string) bool {
+	return method == responseMethod || method == streamMethod || method == endMethod
+}
+
 // isHandshake reports whether a method needs a valid token and nothing else,
 // whatever the policy: a client that is refused here takes the server for one
 // of another protocol, and asks for no consent.
 func isHandshake(method string) bool {
 	switch method {
-	case "initialize", "notifications/initialized", "ping", responseMethod:
+	case "initialize", "notifications/initialized", "ping", responseMethod, streamMethod, endMethod:
 		return true
 	}
 	return false
@@ -105,7 +117,7 @@ func readRequest(h http.Header, body []byte) (request, *DeniedError) {
 		return req, deny(errInvalidRequest, "a response", "", "a request: since "+modernVersion+" clients send no responses")
 	case msg.Kind == jsonrpc.Response:
 		req.id, msg.Method = nil, responseMethod
-	case msg.Method == responseMethod: // written out, it is the name of no method
+	case isPseudo(msg.Method): // written out, it is the name of no method
 		return req, unknownMethod(req.era, msg.Method)
 	}
 	req.calls, denied = callsOf(&msg)

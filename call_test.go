@@ -175,6 +175,7 @@ func (row *targetRow) message(modern bool) (body string, headers []string) {
 // The target table 8h: what is authorized, in which era, on what.
 func TestTargets_MCP_40_MCP_42_MCP_47_MCP_48_MCP_49_MCP_53_MCP_54(t *testing.T) {
 	ruled := newFixture(t, func(c *mcpauth.Config) { c.Policy = targetRules() })
+	ruled.beginTask(t, ruled.token(mcpauthtest.Claims{"scope": "s:x"}), "t", "1")
 	bare := newFixture(t, func(c *mcpauth.Config) { c.Policy = mcpauth.Rules{} })
 	for _, row := range targetTable {
 		for i, state := range []string{"rule met", "scope missing", "no rule"} {
@@ -198,6 +199,18 @@ func TestTargets_MCP_40_MCP_42_MCP_47_MCP_48_MCP_49_MCP_53_MCP_54(t *testing.T) 
 			}
 		}
 	}
+}
+
+// beginTask calls a tool that answers with a task, which then belongs to the caller.
+func (f *fixture) beginTask(t *testing.T, token, tool, id string) {
+	t.Helper()
+	inner := f.inner
+	f.inner = func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = fmt.Fprintf(w, `{"jsonrpc":"2.0","id":1,"result":{"task":{"taskId":%q,"status":"working"}}}`, id)
+	}
+	f.servedIn(t, f.legacyCall(token, tool))
+	f.inner = inner
 }
 
 // ends asserts how a row of the target table ended.
@@ -310,8 +323,10 @@ func TestListen_MCP_54(t *testing.T) {
 		c.Policy = mcpauth.Rules{
 			Resources: map[string]mcpauth.Requirement{"file:///a": mcpauth.Scopes("a:read"), "file:///b": mcpauth.Scopes("b:read")},
 			Methods:   map[string]mcpauth.Requirement{"prompts/list": mcpauth.Scopes("p:list"), "tasks/get": mcpauth.Scopes("t:read")},
+			Tools:     map[string]mcpauth.Requirement{"begin": mcpauth.Authenticated()},
 		}
 	})
+	f.beginTask(t, f.token(nil), "begin", "1")
 	for name, row := range map[string]struct{ granted, notifications, want, scopes string }{
 		"one list":                        {"x", `{"toolsListChanged":true}`, wantServed, ""},
 		"an entry that is off":            {"x", `{"promptsListChanged":false}`, wantServed, ""},

@@ -51,6 +51,22 @@ type Config struct {
 	// Revoked is asked about each token that is good otherwise. An error is answered with 503.
 	Revoked func(context.Context, *Principal) (bool, error)
 
+	// LegacyASMetadata helps clients of 2025-03-26, which take the resource's
+	// origin for the authorization server: its metadata is served there too,
+	// word for word, and /authorize redirects to it. Newer clients refuse such
+	// a document, because its issuer is not the origin; they never ask for it.
+	LegacyASMetadata bool
+
+	// SessionKey is the secret, 32 bytes or more, with which session ids are
+	// bound to their principals. Replicas that serve the same sessions share
+	// one. Default: a random key of this [Middleware].
+	SessionKey []byte
+
+	// DelegateTasks leaves it to the handler to keep the tasks of different
+	// principals apart, by [Principal.Key]. By default the middleware
+	// remembers in memory who began a task: right for one process.
+	DelegateTasks bool
+
 	// Transport makes the requests to authorization servers. Limits on size
 	// and time hold for it and redirects are refused, but the guard against
 	// private addresses sees only literal ones. Default: a transport of its own, without proxy.
@@ -92,5 +108,10 @@ type Middleware struct {
 	log         *slog.Logger
 	origins     map[string]bool
 	metadata    metadata
+	legacyAS    bool
+	sessions    sessions
+	streams     streams
+	tasks       tasks
+	bindsTasks  bool
 	scope       string // the scopes to begin with, joined
 }

@@ -122,7 +122,7 @@ func TestEveryAnswerIsReadable_CHAL_19(t *testing.T) {
 		{404, allowApp, func(f *fixture) *httptest.ResponseRecorder {
 			return f.post(f.token(nil), modernBody("x/y", ""), append(modernHeaders("x/y", ""), origin)...)
 		}},
-		{405, allowApp, func(f *fixture) *httptest.ResponseRecorder { return f.do("GET", "/mcp", f.token(nil), "", origin) }},
+		{405, allowApp, func(f *fixture) *httptest.ResponseRecorder { return f.do("PUT", "/mcp", f.token(nil), "", origin) }},
 		{413, allowApp, func(f *fixture) *httptest.ResponseRecorder {
 			return f.post(f.token(nil), strings.Repeat(" ", 5<<20), origin)
 		}},
@@ -206,7 +206,7 @@ func TestPreflight_CHAL_30_TOK_11(t *testing.T) {
 			for _, token := range []string{"", f.token(nil)} {
 				w := f.do(http.MethodOptions, "/mcp", token, "", headers...)
 				f.refused(w, http.StatusMethodNotAllowed, "")
-				assert.Equal(t, "POST", w.Header().Get("Allow"))
+				assert.Equal(t, "POST, GET, DELETE", w.Header().Get("Allow"))
 			}
 		}
 	})

@@ -20,14 +20,17 @@
 // The files of the package are the steps, in the order in which they run:
 //
 //   - middleware.go: the list of the steps, on one screen
-//   - metadata.go, origin.go: what is answered without a token: RFC 9728 metadata, preflights, foreign origins
+//   - metadata.go, document.go, originas.go, origin.go: what is answered without a token: RFC 9728 metadata, preflights, foreign origins
 //   - request.go: the bearer token, and the body within its bounds
 //   - verify.go, claims.go, issuer.go: the token becomes a [Principal]
 //   - jwks.go, remote.go, discovery.go: the keys, their rotation, outages
-//   - call.go, agree.go: the body becomes [Call] values, and headers must agree with it
+//   - exchange.go: what becomes known of a request on its way, and the request that the handler sees
+//   - call.go, batch.go, agree.go: the body becomes [Call] values, and headers must agree with it
+//   - session.go, tasks.go: sessions and tasks belong to who began them
 //   - scopes.go, rules.go, pattern.go, uri.go: the decision
 //   - refuse.go, errors.go: a [DeniedError] becomes status, challenge and body
-//   - response.go: the handler's answer
+//   - response.go, stream.go: the handler's answer, as long as the token is good
+//   - lists.go, sse.go: lists lose what the caller may not use
 //
 // config.go, new.go and newissuer.go check a [Config] and compile it, once.
 //

@@ -53,6 +53,10 @@ const (
 	errInvalidParams  Reason = "target of the call is missing or malformed"
 	errHeaderMismatch Reason = "header and body disagree"
 	errUnknownMethod  Reason = "method not found"
+	errUnknownSession Reason = "session not found"
+	errUnknownTask    Reason = "task not found"
+	errTooManyStreams Reason = "too many streams"
+	errUnfiltered     Reason = "list cannot be filtered"
 )
 
 // refusal is how one reason is answered.
@@ -96,6 +100,14 @@ func (r Reason) answer() refusal {
 		return refusal{http.StatusBadRequest, "", -32020}
 	case errUnknownMethod:
 		return refusal{http.StatusNotFound, "", -32601}
+	case errUnknownSession:
+		return refusal{http.StatusNotFound, "", -31404}
+	case errUnknownTask:
+		return refusal{http.StatusOK, "", -32602} // as the handler answers
+	case errTooManyStreams:
+		return refusal{http.StatusTooManyRequests, "", -31429}
+	case errUnfiltered:
+		return refusal{http.StatusInternalServerError, "", -32603}
 	}
 	return refusal{http.StatusUnauthorized, "invalid_token", 0}
 }
@@ -111,6 +123,8 @@ type DeniedError struct {
 
 	// RetryAfter is how long to wait after a 503; 0 otherwise.
 	RetryAfter time.Duration
+
+	inBand bool // to be answered with a tool result
 }
 
 // Error returns the operator's text. Do not send it to a client.

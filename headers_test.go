@@ -114,6 +114,7 @@ func TestRoutingHeaders_MCP_21_MCP_22_MCP_24(t *testing.T) {
 			Tools: requirements{"echo": all}, Prompts: requirements{"p": all}, Resources: requirements{"file:///a": all},
 			Methods: requirements{"tasks/get": all, "tasks/cancel": all, "tasks/update": all},
 		}
+		c.DelegateTasks = true
 	})
 	token := f.token(nil)
 	for _, row := range []struct{ method, params, name string }{
@@ -232,7 +233,7 @@ func TestBodyDecides_MCP_25_MCP_28(t *testing.T) {
 		{"Mcp-Method: tools/list"},
 		{"Mcp-Name: echo"},
 		{"MCP-Protocol-Version: 2025-11-25", "Mcp-Param-Name: echo", "Mcp-Param-Tenant: other"},
-		{"MCP-Protocol-Version: 2025-11-25", "X-Original-Method: ping", "X-HTTP-Method-Override: GET", "Mcp-Session-Id: s", "Last-Event-ID: 1"},
+		{"MCP-Protocol-Version: 2025-11-25", "X-Original-Method: ping", "X-HTTP-Method-Override: GET", "Last-Event-ID: 1"},
 	} {
 		t.Run("MCP-25 "+strings.Join(headers, " | "), func(t *testing.T) {
 			f.endsHeaders(t, token, legacyCall("admin_delete"), wantAdmin, headers...)

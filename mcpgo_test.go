@@ -74,12 +74,18 @@ func newRealServer(t *testing.T, stateful bool, change func(*mcpauth.Config)) *r
 	s.handler = s.auth.Wrap(server.NewStreamableHTTPServer(inner, server.WithStateful(stateful), server.WithStateLess(!stateful),
 		server.WithStreamableHTTPLogger(slog.New(slog.DiscardHandler))))
 	if stateful {
-		w := s.post(s.token(nil), `{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"c","version":"1"}}}`)
-		require.Equal(t, http.StatusOK, w.Code, "%s", w.Body)
-		s.session = w.Header().Get("Mcp-Session-Id")
-		require.NotEmpty(t, s.session)
+		s.begin(t, s.token(nil))
 	}
 	return s
+}
+
+// begin begins a session, in which the requests that follow are sent.
+func (s *realServer) begin(t *testing.T, token string) {
+	t.Helper()
+	w := s.post(token, `{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"c","version":"1"}}}`)
+	require.Equal(t, http.StatusOK, w.Code, "%s", w.Body)
+	s.session = w.Header().Get("Mcp-Session-Id")
+	require.NotEmpty(t, s.session)
 }
 
 // note is called by every handler of the server.
@@ -167,11 +173,19 @@ func TestMCPGo_MCP_25_MCP_41(t *testing.T) {
 		assert.Equal(t, http.StatusUnauthorized, w.Code)
 		assert.Empty(t, executed)
 
-		// Listed or not is the server's affair; called is ours.
+		// What may not be called is not listed.
 		w, _, _ = s.send(token, `{"jsonrpc":"2.0","id":1,"method":"tools/list"}`, old)
-		assert.Contains(t, w.Body.String(), "admin_delete")
+		assert.Contains(t, w.Body.String(), `"name":"echo"`)
+		assert.Equal(t, 1, strings.Count(w.Body.String(), `"name":`), "%s", w.Body)
 
-		w, executed, _ = s.send(s.token(mcpauthtest.Claims{"scope": "mcp:admin", "sub": "root"}), legacyCall("admin_delete"), old)
+		root := s.token(mcpauthtest.Claims{"scope": "mcp:admin", "sub": "root"})
+		if s.session != "" {
+			w, executed, _ = s.send(root, legacyCall("admin_delete"), old)
+			s.fixture.refusedWhole(t, w, 404, "", `{"jsonrpc":"2.0","id":1,"error":{"code":-31404,"message":"session not found"}}`)
+			assert.Empty(t, executed, "a session of another principal")
+			s.begin(t, root)
+		}
+		w, executed, _ = s.send(root, legacyCall("admin_delete"), old)
 		assert.Equal(t, http.StatusOK, w.Code)
 		assert.Equal(t, []string{"tool admin_delete"}, executed)
 		assert.Equal(t, []string{"root"}, s.callers)

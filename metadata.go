@@ -2,15 +2,12 @@ package mcpauth
 
 import (
 	"bytes"
-	"crypto/sha256"
-	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"maps"
 	"net/http"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 )
 
@@ -24,10 +21,7 @@ type metadata struct {
 	raw   string // as it stands in url
 	query string
 	alias string // "" or the root path, where clients look that know no other
-	body  []byte
-	etag  string
-	// fields are the values of the response header, in the order in which serve names them.
-	fields [6]string
+	document
 }
 
 // reservedMetadata are members that only the configuration's own fields may
@@ -75,18 +69,16 @@ func renderMetadata(resource *url.URL, members map[string]any) metadata {
 	encoder := json.NewEncoder(&body)
 	encoder.SetEscapeHTML(false)
 	_ = encoder.Encode(members) // strings, and members that have been encoded before
-	sum := sha256.Sum256(body.Bytes())
 	path, escaped := resource.Path, resource.EscapedPath()
 	if path == "/" {
 		path, escaped = "", ""
 	}
 	doc := metadata{
-		url:   resource.Scheme + "://" + resource.Host + metadataRoot + escaped,
-		path:  metadataRoot + path,
-		raw:   metadataRoot + escaped,
-		query: resource.RawQuery,
-		body:  bytes.TrimSuffix(body.Bytes(), []byte("\n")),
-		etag:  `"` + base64.RawURLEncoding.EncodeToString(sum[:16]) + `"`,
+		url:      resource.Scheme + "://" + resource.Host + metadataRoot + escaped,
+		path:     metadataRoot + path,
+		raw:      metadataRoot + escaped,
+		query:    resource.RawQuery,
+		document: newDocument(bytes.TrimSuffix(body.Bytes(), []byte("\n"))),
 	}
 	if doc.query != "" {
 		doc.url += "?" + doc.query
@@ -94,7 +86,6 @@ func renderMetadata(resource *url.URL, members map[string]any) metadata {
 	if doc.path != metadataRoot {
 		doc.alias = metadataRoot
 	}
-	doc.fields = [...]string{"*", "nosniff", "public, max-age=3600", doc.etag, "application/json", strconv.Itoa(len(doc.body))}
 	return doc
 }
 
@@ -122,12 +113,7 @@ func (m *Middleware) serveWellKnown(w http.ResponseWriter, r *http.Request) bool
 		doc.serve(w, r)
 		return true
 	case isUnder(path, metadataRoot), isUnder(path, "/.well-known/oauth-authorization-server"), isUnder(path, "/.well-known/openid-configuration"):
-		h := w.Header()
-		h.Set("Access-Control-Allow-Origin", "*")
-		h.Set("Cache-Control", "no-store")
-		h.Set("X-Content-Type-Options", "nosniff")
-		h.Set("Content-Length", "0")
-		w.WriteHeader(http.StatusNotFound)
+		notFound(w)
 		return true
 	}
 	return false
@@ -142,47 +128,4 @@ func (doc *metadata) spells(u *url.URL) bool {
 func isUnder(path, root string) bool {
 	rest, ok := strings.CutPrefix(path, root)
 	return ok && (rest == "" || rest[0] == '/')
-}
-
-func (doc *metadata) serve(w http.ResponseWriter, r *http.Request) {
-	h, fields := w.Header(), doc.fields // a copy, lest a change to this response change the next
-	h["Access-Control-Allow-Origin"] = fields[0:1:1]
-	h["X-Content-Type-Options"] = fields[1:2:2]
-	switch r.Method {
-	case http.MethodGet, http.MethodHead:
-	case http.MethodOptions:
-		h.Set("Access-Control-Allow-Methods", "GET, HEAD, OPTIONS")
-		h.Set("Access-Control-Allow-Headers", "MCP-Protocol-Version, Authorization, Content-Type, Accept")
-		h.Set("Access-Control-Max-Age", "86400")
-		w.WriteHeader(http.StatusNoContent)
-		return
-	default:
-		h.Set("Allow", "GET, HEAD, OPTIONS")
-		h.Set("Content-Length", "0")
-		w.WriteHeader(http.StatusMethodNotAllowed)
-		return
-	}
-	h["Cache-Control"] = fields[2:3:3]
-	h["Etag"] = fields[3:4:4]
-	if matchesETag(r.Header.Get("If-None-Match"), doc.etag) {
-		w.WriteHeader(http.StatusNotModified)
-		return
-	}
-	h["Content-Type"] = fields[4:5:5]
-	h["Content-Length"] = fields[5:6:6]
-	w.WriteHeader(http.StatusOK)
-	if r.Method == http.MethodGet {
-		_, _ = w.Write(doc.body)
-	}
-}
-
-// matchesETag compares weakly (RFC 9110 section 13.1.2).
-func matchesETag(header, etag string) bool {
-	for candidate := range strings.SplitSeq(header, ",") {
-		candidate = strings.TrimPrefix(strings.TrimSpace(candidate), "W/")
-		if candidate == etag || candidate == "*" {
-			return true
-		}
-	}
-	return false
 }

@@ -1,10 +1,7 @@
 package mcpauth
 
 import (
-	"bytes"
 	"context"
-	"io"
-	"maps"
 	"net/http"
 
 	"github.com/seed-1e292522/mcpauth/internal/identity"
@@ -23,27 +20,21 @@ func (m *Middleware) Wrap(next http.Handler) http.Handler {
 		panic("mcpauth: Wrap(nil): there is no handler to protect")
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if m.serveWellKnown(w, r) || m.serveOptions(w, r) {
+		if m.serveOriginAS(w, r) || m.serveWellKnown(w, r) || m.serveOptions(w, r) {
 			return
 		}
 		x := exchange{}
 		denied := m.admit(w, r, &x)
+		if denied == nil && x.isStream() {
+			defer m.streams.end(x.principal.Key())
+		}
 		m.report(r, &x, denied)
 		if denied != nil {
 			m.refuse(w, r, &x, denied)
 			return
 		}
-		response := m.newResponse(w, r)
-		next.ServeHTTP(response, x.forward(r))
-		response.finish()
+		m.serve(w, r, &x, next)
 	})
-}
-
-// exchange is what becomes known of a request on its way.
-type exchange struct {
-	principal *Principal
-	body      []byte
-	request
 }
 
 // admit is the whole decision, step by step. Nothing is read of the body, and
@@ -65,13 +56,23 @@ func (m *Middleware) admit(w http.ResponseWriter, r *http.Request, x *exchange) 
 	if x.principal, denied = m.verify(r.Context(), token); denied != nil {
 		return denied
 	}
-	if x.body, denied = readBody(w, r); denied != nil {
+	if denied = x.read(w, r); denied != nil {
 		return denied
 	}
-	if x.request, denied = readRequest(r.Header, x.body); denied != nil {
+	if denied = m.checkSession(r, x); denied != nil {
 		return denied
 	}
-	return m.decide(identity.NewContext(r.Context(), x.principal), x)
+	notOwn := m.addTaskCalls(x)
+	if denied = m.decide(identity.NewContext(r.Context(), x.principal), x); denied != nil {
+		return denied
+	}
+	if notOwn != nil {
+		return notOwn
+	}
+	if x.isStream() && !m.streams.begin(x.principal.Key()) {
+		return deny(errTooManyStreams, "streams of this principal", "", "at most 32 at a time")
+	}
+	return nil
 }
 
 // decide asks the policy about the calls of the request. What is not
@@ -83,7 +84,11 @@ func (m *Middleware) decide(ctx context.Context, x *exchange) *DeniedError {
 		}
 	}
 	denied := m.policy.decide(ctx, x.principal, x.calls)
-	if denied == nil || denied.reason() != ErrForbidden {
+	switch {
+	case denied == nil:
+		return nil
+	case denied.reason() != ErrForbidden:
+		denied.inBand = denied.inBand && x.id != nil // a notification and a batch have no place for a result
 		return denied
 	}
 	for _, call := range x.calls {
@@ -129,28 +134,4 @@ func (m *Middleware) Authorize(ctx context.Context, p *Principal, calls ...Call)
 		return denied
 	}
 	return nil
-}
-
-// isCredential names the header fields that end here, in whatever case a
-// handler in front of us may have written them.
-func isCredential(name string, _ []string) bool {
-	switch http.CanonicalHeaderKey(name) {
-	case "Authorization", "Dpop", "Proxy-Authorization":
-		return true
-	}
-	return false
-}
-
-// forward makes the request that the handler sees: a copy, with the principal
-// and without credentials.
-func (x *exchange) forward(r *http.Request) *http.Request {
-	out := r.Clone(identity.NewContext(r.Context(), x.principal))
-	maps.DeleteFunc(out.Header, isCredential)
-	maps.DeleteFunc(out.Trailer, isCredential)
-	body := x.body
-	out.Body = io.NopCloser(bytes.NewReader(body))
-	out.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
-	out.ContentLength = int64(len(body))
-	out.TransferEncoding = nil
-	return out
 }

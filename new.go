@@ -2,6 +2,10 @@ package mcpauth
 
 import (
 	"bytes"
+	"container/list"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -25,6 +29,7 @@ func New(config Config) (*Middleware, error) {
 		revoked:    config.Revoked,
 		onDecision: config.OnDecision,
 		log:        config.Logger,
+		legacyAS:   config.LegacyASMetadata,
 		issuers:    make(map[string]*issuer, len(config.Issuers)),
 	}}
 	if b.m.log == nil {
@@ -37,6 +42,7 @@ func New(config Config) (*Middleware, error) {
 	b.origins()
 	b.issuers()
 	b.metadata()
+	b.sessions()
 	if len(b.errs) > 0 {
 		return nil, errors.Join(b.errs...)
 	}
@@ -164,6 +170,23 @@ func (b *builder) policy() {
 		b.m.policy.policy = b.config.Policy
 	}
 	b.m.granted = newGrantFilter(known)
+}
+
+func (b *builder) sessions() {
+	b.m.streams.open = map[string]int{}
+	b.m.tasks.byID = map[string]*list.Element{}
+	book, declared := b.m.policy.policy.(*ruleBook)
+	b.m.bindsTasks = !b.config.DelegateTasks && (!declared || book.opensTasks())
+	switch key := b.config.SessionKey; {
+	case key == nil:
+		_, _ = rand.Read(b.m.sessions.key[:])
+	case len(key) < 32:
+		b.fail("SessionKey", fmt.Sprintf("%d bytes", len(key)), "must be 32 random bytes or more, the same in every replica")
+	default:
+		h := hmac.New(sha256.New, key) // an id of one resource is none of another
+		h.Write([]byte(b.config.Resource))
+		h.Sum(b.m.sessions.key[:0])
+	}
 }
 
 func (b *builder) origins() {

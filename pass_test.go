@@ -234,7 +234,7 @@ func TestNoKeepingTheToken_PASS_09_PASS_06(t *testing.T) {
 	}
 	principal := reflect.TypeFor[*mcpauth.Principal]()
 	for i := range principal.NumMethod() {
-		assert.Contains(t, []string{"Claims", "HasScope"}, principal.Method(i).Name)
+		assert.Contains(t, []string{"Claims", "HasScope", "Key"}, principal.Method(i).Name)
 	}
 }
 

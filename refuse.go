@@ -65,27 +65,30 @@ func (m *Middleware) refuse(w http.ResponseWriter, r *http.Request, x *exchange,
 	h.Set("X-Content-Type-Options", "nosniff")
 	answer := denied.reason().answer()
 	scope := m.scopeFor(x, denied)
-	if denied.Status == http.StatusUnauthorized || denied.Code != "" {
+	status, body := denied.Status, []byte(nil)
+	switch {
+	case denied.inBand && x.id != nil: // a notification has no result
+		status, body = http.StatusOK, toolResult(x, m.challenge(denied, scope), denied)
+	case answer.rpc == 0:
+		body = oauthBody(denied)
+	default:
+		body = m.rpcBody(x.id, answer.rpc, denied, scope)
+	}
+	if status == http.StatusUnauthorized || status != http.StatusOK && denied.Code != "" {
 		h.Set("WWW-Authenticate", m.challenge(denied, scope))
 	}
-	switch denied.Status {
-	case http.StatusServiceUnavailable:
+	switch status {
+	case http.StatusServiceUnavailable, http.StatusTooManyRequests:
 		h.Set("Retry-After", strconv.Itoa(retryAfter(denied.RetryAfter)))
 	case http.StatusMethodNotAllowed:
-		h.Set("Allow", "POST")
+		h.Set("Allow", allowedMethods(r.Header))
 	}
 	if r.ProtoMajor == 1 && x.body == nil && (r.ContentLength < 0 || r.ContentLength > maxDrain) {
 		h.Set("Connection", "close")
 	}
-	var body []byte
-	if answer.rpc == 0 {
-		body = oauthBody(denied)
-	} else {
-		body = m.rpcBody(x.id, answer.rpc, denied, scope)
-	}
 	h.Set("Content-Type", "application/json")
 	h.Set("Content-Length", strconv.Itoa(len(body)))
-	w.WriteHeader(denied.Status)
+	w.WriteHeader(status)
 	if r.Method != http.MethodHead {
 		_, _ = w.Write(body)
 	}
@@ -161,6 +164,33 @@ func (m *Middleware) rpcBody(id []byte, code int, denied *DeniedError, scope str
 		ID      json.RawMessage `json:"id,omitempty"`
 		Error   failure         `json:"error"`
 	}{"2.0", id, f})
+}
+
+// toolResult is the challenge for hosts that look at results only.
+func toolResult(x *exchange, challenge string, denied *DeniedError) []byte {
+	type content struct {
+		Type string `json:"type"`
+		Text string `json:"text"`
+	}
+	type result struct {
+		Type    string              `json:"resultType,omitempty"`
+		Content []content           `json:"content"`
+		IsError bool                `json:"isError"`
+		Meta    map[string][]string `json:"_meta"`
+	}
+	r := result{
+		Content: []content{{"text", string(denied.reason())}},
+		IsError: true,
+		Meta:    map[string][]string{"mcp/www_authenticate": {challenge}},
+	}
+	if x.era == modern {
+		r.Type = "complete"
+	}
+	return encode(struct {
+		Version string          `json:"jsonrpc"`
+		ID      json.RawMessage `json:"id,omitempty"`
+		Result  result          `json:"result"`
+	}{"2.0", x.id, r})
 }
 
 func encode(v any) []byte {

@@ -6,6 +6,7 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 )
 
@@ -86,11 +87,25 @@ func hasQueryToken(u *url.URL) bool {
 	return false
 }
 
-// checkMethod lets only POST through: streams of the server's own and the end
-// of sessions are not understood yet.
+// allowedMethods are the methods of the endpoint. The modern era has POST
+// only; the legacy one also streams of the server's own and the end of
+// sessions.
+func allowedMethods(h http.Header) string {
+	if len(h["Mcp-Protocol-Version"]) < 2 && isLegacyVersion(strings.Trim(h.Get("Mcp-Protocol-Version"), " \t")) {
+		return "POST, GET, DELETE"
+	}
+	return "POST"
+}
+
 func checkMethod(r *http.Request) *DeniedError {
-	if r.Method != http.MethodPost {
-		return deny(errHTTPMethod, "method", r.Method, "POST")
+	allowed := allowedMethods(r.Header)
+	if !slices.Contains(strings.Split(allowed, ", "), r.Method) {
+		return deny(errHTTPMethod, "method", r.Method, allowed)
+	}
+	for _, upgrade := range r.Header["Upgrade"] {
+		if strings.Contains(strings.ToLower(upgrade), "websocket") {
+			return deny(errHTTPMethod, "Upgrade", upgrade, "HTTP")
+		}
 	}
 	return nil
 }

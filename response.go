@@ -1,66 +1,259 @@
 package mcpauth
 
 import (
+	"bytes"
+	"errors"
+	"io"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 )
 
 // response is the ResponseWriter of an admitted request. It adds headers when
-// the handler sends its own, and passes everything else on at once.
+// the handler sends its own and passes the rest on at once, except for what
+// has to be looked at first: lists, which are filtered.
 type response struct {
 	http.ResponseWriter
-	m     *Middleware
-	r     *http.Request
-	wrote bool
+	m      *Middleware
+	r      *http.Request // as the handler sees it: this must not lead to the token
+	x      *exchange
+	expiry *expiry
+
+	wrote   bool // the handler has sent its header
+	status  int
+	filters bool          // lists are filtered; otherwise what is held is looked at only
+	held    *bytes.Buffer // a JSON response that is looked at
+	events  *eventFilter  // an event stream that is filtered
+	watch   *eventFilter  // an event stream that is passed on and looked at
+	failed  error         // why the rest of the response is withheld
 }
 
-func (m *Middleware) newResponse(w http.ResponseWriter, r *http.Request) *response {
-	return &response{ResponseWriter: w, m: m, r: r}
-}
-
-// WriteHeader sends the header.
+// WriteHeader sends the header, or keeps it until the list is complete.
 func (w *response) WriteHeader(status int) {
-	if status >= 200 {
-		w.decorate(status)
+	if status < 200 {
+		w.ResponseWriter.WriteHeader(status)
+		return
 	}
-	w.ResponseWriter.WriteHeader(status)
+	if w.begin(status) {
+		w.ResponseWriter.WriteHeader(status)
+	}
 }
 
-// Write sends the header, if it has not been sent, and data.
+// begin decides what becomes of the response, once. It reports whether the
+// header is to be sent now.
+func (w *response) begin(status int) bool {
+	if w.wrote {
+		return false
+	}
+	w.wrote, w.status, w.filters = true, status, w.x.filters()
+	h := w.Header()
+	if w.filters {
+		keepPrivate(h)
+	}
+	w.decorate(status)
+	stream := isEventStream(h)
+	if stream {
+		w.expiry.arm()
+	}
+	if status >= 300 || w.x.filter == nil {
+		return true
+	}
+	switch coded := isCoded(h["Content-Encoding"]); {
+	case coded && w.filters:
+		w.held = new(bytes.Buffer)
+		w.fail(errors.New("the handler has compressed it"))
+	case coded:
+	case stream && w.filters:
+		w.events = &eventFilter{out: w.ResponseWriter, rewrite: w.rewrite, limit: maxHeld}
+		h.Del("Content-Length")
+	case stream:
+		w.watch = &eventFilter{out: io.Discard, rewrite: w.look, limit: maxTaskResult}
+	case w.r.Method != http.MethodGet: // a GET is answered with a stream, or not by MCP
+		w.held = new(bytes.Buffer)
+	}
+	return w.held == nil
+}
+
+// isCoded reports whether there is a content coding (RFC 9110 section 8.4).
+func isCoded(codings []string) bool {
+	return slices.ContainsFunc(codings, func(c string) bool { return c != "" && !strings.EqualFold(c, "identity") })
+}
+
+// keepPrivate takes back what lets a shared cache keep a list that was filtered
+// for one caller (RFC 9111 section 5.2.2). The other directives stay.
+func keepPrivate(h http.Header) {
+	var kept []string
+	shared := false
+	for directive := range strings.SplitSeq(strings.Join(h["Cache-Control"], ","), ",") {
+		directive = strings.TrimSpace(directive)
+		name, _, _ := strings.Cut(strings.ToLower(directive), "=")
+		switch name {
+		case "public", "s-maxage":
+			shared = true
+		case "private", "":
+		default:
+			kept = append(kept, directive)
+		}
+	}
+	if shared {
+		h.Set("Cache-Control", strings.Join(append([]string{"private"}, kept...), ", "))
+	}
+}
+
+// fail withholds the rest of the response and tells the handler to stop.
+func (w *response) fail(err error) {
+	w.failed = err
+	w.expiry.cancel(err)
+}
+
+// Write sends data, or holds it back to be filtered.
 func (w *response) Write(data []byte) (int, error) {
-	w.decorate(http.StatusOK)
-	return w.ResponseWriter.Write(data)
+	if !w.wrote {
+		w.WriteHeader(http.StatusOK)
+	}
+	switch {
+	case w.failed != nil:
+		return 0, w.failed
+	case w.events != nil:
+		n, err := w.events.Write(data)
+		w.endStream()
+		return n, err
+	case w.watch != nil:
+		if _, err := w.watch.Write(data); err != nil {
+			w.watch = nil
+		}
+		return w.ResponseWriter.Write(data)
+	case w.held == nil:
+		return w.ResponseWriter.Write(data)
+	}
+	switch size := w.held.Len() + len(data); {
+	case !w.filters && size > maxTaskResult:
+		w.release()
+		return w.ResponseWriter.Write(data)
+	case size > maxHeld:
+		w.held = new(bytes.Buffer)
+		w.fail(errors.New("larger than 16 MiB"))
+		return 0, w.failed
+	}
+	return w.held.Write(data)
 }
 
-// Flush sends what has been written so far.
+// endStream ends an event stream in which an event could not be filtered.
+func (w *response) endStream() {
+	if err := w.events.refused; err != nil && w.failed == nil {
+		w.m.log.Error("mcpauth: event stream ended because an event cannot be filtered", "error", err)
+		w.fail(err)
+	}
+}
+
+// Flush sends what may be sent.
 func (w *response) Flush() { _ = w.FlushError() }
 
 // FlushError is Flush for [http.ResponseController].
 func (w *response) FlushError() error {
-	w.decorate(http.StatusOK)
+	if !w.wrote {
+		w.WriteHeader(http.StatusOK)
+	}
+	if w.held != nil && !w.filters {
+		w.release()
+	}
+	if w.failed != nil || w.held != nil {
+		return w.failed
+	}
 	return http.NewResponseController(w.ResponseWriter).Flush()
 }
 
 // Unwrap lets [http.ResponseController] reach the server's own writer.
 func (w *response) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// finish is called when the handler has returned, perhaps without writing.
-func (w *response) finish() { w.decorate(http.StatusOK) }
+// finish is called when the handler has returned. It sends what was held.
+func (w *response) finish() {
+	switch {
+	case !w.wrote:
+		w.wrote = true
+		w.decorate(http.StatusOK)
+	case w.events != nil:
+		_ = w.events.close()
+		w.endStream()
+	case w.watch != nil:
+		_ = w.watch.close()
+	case w.held == nil:
+	case !w.filters:
+		_, _ = w.x.filter.message(w.held.Bytes()) // for the task in it
+		w.release()
+	default:
+		w.sendList()
+	}
+}
 
-// decorate keeps shared caches away from what one caller may see, and lets
-// allowed origins read it.
-func (w *response) decorate(status int) {
-	if w.wrote {
+// sendList sends a filtered list, or an error in its place.
+func (w *response) sendList() {
+	body := w.held.Bytes()
+	if w.failed == nil && len(body) > 0 {
+		body, w.failed = w.x.filter.message(body)
+	}
+	h := w.Header()
+	if w.failed != nil {
+		denied := denyFor(errUnfiltered, "", w.failed)
+		w.m.logRefusal(w.r, w.x, denied)
+		for _, name := range []string{"Content-Encoding", "Content-Range", "ETag", "Expires", "Last-Modified"} {
+			h.Del(name)
+		}
+		w.m.refuse(w.ResponseWriter, w.r, w.x, denied)
 		return
 	}
-	w.wrote = true
-	h := w.ResponseWriter.Header()
+	if len(body) > 0 {
+		for _, name := range []string{"ETag", "Content-MD5", "Content-Digest", "Digest", "Repr-Digest"} {
+			h.Del(name)
+		}
+		h.Set("Content-Length", strconv.Itoa(len(body)))
+	}
+	w.ResponseWriter.WriteHeader(w.status)
+	_, _ = w.ResponseWriter.Write(body)
+}
+
+// release sends what was held only to be looked at.
+func (w *response) release() {
+	held := w.held
+	w.held = nil
+	w.ResponseWriter.WriteHeader(w.status)
+	_, _ = w.ResponseWriter.Write(held.Bytes())
+}
+
+// rewrite changes the events of a stream: lists are filtered, and the message
+// endpoint of the HTTP+SSE transport is bound to its principal.
+func (w *response) rewrite(event string, data []byte) ([]byte, error) {
+	event = strings.TrimSpace(event)
+	switch {
+	case event == "endpoint":
+		return []byte(w.m.sessions.sealEndpoint(w.x.principal, string(data))), nil
+	case bytes.IndexByte(data, '{') < 0: // no message, and no entry of a list
+		return data, nil
+	}
+	filtered, err := w.x.filter.message(data)
+	if err != nil && event != "" && event != "message" {
+		return data, nil // it is no message, and need not be JSON
+	}
+	return filtered, err
+}
+
+// look notes the task that an event names.
+func (w *response) look(_ string, data []byte) ([]byte, error) {
+	_, _ = w.x.filter.message(data)
+	return data, nil
+}
+
+// decorate keeps shared caches away from what one caller may see, lets
+// allowed origins read it, and binds a session that begins to its principal.
+func (w *response) decorate(status int) {
+	h := w.Header()
 	if status < 300 && h.Get("Cache-Control") == "" {
 		h.Set("Cache-Control", "private")
 	}
 	addToList(h, "Vary", "Authorization")
 	w.m.allowOrigin(h, w.r)
+	w.m.sealSession(h, w.x, status)
 }
 
 // addToList adds members to a header field that is a list (RFC 9110 section

@@ -306,7 +306,8 @@ func TestReverseProxy_CHAL_13_CHAL_18_CHAL_19(t *testing.T) {
 	assert.Equal(t, []string{"Mcp-Session-Id", "WWW-Authenticate, DPoP-Nonce, MCP-Protocol-Version, Retry-After"}, resp.Header.Values("Access-Control-Expose-Headers"))
 	assert.Equal(t, []string{"Origin, Accept", "Authorization"}, resp.Header.Values("Vary"))
 	assert.Equal(t, []string{"private"}, resp.Header.Values("Cache-Control"))
-	assert.Equal(t, []string{"s1"}, resp.Header.Values("Mcp-Session-Id"))
+	require.Len(t, resp.Header.Values("Mcp-Session-Id"), 1)
+	assert.Regexp(t, `^s1\.[A-Za-z0-9_-]{22}$`, resp.Header.Get("Mcp-Session-Id"), "bound to its principal")
 }
 
 // An OnDecision that panics is the operator's bug and no refusal; one that is

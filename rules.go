@@ -80,6 +80,9 @@ func (r Rules) compile() (*ruleBook, []error) {
 	for _, method := range slices.Sorted(maps.Keys(r.Methods)) {
 		field := fmt.Sprintf("Policy.Methods[%q]", method)
 		book.methods[method] = c.check(field, r.Methods[method], false)
+		if r.Methods[method].Visible || r.Methods[method].InBand {
+			c.fail(field, method, "Visible and InBand are for what is listed and called by name: remove them")
+		}
 		switch known, ok := methods[method]; {
 		case isHandshake(method):
 			c.fail(field, method, "every valid token may make it, or no client could connect: remove it")
@@ -126,6 +129,9 @@ func (c *ruleCompiler) set(name string, rules map[string]Requirement, resources 
 	for _, key := range slices.Sorted(maps.Keys(rules)) {
 		field := fmt.Sprintf("Policy.%s[%q]", name, key)
 		req := c.check(field, rules[key], !resources)
+		if req.InBand && name != "Tools" {
+			c.fail(field, key, "InBand is for tools, whose results can say that they are errors: remove it")
+		}
 		set.named = set.named || strings.Contains(req.String(), namePlaceholder)
 		text, err := parseGlob(key, resources)
 		switch {
@@ -222,6 +228,8 @@ func (s *ruleSet) match(name string) (req Requirement) {
 		req = Requirement{
 			AllOf:    append(slices.Clip(req.AllOf), p.req.AllOf...),
 			AnyOf:    append(slices.Clip(req.AnyOf), p.req.AnyOf...),
+			Visible:  req.Visible && p.req.Visible,
+			InBand:   req.InBand && p.req.InBand,
 			anyToken: true,
 		}
 	}
@@ -238,7 +246,7 @@ func (r Requirement) named(name string) Requirement {
 		}
 		return filled
 	}
-	out := Requirement{anyToken: r.anyToken}
+	out := Requirement{anyToken: r.anyToken, Visible: r.Visible, InBand: r.InBand}
 	if r.AllOf != nil {
 		out.AllOf = fill(r.AllOf)
 	}
@@ -273,4 +281,14 @@ func (b *ruleBook) scopes() []string {
 		add(req)
 	}
 	return all
+}
+
+// opensTasks reports whether there is a rule for tasks at all.
+func (b *ruleBook) opensTasks() bool {
+	for method := range b.methods {
+		if strings.HasPrefix(method, "tasks/") {
+			return true
+		}
+	}
+	return false
 }

@@ -25,7 +25,9 @@ const (
 // Call is one operation of a request, read from the bytes of the body that the
 // handler receives and from nothing else.
 type Call struct {
-	Method string // JSON-RPC method, "tools/call"
+	// Method is the JSON-RPC method, "tools/call". Where a request has none it is
+	// "$response" for a client's answer, "$sse" for GET, "$session.delete" for DELETE.
+	Method string
 	Kind   Kind
 	Name   string // tool or prompt name, resource URI or URI template, task id; empty for most methods
 
@@ -41,6 +43,16 @@ type Call struct {
 type Requirement struct {
 	AllOf []string   // every one of these scopes
 	AnyOf [][]string // of each group at least one; a challenge asks for the first
+
+	// Visible shows the tool, prompt or resource in lists also to callers who
+	// lack the scopes, so that their clients can ask for more. By default
+	// lists have only what the caller may use.
+	Visible bool
+
+	// InBand answers a tool call that lacks scopes with status 200 and a tool
+	// result (isError, and the challenge in _meta["mcp/www_authenticate"]),
+	// for hosts that cannot read HTTP errors. By default the answer is 403.
+	InBand bool
 
 	anyToken bool
 }
@@ -107,8 +119,9 @@ func scopeProblem(scope string) string {
 }
 
 // Policy decides what a call requires. It is asked for every call of every
-// request except initialize, notifications/initialized and ping, for which any
-// valid token is enough. The caller is in ctx, see [FromContext].
+// request, and for every entry of a list that is filtered. It is not asked for
+// initialize, notifications/initialized, ping, a client's responses, GET and
+// DELETE: any valid token is enough. The caller is in ctx, see [FromContext].
 //
 // Require must be fast, safe for concurrent use and free of side effects.
 // The zero [Requirement] refuses the call. So do an error and a panic, as a
@@ -140,6 +153,7 @@ func (d *decider) decide(ctx context.Context, p *Principal, calls []Call) *Denie
 	}
 	var needed []string
 	var missing *Call
+	inBand := true
 	for i := range calls {
 		if calls[i].isHandshake() {
 			continue
@@ -156,6 +170,7 @@ func (d *decider) decide(ctx context.Context, p *Principal, calls []Call) *Denie
 		if !met && missing == nil {
 			missing = &calls[i]
 		}
+		inBand = inBand && req.InBand
 	}
 	if missing == nil {
 		return nil
@@ -163,6 +178,7 @@ func (d *decider) decide(ctx context.Context, p *Principal, calls []Call) *Denie
 	denied := deny(ErrInsufficientScope, string(missing.Kind)+" "+shown(missing.target()),
 		strings.Join(p.Scopes, " "), strings.Join(needed, " "))
 	denied.Scopes = needed
+	denied.inBand = inBand && len(calls) == 1 && missing.Kind == KindTool
 	return denied
 }
 
@@ -172,6 +188,16 @@ func (c Call) target() string {
 		return c.Method
 	}
 	return c.Name
+}
+
+// shows reports whether lists have an entry for the call.
+func (d *decider) shows(ctx context.Context, p *Principal, call Call) bool {
+	req, denied := d.require(ctx, call)
+	if denied != nil || req.denies() {
+		return false
+	}
+	_, met := d.resolve(p, req, nil)
+	return met || req.Visible
 }
 
 // require asks the policy and contains its failures.

@@ -137,11 +137,11 @@ func TestEveryMethodAndPathNeedsAToken_TOK_08_TOK_09(t *testing.T) {
 			w := f.do(method, path, "", modernCall("echo"), "Mcp-Session-Id: 0123456789abcdef")
 			f.refused(w, http.StatusUnauthorized, bareChallenge)
 			w = f.do(method, path, "x.y.z", modernCall("echo"), "Mcp-Session-Id: 0123456789abcdef")
-			if method == "POST" {
+			if method == "POST" || method == "GET" || method == "DELETE" {
 				f.refused(w, http.StatusUnauthorized, invalidToken("malformed token"))
 			} else {
 				f.refused(w, http.StatusMethodNotAllowed, "")
-				assert.Equal(t, "POST", w.Header().Get("Allow"))
+				assert.Equal(t, "POST, GET, DELETE", w.Header().Get("Allow"))
 			}
 		}
 	}
@@ -784,3 +784,19 @@ func unb64(segment string) []byte {
 }
 
 func rawJSON(text string) json.RawMessage { return json.RawMessage(text) }
+
+// TestNoMethodIsAnonymous_MCP_46: there is no method that a bad token, or none, opens.
+func TestNoMethodIsAnonymous_MCP_46(t *testing.T) {
+	f := newFixture(t, nil)
+	expired := f.token(mcpauthtest.Claims{"exp": time.Now().Add(-time.Hour).Unix()})
+	for _, method := range []string{"initialize", "notifications/initialized", "ping", "server/discover", "tools/list", "resources/list"} {
+		body := `{"jsonrpc":"2.0","id":1,"method":"` + method + `"}`
+		w := f.post(expired, body)
+		assert.Equal(t, http.StatusUnauthorized, w.Code, method)
+		assert.Contains(t, w.Header().Get("WWW-Authenticate"), `error="invalid_token"`, method)
+		w = f.post("", body)
+		assert.Equal(t, http.StatusUnauthorized, w.Code, method)
+		assert.NotContains(t, w.Header().Get("WWW-Authenticate"), "error", method)
+	}
+	assert.Zero(t, f.ran)
+}

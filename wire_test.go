@@ -181,15 +181,38 @@ var wireCalls = []wire{
 	{name: "body-not-json", ids: "section 0.4", status: 400, token: wireGood, body: `{"jsonrpc":"2.0","id":1,"method":`},
 	{name: "body-empty", ids: "section 0.4", status: 400, token: wireGood},
 	{name: "body-too-deep", ids: "section 0.4", status: 400, token: wireGood, body: `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"a":` + strings.Repeat("[", 200) + strings.Repeat("]", 200) + `}}`, bodyText: "<200 arrays inside each other>"},
-	{name: "body-batch", ids: "section 0.4", status: 400, token: wireGood, body: "[" + legacyCall("echo") + "]"},
+	{name: "batch", ids: "MCP-58", status: 200, ran: 1, token: wireGood, body: "[" + legacyCall("echo") + "]"},
+	{name: "batch-insufficient-scope", ids: "MCP-58 CHAL-07", status: 403, token: wireGood, body: "[" + legacyCall("echo") + "," + strings.Replace(legacyCall("admin_delete"), ":1,", ":2,", 1) + "]"},
+	{name: "batch-of-another-revision", ids: "MCP-58 section 0.4", status: 400, token: wireGood, body: "[" + legacyCall("echo") + "]", headers: []string{"MCP-Protocol-Version: 2025-06-18"}},
+	{name: "batch-empty", ids: "MCP-59", status: 400, token: wireGood, body: "[]"},
+	{name: "insufficient-scope-in-band", ids: "item 7 of the issue", status: 200, token: wireGood, body: modernCall("admin_delete"), headers: modernHeaders("tools/call", "admin_delete"), change: wireInBand},
+	{name: "insufficient-scope-in-band-legacy", ids: "item 7 of the issue", status: 200, token: wireGood, body: legacyCall("admin_delete"), change: wireInBand},
+	{name: "session-unknown", ids: "SESS-02 section 0.4", status: 404, token: wireGood, body: legacyCall("echo"), headers: []string{"Mcp-Session-Id: session-1"}},
+	{name: "task-unknown", ids: "MCP-80", status: 200, token: wireGood, body: `{"jsonrpc":"2.0","id":1,"method":"tasks/get","params":{"taskId":"t-1"}}`,
+		change: func(c *mcpauth.Config) {
+			c.Policy = mcpauth.Rules{Methods: map[string]mcpauth.Requirement{"tasks/get": mcpauth.Authenticated()}}
+		}},
+	{name: "list-unreadable", ids: "MCP-65", status: 500, ran: 1, token: wireGood, body: `{"jsonrpc":"2.0","id":1,"method":"tools/list"}`,
+		inner: func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
+			_, _ = io.WriteString(w, `{"jsonrpc":"2.0","id":1,"result":{"tools":[{"name":"admin_delete"`)
+		}},
+	{name: "streams-too-many", ids: "LIMITS-09", status: 429, method: "GET", token: wireGood, prepare: wireStreams(32), inner: wireEndless},
 	{name: "body-duplicate-method", ids: "section 0.4", status: 400, token: wireGood, body: `{"jsonrpc":"2.0","id":"dup","method":"ping","method":"tools/call"}`},
 	{name: "body-duplicate-id", ids: "CHAL-20", status: 400, token: wireGood, body: `{"jsonrpc":"2.0","id":1,"id":2,"method":"ping"}`},
 	{name: "body-not-utf8", ids: "section 0.4", status: 400, token: wireGood, body: "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"\xff\"}", bodyText: "<a byte that is not UTF-8>"},
 	{name: "target-missing", ids: "section 0.4", status: 400, token: wireGood, body: `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{}}`},
 	{name: "media-type", ids: "section 0.4", status: 415, token: wireGood, body: legacyCall("echo"), headers: []string{"Content-Type: text/plain"}},
 	{name: "media-encoding", ids: "section 0.4", status: 415, token: wireGood, body: legacyCall("echo"), headers: []string{"Content-Encoding: gzip"}},
-	{name: "method-get", ids: "section 0.3", status: 405, method: "GET", token: wireGood},
-	{name: "method-delete", ids: "section 0.3", status: 405, method: "DELETE", token: wireGood},
+	{name: "get-stream", ids: "MCP-56", status: 200, ran: 1, method: "GET", token: wireGood, headers: []string{"MCP-Protocol-Version: 2025-11-25", "Accept: text/event-stream"},
+		inner: func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "text/event-stream")
+			_, _ = io.WriteString(w, ": hello\n\n")
+		}},
+	{name: "delete-session-unknown", ids: "MCP-56 SESS-02", status: 404, method: "DELETE", token: wireGood, headers: []string{"Mcp-Session-Id: session-1"}},
+	{name: "method-get", ids: "MCP-56 section 0.3", status: 405, method: "GET", token: wireGood, headers: []string{"MCP-Protocol-Version: 2026-07-28"}},
+	{name: "method-delete", ids: "MCP-56 section 0.3", status: 405, method: "DELETE", token: wireGood, headers: []string{"MCP-Protocol-Version: 2026-07-28"}},
+	{name: "method-put", ids: "MCP-57", status: 405, method: "PUT", token: wireGood},
 	{name: "method-head", ids: "CHAL-25", status: 405, method: "HEAD", token: wireGood},
 	{name: "headers-too-many", ids: "section 0.3", status: 431, token: wireGood, body: legacyCall("echo"), prepare: nil, headers: manyHeaders(101)},
 }
@@ -220,6 +243,26 @@ var wireOpen = []wire{
 	{name: "options", ids: "TOK-11", status: 405, method: "OPTIONS"},
 	{name: "options-allowed-origin", ids: "TOK-11 CHAL-19", status: 405, method: "OPTIONS", change: allowApp, headers: []string{"Origin: https://app.example.com"}},
 }
+
+func wireInBand(c *mcpauth.Config) {
+	need := mcpauth.Scopes("mcp:admin")
+	need.InBand = true
+	c.Policy = mcpauth.Rules{Tools: map[string]mcpauth.Requirement{"admin_delete": need}}
+}
+
+// wireStreams opens streams that last as long as the test.
+func wireStreams(n int) func(*fixture) {
+	return func(f *fixture) {
+		for range n {
+			go f.serve(f.request(http.MethodGet, "/mcp", f.token(nil), "").WithContext(f.tb.Context()))
+		}
+		synctest.Wait()
+		require.Equal(f.tb, n, f.ran)
+		f.ran = 0
+	}
+}
+
+func wireEndless(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
 
 func manyHeaders(n int) []string {
 	var headers []string

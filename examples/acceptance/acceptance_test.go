@@ -190,7 +190,12 @@ func TestTokenAlone(t *testing.T) {
 		response, answer := s.post(t, s.issuer.TokenFor(s.resource), body)
 		assert.Equal(t, http.StatusOK, response.StatusCode, answer)
 		assert.Contains(t, answer, `"result"`)
-		assert.Empty(t, response.Header.Get("Mcp-Session-Id"), "no session is begun that could not be ended")
+		assert.Empty(t, response.Header.Get("Mcp-Session-Id"), "the server keeps no sessions")
+		if strings.Contains(body, "tools/list") {
+			for tool := range required {
+				assert.Contains(t, answer, `"name":"`+tool+`"`, "listed for a token without any scope")
+			}
+		}
 		response, _ = s.post(t, "", body)
 		assert.Equal(t, http.StatusUnauthorized, response.StatusCode)
 	}
@@ -211,8 +216,8 @@ func TestPaths(t *testing.T) {
 		{"POST", "/register", false, 404, ""},
 		{"POST", "/mcp/other", true, 404, ""},
 		{"GET", "/mcp", false, 401, ""},
-		{"GET", "/mcp", true, 405, ""},
-		{"DELETE", "/mcp", true, 405, ""},
+		{"PUT", "/mcp", true, 405, ""},
+		{"DELETE", "/mcp", true, 200, ""},
 	} {
 		t.Run(row.method+" "+row.path, func(t *testing.T) {
 			r, err := http.NewRequestWithContext(t.Context(), row.method, origin+row.path, nil)
@@ -225,6 +230,18 @@ func TestPaths(t *testing.T) {
 			assert.Contains(t, body, row.contains)
 		})
 	}
+	t.Run("GET /mcp opens a stream", func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel() // it would last as long as its token
+		r, err := http.NewRequestWithContext(ctx, http.MethodGet, s.resource, nil)
+		require.NoError(t, err)
+		r.Header.Set("Authorization", "Bearer "+s.issuer.TokenFor(s.resource, "mcp:read"))
+		response, err := http.DefaultClient.Do(r)
+		require.NoError(t, err)
+		defer func() { _ = response.Body.Close() }()
+		assert.Equal(t, http.StatusOK, response.StatusCode)
+		assert.Equal(t, "text/event-stream", response.Header.Get("Content-Type"))
+	})
 }
 
 // TestOutageAtStart: the server starts while the authorization server is down,

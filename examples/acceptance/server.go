@@ -25,7 +25,8 @@ var required = map[string]string{
 func newHandler(s settings, log *slog.Logger) (http.Handler, error) {
 	rules := mcpauth.Rules{Tools: map[string]mcpauth.Requirement{}}
 	for tool, scope := range required {
-		rules.Tools[tool] = mcpauth.Scopes(scope)
+		// Visible: clients under test see every tool, and learn from the 403 what it needs.
+		rules.Tools[tool] = mcpauth.Requirement{AllOf: []string{scope}, Visible: true}
 	}
 	auth, err := mcpauth.New(mcpauth.Config{
 		Resource: s.resource,
@@ -43,11 +44,9 @@ func newHandler(s settings, log *slog.Logger) (http.Handler, error) {
 	for tool := range required {
 		addTool(mcpServer, tool, s.effects, log)
 	}
-	// Stateless, because GET and DELETE are answered with 405 for now. With
-	// sessions, clients up to 2025-11-25 would get a session id whose stream
-	// they cannot open and whose end they cannot announce, and the server would
-	// keep every session for ever. Without an id no client tries either, and
-	// the requests of all revisions are complete in themselves.
+	// Stateless, although sessions would work: a black-box test wants requests
+	// that are complete in themselves, whatever was sent before and whichever
+	// revision the client speaks.
 	return route(s.path, auth.Wrap(server.NewStreamableHTTPServer(mcpServer, server.WithStateLess(true)))), nil
 }
 

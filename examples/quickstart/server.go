@@ -17,10 +17,11 @@ import (
 func policy() mcpauth.Rules {
 	return mcpauth.Rules{
 		Tools: map[string]mcpauth.Requirement{
-			"whoami":         mcpauth.Authenticated(),
-			"query_usage":    mcpauth.Scopes("analytics:data:read"),
-			"edit_dashboard": mcpauth.Scopes("dashboard:modify"),
-			"*":              mcpauth.Scopes("tool:{name}:execute"),
+			"whoami": mcpauth.Authenticated(),
+			// Visible: a client sees the tool before its user has consented, and can ask.
+			"query_usage":    {AllOf: []string{"analytics:data:read"}, Visible: true},
+			"edit_dashboard": {AllOf: []string{"dashboard:modify"}, Visible: true},
+			"*":              {AllOf: []string{"tool:{name}:execute"}, Visible: true},
 		},
 	}
 }

@@ -308,6 +308,9 @@ func (r *Reader) name(i int) ([]byte, int) {
 	return name, end + 1
 }
 
+// Offset returns how many bytes have been read.
+func (r *Reader) Offset() int { return r.pos }
+
 // End returns an error unless the text has been read and only white space
 // remains.
 func (r *Reader) End() error {

@@ -1,0 +1,49 @@
+package mcpauth
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/seed-1e292522/mcpauth/internal/jsonrpc"
+)
+
+// batchVersion is the only revision with batches; a client that names no
+// revision speaks it.
+const batchVersion = "2025-03-26"
+
+// readBatch reads a JSON-RPC batch. Its elements are calls of one request: all
+// of them are allowed, or none is made, and one challenge is for all.
+func readBatch(h http.Header, body []byte) (req request, denied *DeniedError) {
+	req.era = legacy
+	if denied := checkRepeated(h); denied != nil {
+		return req, denied
+	}
+	if version := h["Mcp-Protocol-Version"]; len(version) == 1 && strings.Trim(version[0], " \t") != batchVersion {
+		return req, deny(errInvalidRequest, "a batch", "", "one message: only revision "+batchVersion+" has batches")
+	}
+	messages, err := jsonrpc.ParseBatch(body)
+	if err != nil {
+		return refuseBody(err)
+	}
+	for i := range messages {
+		msg := &messages[i]
+		switch {
+		case msg.Method == "initialize":
+			return req, deny(errInvalidRequest, "initialize in a batch", "", "initialize alone")
+		case msg.Version.State != jsonrpc.Absent:
+			return req, deny(errInvalidRequest, "a message of "+modernVersion+" in a batch", "", "one message")
+		}
+		if isPseudo(msg.Method) {
+			return req, unknownMethod(legacy, msg.Method)
+		}
+		if msg.Kind == jsonrpc.Response {
+			msg.Method = responseMethod
+		}
+		calls, denied := callsOf(msg)
+		if denied != nil {
+			return req, denied
+		}
+		req.calls = append(req.calls, calls...)
+	}
+	return req, nil
+}

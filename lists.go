@@ -1,0 +1,284 @@
+package mcpauth
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/seed-1e292522/mcpauth/internal/strictjson"
+)
+
+// listing is one kind of list that a server answers with.
+type listing struct {
+	method string // that asks for it
+	member string // of the result that holds the entries
+	naming string // member of an entry that says what it is about
+	use    Call   // the call that an entry is for
+}
+
+var lists = []listing{
+	{"tools/list", "tools", "name", Call{Method: "tools/call", Kind: KindTool}},
+	{"prompts/list", "prompts", "name", Call{Method: "prompts/get", Kind: KindPrompt}},
+	{"resources/list", "resources", "uri", Call{Method: "resources/read", Kind: KindResource}},
+	{"tasks/list", "tasks", "taskId", Call{Method: "tasks/get", Kind: KindMethod}},
+	{"resources/templates/list", "resourceTemplates", "uriTemplate", Call{Method: "resources/read", Kind: KindResource}},
+}
+
+// asksForList reports whether one of the calls is answered with a list.
+func asksForList(calls []Call) bool {
+	return slices.ContainsFunc(calls, func(c Call) bool {
+		return slices.ContainsFunc(lists, func(l listing) bool { return l.method == c.Method })
+	})
+}
+
+// listFilter takes out of a response what its receiver may not use.
+type listFilter struct {
+	ctx       context.Context
+	m         *Middleware
+	principal *Principal
+	private   bool  // add cacheScope where it is missing (modern era)
+	begun     *Call // the tool call that may begin a task, nil for none
+	dropped   bool  // the message is a notification that is not for this caller
+}
+
+var (
+	errNotAMessage = errors.New("not one JSON-RPC message in strict JSON")
+	errNotAList    = errors.New("a list that is no array")
+)
+
+// listLimits bound a response that is looked at.
+var listLimits = strictjson.Limits{Depth: strictjson.MaxDepth, Members: maxHeld}
+
+// edit replaces bytes of a message.
+type edit struct {
+	from, to int
+	with     []byte
+}
+
+// message filters a JSON-RPC response, or a batch of them. Whatever cannot be read
+// strictly is an error: a list that is not understood is not passed on. Of a
+// notification that is not for this caller nothing is left, nil; batches are for
+// answers and stay whole.
+func (f *listFilter) message(raw []byte) ([]byte, error) {
+	r := strictjson.NewReader(raw, listLimits)
+	var edits []edit
+	var err error
+	isBatch := r.Kind() == strictjson.Array
+	f.dropped = false
+	if isBatch {
+		edits, err = f.batch(r)
+	} else {
+		edits, err = f.response(r, nil)
+	}
+	if err == nil {
+		err = r.End()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errNotAMessage, err)
+	}
+	switch {
+	case f.dropped && !isBatch:
+		return nil, nil
+	case len(edits) == 0:
+		return raw, nil
+	}
+	var out bytes.Buffer
+	at := 0
+	for _, e := range edits {
+		out.Write(raw[at:e.from])
+		out.Write(e.with)
+		at = e.to
+	}
+	out.Write(raw[at:])
+	return out.Bytes(), nil
+}
+
+func (f *listFilter) batch(r *strictjson.Reader) (edits []edit, err error) {
+	_ = r.Array() // an error stays, and Element returns it
+	for {
+		more, err := r.Element()
+		if err != nil || !more {
+			return edits, err
+		}
+		if edits, err = f.response(r, edits); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// response looks for the result of one message, and for what a notification
+// is about.
+func (f *listFilter) response(r *strictjson.Reader, edits []edit) ([]edit, error) {
+	if err := r.Object(); err != nil {
+		return nil, err
+	}
+	var method, params []byte
+	for {
+		name, more, err := r.Member()
+		if err != nil {
+			return nil, err
+		}
+		if !more {
+			f.dropped = !f.mayHear(method, params)
+			return edits, nil
+		}
+		switch {
+		case string(name) == "result" && r.Kind() == strictjson.Object:
+			edits, err = f.result(r, edits)
+		case string(name) == "method":
+			method, err = r.Skip()
+		case string(name) == "params":
+			params, err = r.Skip()
+		default:
+			_, err = r.Skip()
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+}
+
+// mayHear reports whether the caller may still read what a notification on its
+// stream is about: since it subscribed, the policy may have changed.
+func (f *listFilter) mayHear(method, params []byte) bool {
+	switch string(method) {
+	case `"notifications/resources/updated"`:
+		call := Call{Method: "resources/read", Kind: KindResource, Name: textOf(params, "uri")}
+		return f.m.policy.decide(f.ctx, f.principal, []Call{call}) == nil
+	case `"notifications/tasks"`, `"notifications/tasks/status"`:
+		call := Call{Method: "tasks/get", Kind: KindMethod, Name: textOf(params, "taskId")}
+		calls := []Call{call}
+		if f.m.bindsTasks {
+			began, own := f.m.tasks.of(call.Name, f.principal)
+			if !own {
+				return false
+			}
+			calls = append(calls, began)
+		}
+		return f.m.policy.decide(f.ctx, f.principal, calls) == nil
+	}
+	return true
+}
+
+// result filters the lists of one result and makes its cacheScope private:
+// what is left depends on who asked.
+func (f *listFilter) result(r *strictjson.Reader, edits []edit) ([]edit, error) {
+	_ = r.Object() // an error stays, and Member returns it
+	first, listEnd := len(edits), -1
+	var scope []edit
+	scoped := false
+	for {
+		name, more, err := r.Member()
+		if err != nil {
+			return nil, err
+		}
+		if !more {
+			break
+		}
+		if i := slices.IndexFunc(lists, func(l listing) bool { return l.member == string(name) }); i >= 0 {
+			if edits, err = f.list(r, &lists[i], edits); err != nil {
+				return nil, err
+			}
+			listEnd = r.Offset()
+			continue
+		}
+		raw, err := r.Skip()
+		if err != nil {
+			return nil, err
+		}
+		if string(name) == "cacheScope" && string(raw) != `"private"` {
+			scope = []edit{{r.Offset() - len(raw), r.Offset(), []byte(`"private"`)}}
+		}
+		scoped = scoped || string(name) == "cacheScope"
+		if id, ok := beginsTask(string(name), raw); ok && f.begun != nil {
+			f.m.tasks.begin(id, f.principal, *f.begun)
+		}
+	}
+	switch {
+	case listEnd < 0:
+	case scoped:
+		edits = append(edits, scope...)
+	case f.private:
+		edits = append(edits, edit{listEnd, listEnd, []byte(`,"cacheScope":"private"`)})
+	}
+	slices.SortStableFunc(edits[first:], func(a, b edit) int { return a.from - b.from })
+	return edits, nil
+}
+
+// list filters one list, and adds an edit if something has to go. Null has no entries.
+func (f *listFilter) list(r *strictjson.Reader, l *listing, edits []edit) ([]edit, error) {
+	switch err := r.Array(); {
+	case err == nil:
+	case r.Kind() == strictjson.Null:
+		return edits, r.Null()
+	case errors.Is(err, strictjson.ErrKind):
+		return nil, errNotAList
+	default:
+		return nil, err
+	}
+	e := edit{from: r.Offset() - 1, with: []byte{'['}}
+	whole := true
+	for {
+		more, err := r.Element()
+		if err != nil {
+			return nil, err
+		}
+		if !more {
+			break
+		}
+		raw, err := r.Skip()
+		if err != nil {
+			return nil, err
+		}
+		if !f.shows(raw, l) {
+			whole = false
+			continue
+		}
+		if len(e.with) > 1 {
+			e.with = append(e.with, ',')
+		}
+		e.with = append(e.with, raw...)
+	}
+	if whole {
+		return edits, nil
+	}
+	e.to = r.Offset()
+	e.with = append(e.with, ']')
+	return append(edits, e), nil
+}
+
+// shows reports whether the caller may use an entry, or may see that it exists.
+func (f *listFilter) shows(entry []byte, l *listing) bool {
+	call := l.use
+	if call.Name = textOf(entry, l.naming); call.Name == "" {
+		return false
+	}
+	if l.method == "tasks/list" && f.m.bindsTasks {
+		_, own := f.m.tasks.of(call.Name, f.principal)
+		return own
+	}
+	return f.m.policy.shows(f.ctx, f.principal, call)
+}
+
+// textOf returns a string member of an object, "" if there is none. An entry
+// may be as large as a list.
+func textOf(object []byte, name string) string {
+	var r strictjson.Reader
+	r.Reset(object, listLimits)
+	if r.Object() != nil {
+		return ""
+	}
+	for {
+		member, more, err := r.Member()
+		if err != nil || !more {
+			return ""
+		}
+		if string(member) == name {
+			text, _ := r.String()
+			return string(text)
+		}
+		_, _ = r.Skip() // an error stays, and Member returns it
+	}
+}

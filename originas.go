@@ -1,0 +1,78 @@
+package mcpauth
+
+import (
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// serveOriginAS answers what clients of 2025-03-26 ask of the resource's
+// origin, which they take for the authorization server
+// ([Config.LegacyASMetadata]): its metadata, word for word, and the way to its
+// authorization page. Nothing that carries credentials is passed on.
+func (m *Middleware) serveOriginAS(w http.ResponseWriter, r *http.Request) bool {
+	if !m.legacyAS {
+		return false
+	}
+	switch r.URL.Path {
+	case "/.well-known/oauth-authorization-server", "/.well-known/openid-configuration":
+		m.serveASMetadata(w, r)
+	case "/authorize":
+		m.redirectToAS(w, r)
+	case "/token", "/register":
+		notFound(w)
+	default:
+		return false
+	}
+	return true
+}
+
+// asMetadata returns the metadata of the first issuer that publishes any.
+func (m *Middleware) asMetadata(r *http.Request) (*loaded[serverMetadata], error) {
+	for _, s := range m.ordered {
+		if s.keys.metadata != nil {
+			return s.keys.metadata.get(r.Context(), time.Now())
+		}
+	}
+	return nil, errBadMetadata
+}
+
+// serveASMetadata serves the document as it was fetched: its issuer stays the
+// authorization server's own (RFC 8414 section 3.3).
+func (m *Middleware) serveASMetadata(w http.ResponseWriter, r *http.Request) {
+	doc, err := m.asMetadata(r)
+	if err != nil {
+		m.refuse(w, r, &exchange{}, denyUnavailable(err))
+		return
+	}
+	served := newDocument(doc.value.raw)
+	served.serve(w, r)
+}
+
+// redirectToAS sends the user's browser to the authorization endpoint, with
+// the query as it came.
+func (m *Middleware) redirectToAS(w http.ResponseWriter, r *http.Request) {
+	if r.Method != http.MethodGet {
+		notFound(w)
+		return
+	}
+	doc, err := m.asMetadata(r)
+	if err != nil {
+		m.refuse(w, r, &exchange{}, denyUnavailable(err))
+		return
+	}
+	members, _ := topLevelStrings(doc.value.raw, "authorization_endpoint")
+	target, err := url.Parse(members["authorization_endpoint"])
+	if err != nil || target.Scheme != "https" && target.Scheme != "http" {
+		notFound(w)
+		return
+	}
+	target.RawQuery = strings.Trim(target.RawQuery+"&"+r.URL.RawQuery, "&")
+	h := w.Header()
+	h.Set("Location", target.String())
+	h.Set("Cache-Control", "no-store")
+	h.Set("Content-Length", strconv.Itoa(0))
+	w.WriteHeader(http.StatusFound)
+}

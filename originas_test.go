@@ -1,0 +1,84 @@
+package mcpauth_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed-1e292522/mcpauth"
+	"github.com/seed-1e292522/mcpauth/mcpauthtest"
+)
+
+func legacyAS(c *mcpauth.Config) { c.LegacyASMetadata = true }
+
+// What a client of 2025-03-26 asks of the resource's origin.
+func TestOriginAS_COMPAT_01_COMPAT_02_COMPAT_03_COMPAT_04_COMPAT_05(t *testing.T) {
+	const rfc8414, oidc = "/.well-known/oauth-authorization-server", "/.well-known/openid-configuration"
+	tests := []struct {
+		name   string
+		change func(*mcpauth.Config)
+		method string
+		target string
+		status int
+		where  string // Location
+	}{
+		{"COMPAT-01 metadata", legacyAS, "GET", rfc8414, 200, ""},
+		{"COMPAT-01 metadata, head", legacyAS, "HEAD", rfc8414, 200, ""},
+		{"COMPAT-04 metadata in OpenID Connect's place", legacyAS, "GET", oidc, 200, ""},
+		{"COMPAT-04 metadata with the endpoint's path", legacyAS, "GET", rfc8414 + "/mcp", 404, ""},
+		{"COMPAT-04 metadata with the endpoint's path, OpenID Connect", legacyAS, "GET", oidc + "/mcp", 404, ""},
+		{"COMPAT-03 authorize", legacyAS, "GET", "/authorize?client_id=a&state=%26%3D", 302, testIssuerURL + "/authorize?client_id=a&state=%26%3D"},
+		{"COMPAT-03 authorize without a query", legacyAS, "GET", "/authorize", 302, testIssuerURL + "/authorize"},
+		{"COMPAT-03 authorize by POST", legacyAS, "POST", "/authorize", 404, ""},
+		{"COMPAT-03 token", legacyAS, "POST", "/token", 404, ""},
+		{"COMPAT-03 register", legacyAS, "POST", "/register", 404, ""},
+		{"COMPAT-05 off: metadata", nil, "GET", rfc8414, 404, ""},
+		{"COMPAT-05 off: metadata in OpenID Connect's place", nil, "GET", oidc, 404, ""},
+		{"COMPAT-03 off: authorize is protected like everything", nil, "GET", "/authorize", 401, ""},
+		{"COMPAT-03 off: token is protected like everything", nil, "POST", "/token", 401, ""},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			f := newFixture(t, test.change)
+			w := f.do(test.method, test.target, "", "client_secret=canary")
+			assert.Equal(t, test.status, w.Code)
+			assert.Equal(t, test.where, w.Header().Get("Location"))
+			assert.Zero(t, f.ran)
+			if test.status != 401 {
+				assert.Empty(t, w.Header().Get("WWW-Authenticate"))
+			}
+			if test.status != 200 || test.method == "HEAD" {
+				return
+			}
+			assert.Equal(t, "*", w.Header().Get("Access-Control-Allow-Origin"))
+			assert.Equal(t, "application/json", w.Header().Get("Content-Type"))
+			var doc struct{ Issuer string }
+			require.NoError(t, json.Unmarshal(w.Body.Bytes(), &doc))
+			assert.Equal(t, testIssuerURL, doc.Issuer, "COMPAT-02: the issuer is never the resource's origin")
+			assert.Equal(t, string(f.auth.Issuers()[0].Metadata), w.Body.String(), "COMPAT-01: word for word")
+		})
+	}
+}
+
+// An outage is a 503 here too, and an issuer without metadata has none to show.
+func TestOriginASOutage_COMPAT_01(t *testing.T) {
+	f := newFixture(t, legacyAS)
+	f.issuer.Break(mcpauthtest.Metadata, mcpauthtest.Down)
+	for _, target := range []string{"/.well-known/oauth-authorization-server", "/authorize"} {
+		w := f.do(http.MethodGet, target, "", "")
+		assert.Equal(t, http.StatusServiceUnavailable, w.Code)
+		assert.NotEmpty(t, w.Header().Get("Retry-After"))
+		assert.Empty(t, w.Header().Get("WWW-Authenticate"))
+	}
+	static := newFixture(t, func(c *mcpauth.Config) {
+		legacyAS(c)
+		c.Issuers[0].Keys = mcpauthtest.NewKey("a", "ES256").PEM()
+	})
+	assert.Equal(t, http.StatusServiceUnavailable, static.do(http.MethodGet, "/authorize", "", "").Code)
+	odd := newFixture(t, legacyAS)
+	odd.issuer.PublishMetadata(func(doc map[string]any) { doc["authorization_endpoint"] = "javascript:alert(1)" })
+	assert.Equal(t, http.StatusNotFound, odd.do(http.MethodGet, "/authorize", "", "").Code)
+}

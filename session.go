@@ -1,0 +1,174 @@
+package mcpauth
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"encoding/binary"
+	"hash"
+	"net/http"
+	"net/url"
+	"strings"
+)
+
+// maxSessionID bounds the session id of a handler, in visible ASCII characters.
+const maxSessionID = 256
+
+// tagLength is that of the base64url of 16 bytes.
+const tagLength = 22
+
+// sessions binds the session ids that a handler mints to the principal that
+// began them. What goes out is the id with a keyed MAC over principal and id;
+// nothing is remembered, so replicas that share the key agree. Who presents
+// somebody else's id, or one that was never minted, gets the same answer.
+type sessions struct {
+	key [32]byte
+}
+
+// mac authenticates one use of a text by a principal.
+func (s *sessions) mac(p *Principal, use, text string) string {
+	h := hmac.New(sha256.New, s.key[:])
+	writeField(h, use)
+	writePrincipal(h, p)
+	writeField(h, text)
+	return base64.RawURLEncoding.EncodeToString(h.Sum(nil)[:16])
+}
+
+// writePrincipal writes who somebody is: issuer, subject, and whether a user or a client.
+func writePrincipal(h hash.Hash, p *Principal) {
+	kind := "user"
+	if p.Client {
+		kind = "client"
+	}
+	writeField(h, p.Issuer)
+	writeField(h, p.Subject)
+	writeField(h, kind)
+}
+
+// writeField writes a text so that no two lists of texts look the same.
+func writeField(h hash.Hash, text string) {
+	var length [8]byte
+	binary.BigEndian.PutUint64(length[:], uint64(len(text)))
+	h.Write(length[:])
+	h.Write([]byte(text))
+}
+
+// sealSession binds the session id that a response names to its principal. It
+// leaves out the id of a response that begins no session: an error, one of the
+// modern era, which has none, and an id that the client could not send back
+// (2025-11-25, Session Management: visible ASCII).
+func (m *Middleware) sealSession(h http.Header, x *exchange, status int) {
+	id := h.Get("Mcp-Session-Id")
+	odd := len(id) > maxSessionID || strings.ContainsFunc(id, func(r rune) bool { return r < '!' || r > '~' })
+	switch {
+	case id == "":
+	case x.era == modern || status >= 300:
+		h.Del("Mcp-Session-Id")
+	case odd:
+		h.Del("Mcp-Session-Id")
+		m.log.Error("mcpauth: the handler's Mcp-Session-Id is not 1 to 256 visible ASCII characters", "id", shown(id))
+	default:
+		h.Set("Mcp-Session-Id", m.sessions.seal(x.principal, id))
+	}
+}
+
+// seal makes the id that the client sees.
+func (s *sessions) seal(p *Principal, id string) string {
+	return id + "." + s.mac(p, "session", id)
+}
+
+// open returns the handler's id, if it was sealed for p.
+func (s *sessions) open(p *Principal, sealed string) (string, bool) {
+	end := len(sealed) - tagLength - 1
+	if end < 1 || end > maxSessionID || sealed[end] != '.' {
+		return "", false
+	}
+	id, tag := sealed[:end], sealed[end+1:]
+	return id, subtle.ConstantTimeCompare([]byte(tag), []byte(s.mac(p, "session", id))) == 1
+}
+
+// checkSession verifies the session that a request names, in the header or, for
+// the HTTP+SSE transport, in the query. A modern request has no header for it:
+// that is not looked at, and not passed on. The query is passed on whatever the
+// era, and a handler may find a session by it.
+func (m *Middleware) checkSession(r *http.Request, x *exchange) *DeniedError {
+	if x.era == modern {
+		return m.checkEndpointSession(r, x)
+	}
+	values := r.Header["Mcp-Session-Id"]
+	switch {
+	case len(values) > 1:
+		return deny(errInvalidRequest, "Mcp-Session-Id stands more than once", "", "")
+	case len(values) == 1 && x.initializes():
+		return deny(errInvalidRequest, "Mcp-Session-Id on initialize", "", "none: the server chooses the session")
+	case len(values) == 1:
+		id, ok := m.sessions.open(x.principal, values[0])
+		if !ok {
+			return deny(errUnknownSession, "Mcp-Session-Id", "", "a session that this principal began here")
+		}
+		x.session = id
+	}
+	return m.checkEndpointSession(r, x)
+}
+
+func (x *exchange) initializes() bool {
+	for _, call := range x.calls {
+		if call.Method == "initialize" {
+			return true
+		}
+	}
+	return false
+}
+
+// endpointTag is the query parameter that binds the message endpoint of the
+// HTTP+SSE transport (2024-11-05) to its principal.
+const endpointTag = "mcpauth"
+
+// sealEndpoint adds the tag to the URI reference that an endpoint event names.
+func (s *sessions) sealEndpoint(p *Principal, reference string) string {
+	bare, _, _ := strings.Cut(reference, "#") // nobody sends a fragment
+	path, query, _ := strings.Cut(bare, "?")
+	if !namesSession(query) {
+		return reference
+	}
+	return path + "?" + query + "&" + endpointTag + "=" + s.mac(p, "endpoint", query)
+}
+
+// checkEndpointSession verifies a query that names a session and takes the tag off it.
+func (m *Middleware) checkEndpointSession(r *http.Request, x *exchange) *DeniedError {
+	if r.URL.RawQuery == "" || !namesSession(r.URL.RawQuery) {
+		return nil
+	}
+	query, tag, ok := strings.Cut(r.URL.RawQuery, "&"+endpointTag+"=")
+	if !ok || subtle.ConstantTimeCompare([]byte(tag), []byte(m.sessions.mac(x.principal, "endpoint", query))) != 1 {
+		return deny(errUnknownSession, "the session in the query", "", "a session that this principal began here")
+	}
+	x.query = &query
+	return nil
+}
+
+// namesSession reports whether a query has a parameter such as sessionId,
+// session_id or sessionid.
+func namesSession(query string) bool {
+	for pair := range strings.FieldsFuncSeq(query, func(r rune) bool { return r == '&' || r == ';' }) {
+		name, _, _ := strings.Cut(pair, "=")
+		if decoded, err := url.QueryUnescape(name); err == nil {
+			name = decoded
+		}
+		name = strings.NewReplacer("_", "", "-", "").Replace(strings.ToLower(name))
+		if name == "sessionid" {
+			return true
+		}
+	}
+	return false
+}
+
+// Key returns a short name of the principal that is equal for all its tokens
+// and differs between issuers, and between a user and a client of the same
+// subject: for handlers that keep state and must not mix it up.
+func (p *Principal) Key() string {
+	h := sha256.New()
+	writePrincipal(h, p)
+	return base64.RawURLEncoding.EncodeToString(h.Sum(nil))
+}

@@ -1,0 +1,448 @@
+package mcpauth
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed-1e292522/mcpauth/internal/strictjson"
+)
+
+// sseRun passes a stream through a filter in pieces of one size.
+func sseRun(stream string, size int, rewrite func(string, []byte) ([]byte, error)) (string, error) {
+	var out bytes.Buffer
+	f := &eventFilter{out: &out, rewrite: rewrite, limit: maxHeld}
+	for rest := []byte(stream); len(rest) > 0; {
+		piece := rest[:min(size, len(rest))]
+		rest = rest[len(piece):]
+		if _, err := f.Write(bytes.Clone(piece)); err != nil {
+			return out.String(), err
+		}
+	}
+	err := f.close()
+	return out.String(), err
+}
+
+func sseIdentity(_ string, data []byte) ([]byte, error) { return data, nil }
+
+// sseUpper writes data in capitals, so that what was taken for data shows. It
+// drops data that asks for it.
+func sseUpper(event string, data []byte) ([]byte, error) {
+	switch {
+	case event == "other":
+		return data, nil
+	case string(data) == "drop":
+		return nil, nil
+	case string(data) == "fail":
+		return nil, errNotAMessage
+	}
+	return bytes.ToUpper(data), nil
+}
+
+func TestEvents_MCP_62(t *testing.T) {
+	for _, row := range []struct {
+		name, in, want string
+		err            error
+	}{
+		{"MCP-62 one event", "data: a\n\n", "data: A\n\n", nil},
+		{"MCP-62 unchanged bytes", "data:A\n\n", "data:A\n\n", nil},
+		{"MCP-62 CRLF stays CRLF", "id: 7\r\ndata: a\r\n\r\n", "id: 7\r\ndata: A\r\n\r\n", nil},
+		{"MCP-62 mixed line ends", "id: 7\r\ndata: a\n\r\n", "id: 7\r\ndata: A\n\r\n", nil},
+		{"MCP-62 id, retry, comment, unknown field in their places", ": hi\nid: 1\ndata: a\nretry: 5\nfoo: a\n: x\n\n", ": hi\nid: 1\ndata: A\nretry: 5\nfoo: a\n: x\n\n", nil},
+		{"MCP-62 several data lines are one text", "data: a\nid: 1\ndata: b\n\n", "data: A\ndata: B\nid: 1\n\n", nil},
+		{"MCP-62 a space less", "data:a\ndata:  b\n\n", "data: A\ndata:  B\n\n", nil},
+		{"MCP-62 data without a colon is an empty line", "data\ndata: b\n\n", "data: \ndata: B\n\n", nil},
+		{"MCP-62 empty data", "id: 1\ndata:\n\ndata\n\ndata: \n\n", "id: 1\ndata:\n\ndata\n\ndata: \n\n", nil},
+		{"MCP-62 no data at all", "id: a\nevent: message\n\n", "id: a\nevent: message\n\n", nil},
+		{"MCP-62 other kinds stay", "event: other\ndata: a\n\n", "event: other\ndata: a\n\n", nil},
+		{"MCP-62 the last event line counts", "event: other\nevent:\ndata: a\n\n", "event: other\nevent:\ndata: A\n\n", nil},
+		{"MCP-62 blank lines and comments between", "\n\n: ping\n\ndata: a\n\n\n", "\n\n: ping\n\ndata: A\n\n\n", nil},
+		{"MCP-62 field names have one spelling", "DATA: a\n data: a\ndata : a\n\n", "DATA: a\n data: a\ndata : a\n\n", nil},
+		{"MCP-62 a byte order mark hides no data", "\ufeffdata: a\n\ndata: b\n\n", "\ufeffdata: A\n\ndata: B\n\n", nil},
+		{"MCP-62 only the first byte order mark is one", "data: a\n\n\ufeffdata: b\n\n", "data: A\n\n\ufeffdata: b\n\n", nil},
+		{"MCP-68 dropped data leaves the id", "id: 4\nevent: message\ndata: drop\n\ndata: a\n\n", "id: 4\nevent: message\n\ndata: A\n\n", nil},
+		{"MCP-63 the last event without its blank line", "data: a\n\ndata: b\n", "data: A\n\ndata: B\n", nil},
+		{"MCP-63 nor its line end", "data: a\n\ndata: b", "data: A\n\ndata: B\n", nil},
+		{"MCP-63 nor all of CRLF", "data: b\r", "data: B\n", nil},
+		{"MCP-63 carriage returns alone", "data: a\rdata: b\r\r", "", errLoneCR},
+		{"MCP-63 a carriage return inside", "data: x\n\ndata: a\rdata: b\n\ndata: c\n\n", "data: X\n\n", errLoneCR},
+		{"MCP-63 the first is let through, the broken one and all after it are not", "data: a\n\ndata: fail\n\ndata: c\n\n", "data: A\n\n", errNotAMessage},
+		{"MCP-63 broken at the end", "data: a\n\ndata: fail", "data: A\n\n", errNotAMessage},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			for size := 1; size <= len(row.in); size++ {
+				got, err := sseRun(row.in, size, sseUpper)
+				require.ErrorIs(t, err, row.err, "in pieces of %d", size)
+				require.Equal(t, row.want, got, "in pieces of %d", size)
+			}
+		})
+	}
+}
+
+// An event is there as soon as its blank line is, and not before.
+func TestEventsLeaveAtOnce_MCP_64(t *testing.T) {
+	var out bytes.Buffer
+	f := &eventFilter{out: &out, rewrite: sseUpper, limit: maxHeld}
+	for _, step := range []struct{ in, out string }{
+		{"data: a", ""}, {"\n", ""}, {"\r", ""}, {"\n", "data: A\n\r\n"}, {": ping\n\nda", ": ping\n\n"}, {"ta: b\n\n", "data: B\n\n"},
+	} {
+		out.Reset()
+		n, err := io.WriteString(f, step.in)
+		require.NoError(t, err)
+		require.Equal(t, len(step.in), n)
+		require.Equal(t, step.out, out.String())
+	}
+}
+
+// MCP-63: 16 MiB is the end, however the event comes, and nothing of it leaves.
+func TestEventTooLarge_MCP_63(t *testing.T) {
+	large := "data: " + strings.Repeat("x", maxHeld) + "\n\n"
+	for _, size := range []int{len(large), 1 << 20, 4000} {
+		got, err := sseRun("data: a\n\n"+large, size, sseUpper)
+		require.ErrorIs(t, err, errEventTooLarge)
+		require.Equal(t, "data: A\n\n", got)
+	}
+	fits := "data: " + strings.Repeat("x", maxHeld-8) + "\n\n"
+	got, err := sseRun(fits+"data: b\n\n", 1<<20, sseIdentity)
+	require.NoError(t, err)
+	require.Equal(t, len(fits)+9, len(got))
+
+	var out bytes.Buffer // a limit smaller than a piece
+	small := &eventFilter{out: &out, rewrite: sseIdentity, limit: 100}
+	_, err = io.WriteString(small, "data: "+strings.Repeat("x", 100)+"\n\n")
+	require.ErrorIs(t, err, errEventTooLarge)
+	require.ErrorIs(t, small.close(), errEventTooLarge)
+	_, err = io.WriteString(small, "data: x\n\n")
+	require.ErrorIs(t, err, errEventTooLarge)
+	require.Empty(t, out.String())
+}
+
+// A large event does not keep its buffer, and small pieces cost no more than
+// large ones: each byte is searched once.
+func TestEventBuffer_MCP_64(t *testing.T) {
+	f := &eventFilter{out: io.Discard, rewrite: sseIdentity, limit: maxHeld}
+	_, _ = io.WriteString(f, "data: "+strings.Repeat("x", 1<<20)+"\n\ndata: y")
+	assert.LessOrEqual(t, cap(f.held), eventBuffer)
+	assert.Equal(t, "data: y", string(f.held))
+	for range 100_000 {
+		_, _ = f.Write([]byte("x"))
+		require.Equal(t, len(f.held), f.scanned)
+	}
+	_, _ = io.WriteString(f, "\n")
+	assert.Equal(t, f.scanned, f.line)
+	_, _ = io.WriteString(f, "\n")
+	assert.Zero(t, f.line+f.scanned+len(f.held))
+
+	start := time.Now() // logged only: the machine decides
+	many := strings.Repeat("data: x\n\n", 1<<18)
+	_, err := io.WriteString(f, many)
+	require.NoError(t, err)
+	t.Logf("%d events in one write: %v", 1<<18, time.Since(start))
+}
+
+// A client that has gone is no fault of the stream.
+func TestEventClientGone_MCP_64(t *testing.T) {
+	gone := errors.New("broken pipe")
+	f := &eventFilter{out: failingWriter{gone}, rewrite: sseIdentity, limit: maxHeld}
+	_, err := io.WriteString(f, "data: x\n\n")
+	require.ErrorIs(t, err, gone)
+	require.NoError(t, f.refused)
+}
+
+type failingWriter struct{ err error }
+
+func (w failingWriter) Write([]byte) (int, error) { return 0, w.err }
+
+// FuzzEventFilter: with a rewrite that changes nothing, nothing changes,
+// whatever the pieces; and what a rewrite does not depend on them.
+func FuzzEventFilter(f *testing.F) {
+	for _, seed := range []string{
+		"data: a\n\n", "id: 1\r\nevent: message\r\ndata: {\"a\":1}\r\n\r\n", ": c\n\ndata\ndata:\ndata: b\n\n", "\ufeffdata: x\n\ndata: y", "a\rb\n\n",
+	} {
+		f.Add([]byte(seed), uint16(3))
+	}
+	f.Fuzz(func(t *testing.T, stream []byte, size uint16) {
+		pieces := int(size)%(len(stream)+1) + 1
+		got, err := sseRun(string(stream), pieces, sseIdentity)
+		if err == nil {
+			require.Equal(t, string(stream), got)
+		} else {
+			require.ErrorIs(t, err, errLoneCR)
+			require.True(t, strings.HasPrefix(string(stream), got))
+		}
+		whole, wholeErr := sseRun(string(stream), len(stream)+1, sseUpper)
+		split, splitErr := sseRun(string(stream), pieces, sseUpper)
+		require.Equal(t, whole, split)
+		require.Equal(t, wholeErr, splitErr)
+		require.Equal(t, sseEvents(t, string(stream), wholeErr), sseEvents(t, whole, wholeErr), "what a client reads, in capitals")
+	})
+}
+
+// sseEvents is a naive client: the data of every event in capitals, without
+// what sseUpper drops.
+func sseEvents(t *testing.T, stream string, failed error) (events []string) {
+	t.Helper()
+	if failed != nil {
+		return nil
+	}
+	stream = strings.ReplaceAll(strings.TrimPrefix(stream, "\ufeff"), "\r\n", "\n")
+	var data []string
+	name := ""
+	for _, line := range strings.Split(stream+"\n\n", "\n") {
+		line = strings.TrimSuffix(line, "\r")
+		field, value, _ := strings.Cut(line, ":")
+		value = strings.TrimPrefix(value, " ")
+		switch {
+		case line == "" && data != nil:
+			text := strings.Join(data, "\n")
+			if name == "other" || text != "drop" {
+				events = append(events, name+"="+string(bytes.ToUpper([]byte(text))))
+			}
+			data, name = nil, ""
+		case line == "":
+			name = ""
+		case field == "data":
+			data = append(data, value)
+		case field == "event":
+			name = value
+		}
+	}
+	return events
+}
+
+// listsFilter is a filter for callers who may use what has a name of even length.
+func listsFilter(private bool) *listFilter {
+	even := PolicyFunc(func(_ context.Context, call Call) (Requirement, error) {
+		if len(call.Name)%2 == 1 {
+			return Requirement{}, nil
+		}
+		return Authenticated(), nil
+	})
+	return &listFilter{ctx: context.Background(), m: &Middleware{policy: decider{policy: even}}, principal: &Principal{}, private: private}
+}
+
+// FuzzListFilter holds the filter against encoding/json: what remains are the
+// entries that the caller may use, in their order and their bytes, and
+// everything else is as it was.
+func FuzzListFilter(f *testing.F) {
+	for _, seed := range []string{
+		`{"jsonrpc":"2.0","id":1,"result":{"tools":[{"name":"ab"},{"name":"abc"}],"nextCursor":"x"}}`,
+		`{"result":{"cacheScope":"public","resources":[{"uri":"a"}, {"uri":"bb","size":1e400}],"ttlMs":1.0},"id":9007199254740993}`,
+		`[{"result":{"prompts":[]}},{"id":2,"result":{"tools":null}},{"error":{}}]`,
+		`{"result":{"tools":[],"tools":[]}}`, `{"result":{"tools":{}}}`, `{"result":{"tools":[1,{"Name":"ab"}]}} x`,
+		`{"method":"notifications/resources/updated","params":{"uri":"a"}}`,
+	} {
+		f.Add([]byte(seed), true)
+	}
+	f.Fuzz(func(t *testing.T, raw []byte, private bool) {
+		if bytes.Contains(bytes.ToLower(raw), []byte(`\ud`)) {
+			t.Skip("encoding/json makes something of lone surrogates")
+		}
+		filter := listsFilter(private)
+		got, err := filter.message(raw)
+		if err != nil {
+			require.Nil(t, got)
+			require.False(t, listsReadable(raw), "refused: %v", err)
+			return
+		}
+		require.True(t, listsReadable(raw))
+		if got == nil {
+			require.True(t, filter.dropped)
+			return
+		}
+		require.NoError(t, strictjson.Valid(got, listLimits))
+		before, after := listsMessages(t, raw), listsMessages(t, got)
+		require.Len(t, after, len(before))
+		for i := range before {
+			require.Equal(t, listsExpected(t, before[i], private), after[i])
+		}
+	})
+}
+
+// listsReadable is an independent reading of what the filter accepts.
+func listsReadable(raw []byte) bool {
+	if strictjson.Valid(raw, listLimits) != nil {
+		return false
+	}
+	var batch []json.RawMessage
+	if json.Unmarshal(raw, &batch) != nil || batch == nil {
+		batch = []json.RawMessage{raw}
+	}
+	for _, raw := range batch {
+		var message, result map[string]json.RawMessage
+		if json.Unmarshal(raw, &message) != nil || message == nil {
+			return false
+		}
+		if json.Unmarshal(message["result"], &result) != nil {
+			continue
+		}
+		for _, l := range lists {
+			var entries []json.RawMessage
+			if member, ok := result[l.member]; ok && json.Unmarshal(member, &entries) != nil {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// member is one member of an object as it is written.
+type member struct{ name, value string }
+
+// listsMembers reads an object in its order.
+func listsMembers(t *testing.T, raw []byte) (members []member) {
+	t.Helper()
+	d := json.NewDecoder(bytes.NewReader(raw))
+	_, err := d.Token()
+	require.NoError(t, err)
+	for d.More() {
+		name, err := d.Token()
+		require.NoError(t, err)
+		var value json.RawMessage
+		require.NoError(t, d.Decode(&value))
+		members = append(members, member{name.(string), string(value)})
+	}
+	return members
+}
+
+func listsMessages(t *testing.T, raw []byte) (messages [][]member) {
+	t.Helper()
+	if trimmed := bytes.TrimLeft(raw, " \t\r\n"); trimmed[0] != '[' {
+		return [][]member{listsMessage(t, raw)}
+	}
+	var batch []json.RawMessage
+	require.NoError(t, json.Unmarshal(raw, &batch))
+	for _, message := range batch {
+		messages = append(messages, listsMessage(t, message))
+	}
+	return messages
+}
+
+// listsMessage puts the members of the result, and the entries of its lists,
+// in the place of the result.
+func listsMessage(t *testing.T, raw []byte) (all []member) {
+	t.Helper()
+	for _, m := range listsMembers(t, raw) {
+		if m.name != "result" || m.value[0] != '{' {
+			all = append(all, m)
+			continue
+		}
+		for _, inner := range listsMembers(t, []byte(m.value)) {
+			if isList := slices.ContainsFunc(lists, func(l listing) bool { return l.member == inner.name }); isList && inner.value != "null" {
+				var entries []json.RawMessage
+				require.NoError(t, json.Unmarshal([]byte(inner.value), &entries))
+				inner.value = "["
+				for _, e := range entries {
+					inner.value += "\n" + string(e)
+				}
+			}
+			all = append(all, member{"result." + inner.name, inner.value})
+		}
+	}
+	return all
+}
+
+// listsExpected is what has to become of a message.
+func listsExpected(t *testing.T, before []member, private bool) (after []member) {
+	t.Helper()
+	last, scoped := -1, false
+	for _, m := range before {
+		name, inResult := strings.CutPrefix(m.name, "result.")
+		i := slices.IndexFunc(lists, func(l listing) bool { return l.member == name })
+		if inResult && i >= 0 {
+			last = len(after)
+			if m.value != "null" {
+				m.value = listsAllowed(m.value, lists[i].naming)
+			}
+		}
+		scoped = scoped || m.name == "result.cacheScope"
+		after = append(after, m)
+	}
+	for i := range after {
+		if last >= 0 && after[i].name == "result.cacheScope" {
+			after[i].value = `"private"`
+		}
+	}
+	if last >= 0 && !scoped && private {
+		after = slices.Insert(after, last+1, member{"result.cacheScope", `"private"`})
+	}
+	return after
+}
+
+func listsAllowed(entries, naming string) string {
+	kept := "["
+	for _, e := range splitEntries(entries) {
+		var object map[string]json.RawMessage
+		var name string
+		if json.Unmarshal([]byte(e), &object) != nil || json.Unmarshal(object[naming], &name) != nil {
+			continue
+		}
+		if name != "" && len(name)%2 == 0 {
+			kept += "\n" + e
+		}
+	}
+	return kept
+}
+
+// splitEntries undoes what listsMessage did; entries that span lines are
+// joined until they are JSON.
+func splitEntries(entries string) (all []string) {
+	held := ""
+	for _, line := range strings.Split(entries, "\n")[1:] {
+		if held != "" {
+			line = held + "\n" + line
+		}
+		if held = line; json.Valid([]byte(line)) {
+			all, held = append(all, line), ""
+		}
+	}
+	return all
+}
+
+// A message that nothing is taken out of keeps its very bytes.
+func TestListUntouched_MCP_62(t *testing.T) {
+	for _, raw := range []string{
+		`{ "result" : { "tools" : [ {"name":"ab"} , {"name":"cd"} ] } } `,
+		`{"result":{"tools":null,"cacheScope":"private"}}`,
+		`{"result":{"structuredContent":{"tools":[{"name":"abc"}]},"content":[]}}`,
+		`{"method":"notifications/x","params":{"result":{"tools":[{"name":"abc"}]}}}`,
+		`{"method":"sampling/createMessage","id":1,"params":{"tools":[{"name":"abc"}]}}`,
+		`{"id":1,"error":{"code":-1,"data":{"tools":[{"name":"abc"}]}}}`,
+		`{"result":[{"name":"abc"}]}`, `{"result":null}`, `[]`, `[ {} ]`,
+	} {
+		got, err := listsFilter(false).message([]byte(raw))
+		require.NoError(t, err, raw)
+		require.Equal(t, raw, string(got))
+	}
+}
+
+// MCP-63: limits. Schemas may be wide and deep, up to 64 levels.
+func TestListLimits_MCP_63(t *testing.T) {
+	wide := make([]string, 5000)
+	for i := range wide {
+		wide[i] = fmt.Sprintf(`"p%d":{"type":"string"}`, i)
+	}
+	entry := func(schema string) string { return `{"inputSchema":` + schema + `,"name":"ab"}` }
+	list := func(entry string) string { return `{"result":{"tools":[` + entry + `,{"name":"abc"}]}}` }
+	for _, schema := range []string{"{" + strings.Join(wide, ",") + "}", strings.Repeat("[", 60) + strings.Repeat("]", 60), `"\ud800"`} {
+		got, err := listsFilter(false).message([]byte(list(entry(schema))))
+		require.NoError(t, err)
+		require.Equal(t, `{"result":{"tools":[`+entry(schema)+`]}}`, string(got), "kept although its name comes last")
+	}
+	_, err := listsFilter(false).message([]byte(list(entry(strings.Repeat("[", 61) + strings.Repeat("]", 61)))))
+	require.ErrorIs(t, err, strictjson.ErrDepth)
+	require.ErrorIs(t, err, errNotAMessage)
+	got, err := listsFilter(false).message([]byte(list(`{"name":"\ud800ab"},7,"ab",["name","ab"],{"name":7},{"name":""},{}`)))
+	require.NoError(t, err)
+	require.Equal(t, `{"result":{"tools":[]}}`, string(got), "what has no name is for nobody")
+}

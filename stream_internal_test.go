@@ -1,0 +1,63 @@
+package mcpauth
+
+import (
+	"container/list"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+)
+
+// TestStreamPlaces_LIMITS_09: no race gives a principal a place too many, and
+// what is over leaves nothing behind.
+func TestStreamPlaces_LIMITS_09(t *testing.T) {
+	places := streams{open: map[string]int{}}
+	var now, most atomic.Int32
+	var wait sync.WaitGroup
+	for i := range 64 {
+		wait.Go(func() {
+			key := fmt.Sprint(i % 2)
+			for range 200 {
+				if !places.begin(key) {
+					continue
+				}
+				if n := now.Add(1); n > most.Load() {
+					most.Store(n)
+				}
+				now.Add(-1)
+				places.end(key)
+			}
+		})
+	}
+	wait.Wait()
+	assert.LessOrEqual(t, most.Load(), int32(2*maxStreams))
+	assert.Empty(t, places.open)
+	for range maxStreams {
+		assert.True(t, places.begin("a"))
+	}
+	assert.False(t, places.begin("a"))
+	assert.True(t, places.begin("b"))
+}
+
+// TestTaskRace_MCP_80: of several principals to whom one id is given at once, one has the task.
+func TestTaskRace_MCP_80(t *testing.T) {
+	store := tasks{byID: map[string]*list.Element{}}
+	var owners atomic.Int32
+	var wait, all sync.WaitGroup
+	all.Add(8)
+	for i := range 8 {
+		wait.Go(func() {
+			p := &Principal{Subject: fmt.Sprint(i)}
+			store.begin("t", p, Call{Name: "echo"})
+			all.Done()
+			all.Wait()
+			if _, ok := store.of("t", p); ok {
+				owners.Add(1)
+			}
+		})
+	}
+	wait.Wait()
+	assert.EqualValues(t, 1, owners.Load())
+}
