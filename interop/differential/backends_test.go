@@ -201,6 +201,13 @@ func newLedger() *ledger {
 	return &ledger{decided: map[int]mcpauth.Decision{}, counts: map[mcpauth.Kind]int{}}
 }
 
+func (l *ledger) clear() {
+	l.lock.Lock()
+	defer l.lock.Unlock()
+	clear(l.decided)
+	l.executions = l.executions[:0]
+}
+
 func (l *ledger) executed(number int, kind mcpauth.Kind, name, arguments string) {
 	l.lock.Lock()
 	defer l.lock.Unlock()

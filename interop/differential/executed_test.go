@@ -43,11 +43,11 @@ func numberOf(ctx context.Context) int {
 }
 
 // gate is whatever stands in front of a backend and decides.
-type gate func(t *testing.T, l *ledger, next http.Handler) (handler http.Handler, token string)
+type gate func(t testing.TB, l *ledger, next http.Handler) (handler http.Handler, token string)
 
 // realGate is the middleware, with a token that opens echo, greet, one file,
 // one tenant, and every method without a target.
-func realGate(t *testing.T, l *ledger, next http.Handler) (http.Handler, string) {
+func realGate(t testing.TB, l *ledger, next http.Handler) (http.Handler, string) {
 	issuer := mcpauthtest.NewIssuerAt(t, "https://as.example.com/tenant1")
 	read, admin := mcpauth.Scopes("mcp:read"), mcpauth.Scopes("mcp:admin")
 	auth, err := mcpauth.New(mcpauth.Config{
@@ -76,7 +76,7 @@ func endSubscription(ctx context.Context, d mcpauth.Decision) {
 
 // trial sends requests to a backend behind a gate.
 type trial struct {
-	t       *testing.T
+	t       testing.TB
 	ledger  *ledger
 	handler http.Handler
 	token   string
@@ -85,7 +85,7 @@ type trial struct {
 	requests, served, panics int
 }
 
-func newTrial(t *testing.T, b *backend, g gate) *trial {
+func newTrial(t testing.TB, b *backend, g gate) *trial {
 	tr := &trial{t: t, ledger: newLedger()}
 	backend := b.handler(tr.ledger)
 	tr.handler, tr.token = g(t, tr.ledger, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -283,7 +283,7 @@ func readIgnoringCase(body []byte) (reading, error) {
 
 // carelessGate allows the tool echo, as it reads the body.
 func carelessGate(read func(body []byte) (reading, error)) gate {
-	return func(_ *testing.T, l *ledger, next http.Handler) (http.Handler, string) {
+	return func(_ testing.TB, l *ledger, next http.Handler) (http.Handler, string) {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			var body bytes.Buffer
 			_, _ = body.ReadFrom(r.Body)
