@@ -275,7 +275,7 @@ func leaks() []leak {
 		{name: "iss", reason: badIssuer, claims: mcpauthtest.Claims{"iss": "https://other.example"}},
 		{name: "aud", reason: badAudience, claims: mcpauthtest.Claims{"aud": "https://other.example"}},
 		{name: "expired", reason: expired, claims: mcpauthtest.Claims{"exp": 1000}},
-		{name: "not yet", reason: notYetValid, claims: mcpauthtest.Claims{"nbf": 9000000000}},
+		{name: "not yet", reason: notYetValid, claims: mcpauthtest.Claims{"nbf": int64(9_000_000_000)}},
 		{name: "kid", reason: noSuchKey, forge: head(`{"alg":"RS256","kid":"k9"}`)},
 		{name: "another key", reason: signature, forge: func(_ *fixture, token string) string {
 			_, payload, _ := parts(token)
