@@ -20,7 +20,7 @@
 // The files of the package are the steps, in the order in which they run:
 //
 //   - middleware.go: the list of the steps, on one screen
-//   - metadata.go, document.go, originas.go, origin.go: what is answered without a token: RFC 9728 metadata, preflights, foreign origins
+//   - metadata.go, document.go, legacyas.go, origin.go: what is answered without a token: RFC 9728 metadata, preflights, foreign origins
 //   - request.go: the bearer token, and the body within its bounds
 //   - verify.go, claims.go, issuer.go: the token becomes a [Principal]
 //   - jwks.go, remote.go, discovery.go: the keys, their rotation, outages

@@ -16,6 +16,7 @@ const (
 	maxTaskID        = 512      // bytes; no request can name a longer one
 	maxTaskArguments = 64 << 10 // bytes, of the call that began it
 	maxTaskMemory    = 64 << 20 // bytes, of all such arguments
+	maxTaskResult    = 64 << 10 // bytes; a longer result names no task
 )
 
 // tasks remembers who began which task with which call. A task id cannot carry a MAC
@@ -26,10 +27,6 @@ type tasks struct {
 	recent list.List // of *task, the latest first
 	held   int       // bytes of arguments
 }
-
-// maxTaskResult bounds the result that names a task, in bytes; a longer one
-// names none.
-const maxTaskResult = 64 << 10
 
 type task struct {
 	id    string

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"testing"
+	"testing/synctest"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -33,6 +34,7 @@ func TestOriginAS_COMPAT_01_COMPAT_02_COMPAT_03_COMPAT_04_COMPAT_05(t *testing.T
 		{"COMPAT-03 authorize", legacyAS, "GET", "/authorize?client_id=a&state=%26%3D", 302, testIssuerURL + "/authorize?client_id=a&state=%26%3D"},
 		{"COMPAT-03 authorize without a query", legacyAS, "GET", "/authorize", 302, testIssuerURL + "/authorize"},
 		{"COMPAT-03 authorize by POST", legacyAS, "POST", "/authorize", 404, ""},
+		{"COMPAT-03 authorize with a token in the query", legacyAS, "GET", "/authorize?access_token=canary", 404, ""},
 		{"COMPAT-03 token", legacyAS, "POST", "/token", 404, ""},
 		{"COMPAT-03 register", legacyAS, "POST", "/register", 404, ""},
 		{"COMPAT-05 off: metadata", nil, "GET", rfc8414, 404, ""},
@@ -81,4 +83,19 @@ func TestOriginASOutage_COMPAT_01(t *testing.T) {
 	odd := newFixture(t, legacyAS)
 	odd.issuer.PublishMetadata(func(doc map[string]any) { doc["authorization_endpoint"] = "javascript:alert(1)" })
 	assert.Equal(t, http.StatusNotFound, odd.do(http.MethodGet, "/authorize", "", "").Code)
+}
+
+// Strangers may ask for the document as often as they like: during an outage
+// that is one attempt, of two well-known places and the one with the path, until its backoff is over.
+func TestOriginASStrangers_COMPAT_01_DISC_19(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t, legacyAS)
+		f.issuer.Break(mcpauthtest.Metadata, mcpauthtest.Down)
+		for range 1000 {
+			w := f.do(http.MethodGet, "/.well-known/oauth-authorization-server", "", "")
+			require.Equal(t, http.StatusServiceUnavailable, w.Code)
+		}
+		assert.Equal(t, 3, f.issuer.Fetches(mcpauthtest.Metadata))
+		assert.Zero(t, f.issuer.Fetches(mcpauthtest.JWKS))
+	})
 }

@@ -3,7 +3,6 @@ package mcpauth
 import (
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 	"time"
 )
@@ -54,7 +53,7 @@ func (m *Middleware) serveASMetadata(w http.ResponseWriter, r *http.Request) {
 // redirectToAS sends the user's browser to the authorization endpoint, with
 // the query as it came.
 func (m *Middleware) redirectToAS(w http.ResponseWriter, r *http.Request) {
-	if r.Method != http.MethodGet {
+	if r.Method != http.MethodGet || hasQueryToken(r.URL) {
 		notFound(w)
 		return
 	}
@@ -73,6 +72,6 @@ func (m *Middleware) redirectToAS(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Location", target.String())
 	h.Set("Cache-Control", "no-store")
-	h.Set("Content-Length", strconv.Itoa(0))
+	h.Set("Content-Length", "0")
 	w.WriteHeader(http.StatusFound)
 }
