@@ -17,7 +17,7 @@ func agree(h http.Header, msg *jsonrpc.Message) (era, *DeniedError) {
 	if denied := checkRepeated(h); denied != nil {
 		return modern, denied
 	}
-	version := strings.Trim(h.Get("Mcp-Protocol-Version"), " \t")
+	version := strings.Trim(first(h["Mcp-Protocol-Version"]), " \t")
 	if msg.Version.State == jsonrpc.Absent && isLegacyVersion(version) {
 		return legacy, nil
 	}
@@ -33,7 +33,7 @@ func agree(h http.Header, msg *jsonrpc.Message) (era, *DeniedError) {
 		return modern, denied
 	}
 	if known := methods[msg.Method]; known.named {
-		if target := known.target(msg); target.State == jsonrpc.String {
+		if target := known.target.of(msg); target.State == jsonrpc.String {
 			return modern, agreeOn(h, "Mcp-Name", target.Value, strict)
 		}
 	}
@@ -43,7 +43,7 @@ func agree(h http.Header, msg *jsonrpc.Message) (era, *DeniedError) {
 // checkRepeated refuses a second field of those that may be compared with the
 // body: who reads the first and who reads the last must see the same.
 func checkRepeated(h http.Header) *DeniedError {
-	for _, name := range []string{"Mcp-Protocol-Version", "Mcp-Method", "Mcp-Name"} {
+	for _, name := range [...]string{"Mcp-Protocol-Version", "Mcp-Method", "Mcp-Name"} {
 		if len(h[name]) > 1 {
 			return deny(errHeaderMismatch, name+" stands more than once", "", "")
 		}
@@ -51,11 +51,22 @@ func checkRepeated(h http.Header) *DeniedError {
 	return nil
 }
 
+// first returns the first value of a field, or "".
+func first(values []string) string {
+	if len(values) == 0 {
+		return ""
+	}
+	return values[0]
+}
+
 // isLegacyVersion reports whether the header names a revision before the
 // modern era. No header means 2025-03-26; garbage is modern.
 func isLegacyVersion(version string) bool {
-	if version == "" {
+	switch version {
+	case "", "2025-03-26", "2025-06-18", "2025-11-25":
 		return true
+	case modernVersion:
+		return false
 	}
 	_, err := time.Parse(time.DateOnly, version)
 	return err == nil && version < modernVersion

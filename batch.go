@@ -23,7 +23,8 @@ func readBatch(h http.Header, body []byte) (req request, denied *DeniedError) {
 	}
 	messages, err := jsonrpc.ParseBatch(body)
 	if err != nil {
-		return refuseBody(err)
+		req.id, denied = refuseBody(err)
+		return req, denied
 	}
 	for i := range messages {
 		msg := &messages[i]
@@ -39,11 +40,9 @@ func readBatch(h http.Header, body []byte) (req request, denied *DeniedError) {
 		if msg.Kind == jsonrpc.Response {
 			msg.Method = responseMethod
 		}
-		calls, denied := callsOf(msg)
-		if denied != nil {
+		if req.calls, denied = callsOf(msg, req.calls); denied != nil {
 			return req, denied
 		}
-		req.calls = append(req.calls, calls...)
 	}
 	return req, nil
 }

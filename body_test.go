@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -169,17 +170,80 @@ func TestSameBytes_MCP_08(t *testing.T) {
 				r.ContentLength, r.TransferEncoding = -1, []string{"chunked"}
 			}
 			r.Body = io.NopCloser(send)
+			var copies []string
+			f.inner = func(w http.ResponseWriter, r *http.Request) {
+				for range 2 {
+					again, err := r.GetBody()
+					require.NoError(t, err)
+					got, err := io.ReadAll(again)
+					require.NoError(t, err)
+					require.NoError(t, again.Close())
+					copies = append(copies, string(got))
+				}
+				w.Header().Set("Content-Type", "application/json")
+				_, _ = io.WriteString(w, `{"jsonrpc":"2.0","id":1,"result":{}}`)
+			}
 			f.servedIn(t, f.serve(r))
 			assert.Equal(t, sha256.Sum256([]byte(body)), sha256.Sum256(f.body))
 			assert.Equal(t, int64(len(body)), f.last.ContentLength)
 			assert.Empty(t, f.last.TransferEncoding)
-			require.NotNil(t, f.last.GetBody)
-			for range 2 {
-				again, err := f.last.GetBody()
-				require.NoError(t, err)
-				got, err := io.ReadAll(again)
-				require.NoError(t, err)
-				assert.Equal(t, body, string(got))
+			require.Len(t, copies, 2, "GetBody, twice")
+			assert.Equal(t, []string{body, body}, copies)
+		})
+	}
+}
+
+// What a handler keeps beyond its request is dead: the buffer of the body may
+// be another request's by then.
+func TestKeptBody_MCP_08(t *testing.T) {
+	f := newFixture(t, nil)
+	var kept []*http.Request
+	handler := f.auth.Wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		kept = append(kept, r)
+		w.WriteHeader(http.StatusAccepted)
+	}))
+	token := f.token(nil)
+	for range 20 {
+		handler.ServeHTTP(httptest.NewRecorder(), f.request(http.MethodPost, "/mcp", token, legacyCall("echo")))
+	}
+	require.Len(t, kept, 20)
+	for _, r := range kept {
+		got, err := io.ReadAll(r.Body)
+		require.ErrorIs(t, err, http.ErrBodyReadAfterClose)
+		assert.Empty(t, got)
+		_, err = r.GetBody()
+		require.ErrorIs(t, err, http.ErrBodyReadAfterClose)
+		require.ErrorIs(t, r.Context().Err(), context.Canceled)
+		<-r.Context().Done()
+	}
+}
+
+// The operator's own code may keep what it is shown.
+func TestKeptArguments_MCP_08(t *testing.T) {
+	var kept []json.RawMessage
+	keep := func(call mcpauth.Call) { kept = append(kept, call.Arguments) }
+	for name, set := range map[string]func(*mcpauth.Config){
+		"OnDecision": func(c *mcpauth.Config) {
+			c.OnDecision = func(_ context.Context, d mcpauth.Decision) { keep(d.Calls[0]) }
+		},
+		"Policy": func(c *mcpauth.Config) {
+			c.Policy = mcpauth.PolicyFunc(func(_ context.Context, call mcpauth.Call) (mcpauth.Requirement, error) {
+				keep(call)
+				return mcpauth.Authenticated(), nil
+			})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFixture(t, set)
+			token := f.token(nil)
+			kept = nil
+			for i := range 20 {
+				body := fmt.Sprintf(`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"echo","arguments":{"n":%d}}}`, 10+i)
+				f.handler.ServeHTTP(httptest.NewRecorder(), f.request(http.MethodPost, "/mcp", token, body))
+			}
+			require.Len(t, kept, 20)
+			for i, arguments := range kept {
+				assert.Equal(t, fmt.Sprintf(`{"n":%d}`, 10+i), string(arguments))
 			}
 		})
 	}

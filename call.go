@@ -22,14 +22,31 @@ const modernVersion = "2026-07-28"
 type method struct {
 	eras    era
 	kind    Kind
-	target  func(*jsonrpc.Message) jsonrpc.Field // nil: the method is its own target
-	named   bool                                 // modern requests repeat the target in Mcp-Name
-	refused bool                                 // has no rule unless the policy gives one
+	target  target
+	named   bool // modern requests repeat the target in Mcp-Name
+	refused bool // has no rule unless the policy gives one
 }
 
-func byName(m *jsonrpc.Message) jsonrpc.Field { return m.Name }
-func byURI(m *jsonrpc.Message) jsonrpc.Field  { return m.URI }
-func byTask(m *jsonrpc.Message) jsonrpc.Field { return m.TaskID }
+// target says where in params a method's target stands.
+type target uint8
+
+const (
+	byMethod target = iota // the method is its own target
+	byName
+	byURI
+	byTask
+)
+
+// of returns the target of a message.
+func (t target) of(m *jsonrpc.Message) jsonrpc.Field {
+	switch t {
+	case byName:
+		return m.Name
+	case byURI:
+		return m.URI
+	}
+	return m.TaskID
+}
 
 // What has no JSON-RPC method of its own: a client's answer to a request of
 // the server, a stream of the server's own, and the end of a session.
@@ -97,54 +114,55 @@ type request struct {
 	era   era
 	id    []byte // raw JSON, nil when there is none to answer to
 	calls []Call
+	one   [1]Call // room for the usual one
 }
 
-// readRequest turns the body into calls, after the headers that repeat parts
-// of it were found to agree. The decision is made from the body alone.
-func readRequest(h http.Header, body []byte) (request, *DeniedError) {
+// read turns the body into calls, after the headers that repeat parts of it
+// were found to agree. The decision is made from the body alone.
+func (req *request) read(h http.Header, body []byte) (denied *DeniedError) {
 	msg, err := jsonrpc.Parse(body)
 	if err != nil {
-		return refuseBody(err)
+		req.id, denied = refuseBody(err)
+		return denied
 	}
-	req := request{id: msg.ID}
-	var denied *DeniedError
+	req.id = msg.ID
 	if req.era, denied = agree(h, &msg); denied != nil {
-		return req, denied
+		return denied
 	}
 	switch {
 	case msg.Kind == jsonrpc.Response && req.era == modern:
 		req.id = nil
-		return req, deny(errInvalidRequest, "a response", "", "a request: since "+modernVersion+" clients send no responses")
+		return deny(errInvalidRequest, "a response", "", "a request: since "+modernVersion+" clients send no responses")
 	case msg.Kind == jsonrpc.Response:
 		req.id, msg.Method = nil, responseMethod
 	case isPseudo(msg.Method): // written out, it is the name of no method
-		return req, unknownMethod(req.era, msg.Method)
+		return unknownMethod(req.era, msg.Method)
 	}
-	req.calls, denied = callsOf(&msg)
-	return req, denied
+	req.calls, denied = callsOf(&msg, req.one[:0])
+	return denied
 }
 
 // refuseBody answers a body that cannot be read, with its id if there is no
 // doubt about it.
-func refuseBody(err error) (request, *DeniedError) {
+func refuseBody(err error) (id []byte, denied *DeniedError) {
 	reason, e := errInvalidRequest, &jsonrpc.Error{}
 	if errors.As(err, &e) && e.Code == jsonrpc.CodeParse {
 		reason = errUnreadableBody
 	}
-	return request{id: e.ID}, denyFor(reason, "", err)
+	return e.ID, denyFor(reason, "", err)
 }
 
-// callsOf lists the operations of a message: one, but for subscriptions.
-func callsOf(msg *jsonrpc.Message) ([]Call, *DeniedError) {
+// callsOf appends the operations of a message: one, but for subscriptions.
+func callsOf(msg *jsonrpc.Message, calls []Call) ([]Call, *DeniedError) {
 	switch msg.Method {
 	case "completion/complete":
-		return completionCall(msg)
+		return completionCall(msg, calls)
 	case "subscriptions/listen":
-		return listenCalls(msg)
+		return listenCalls(msg, calls)
 	}
 	call := Call{Method: msg.Method, Kind: KindMethod}
-	if known, ok := methods[msg.Method]; ok && known.target != nil {
-		target := known.target(msg)
+	if known, ok := methods[msg.Method]; ok && known.target != byMethod {
+		target := known.target.of(msg)
 		if target.State != jsonrpc.String || target.Value == "" {
 			return nil, deny(errInvalidParams, msg.Method, "", "its target as a string in params")
 		}
@@ -153,12 +171,12 @@ func callsOf(msg *jsonrpc.Message) ([]Call, *DeniedError) {
 	if call.Kind == KindTool || call.Kind == KindPrompt {
 		call.Arguments = msg.Arguments
 	}
-	return []Call{call}, nil
+	return append(calls, call), nil
 }
 
 // completionCall: completing an argument of a prompt or a resource template
 // needs what the prompt or the template needs.
-func completionCall(msg *jsonrpc.Message) ([]Call, *DeniedError) {
+func completionCall(msg *jsonrpc.Message, calls []Call) ([]Call, *DeniedError) {
 	ref := &msg.Ref
 	call := Call{Method: msg.Method}
 	var target jsonrpc.Field
@@ -172,12 +190,12 @@ func completionCall(msg *jsonrpc.Message) ([]Call, *DeniedError) {
 		return nil, deny(errInvalidParams, msg.Method, "", "params.ref with type ref/prompt and name, or type ref/resource and uri")
 	}
 	call.Name = target.Value
-	return []Call{call}, nil
+	return append(calls, call), nil
 }
 
 // listenCalls: a subscription needs what reading each of its objects needs.
-func listenCalls(msg *jsonrpc.Message) ([]Call, *DeniedError) {
-	calls := []Call{{Method: msg.Method, Kind: KindMethod}}
+func listenCalls(msg *jsonrpc.Message, calls []Call) ([]Call, *DeniedError) {
+	calls = append(calls, Call{Method: msg.Method, Kind: KindMethod})
 	listen := msg.Listen
 	if listen == nil {
 		return calls, nil

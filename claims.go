@@ -57,31 +57,41 @@ const maxInstant = 1 << 53
 // claimLimits bound the payload of a token, which is 12 KiB at the most.
 var claimLimits = strictjson.Limits{Depth: 16, Members: 256, StrictStrings: true}
 
-// readClaims reads the payload in one pass: one strict JSON object. Claims of
+// readAll reads the payload in one pass: one strict JSON object. Claims of
 // the wrong type that decide whether the token is good make it bad; the
 // others count as absent.
-func readClaims(payload []byte) (*claims, *DeniedError) {
-	c := &claims{raw: payload}
-	r := strictjson.NewReader(payload, claimLimits)
+func (c *claims) readAll(payload []byte) *DeniedError {
+	c.raw = payload
+	var r strictjson.Reader
+	r.Reset(payload, claimLimits)
 	if err := r.Object(); err != nil {
-		return nil, denyClaims("claims", err)
+		return denyClaims("claims", err)
 	}
 	for {
 		name, more, err := r.Member()
 		if err != nil {
-			return nil, denyClaims("claims", err)
+			return denyClaims("claims", err)
 		}
 		if !more {
 			break
 		}
-		if denied := c.member(r, string(name)); denied != nil {
-			return nil, denied
+		if denied := c.member(&r, name); denied != nil {
+			return denied
 		}
 	}
 	if err := r.End(); err != nil {
-		return nil, denyClaims("claims", err)
+		return denyClaims("claims", err)
 	}
-	return c, nil
+	return nil
+}
+
+// notBefore is the moment before which the token cannot be good.
+func (c *claims) notBefore() time.Time {
+	if nbf, iat := c.nbf.time(), c.iat.time(); nbf.After(iat) {
+		return nbf
+	} else {
+		return iat
+	}
 }
 
 // denyClaims tells a payload beyond the limits from one that is no JSON object.
@@ -93,9 +103,9 @@ func denyClaims(what string, err error) *DeniedError {
 }
 
 // member takes one claim.
-func (c *claims) member(r *strictjson.Reader, name string) *DeniedError {
+func (c *claims) member(r *strictjson.Reader, name []byte) *DeniedError {
 	var err error
-	switch name {
+	switch string(name) {
 	case "iss":
 		err = c.iss.read(r)
 	case "sub":
@@ -116,13 +126,13 @@ func (c *claims) member(r *strictjson.Reader, name string) *DeniedError {
 		c.audPresent = true
 		c.aud, err = readAudience(r)
 	case "exp":
-		return c.exp.read(r, name)
+		return c.exp.read(r, "exp")
 	case "nbf":
-		return c.nbf.read(r, name)
+		return c.nbf.read(r, "nbf")
 	case "iat":
-		return c.iat.read(r, name)
+		return c.iat.read(r, "iat")
 	case "auth_time":
-		return c.authTime.read(r, name)
+		return c.authTime.read(r, "auth_time")
 	case "scope":
 		c.scope, err = r.Skip()
 	case "scp":
@@ -141,7 +151,7 @@ func (c *claims) member(r *strictjson.Reader, name string) *DeniedError {
 		_, err = r.Skip()
 	}
 	if err != nil {
-		return denyClaims("claim "+shown(name), err)
+		return denyClaims("claim "+shown(string(name)), err)
 	}
 	return nil
 }

@@ -102,6 +102,7 @@ type Middleware struct {
 	issuers     map[string]*issuer
 	ordered     []*issuer
 	issuerNames string
+	seen        seen
 	leeway      time.Duration
 	revoked     func(context.Context, *Principal) (bool, error)
 	onDecision  func(context.Context, Decision)

@@ -21,10 +21,12 @@
 //
 //   - middleware.go: the list of the steps, on one screen
 //   - metadata.go, document.go, legacyas.go, origin.go: what is answered without a token: RFC 9728 metadata, preflights, foreign origins
-//   - request.go: the bearer token, and the body within its bounds
+//   - exchange.go, context.go: what becomes known of a request on its way, and the request that the handler sees
+//   - request.go: the bearer token
+//   - seen.go: a token that was verified a moment ago
 //   - verify.go, claims.go, issuer.go: the token becomes a [Principal]
-//   - jwks.go, remote.go, discovery.go: the keys, their rotation, outages
-//   - exchange.go: what becomes known of a request on its way, and the request that the handler sees
+//   - jwks.go, keyset.go, remote.go, discovery.go: the keys, their rotation, outages
+//   - body.go: the body, read once and within its bounds
 //   - call.go, batch.go, agree.go: the body becomes [Call] values, and headers must agree with it
 //   - session.go, tasks.go: sessions and tasks belong to who began them
 //   - scopes.go, rules.go, pattern.go, uri.go: the decision

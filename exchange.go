@@ -1,24 +1,44 @@
 package mcpauth
 
 import (
-	"bytes"
-	"io"
 	"maps"
 	"net/http"
+	"net/url"
 	"strings"
 
-	"github.com/seed-1e292522/mcpauth/internal/identity"
 	"github.com/seed-1e292522/mcpauth/internal/jsonrpc"
 )
 
-// exchange is what becomes known of a request on its way.
+// exchange is one request on its way: what becomes known of it, and what the
+// handler is given in place of the originals. It is one allocation.
 type exchange struct {
-	principal *Principal
+	principal *Principal // shared by all requests with the token: not to be changed, nor to be given away
 	body      []byte
 	session   string      // the handler's session id, verified; "" for none
 	query     *string     // the query without our tag, if it had one
 	filter    *listFilter // set if the response is filtered
+	odd       bool        // see [checkHeaders]
+	over      bool        // under reader.mu: the request is over
+	pooled    *[]byte     // where the body's buffer came from, and goes back to; nil if others may still look at it
 	request
+
+	ctx    requestContext
+	url    url.URL
+	reader checkedBody
+	expiry expiry
+	out    response
+	fields [2]string // values of the response header
+}
+
+// newExchange begins an exchange. Its body is read into a used buffer, unless
+// the operator's own code sees the arguments in it and may keep them.
+func (m *Middleware) newExchange(r *http.Request) *exchange {
+	x := new(exchange)
+	x.ctx.Context = r.Context()
+	if _, declared := m.policy.policy.(*ruleBook); declared && m.onDecision == nil {
+		x.pooled = buffers.Get().(*[]byte)
+	}
+	return x
 }
 
 // filters reports whether lists in the response must be filtered: the answer to a list
@@ -50,31 +70,64 @@ func (x *exchange) read(w http.ResponseWriter, r *http.Request) (denied *DeniedE
 		x.request = request{era: legacy, calls: []Call{{Method: endMethod, Kind: KindMethod}}}
 		return nil
 	}
-	if x.body, denied = readBody(w, r); denied != nil {
+	var buf []byte
+	if x.pooled != nil {
+		buf = *x.pooled
+	}
+	if x.body, denied = readBody(w, r, buf); denied != nil {
+		x.body = nil
 		return denied
+	}
+	if x.pooled != nil {
+		*x.pooled = x.body
 	}
 	if jsonrpc.IsBatch(x.body) {
 		x.request, denied = readBatch(r.Header, x.body)
 		return denied
 	}
-	x.request, denied = readRequest(r.Header, x.body)
-	return denied
+	return x.request.read(r.Header, x.body)
 }
 
 // serve calls the handler, for as long as the token is good.
 func (m *Middleware) serve(w http.ResponseWriter, r *http.Request, x *exchange, next http.Handler) {
-	ctx, expiry := m.expiring(identity.NewContext(r.Context(), x.principal), w, x.principal)
-	defer expiry.stop()
+	x.expiry = expiry{ResponseWriter: w, ctx: &x.ctx, at: x.principal.Expiry.Add(m.leeway), m: m, p: x.principal}
 	if x.isStream() {
-		expiry.arm()
+		x.expiry.arm()
 	}
 	if begun := x.begun(m); x.filters() || begun != nil {
-		x.filter = &listFilter{ctx: ctx, m: m, begun: begun, principal: x.principal, private: x.era == modern}
+		x.filter = &listFilter{ctx: &x.ctx, m: m, begun: begun, principal: x.principal, private: x.era == modern}
 	}
-	forwarded := x.forward(r.WithContext(ctx))
-	out := &response{ResponseWriter: expiry, m: m, r: forwarded, x: x, expiry: expiry}
-	next.ServeHTTP(out, forwarded)
-	out.finish()
+	forwarded := x.forward(r)
+	x.out = response{ResponseWriter: &x.expiry, m: m, r: forwarded, x: x, expiry: &x.expiry}
+	next.ServeHTTP(&x.out, forwarded)
+	x.out.finish()
+}
+
+// end lets go of what was made for the request, also after a panic of the
+// handler. What a handler still holds afterwards is dead: its context, and its body.
+func (x *exchange) end() {
+	x.expiry.stop()
+	x.ctx.end()
+	x.reader.mu.Lock()
+	x.over, x.reader.rest, x.reader.closed = true, nil, true
+	x.reader.mu.Unlock()
+	if x.pooled != nil && cap(*x.pooled) <= maxPooled {
+		buffers.Put(x.pooled)
+	}
+}
+
+// isOdd reports whether a name is not that of a field which isCredential or
+// isUnverified knows, but would be in another spelling. The lengths keep
+// nearly all names from a closer look.
+func isOdd(name string) bool {
+	switch len(name) {
+	case len("Dpop"), len("Authorization"), len("Mcp-Session-Id"), len("Proxy-Authorization"):
+		switch canonical := http.CanonicalHeaderKey(strings.ReplaceAll(name, "_", "-")); canonical {
+		case "Authorization", "Dpop", "Proxy-Authorization", "Mcp-Session-Id", "Last-Event-Id":
+			return canonical != name
+		}
+	}
+	return false
 }
 
 // isCredential names the header fields that end here, in whatever case a
@@ -103,28 +156,49 @@ func (x *exchange) isUnverified(name string, _ []string) bool {
 // forward makes the request that the handler sees: a copy, with the principal
 // and without credentials.
 func (x *exchange) forward(r *http.Request) *http.Request {
-	out := r.Clone(r.Context())
-	maps.DeleteFunc(out.Header, x.isUnverified)
-	if x.session != "" {
-		out.Header["Mcp-Session-Id"] = []string{x.session}
+	out := r.WithContext(&x.ctx)
+	out.Header = x.header(r.Header)
+	if len(r.Trailer) > 0 {
+		out.Trailer = maps.Clone(r.Trailer)
+		maps.DeleteFunc(out.Trailer, isCredential)
 	}
+	x.url = *r.URL
+	out.URL = &x.url
 	if x.query != nil {
-		out.URL.RawQuery = *x.query
-		out.RequestURI = out.URL.RequestURI()
+		x.url.RawQuery = *x.query
+		out.RequestURI = x.url.RequestURI()
 	}
-	if x.filter != nil {
-		delete(out.Header, "Accept-Encoding")
-	}
-	maps.DeleteFunc(out.Header, isCredential)
-	maps.DeleteFunc(out.Trailer, isCredential)
 	if x.body == nil {
 		out.Body, out.ContentLength = http.NoBody, 0
 		return out
 	}
-	body := x.body
-	out.Body = io.NopCloser(bytes.NewReader(body))
-	out.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
-	out.ContentLength = int64(len(body))
+	x.reader.rest = x.body
+	out.Body, out.GetBody = &x.reader, x.openBody
+	out.ContentLength = int64(len(x.body))
 	out.TransferEncoding = nil
+	return out
+}
+
+// header copies the fields that the handler may see. The lists of values are
+// shared with the original: who changes a field replaces its list.
+func (x *exchange) header(h http.Header) http.Header {
+	out := maps.Clone(h)
+	delete(out, "Authorization")
+	delete(out, "Dpop")
+	delete(out, "Proxy-Authorization")
+	delete(out, "Mcp-Session-Id")
+	if x.era == modern {
+		delete(out, "Last-Event-Id")
+	}
+	if x.odd {
+		maps.DeleteFunc(out, x.isUnverified)
+		maps.DeleteFunc(out, isCredential)
+	}
+	if x.session != "" {
+		out["Mcp-Session-Id"] = []string{x.session}
+	}
+	if x.filter != nil {
+		delete(out, "Accept-Encoding")
+	}
 	return out
 }

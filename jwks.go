@@ -2,6 +2,7 @@ package mcpauth
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"log/slog"
@@ -14,54 +15,7 @@ import (
 	"github.com/seed-1e292522/mcpauth/internal/jose"
 )
 
-const (
-	maxKeySet = 512 << 10 // bytes of a JWK Set
-
-	// How many keys one token may be tried with.
-	maxSameKid = 4
-	maxNoKid   = 8
-)
-
-// keySet is one version of an issuer's keys. It never changes.
-type keySet struct {
-	keys    []jose.Key
-	byKid   map[string][]*jose.Key
-	skipped []jose.Skipped
-	anyKid  bool // from PEM, which names no kid: any kid will do
-}
-
-func newKeySet(keys []jose.Key, skipped []jose.Skipped, anyKid bool) *keySet {
-	set := &keySet{keys: keys, skipped: skipped, anyKid: anyKid, byKid: make(map[string][]*jose.Key, len(keys))}
-	for i := range keys {
-		if key := &keys[i]; key.HasKid {
-			set.byKid[key.Kid] = append(set.byKid[key.Kid], key)
-		}
-	}
-	return set
-}
-
-// candidates appends to into the keys that may have made the signature. known
-// is false when the set has no key of that kid at all.
-func (set *keySet) candidates(into []*jose.Key, h *jose.Header) (keys []*jose.Key, known bool) {
-	if h.HasKid && !set.anyKid {
-		same := set.byKid[h.Kid]
-		for _, key := range same {
-			if key.Supports(h.Alg) && len(into) < maxSameKid {
-				into = append(into, key)
-			}
-		}
-		return into, len(same) > 0
-	}
-	for i := range set.keys {
-		if set.keys[i].Supports(h.Alg) {
-			into = append(into, &set.keys[i])
-		}
-	}
-	if len(into) > maxNoKid {
-		return nil, true
-	}
-	return into, true
-}
+const maxKeySet = 512 << 10 // bytes of a JWK Set
 
 // keyRegistry lets issuers that publish their keys at the same URL share one
 // copy of them, fetched once.
@@ -122,6 +76,10 @@ func (g *keyRegistry) load(ctx context.Context, location keyLocation, previous *
 	if resp.NotModified {
 		return &loaded[*keySet]{value: previous.value, etag: previous.etag, lifetime: resp.Lifetime}, nil
 	}
+	digest := sha256.Sum256(resp.Body)
+	if previous != nil && previous.value.digest == digest { // tokens verified with it stay verified
+		return &loaded[*keySet]{value: previous.value, etag: resp.ETag, lifetime: resp.Lifetime}, nil
+	}
 	keys, skipped, err := jose.ParseSet(resp.Body)
 	for _, key := range skipped {
 		if key.Reason == jose.ReasonPrivate {
@@ -131,7 +89,9 @@ func (g *keyRegistry) load(ctx context.Context, location keyLocation, previous *
 	if err != nil {
 		return nil, err
 	}
-	return &loaded[*keySet]{value: newKeySet(keys, skipped, false), etag: resp.ETag, lifetime: resp.Lifetime}, nil
+	set := newKeySet(keys, skipped, false)
+	set.digest = digest
+	return &loaded[*keySet]{value: set, etag: resp.ETag, lifetime: resp.Lifetime}, nil
 }
 
 // keySource finds the keys of one issuer: static ones, or those at the URL
@@ -155,9 +115,29 @@ func (s *keySource) remoteKeys(ctx context.Context, asked time.Time) (*remote[*k
 	return doc.value.keys, nil
 }
 
-// find returns the keys that may have made a token's signature. asked is when
+// serving returns the key set that vouches for tokens now, or nil. It does not
+// wait, but what is due is fetched in the background, as for any token.
+func (s *keySource) serving(now time.Time) *keySet {
+	if s.static != nil {
+		return s.static
+	}
+	keys := s.fixed
+	if s.metadata != nil {
+		doc := s.metadata.ready(now)
+		if doc == nil {
+			return nil
+		}
+		keys = doc.value.keys
+	}
+	if doc := keys.ready(now); doc != nil {
+		return doc.value
+	}
+	return nil
+}
+
+// find returns the keys that may have made a token's signature, and the set that has them. asked is when
 // the token arrived: a set fetched after that moment is as new as can be.
-func (s *keySource) find(ctx context.Context, into []*jose.Key, h *jose.Header, asked time.Time) ([]*jose.Key, *DeniedError) {
+func (s *keySource) find(ctx context.Context, into []*jose.Key, h *jose.Header, asked time.Time) ([]*jose.Key, *keySet, *DeniedError) {
 	set := s.static
 	var keys *remote[*keySet]
 	if set == nil {
@@ -167,27 +147,28 @@ func (s *keySource) find(ctx context.Context, into []*jose.Key, h *jose.Header, 
 			doc, err = keys.get(ctx, asked)
 		}
 		if err != nil {
-			return nil, denyUnavailable(err)
+			return nil, nil, denyUnavailable(err)
 		}
 		set = doc.value
 	}
 	found, known := set.candidates(into, h)
 	if !known && keys != nil {
 		if err := keys.renew(ctx, asked); err != nil {
-			return nil, denyUnavailable(err)
+			return nil, nil, denyUnavailable(err)
 		}
 		// A flight may have landed since the first look, even without renew.
 		if doc := keys.current.Load(); doc != nil {
-			found, known = doc.value.candidates(into, h)
+			set = doc.value
+			found, known = set.candidates(into, h)
 		}
 	}
 	if !known {
-		return nil, deny(ErrUnknownKey, "kid", h.Kid, "a key of the issuer's current key set")
+		return nil, nil, deny(ErrUnknownKey, "kid", h.Kid, "a key of the issuer's current key set")
 	}
 	if len(found) == 0 {
-		return nil, deny(ErrUnknownKey, "kid "+shown(h.Kid), h.Alg, "an algorithm that the key is meant for; without kid, one to eight keys that fit")
+		return nil, nil, deny(ErrUnknownKey, "kid "+shown(h.Kid), h.Alg, "an algorithm that the key is meant for; without kid, one to eight keys that fit")
 	}
-	return found, nil
+	return found, set, nil
 }
 
 // denyUnavailable is a 503: the client keeps its token and comes back, not

@@ -28,9 +28,14 @@ var lists = []listing{
 
 // asksForList reports whether one of the calls is answered with a list.
 func asksForList(calls []Call) bool {
-	return slices.ContainsFunc(calls, func(c Call) bool {
-		return slices.ContainsFunc(lists, func(l listing) bool { return l.method == c.Method })
-	})
+	for i := range calls {
+		for j := range lists {
+			if lists[j].method == calls[i].Method {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // listFilter takes out of a response what its receiver may not use.

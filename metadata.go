@@ -108,6 +108,9 @@ func (m *Middleware) Metadata() http.Handler {
 // clients which try several places go on to the next.
 func (m *Middleware) serveWellKnown(w http.ResponseWriter, r *http.Request) bool {
 	path := r.URL.Path
+	if !strings.HasPrefix(path, "/.well-known/") {
+		return false
+	}
 	switch doc := &m.metadata; {
 	case doc.spells(r.URL) && (path == doc.path && r.URL.RawQuery == doc.query || path == doc.alias && doc.alias != ""):
 		doc.serve(w, r)

@@ -23,24 +23,25 @@ func (m *Middleware) Wrap(next http.Handler) http.Handler {
 		if m.serveOriginAS(w, r) || m.serveWellKnown(w, r) || m.serveOptions(w, r) {
 			return
 		}
-		x := exchange{}
-		denied := m.admit(w, r, &x)
+		x := m.newExchange(r)
+		defer x.end()
+		denied := m.admit(w, r, x)
 		if denied == nil && x.isStream() {
 			defer m.streams.end(x.principal.Key())
 		}
-		m.report(r, &x, denied)
+		m.report(r, x, denied)
 		if denied != nil {
-			m.refuse(w, r, &x, denied)
+			m.refuse(w, r, x, denied)
 			return
 		}
-		m.serve(w, r, &x, next)
+		m.serve(w, r, x, next)
 	})
 }
 
 // admit is the whole decision, step by step. Nothing is read of the body, and
 // nobody is asked, before the step in front has said yes.
 func (m *Middleware) admit(w http.ResponseWriter, r *http.Request, x *exchange) (denied *DeniedError) {
-	if denied = checkHeaders(r.Header); denied != nil {
+	if x.odd, denied = checkHeaders(r.Header); denied != nil {
 		return denied
 	}
 	if denied = m.checkOrigin(r); denied != nil {
@@ -63,7 +64,8 @@ func (m *Middleware) admit(w http.ResponseWriter, r *http.Request, x *exchange) 
 		return denied
 	}
 	notOwn := m.addTaskCalls(x)
-	if denied = m.decide(identity.NewContext(r.Context(), x.principal), x); denied != nil {
+	x.ctx.principal = x.principal
+	if denied = m.decide(&x.ctx, x); denied != nil {
 		return denied
 	}
 	if notOwn != nil {
@@ -119,7 +121,7 @@ func (m *Middleware) Authenticate(r *http.Request) (*Principal, error) {
 	if denied != nil {
 		return nil, denied
 	}
-	return p, nil
+	return p.clone(), nil
 }
 
 // Authorize decides whether the principal may make all of the calls: nil, or

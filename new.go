@@ -18,6 +18,7 @@ import (
 	"github.com/seed-1e292522/mcpauth/internal/challenge"
 	"github.com/seed-1e292522/mcpauth/internal/fetch"
 	"github.com/seed-1e292522/mcpauth/internal/jose"
+	"github.com/seed-1e292522/mcpauth/internal/tokencache"
 )
 
 // New checks the whole configuration and makes a [Middleware] of it. It makes
@@ -31,6 +32,7 @@ func New(config Config) (*Middleware, error) {
 		log:        config.Logger,
 		legacyAS:   config.LegacyASMetadata,
 		issuers:    make(map[string]*issuer, len(config.Issuers)),
+		seen:       tokencache.New(maxSeen, maxSeenBytes, (*verified).size),
 	}}
 	if b.m.log == nil {
 		b.m.log = slog.New(slog.DiscardHandler)

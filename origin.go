@@ -33,7 +33,7 @@ func (m *Middleware) serveOptions(w http.ResponseWriter, r *http.Request) bool {
 	if r.Method != http.MethodOptions {
 		return false
 	}
-	denied := checkHeaders(r.Header)
+	_, denied := checkHeaders(r.Header)
 	if denied == nil {
 		denied = m.checkOrigin(r)
 	}

@@ -47,9 +47,9 @@ func (p *Principal) Claims(v any) error {
 	return d.Decode(v)
 }
 
-// FromContext returns the caller of the request whose context this is. It
-// reports false where no [Middleware] has verified one.
+// FromContext returns the caller of the request whose context this is: a copy
+// of its own for each call. It reports false where no [Middleware] has verified one.
 func FromContext(ctx context.Context) (*Principal, bool) {
 	p, ok := identity.FromContext(ctx).(*Principal)
-	return p, ok && p != nil
+	return p.clone(), ok && p != nil
 }

@@ -28,7 +28,7 @@ func (m *Middleware) report(r *http.Request, x *exchange, denied *DeniedError) {
 			m.log.Error("mcpauth: OnDecision panicked", "panic", fmt.Sprintf("%T", recovered))
 		}
 	}()
-	m.onDecision(r.Context(), Decision{Err: denied, Principal: x.principal, Calls: x.calls})
+	m.onDecision(r.Context(), Decision{Err: denied, Principal: x.principal.clone(), Calls: x.calls})
 }
 
 func (m *Middleware) logRefusal(r *http.Request, x *exchange, denied *DeniedError) {

@@ -64,10 +64,7 @@ type flight struct {
 // than one fetch may take, counted from when the request asked.
 func (r *remote[T]) get(ctx context.Context, asked time.Time) (*loaded[T], error) {
 	now := time.Now()
-	if doc := r.usable(now); doc != nil {
-		if passed(now, doc.refreshAt) && r.mayTry(now) {
-			r.start(now)
-		}
+	if doc := r.ready(now); doc != nil {
 		return doc, nil
 	}
 	if f := r.start(now); f != nil {
@@ -80,6 +77,16 @@ func (r *remote[T]) get(ctx context.Context, asked time.Time) (*loaded[T], error
 		return doc, nil
 	}
 	return nil, r.unavailable(now)
+}
+
+// ready returns the document if there is a usable one, and has it fetched anew
+// when that is due.
+func (r *remote[T]) ready(now time.Time) *loaded[T] {
+	doc := r.usable(now)
+	if doc != nil && passed(now, doc.refreshAt) && r.mayTry(now) {
+		r.start(now)
+	}
+	return doc
 }
 
 func (r *remote[T]) usable(now time.Time) *loaded[T] {

@@ -1,8 +1,6 @@
 package mcpauth
 
 import (
-	"errors"
-	"io"
 	"mime"
 	"net/http"
 	"net/url"
@@ -19,8 +17,9 @@ const (
 )
 
 // checkHeaders bounds the header section and the fields of MCP that are
-// decoded later.
-func checkHeaders(h http.Header) *DeniedError {
+// decoded later. It reports whether there is a name that a reader could take
+// for one of a field which the handler must not see as it came.
+func checkHeaders(h http.Header) (odd bool, denied *DeniedError) {
 	fields, size, params := 0, 0, 0
 	for name, values := range h {
 		fields += len(values)
@@ -30,18 +29,19 @@ func checkHeaders(h http.Header) *DeniedError {
 		if strings.HasPrefix(name, "Mcp-Param-") {
 			params += len(values)
 		}
+		odd = odd || isOdd(name)
 	}
 	switch {
 	case fields > maxHeaderFields:
-		return deny(errRequestHeaders, "more than 100 fields", "", "")
+		return odd, deny(errRequestHeaders, "more than 100 fields", "", "")
 	case size > maxHeaderBytes:
-		return deny(errRequestHeaders, "more than 64 KiB", "", "")
+		return odd, deny(errRequestHeaders, "more than 64 KiB", "", "")
 	case params > maxParamHeaders:
-		return deny(errRequestHeaders, "more than 32 Mcp-Param fields", "", "")
-	case len(h.Get("Mcp-Name")) > maxNameHeader:
-		return deny(errRequestHeaders, "Mcp-Name longer than 4 KiB", "", "")
+		return odd, deny(errRequestHeaders, "more than 32 Mcp-Param fields", "", "")
+	case len(first(h["Mcp-Name"])) > maxNameHeader:
+		return odd, deny(errRequestHeaders, "Mcp-Name longer than 4 KiB", "", "")
 	}
-	return nil
+	return odd, nil
 }
 
 // credentials finds the one bearer token of a request (RFC 6750 section 2.1).
@@ -91,16 +91,18 @@ func hasQueryToken(u *url.URL) bool {
 // only; the legacy one also streams of the server's own and the end of
 // sessions.
 func allowedMethods(h http.Header) string {
-	if len(h["Mcp-Protocol-Version"]) < 2 && isLegacyVersion(strings.Trim(h.Get("Mcp-Protocol-Version"), " \t")) {
+	if len(h["Mcp-Protocol-Version"]) < 2 && isLegacyVersion(strings.Trim(first(h["Mcp-Protocol-Version"]), " \t")) {
 		return "POST, GET, DELETE"
 	}
 	return "POST"
 }
 
 func checkMethod(r *http.Request) *DeniedError {
-	allowed := allowedMethods(r.Header)
-	if !slices.Contains(strings.Split(allowed, ", "), r.Method) {
-		return deny(errHTTPMethod, "method", r.Method, allowed)
+	if r.Method != http.MethodPost {
+		allowed := allowedMethods(r.Header)
+		if !slices.Contains(strings.Split(allowed, ", "), r.Method) {
+			return deny(errHTTPMethod, "method", r.Method, allowed)
+		}
 	}
 	for _, upgrade := range r.Header["Upgrade"] {
 		if strings.Contains(strings.ToLower(upgrade), "websocket") {
@@ -108,36 +110,6 @@ func checkMethod(r *http.Request) *DeniedError {
 		}
 	}
 	return nil
-}
-
-// readBody reads the whole body, once, within its bound.
-func readBody(w http.ResponseWriter, r *http.Request) ([]byte, *DeniedError) {
-	if denied := checkMediaType(r.Header); denied != nil {
-		return nil, denied
-	}
-	if r.ContentLength > maxBody {
-		return nil, deny(errBodyTooLarge, "Content-Length", "", "at most 4 MiB")
-	}
-	if r.Body == nil {
-		return nil, nil
-	}
-	limited := http.MaxBytesReader(w, r.Body, maxBody)
-	body := make([]byte, 0, max(r.ContentLength, 0)+512)
-	for {
-		n, err := limited.Read(body[len(body):cap(body)])
-		body = body[:len(body)+n]
-		var tooLarge *http.MaxBytesError
-		switch {
-		case err == io.EOF:
-			return body, nil
-		case errors.As(err, &tooLarge):
-			return nil, deny(errBodyTooLarge, "body", "", "at most 4 MiB")
-		case err != nil:
-			return nil, denyFor(errUnreadableBody, "reading the body", err)
-		case len(body) == cap(body):
-			body = append(body, 0)[:len(body)]
-		}
-	}
 }
 
 // checkMediaType wants JSON in UTF-8 as it is.

@@ -104,7 +104,7 @@ func keepPrivate(h http.Header) {
 // fail withholds the rest of the response and tells the handler to stop.
 func (w *response) fail(err error) {
 	w.failed = err
-	w.expiry.cancel(err)
+	w.x.ctx.cancel(err)
 }
 
 // Write sends data, or holds it back to be filtered.
@@ -248,10 +248,15 @@ func (w *response) look(_ string, data []byte) ([]byte, error) {
 // allowed origins read it, and binds a session that begins to its principal.
 func (w *response) decorate(status int) {
 	h := w.Header()
-	if status < 300 && h.Get("Cache-Control") == "" {
-		h.Set("Cache-Control", "private")
+	w.x.fields = [...]string{"private", "Authorization"} // not shared with other responses, lest one be changed
+	if status < 300 && first(h["Cache-Control"]) == "" {
+		h["Cache-Control"] = w.x.fields[0:1:1]
 	}
-	addToList(h, "Vary", "Authorization")
+	if len(h["Vary"]) == 0 {
+		h["Vary"] = w.x.fields[1:2:2]
+	} else {
+		addToList(h, "Vary", "Authorization")
+	}
 	w.m.allowOrigin(h, w.r)
 	w.m.sealSession(h, w.x, status)
 }

@@ -151,7 +151,8 @@ func (d *decider) decide(ctx context.Context, p *Principal, calls []Call) *Denie
 	if len(calls) == 0 {
 		return deny(ErrForbidden, "no call to decide on", "", "")
 	}
-	var needed []string
+	var buffer [8]string
+	needed := buffer[:0]
 	var missing *Call
 	inBand := true
 	for i := range calls {
@@ -177,7 +178,7 @@ func (d *decider) decide(ctx context.Context, p *Principal, calls []Call) *Denie
 	}
 	denied := deny(ErrInsufficientScope, string(missing.Kind)+" "+shown(missing.target()),
 		strings.Join(p.Scopes, " "), strings.Join(needed, " "))
-	denied.Scopes = needed
+	denied.Scopes = slices.Clone(needed)
 	denied.inBand = inBand && len(calls) == 1 && missing.Kind == KindTool
 	return denied
 }

@@ -59,7 +59,7 @@ func writeField(h hash.Hash, text string) {
 // modern era, which has none, and an id that the client could not send back
 // (2025-11-25, Session Management: visible ASCII).
 func (m *Middleware) sealSession(h http.Header, x *exchange, status int) {
-	id := h.Get("Mcp-Session-Id")
+	id := first(h["Mcp-Session-Id"])
 	odd := len(id) > maxSessionID || strings.ContainsFunc(id, func(r rune) bool { return r < '!' || r > '~' })
 	switch {
 	case id == "":

@@ -1,7 +1,6 @@
 package mcpauth
 
 import (
-	"context"
 	"errors"
 	"net/http"
 	"strings"
@@ -53,25 +52,18 @@ func (x *exchange) isStream() bool {
 	return false
 }
 
-// expiring returns a context that ends when the token does, and the writer below
-// ours that ends with it. Long-lived streams are armed from the start; any
-// other response is when it turns out to be one.
-func (m *Middleware) expiring(ctx context.Context, w http.ResponseWriter, p *Principal) (context.Context, *expiry) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	return ctx, &expiry{ResponseWriter: w, cancel: cancel, at: p.Expiry.Add(m.leeway), m: m, p: p}
-}
-
-// expiry ends a response at a moment: it tells the handler by its context, and
-// lets nothing pass that the handler writes all the same, such as the result of
-// a call which was cut short.
+// expiry ends a response at the moment when the token expires: it tells the handler
+// by its context, and lets nothing pass that the handler writes all the same, such as the
+// result of a call which was cut short. Long-lived streams are armed from the
+// start; any other response is when it turns out to be one.
 type expiry struct {
 	http.ResponseWriter
-	cancel context.CancelCauseFunc
-	at     time.Time
-	timer  *time.Timer
-	over   atomic.Bool
-	m      *Middleware
-	p      *Principal
+	ctx   *requestContext
+	at    time.Time
+	timer *time.Timer
+	over  atomic.Bool
+	m     *Middleware
+	p     *Principal
 }
 
 // Write refuses what comes too late.
@@ -94,19 +86,18 @@ func (e *expiry) arm() {
 
 func (e *expiry) end() {
 	e.over.Store(true)
-	e.cancel(errStreamExpired)
+	e.ctx.cancel(errStreamExpired)
 	e.m.log.Info("mcpauth: stream ended because its token expired", "issuer", e.p.Issuer, "subject", shown(e.p.Subject), "exp", e.p.Expiry)
 }
 
-// stop lets go of the timer and the context.
+// stop lets go of the timer.
 func (e *expiry) stop() {
 	if e.timer != nil {
 		e.timer.Stop()
 	}
-	e.cancel(nil)
 }
 
 func isEventStream(h http.Header) bool {
-	mediaType, _, _ := strings.Cut(h.Get("Content-Type"), ";")
+	mediaType, _, _ := strings.Cut(first(h["Content-Type"]), ";")
 	return strings.EqualFold(strings.TrimSpace(mediaType), "text/event-stream")
 }

@@ -14,42 +14,69 @@ import (
 // maxToken bounds the Authorization header field, in bytes.
 const maxToken = 16 << 10
 
-// verify turns a compact token into a principal. The order is the defence:
-// what can be refused without a key is refused first, then one key set is looked
-// at, then one signature is checked, and only then is a claim believed. A
-// refusal after that names the principal too, for the operator's record.
+// verify turns a compact token into a principal, which nobody may change. A
+// token that was verified a moment ago is not verified again.
 func (m *Middleware) verify(ctx context.Context, compact string) (*Principal, *DeniedError) {
+	if m.seen == nil {
+		return nil, deny(ErrIssuer, "a Middleware that New has not made", "", "one made by New")
+	}
 	now := time.Now()
+	key := m.seen.Key(compact)
+	v := m.find(key, now)
+	if v == nil {
+		var denied *DeniedError
+		if v, denied = m.verifyAnew(ctx, compact, now); denied != nil {
+			return v.known(), denied
+		}
+		m.remember(key, v, now)
+	}
+	if denied := m.checkRevoked(ctx, &v.principal); denied != nil {
+		return &v.principal, denied
+	}
+	return &v.principal, nil
+}
+
+// verifyAnew makes every check there is. The order is the defence: what can be
+// refused without a key is refused first, then one key set is looked at, then
+// one signature is checked, and only then is a claim believed. A refusal after
+// that names the principal too, for the operator's record.
+func (m *Middleware) verifyAnew(ctx context.Context, compact string, now time.Time) (*verified, *DeniedError) {
 	token, err := jose.Parse(compact)
 	if err != nil {
 		return nil, denyToken(err)
 	}
-	c, denied := readClaims(token.Claims)
+	var c claims
+	if denied := c.readAll(token.Claims); denied != nil {
+		return nil, denied
+	}
+	s, denied := m.issuerOf(&c)
+	if denied == nil {
+		denied = s.checkHeader(&token.Header)
+	}
+	if denied == nil {
+		denied = s.checkTime(&c, now, m.leeway)
+	}
+	if denied == nil {
+		denied = s.checkAudience(&c)
+	}
+	if denied == nil {
+		denied = s.checkIdentity(&c)
+	}
+	if denied == nil {
+		denied = s.checkPurpose(&c, &token.Header)
+	}
 	if denied != nil {
 		return nil, denied
 	}
-	s, denied := m.issuerOf(c)
+	keys, denied := s.checkSignature(ctx, &token, now)
 	if denied != nil {
 		return nil, denied
 	}
-	for _, check := range []func(*claims, *jose.Header, *issuer, time.Time) *DeniedError{
-		m.checkHeader, m.checkTime, m.checkAudience, m.checkIdentity, m.checkPurpose,
-	} {
-		if denied := check(c, &token.Header, s, now); denied != nil {
-			return nil, denied
-		}
+	v := &verified{issuer: s, keys: keys, notBefore: c.notBefore()}
+	if denied := s.principal(&c, &v.principal); denied != nil {
+		return v, denied
 	}
-	if denied := s.checkSignature(ctx, &token, now); denied != nil {
-		return nil, denied
-	}
-	p, denied := s.principal(c)
-	if denied != nil {
-		return nil, denied
-	}
-	if denied := s.checkRequired(c); denied != nil {
-		return p, denied
-	}
-	return p, m.checkRevoked(ctx, p)
+	return v, s.checkRequired(&c)
 }
 
 // denyToken maps what internal/jose refuses.
@@ -101,7 +128,7 @@ func lowerASCII(s string) string {
 	}, s)
 }
 
-func (m *Middleware) checkHeader(_ *claims, h *jose.Header, s *issuer, _ time.Time) *DeniedError {
+func (s *issuer) checkHeader(h *jose.Header) *DeniedError {
 	if !slices.Contains(s.algorithms, h.Alg) {
 		return deny(ErrAlgorithm, "alg", h.Alg, strings.Join(s.algorithms, ", "))
 	}
@@ -112,16 +139,16 @@ func (m *Middleware) checkHeader(_ *claims, h *jose.Header, s *issuer, _ time.Ti
 	return nil
 }
 
-func (m *Middleware) checkTime(c *claims, _ *jose.Header, s *issuer, now time.Time) *DeniedError {
+func (s *issuer) checkTime(c *claims, now time.Time, leeway time.Duration) *DeniedError {
 	exp, nbf, iat := c.exp.time(), c.nbf.time(), c.iat.time()
 	switch {
 	case !c.exp.present || c.exp.seconds < 1:
 		return deny(ErrClaims, "exp", "", "seconds since 1970")
-	case !now.Before(exp.Add(m.leeway)):
+	case !now.Before(exp.Add(leeway)):
 		return deny(ErrExpired, "exp "+exp.UTC().Format(time.RFC3339), "", "later than "+now.UTC().Format(time.RFC3339))
-	case c.nbf.present && now.Before(nbf.Add(-m.leeway)):
+	case c.nbf.present && now.Before(nbf.Add(-leeway)):
 		return deny(ErrNotYetValid, "nbf "+nbf.UTC().Format(time.RFC3339), "", "not later than "+now.UTC().Format(time.RFC3339))
-	case c.iat.present && now.Before(iat.Add(-m.leeway)):
+	case c.iat.present && now.Before(iat.Add(-leeway)):
 		return deny(ErrNotYetValid, "iat "+iat.UTC().Format(time.RFC3339), "", "not later than "+now.UTC().Format(time.RFC3339))
 	case !c.iat.present && s.needsIssuedAt:
 		return deny(ErrClaims, "iat", "", "seconds since 1970: the issuer is configured for RFC 9068 tokens or with MaxLifetime")
@@ -133,7 +160,7 @@ func (m *Middleware) checkTime(c *claims, _ *jose.Header, s *issuer, now time.Ti
 
 // checkAudience: one member of aud equals one accepted audience. No other
 // claim is an audience, unless the issuer is known to send none.
-func (m *Middleware) checkAudience(c *claims, _ *jose.Header, s *issuer, _ time.Time) *DeniedError {
+func (s *issuer) checkAudience(c *claims) *DeniedError {
 	if !c.audPresent && s.audienceClaim != nil {
 		c.aud, _ = stringOrList(lookup(c.raw, s.audienceClaim))
 	}
@@ -178,7 +205,7 @@ func normalURI(s string) (string, bool) {
 	return scheme + "://" + host + path, host != "" && !strings.Contains(host, "@")
 }
 
-func (m *Middleware) checkIdentity(c *claims, _ *jose.Header, s *issuer, _ time.Time) *DeniedError {
+func (s *issuer) checkIdentity(c *claims) *DeniedError {
 	switch {
 	case c.sub.wrong, c.sub.present && !validSubject(c.sub.value):
 		return deny(ErrClaims, "sub", "", "a string of 1 to 255 bytes without control characters")
@@ -200,7 +227,7 @@ func validSubject(sub string) bool {
 
 // checkPurpose refuses tokens that are meant for something else: bound to a
 // key that the request does not prove, or made to tell a client who signed in.
-func (m *Middleware) checkPurpose(c *claims, h *jose.Header, s *issuer, _ time.Time) *DeniedError {
+func (s *issuer) checkPurpose(c *claims, h *jose.Header) *DeniedError {
 	if c.confirmed {
 		return deny(ErrSenderConstrained, "cnf is present", "", "a token without cnf: sender constraints are not supported yet")
 	}
@@ -219,24 +246,25 @@ func (m *Middleware) checkPurpose(c *claims, h *jose.Header, s *issuer, _ time.T
 	return nil
 }
 
-// checkSignature tries the keys that fit, and no more than a handful.
-func (s *issuer) checkSignature(ctx context.Context, token *jose.Token, asked time.Time) *DeniedError {
+// checkSignature tries the keys that fit, and no more than a handful. It
+// returns the key set to which they belong.
+func (s *issuer) checkSignature(ctx context.Context, token *jose.Token, asked time.Time) (*keySet, *DeniedError) {
 	var buffer [maxNoKid]*jose.Key
-	keys, denied := s.keys.find(ctx, buffer[:0], &token.Header, asked)
+	keys, set, denied := s.keys.find(ctx, buffer[:0], &token.Header, asked)
 	if denied != nil {
-		return denied
+		return nil, denied
 	}
 	for _, key := range keys {
 		if token.Verify(key) == nil {
-			return nil
+			return set, nil
 		}
 	}
-	return deny(ErrSignature, "kid", token.Header.Kid, "a signature by that key of issuer "+s.url)
+	return nil, deny(ErrSignature, "kid", token.Header.Kid, "a signature by that key of issuer "+s.url)
 }
 
 // principal believes the claims of a token whose signature is good.
-func (s *issuer) principal(c *claims) (*Principal, *DeniedError) {
-	p := &Principal{
+func (s *issuer) principal(c *claims, p *Principal) (denied *DeniedError) {
+	*p = Principal{
 		Issuer:    s.url,
 		Subject:   c.sub.value,
 		ClientID:  s.clientID(c),
@@ -256,9 +284,8 @@ func (s *issuer) principal(c *claims) (*Principal, *DeniedError) {
 	if c.amr != nil {
 		p.AMR, _ = stringOrList(c.amr)
 	}
-	var denied *DeniedError
 	p.Scopes, denied = s.scopes(c)
-	return p, denied
+	return denied
 }
 
 // checkRequired holds the token against Issuer.RequireClaims. The token is
@@ -283,7 +310,7 @@ func (m *Middleware) checkRevoked(ctx context.Context, p *Principal) (denied *De
 			denied = deny(ErrPolicy, fmt.Sprintf("Revoked panicked with a %T", recovered), "", "")
 		}
 	}()
-	revoked, err := m.revoked(ctx, p)
+	revoked, err := m.revoked(ctx, p.clone())
 	if err != nil {
 		denied := denyFor(ErrUnavailable, "Revoked", err)
 		denied.RetryAfter = minBackoff

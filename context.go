@@ -1,0 +1,84 @@
+package mcpauth
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+
+	"github.com/seed-1e292522/mcpauth/internal/identity"
+)
+
+// requestContext is the context of an admitted request: that of the request as
+// it came, with the caller in it. It can be ended before its parent, when the
+// token expires, but the parts for that are made only for who asks for them:
+// most handlers of a short call never do.
+type requestContext struct {
+	context.Context
+	principal *Principal
+
+	mu    sync.Mutex // for making own
+	own   atomic.Pointer[cancelable]
+	ended atomic.Bool // the request is over
+}
+
+type cancelable struct {
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+}
+
+// Done implements [context.Context].
+func (c *requestContext) Done() <-chan struct{} { return c.made().ctx.Done() }
+
+// Err implements [context.Context].
+func (c *requestContext) Err() error {
+	if own := c.own.Load(); own != nil {
+		return own.ctx.Err()
+	}
+	if c.ended.Load() {
+		return context.Canceled
+	}
+	return c.Context.Err()
+}
+
+// Value implements [context.Context]. The package context finds the parent of a
+// derived context by a value of its own, so that one is asked which may have it.
+func (c *requestContext) Value(key any) any {
+	if identity.IsKey(key) {
+		return c.principal
+	}
+	if own := c.own.Load(); own != nil {
+		return own.ctx.Value(key)
+	}
+	return c.Context.Value(key)
+}
+
+func (c *requestContext) made() *cancelable {
+	if own := c.own.Load(); own != nil {
+		return own
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	own := c.own.Load()
+	if own == nil {
+		own = new(cancelable)
+		own.ctx, own.cancel = context.WithCancelCause(c.Context)
+		c.own.Store(own)
+		if c.ended.Load() {
+			own.cancel(nil)
+		}
+	}
+	return own
+}
+
+// cancel ends the context for a reason.
+func (c *requestContext) cancel(cause error) { c.made().cancel(cause) }
+
+// end is called when the request is over.
+func (c *requestContext) end() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ended.Store(true)
+	if own := c.own.Load(); own != nil {
+		own.cancel(nil)
+	}
+}

@@ -1,0 +1,208 @@
+// Package tokencache remembers what the verification of an access token has
+// found, for a short time and under a name from which nobody can get the token
+// back.
+//
+// Reading takes no lock and writes nothing, so it scales with the cores: a table of sets with
+// eight places each, every place a fingerprint and a pointer to an entry that
+// never changes. Writing takes one lock; each write follows a signature check,
+// which costs a hundred times as much.
+package tokencache
+
+import (
+	"encoding/binary"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// ways is the number of places in a set: their fingerprints fill one cache line.
+const ways = 8
+
+// overhead is what an entry costs beside its value, in bytes: the entry itself and its
+// place in a table that is not full.
+const overhead = 64
+
+// Cache is a bounded map from tokens to values of type *V. The zero value is
+// not usable: see [New]. It is safe for concurrent use.
+type Cache[V any] struct {
+	hasher   *hasher
+	maxSets  int
+	maxBytes int
+	size     func(*V) int
+	start    time.Time // moments are counted from here, on the monotonic clock
+	table    atomic.Pointer[table[V]]
+
+	mu    sync.Mutex
+	bytes int
+	hand  int // the set that is swept next
+}
+
+type table[V any] struct {
+	sets []set[V] // a power of two
+}
+
+type set[V any] struct {
+	prints  [ways]atomic.Uint64
+	entries [ways]atomic.Pointer[entry[V]]
+}
+
+// entry never changes once it is in a table.
+type entry[V any] struct {
+	key   Key
+	dies  time.Duration // since start
+	value *V
+}
+
+// New makes a cache of at most maxEntries values, rounded up to a power of
+// two, and at most maxBytes bytes. size tells how many bytes a value keeps
+// alive, always the same. The cache begins small and grows with use.
+func New[V any](maxEntries, maxBytes int, size func(*V) int) *Cache[V] {
+	c := &Cache[V]{hasher: newHasher(approvedOnly()), maxSets: 1, maxBytes: maxBytes, size: size, start: time.Now()}
+	for c.maxSets*ways < maxEntries {
+		c.maxSets *= 2
+	}
+	c.table.Store(&table[V]{sets: make([]set[V], 1)})
+	return c
+}
+
+// Key returns the name of a token in this cache. Names of different caches
+// have nothing in common.
+func (c *Cache[V]) Key(token string) Key { return c.hasher.key(token) }
+
+// print is the part of a key that a place shows; of picks the set by another part.
+func (k *Key) print() uint64 { return binary.LittleEndian.Uint64(k[:8]) }
+
+func (t *table[V]) of(k *Key) *set[V] {
+	return &t.sets[binary.LittleEndian.Uint64(k[8:])&uint64(len(t.sets)-1)]
+}
+
+// Get returns the value of a token, or nil when there is none or its time is over.
+func (c *Cache[V]) Get(k Key, now time.Time) *V {
+	s := c.table.Load().of(&k)
+	print := k.print()
+	for i := range s.prints {
+		if s.prints[i].Load() != print {
+			continue
+		}
+		if e := s.entries[i].Load(); e != nil && e.key == k && now.Sub(c.start) < e.dies {
+			return e.value
+		}
+	}
+	return nil
+}
+
+// Add remembers a value for a while. A value beyond the bounds takes the place
+// of those that would die first, or is not remembered at all.
+func (c *Cache[V]) Add(k Key, value *V, now time.Time, life time.Duration) {
+	age := now.Sub(c.start)
+	e := &entry[V]{key: k, dies: age + life, value: value}
+	if life <= 0 || c.cost(e) > c.maxBytes {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.sweep(age)
+	t := c.table.Load()
+	i, free := t.of(&k).place(&k, age)
+	for !free && len(t.sets) < c.maxSets {
+		t = c.grow(t, age)
+		i, free = t.of(&k).place(&k, age)
+	}
+	c.put(t.of(&k), i, e)
+	for c.bytes > c.maxBytes {
+		c.evict(e)
+	}
+}
+
+func (c *Cache[V]) cost(e *entry[V]) int { return overhead + c.size(e.value) }
+
+// Remove forgets the value of a token.
+func (c *Cache[V]) Remove(k Key) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s := c.table.Load().of(&k)
+	for i := range s.entries {
+		if e := s.entries[i].Load(); e != nil && e.key == k {
+			c.put(s, i, nil)
+		}
+	}
+}
+
+// place finds where an entry may stand: in its own former place, in one that
+// is free, or in that of the entry which dies first. It reports whether nothing alive is lost.
+func (s *set[V]) place(k *Key, age time.Duration) (at int, free bool) {
+	var first time.Duration
+	for i := range s.entries {
+		e := s.entries[i].Load()
+		if e != nil && e.key == *k {
+			return i, true
+		}
+		switch {
+		case free:
+		case e == nil || e.dies <= age:
+			at, free = i, true
+		case i == 0 || e.dies < first:
+			at, first = i, e.dies
+		}
+	}
+	return at, free
+}
+
+// put fills or frees a place. A reader in between finds an entry that is not
+// the one its fingerprint promises, and takes it for none.
+func (c *Cache[V]) put(s *set[V], i int, e *entry[V]) {
+	if old := s.entries[i].Load(); old != nil {
+		c.bytes -= c.cost(old)
+	}
+	s.entries[i].Store(e)
+	if e == nil {
+		s.prints[i].Store(0)
+		return
+	}
+	c.bytes += c.cost(e)
+	s.prints[i].Store(e.key.print())
+}
+
+// grow moves what is alive to a table of twice the size.
+func (c *Cache[V]) grow(old *table[V], age time.Duration) *table[V] {
+	t := &table[V]{sets: make([]set[V], 2*len(old.sets))}
+	c.bytes = 0
+	for i := range old.sets {
+		for j := range old.sets[i].entries {
+			if e := old.sets[i].entries[j].Load(); e != nil && e.dies > age {
+				s := t.of(&e.key)
+				at, _ := s.place(&e.key, age) // there are as many places as in the old set
+				c.put(s, at, e)
+			}
+		}
+	}
+	c.table.Store(t)
+	return t
+}
+
+// sweep frees the places of the dead in one set: with each write a further
+// one, so that no value stays in memory long after its time.
+func (c *Cache[V]) sweep(age time.Duration) {
+	s := c.next()
+	for i := range s.entries {
+		if e := s.entries[i].Load(); e != nil && e.dies <= age {
+			c.put(s, i, nil)
+		}
+	}
+}
+
+// evict frees all places of a set but that of the entry that has just come.
+func (c *Cache[V]) evict(but *entry[V]) {
+	s := c.next()
+	for i := range s.entries {
+		if e := s.entries[i].Load(); e != nil && e != but {
+			c.put(s, i, nil)
+		}
+	}
+}
+
+func (c *Cache[V]) next() *set[V] {
+	sets := c.table.Load().sets
+	c.hand = (c.hand + 1) & (len(sets) - 1)
+	return &sets[c.hand]
+}

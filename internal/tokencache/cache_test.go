@@ -1,0 +1,280 @@
+package tokencache
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// hundred is the size of every value.
+func hundred(*int) int { return 100 }
+
+func keyOf(i int) Key {
+	return Key{byte(i), byte(i >> 8), byte(i >> 16), 1, 8: byte(i * 7), 9: byte(i >> 3)}
+}
+
+func TestGet_TOK_62(t *testing.T) {
+	c := New(64, 1<<20, hundred)
+	now := c.start.Add(time.Hour)
+	one, two := 1, 2
+	k := keyOf(1)
+	assert.Nil(t, c.Get(k, now), "empty")
+	c.Add(k, &one, now, time.Minute)
+	assert.Same(t, &one, c.Get(k, now))
+	assert.Same(t, &one, c.Get(k, now.Add(time.Minute-1)))
+	assert.Nil(t, c.Get(k, now.Add(time.Minute)), "TOK-62: its time is over")
+	assert.Nil(t, c.Get(keyOf(2), now), "another token")
+	c.Add(k, &two, now, time.Hour)
+	assert.Same(t, &two, c.Get(k, now.Add(time.Minute)), "the later one counts")
+	assert.Equal(t, 100+overhead, c.bytes)
+	c.Remove(keyOf(3))
+	c.Remove(k)
+	assert.Nil(t, c.Get(k, now))
+	assert.Zero(t, c.bytes)
+	c.Add(k, &one, now, 0)
+	assert.Nil(t, c.Get(k, now), "no life, no entry")
+	small := New(64, 100, hundred)
+	small.Add(k, &one, now, time.Hour)
+	assert.Nil(t, small.Get(k, now), "larger than all there is")
+}
+
+// Two keys with one fingerprint in one set are two tokens.
+func TestFingerprint_TOK_62(t *testing.T) {
+	c := New(64, 1<<20, hundred)
+	now := c.start
+	a, b := Key{0: 1, 15: 1}, Key{0: 1, 15: 2}
+	require.Equal(t, a.print(), b.print())
+	one, two := 1, 2
+	c.Add(a, &one, now, time.Hour)
+	assert.Nil(t, c.Get(b, now))
+	c.Add(b, &two, now, time.Hour)
+	assert.Same(t, &one, c.Get(a, now))
+	assert.Same(t, &two, c.Get(b, now))
+}
+
+func (c *Cache[V]) count() (entries, bytes int) {
+	sets := c.table.Load().sets
+	for i := range sets {
+		for j := range sets[i].entries {
+			if e := sets[i].entries[j].Load(); e != nil {
+				entries++
+				bytes += c.cost(e)
+			}
+		}
+	}
+	return entries, bytes
+}
+
+// Whatever happens, the bounds hold, and a value is that of its key and alive.
+func TestBounds_TOK_62(t *testing.T) {
+	const maxEntries, maxBytes = 256, 3_000
+	c := New(maxEntries, maxBytes, hundred)
+	r := rand.New(rand.NewPCG(1, 2))
+	now := c.start
+	dies := map[Key]time.Time{}
+	hits := 0
+	for i := range 200_000 {
+		now = now.Add(time.Duration(r.IntN(int(time.Second))))
+		n := r.IntN(2000)
+		k := keyOf(n)
+		switch r.IntN(8) {
+		case 0, 1, 2:
+			life := time.Duration(r.IntN(100)) * time.Second
+			c.Add(k, &n, now, life)
+			if life > 0 {
+				dies[k] = now.Add(life)
+			}
+		case 3:
+			c.Remove(k)
+			delete(dies, k)
+		default:
+			if got := c.Get(k, now); got != nil {
+				hits++
+				require.Equal(t, n, *got, "the value of another token")
+				require.True(t, now.Before(dies[k]), "dead, or removed")
+			}
+		}
+		require.LessOrEqual(t, c.bytes, maxBytes)
+		if i%1000 == 0 {
+			entries, bytes := c.count()
+			require.LessOrEqual(t, entries, maxEntries)
+			require.Equal(t, bytes, c.bytes)
+		}
+	}
+	assert.Greater(t, hits, 100, "it does remember")
+}
+
+// What is alive and within the bounds is not lost while the table grows.
+func TestGrowth(t *testing.T) {
+	c := New(1<<14, 1<<30, hundred)
+	now := c.start
+	h := newHasher(false)
+	for i := range 1000 {
+		c.Add(h.key(fmt.Sprint(i)), &i, now, time.Hour)
+	}
+	for i := range 1000 {
+		require.NotNil(t, c.Get(h.key(fmt.Sprint(i)), now), i)
+	}
+	// A flood of further tokens takes places, and the bound holds.
+	for i := range 60_000 {
+		c.Add(h.key(fmt.Sprint("flood", i)), &i, now, time.Hour)
+	}
+	entries, _ := c.count()
+	assert.LessOrEqual(t, entries, 1<<14)
+	assert.Greater(t, entries, 1<<13)
+	// The dead leave with the writes that follow.
+	later := now.Add(2 * time.Hour)
+	for i := range 1 << 11 {
+		c.Add(h.key(fmt.Sprint("later", i)), &i, later, time.Minute)
+	}
+	entries, _ = c.count()
+	assert.LessOrEqual(t, entries, 1<<11, "swept")
+}
+
+func TestReadersAndWriters(t *testing.T) {
+	c := New(512, 1<<20, hundred)
+	var wg sync.WaitGroup
+	values := make([]int, 600)
+	for i := range values {
+		values[i] = i
+	}
+	for range 4 {
+		wg.Go(func() {
+			for i := range 20_000 {
+				n := i * 31 % len(values)
+				if got := c.Get(keyOf(n), c.start); got != nil && *got != n {
+					t.Error("the value of another token")
+					return
+				}
+			}
+		})
+	}
+	for w := range 2 {
+		wg.Go(func() {
+			for i := range 5_000 {
+				n := (i*17 + w) % len(values)
+				c.Add(keyOf(n), &values[n], c.start, time.Hour)
+				if i%5 == 0 {
+					c.Remove(keyOf((n + 1) % len(values)))
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
+func TestKey_TOK_62(t *testing.T) {
+	token := strings.Repeat("a.b", 5000)
+	for name, approved := range map[string]bool{"GMAC": false, "HMAC": true} {
+		t.Run(name, func(t *testing.T) {
+			h, other := newHasher(approved), newHasher(approved)
+			k := h.key(token)
+			assert.Equal(t, k, h.key(token))
+			assert.NotEqual(t, k, other.key(token), "another process, another name")
+			assert.NotEqual(t, Key{}, h.key(""))
+			seen := map[Key]bool{}
+			for i := range len(token) {
+				changed := []byte(token)
+				changed[i] ^= 1
+				for _, text := range []string{string(changed), token[:i]} {
+					k := h.key(text)
+					require.False(t, seen[k], "one name for two tokens")
+					seen[k] = true
+				}
+				if i == 500 {
+					break
+				}
+			}
+			s := h.pool.Get().(*scratch)
+			assert.NotContains(t, string(s.text[:cap(s.text)]), "a.b", "the scratch buffer keeps no token")
+		})
+	}
+	assert.Equal(t, approvedOnly(), New(1, 1, hundred).hasher.secret != nil)
+}
+
+func TestAllocations(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector allocates, and empties pools")
+	}
+	c := New(64, 1<<20, hundred)
+	token, value := strings.Repeat("x", 900), 1
+	c.Add(c.Key(token), &value, c.start, time.Hour)
+	assert.Zero(t, testing.AllocsPerRun(1000, func() {
+		if c.Get(c.Key(token), c.start) == nil {
+			t.Fatal("not found")
+		}
+	}))
+}
+
+func BenchmarkKey(b *testing.B) {
+	token := strings.Repeat("x", 900)
+	for name, approved := range map[string]bool{"GMAC": false, "HMAC": true} {
+		b.Run(name, func(b *testing.B) {
+			h := newHasher(approved)
+			b.ReportAllocs()
+			for b.Loop() {
+				h.key(token)
+			}
+		})
+	}
+}
+
+// BenchmarkGet looks tokens up among many, each another than the last, and
+// reports the memory that an entry costs beside its value.
+func BenchmarkGet(b *testing.B) {
+	token := []byte(strings.Repeat("x", 900))
+	text := func(i int) string {
+		copy(token, fmt.Sprintf("%012d", i))
+		return string(token)
+	}
+	for _, n := range []int{1_000, 10_000, 100_000, 1_000_000} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			var before, after runtime.MemStats
+			runtime.GC()
+			runtime.ReadMemStats(&before)
+			c := New(2*n, 1<<40, hundred)
+			value := 1
+			for i := range n {
+				c.Add(c.Key(text(i)), &value, c.start, time.Hour)
+			}
+			runtime.GC()
+			runtime.ReadMemStats(&after)
+			tokens := make([]string, 1024)
+			for i := range tokens {
+				tokens[i] = text(rand.IntN(n))
+			}
+			hits, i := 0, 0
+			b.ReportAllocs()
+			for b.Loop() {
+				if c.Get(c.Key(tokens[i&1023]), c.start) != nil {
+					hits++
+				}
+				i++
+			}
+			b.ReportMetric(float64(after.HeapAlloc-before.HeapAlloc)/float64(n), "B/entry")
+			b.ReportMetric(float64(hits)/float64(i), "hits/op")
+		})
+	}
+}
+
+func BenchmarkGetParallel(b *testing.B) {
+	c := New(1<<14, 1<<30, hundred)
+	value := 1
+	tokens := make([]string, 1024)
+	for i := range tokens {
+		tokens[i] = strings.Repeat("x", 900) + fmt.Sprint(i)
+		c.Add(c.Key(tokens[i]), &value, c.start, time.Hour)
+	}
+	b.RunParallel(func(pb *testing.PB) {
+		for i := 0; pb.Next(); i++ {
+			c.Get(c.Key(tokens[i&1023]), c.start)
+		}
+	})
+}

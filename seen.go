@@ -1,0 +1,75 @@
+package mcpauth
+
+import (
+	"slices"
+	"time"
+
+	"github.com/seed-1e292522/mcpauth/internal/tokencache"
+)
+
+// Bounds of what is remembered of tokens. Each costs about 1.5 KB beside the
+// bytes of its claims, and is verified anew every minute.
+const (
+	maxSeen      = 1 << 16
+	maxSeenBytes = 64 << 20
+	seenLife     = time.Minute
+)
+
+// verified is a token whose signature was good, with what a later request needs to
+// know whether it still is. Nothing of it ever changes: requests share it, and
+// code that is not ours gets copies of the principal.
+type verified struct {
+	principal Principal
+	issuer    *issuer
+	keys      *keySet   // whose key made the signature
+	notBefore time.Time // the later one of nbf and iat; zero for neither
+}
+
+// seen remembers verified tokens. Only the verification is remembered, never
+// a decision, and [Config].Revoked is asked for each request.
+type seen = *tokencache.Cache[verified]
+
+// find returns what is known of a token that would pass all checks now as it
+// did before: its time has not run out, and the key set that vouched for it is
+// still the issuer's current one. A cached verification never outlives a key that the issuer has
+// withdrawn, an outage beyond its bound, or a clock that was set back.
+func (m *Middleware) find(key tokencache.Key, now time.Time) *verified {
+	v := m.seen.Get(key, now)
+	if v == nil || !now.Before(v.principal.Expiry.Add(m.leeway)) || now.Before(v.notBefore.Add(-m.leeway)) ||
+		v.issuer.keys.serving(now) != v.keys {
+		return nil
+	}
+	return v
+}
+
+// remember keeps a verified token for a minute, or until it expires.
+func (m *Middleware) remember(key tokencache.Key, v *verified, now time.Time) {
+	life := min(seenLife, v.principal.Expiry.Add(m.leeway).Sub(now))
+	m.seen.Add(key, v, now, life)
+}
+
+// size is roughly what the verified token keeps in memory: the texts of the
+// principal are copies of parts of the claims.
+func (v *verified) size() int { return 1024 + 2*len(v.principal.claims) }
+
+// known is the principal of a token that is refused for another reason than
+// its signature, or nil.
+func (v *verified) known() *Principal {
+	if v == nil {
+		return nil
+	}
+	return &v.principal
+}
+
+// clone returns a copy that its receiver may change.
+func (p *Principal) clone() *Principal {
+	if p == nil {
+		return nil
+	}
+	c := *p
+	c.Scopes = slices.Clone(p.Scopes)
+	c.Audiences = slices.Clone(p.Audiences)
+	c.AMR = slices.Clone(p.AMR)
+	c.Actors = slices.Clone(p.Actors)
+	return &c
+}

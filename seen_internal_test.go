@@ -1,0 +1,156 @@
+package mcpauth
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed-1e292522/mcpauth/internal/fetch"
+	"github.com/seed-1e292522/mcpauth/internal/tokencache"
+)
+
+// A verified token is found again for a minute, and what is found is not what
+// callers get to see.
+func TestSeen_TOK_62(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := &Middleware{leeway: 30 * time.Second, seen: tokencache.New(maxSeen, maxSeenBytes, (*verified).size)}
+		set := newKeySet(nil, nil, false)
+		s := &issuer{keys: keySource{static: set}}
+		now := time.Now()
+		good := func() *verified {
+			return &verified{principal: Principal{Expiry: now.Add(time.Hour), Scopes: []string{"a"}}, issuer: s, keys: set, notBefore: now}
+		}
+		key := m.seen.Key("token")
+		for name, row := range map[string]struct {
+			change func(*verified)
+			after  time.Duration
+			found  bool
+		}{
+			"at once":                          {nil, 0, true},
+			"59 s later":                       {nil, 59 * time.Second, true},
+			"TOK-62 a minute later":            {nil, time.Minute, false},
+			"TOK-62 expired, within leeway":    {func(v *verified) { v.principal.Expiry = now.Add(-29 * time.Second) }, 0, true},
+			"TOK-62 expired, beyond leeway":    {func(v *verified) { v.principal.Expiry = now.Add(10 * time.Second) }, 40 * time.Second, false},
+			"JWKS-21 of another key set":       {func(v *verified) { v.keys = newKeySet(nil, nil, false) }, 0, false},
+			"the clock was set back, slightly": {func(v *verified) { v.notBefore = now.Add(30 * time.Second) }, 0, true},
+			"the clock was set back":           {func(v *verified) { v.notBefore = now.Add(31 * time.Second) }, 0, false},
+		} {
+			v := good()
+			if row.change != nil {
+				row.change(v)
+			}
+			m.remember(key, v, now)
+			found := m.find(key, now.Add(row.after))
+			assert.Equal(t, row.found, found != nil, name)
+			m.seen.Remove(key)
+		}
+	})
+}
+
+// Whoever changes a principal changes a copy.
+func TestPrincipalCopies_TOK_64(t *testing.T) {
+	p := &Principal{Subject: "u", Scopes: []string{"a"}, Audiences: []string{"b"}, AMR: []string{"c"}, Actors: []string{"d"}, claims: []byte(`{}`)}
+	c := p.clone()
+	assert.Equal(t, p, c)
+	for _, list := range [][]string{c.Scopes, c.Audiences, c.AMR, c.Actors} {
+		list[0] = "admin"
+	}
+	c.Subject = "root"
+	assert.Equal(t, &Principal{Subject: "u", Scopes: []string{"a"}, Audiences: []string{"b"}, AMR: []string{"c"}, Actors: []string{"d"}, claims: []byte(`{}`)}, p)
+	assert.Nil(t, (*Principal)(nil).clone())
+}
+
+type contextKey struct{}
+
+func TestRequestContext(t *testing.T) {
+	newContext := func() (*requestContext, context.CancelCauseFunc) {
+		parent, cancel := context.WithCancelCause(context.WithValue(context.Background(), contextKey{}, "kept"))
+		t.Cleanup(func() { cancel(nil) })
+		return &requestContext{Context: parent, principal: &Principal{Subject: "u"}}, cancel
+	}
+	t.Run("carries", func(t *testing.T) {
+		c, _ := newContext()
+		for range 2 { // before and after somebody waits for its end
+			p, ok := FromContext(c)
+			require.True(t, ok)
+			assert.Equal(t, "u", p.Subject)
+			assert.NotSame(t, c.principal, p)
+			assert.Equal(t, "kept", c.Value(contextKey{}))
+			require.NoError(t, c.Err())
+			_ = c.Done()
+		}
+		_, ok := FromContext(&requestContext{Context: context.Background()})
+		assert.False(t, ok, "before the token was verified")
+	})
+	t.Run("ends with its parent", func(t *testing.T) {
+		c, cancel := newContext()
+		cancel(http.ErrAbortHandler)
+		require.ErrorIs(t, c.Err(), context.Canceled)
+		<-c.Done()
+		assert.Equal(t, http.ErrAbortHandler, context.Cause(c))
+	})
+	t.Run("ends before its parent", func(t *testing.T) {
+		c, _ := newContext()
+		derived, stop := context.WithCancel(c)
+		defer stop()
+		c.cancel(errStreamExpired)
+		<-derived.Done()
+		assert.Equal(t, errStreamExpired, context.Cause(derived))
+		require.ErrorIs(t, c.Err(), context.Canceled)
+		require.NoError(t, c.Context.Err())
+	})
+	t.Run("ends with the request", func(t *testing.T) {
+		c, _ := newContext()
+		done := c.Done()
+		c.end()
+		<-done
+		assert.Equal(t, context.Canceled, context.Cause(c))
+	})
+	t.Run("has ended before anybody asked", func(t *testing.T) {
+		c, _ := newContext()
+		c.end()
+		require.ErrorIs(t, c.Err(), context.Canceled)
+		<-c.Done()
+	})
+}
+
+// The same text fetched again is the same key set, so that tokens which it
+// vouched for stay verified; another text is another one. Without metadata
+// there is none at all.
+func TestKeySetIdentity_JWKS_21(t *testing.T) {
+	text := `{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"k1","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}`
+	transport := roundTrip(func(r *http.Request) *http.Response {
+		w := httptest.NewRecorder()
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = w.WriteString(text)
+		return w.Result()
+	})
+	g := &keyRegistry{client: fetch.New(transport)}
+	load := func(previous *loaded[*keySet]) *loaded[*keySet] {
+		doc, err := g.load(t.Context(), keyLocation{"https://as.example.com/jwks", false}, previous, slog.New(slog.DiscardHandler))
+		require.NoError(t, err)
+		return doc
+	}
+	first := load(nil)
+	again := load(first)
+	assert.Same(t, first.value, again.value)
+	text += " "
+	assert.NotSame(t, first.value, load(again).value)
+
+	failed := &remote[serverMetadata]{load: func(context.Context, *loaded[serverMetadata]) (*loaded[serverMetadata], error) {
+		return nil, errStale
+	}}
+	assert.Nil(t, (&keySource{metadata: failed}).serving(time.Now()))
+	assert.Nil(t, (&keySource{fixed: &remote[*keySet]{}}).serving(time.Now()))
+}
+
+type roundTrip func(*http.Request) *http.Response
+
+func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r), nil }
