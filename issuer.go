@@ -81,7 +81,8 @@ type ClaimMap struct {
 	Union bool
 
 	// Roles are the paths of claims that hold roles, groups or permissions: a
-	// string, an array, or an object whose member names are the roles.
+	// string, an array, or an object whose member names are the roles. For scope
+	// and scp, a string is split as scopes are.
 	Roles []string
 
 	// RoleScopes says which scopes a role grants. Roles that are not listed
@@ -142,7 +143,7 @@ func (s *issuer) scopes(c *claims) (granted []string, denied *DeniedError) {
 		}
 	}
 	for _, path := range s.rolePaths {
-		for _, role := range rolesAt(c.at(path)) {
+		for _, role := range c.rolesAt(path) {
 			if granted, denied = addScopes(granted, s.roleScopes[role]); denied != nil {
 				return nil, denied
 			}
@@ -151,11 +152,18 @@ func (s *issuer) scopes(c *claims) (granted []string, denied *DeniedError) {
 	return granted, nil
 }
 
-func rolesAt(raw []byte) []string {
+// rolesAt reads a role claim. A string is one role, because names of roles may
+// have spaces; those of scopes have none (RFC 6749 section 3.3), and an issuer that
+// shortens its scopes in the token has them mapped back here.
+func (c *claims) rolesAt(path []string) []string {
+	raw := c.at(path)
 	if len(raw) > 0 && raw[0] == '{' {
 		return memberNames(raw)
 	}
 	roles, _ := stringOrList(raw)
+	if len(path) == 1 && (path[0] == "scope" || path[0] == "scp") && len(raw) > 0 && raw[0] == '"' {
+		return strings.Split(roles[0], " ")
+	}
 	return roles
 }
 

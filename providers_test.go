@@ -5,9 +5,9 @@ import (
 	"encoding/json"
 	"maps"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -19,275 +19,348 @@ import (
 	"github.com/seed-1e292522/mcpauth/mcpauthtest"
 )
 
-// tokenShape is one file in testdata/tokens: what an access token of a
+// tokenShape is one file in testdata/providers: what an access token of a
 // provider looks like, with invented values.
 type tokenShape struct {
-	Provider string         `json:"provider"`
-	Note     string         `json:"note"`
-	Config   string         `json:"config"` // what the operator has to configure, in words
-	Issuer   string         `json:"issuer"`
-	Header   map[string]any `json:"header"`
-	Claims   map[string]any `json:"claims"`
-	Opaque   string         `json:"opaque"` // a token that is no JWT
+	Provider       string         `json:"provider"`
+	Note           string         `json:"note"`
+	Metadata       []string       `json:"metadata"`         // where the provider publishes it
+	KeysWithoutAlg bool           `json:"keys_without_alg"` // what its key set looks like
+	Header         map[string]any `json:"header"`
+	Claims         map[string]any `json:"claims"`
+	Opaque         string         `json:"opaque"` // a token that is no JWT
 }
 
 func readShape(t *testing.T, name string) tokenShape {
 	t.Helper()
-	data, err := os.ReadFile(filepath.Join("testdata", "tokens", name+".json"))
+	data, err := os.ReadFile(filepath.Join("testdata", "providers", name+".json"))
 	require.NoError(t, err)
 	decoder := json.NewDecoder(bytes.NewReader(data))
 	decoder.UseNumber()
 	decoder.DisallowUnknownFields()
 	var shape tokenShape
 	require.NoError(t, decoder.Decode(&shape))
-	for what, text := range map[string]string{"provider": shape.Provider, "note": shape.Note, "config": shape.Config, "issuer": shape.Issuer} {
-		require.NotEmpty(t, text, "%s: %s", name, what)
-	}
+	require.NotEmpty(t, shape.Provider)
+	require.NotEmpty(t, shape.Note)
+	require.NotEmpty(t, shape.Metadata)
 	return shape
 }
 
-// mint signs the token anew, with its times moved so that it is fresh.
-func (s *tokenShape) mint(t *testing.T, key *mcpauthtest.Key, change map[string]any) string {
+func (s *tokenShape) issuer() string { return s.Claims["iss"].(string) }
+
+// mint signs the token anew, with its times moved so that it is fresh. A nil
+// value takes a member away.
+func (s *tokenShape) mint(t *testing.T, key *mcpauthtest.Key, header, claims map[string]any) string {
 	t.Helper()
-	claims := maps.Clone(s.Claims)
-	issued, err := claims["iat"].(json.Number).Int64()
+	all := maps.Clone(s.Claims)
+	issued, err := all["iat"].(json.Number).Int64()
 	require.NoError(t, err)
 	for _, name := range []string{"iat", "exp", "nbf", "auth_time"} {
-		if number, ok := claims[name].(json.Number); ok {
+		if number, ok := all[name].(json.Number); ok {
 			seconds, err := number.Int64()
 			require.NoError(t, err)
-			claims[name] = seconds - issued + time.Now().Unix()
+			all[name] = seconds - issued + time.Now().Unix()
 		}
 	}
-	for name, value := range change {
-		if value == nil {
-			delete(claims, name)
-		} else {
-			claims[name] = value
-		}
-	}
-	head, err := json.Marshal(s.Header)
+	head, err := json.Marshal(changed(s.Header, header))
 	require.NoError(t, err)
-	payload, err := json.Marshal(claims)
+	payload, err := json.Marshal(changed(all, claims))
 	require.NoError(t, err)
 	return key.Sign(string(head), string(payload))
 }
 
-const (
-	zeroGUID  = "00000000-0000-0000-0000-000000000000"
-	apiGUID   = "00000000-0000-0000-0000-000000000001"
-	otherGUID = "00000000-0000-0000-0000-000000000002"
-	userGUID  = "00000000-0000-0000-0000-000000000003"
-	entraV2   = "https://login.microsoftonline.example/" + zeroGUID + "/v2.0"
-	entraV1   = "https://sts.windows.example/" + zeroGUID + "/"
-	cognito   = "https://cognito-idp.region-1.amazonaws.example/region-1_000000000"
-	entraUser = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
-)
+func changed(members, change map[string]any) map[string]any {
+	members = maps.Clone(members)
+	for name, value := range change {
+		if value == nil {
+			delete(members, name)
+		} else {
+			members[name] = value
+		}
+	}
+	return members
+}
 
-// provider is how one provider is configured and what comes of its token.
-type provider struct {
-	issuer mcpauth.Issuer // the whole of what an operator writes
+// providerToken is what one literal makes of one token.
+type providerToken struct {
+	page    string // docs/providers/*.md
+	literal func() mcpauth.Issuer
 
-	scopes          []string
+	needs           string   // what tool echo requires
+	scopes          []string // what the token is worth
 	client, subject string
 
-	// The negative twin: the same token without one line of the configuration,
-	// or another token under the same configuration.
-	without func(*mcpauth.Issuer)
-	other   map[string]any
-	twin    error
+	plain   error // what becomes of the token with the URL alone; nil: it is served
+	unread  error // what becomes of it if its scopes are not read; nil: insufficient scope
+	idToken error // what becomes of an ID token of the provider, made for the same client
+	more    []providerRefusal
 }
 
-var providers = map[string]provider{
-	"auth0": {
-		issuer: mcpauth.Issuer{URL: "https://tenant.auth0.example/",
-			Claims: mcpauth.ClaimMap{Scopes: []string{"scope", "permissions"}, Union: true}},
-		scopes: []string{"openid", "profile", "mcp:read", "mcp:admin"}, client: "client-1", subject: "auth0|000000000000000000000000",
-		other: map[string]any{"iss": "https://tenant.auth0.example"}, twin: mcpauth.ErrIssuer,
-	},
-	"okta": {
-		issuer: mcpauth.Issuer{URL: "https://org.okta.example/oauth2/default",
-			Audiences: []string{testResource, "api://default"}},
-		scopes: []string{"openid", "mcp:read"}, client: "client-1", subject: "user@example.com",
-		without: func(i *mcpauth.Issuer) { i.Audiences = nil }, twin: mcpauth.ErrAudience,
-	},
-	"entra-v2-delegated": {
-		issuer: mcpauth.Issuer{URL: entraV2,
-			Audiences:     []string{testResource, apiGUID},
-			RequireClaims: map[string][]string{"tid": {zeroGUID}}},
-		scopes: []string{"mcp:read", "mcp:list"}, client: otherGUID, subject: entraUser,
-		other: map[string]any{"tid": userGUID}, twin: mcpauth.ErrForbidden,
-	},
-	"entra-v2-app": {
-		issuer: mcpauth.Issuer{URL: entraV2,
-			Audiences: []string{testResource, apiGUID},
-			Claims:    mcpauth.ClaimMap{Roles: []string{"roles"}, RoleScopes: map[string][]string{"Mcp.Read.All": {"mcp:read"}}}},
-		scopes: []string{"mcp:read"}, client: otherGUID, subject: userGUID,
-		other: map[string]any{"azp": nil}, twin: mcpauth.ErrTokenType, // an ID token: roles, but no client
-	},
-	"entra-v1-delegated": {
-		issuer: mcpauth.Issuer{URL: entraV1, Audiences: []string{testResource, "api://" + apiGUID}},
-		scopes: []string{"mcp:read"}, client: otherGUID, subject: entraUser,
-		without: func(i *mcpauth.Issuer) { i.Audiences = []string{testResource, apiGUID} }, twin: mcpauth.ErrAudience,
-	},
-	"entra-v1-app": {
-		issuer: mcpauth.Issuer{URL: entraV1, Audiences: []string{testResource, "api://" + apiGUID},
-			Claims: mcpauth.ClaimMap{Roles: []string{"roles"}, RoleScopes: map[string][]string{"Mcp.Read.All": {"mcp:read"}}}},
-		scopes: []string{"mcp:read"}, client: otherGUID, subject: userGUID,
-		other: map[string]any{"roles": []string{"Other.Read.All"}}, twin: mcpauth.ErrInsufficientScope,
-	},
-	"cognito": {
-		issuer: mcpauth.Issuer{URL: cognito, Audiences: []string{testResource, "client-1"},
-			Claims:        mcpauth.ClaimMap{Audience: "client_id"},
-			RequireClaims: map[string][]string{"token_use": {"access"}}},
-		scopes: []string{"openid", "mcp:read"}, client: "client-1", subject: userGUID,
-		without: func(i *mcpauth.Issuer) { i.Claims.Audience = "" }, twin: mcpauth.ErrAudience,
-	},
-	"cognito-resource": {
-		issuer: mcpauth.Issuer{URL: cognito},
-		scopes: []string{"mcp:read"}, client: "client-1", subject: userGUID,
-		other: map[string]any{"aud": nil}, twin: mcpauth.ErrAudience,
-	},
-	"keycloak": {
-		issuer: mcpauth.Issuer{URL: "https://keycloak.example.com/realms/realm-1",
-			Claims: mcpauth.ClaimMap{Roles: []string{"realm_access.roles", "resource_access.mcp-server.roles"},
-				RoleScopes: map[string][]string{"mcp-reader": {"mcp:read"}, "mcp-lister": {"mcp:list"}}}},
-		scopes: []string{"openid", "email", "profile", "mcp:read", "mcp:list"}, client: "client-1", subject: userGUID,
-		without: func(i *mcpauth.Issuer) { i.Claims = mcpauth.ClaimMap{} }, twin: mcpauth.ErrInsufficientScope,
-	},
-	"scalekit": {
-		issuer: mcpauth.Issuer{URL: "https://env.scalekit.example/resources/res_000000000000000000"},
-		scopes: []string{"mcp:read"}, client: "client-1", subject: "usr_000000000000000000",
-		other: map[string]any{"aud": []string{"res_000000000000000000"}}, twin: mcpauth.ErrAudience,
-	},
-	"workos": {
-		issuer: mcpauth.Issuer{URL: "https://app-1.authkit.example", Claims: mcpauth.ClaimMap{Scopes: []string{"permissions"}}},
-		scopes: []string{"mcp:read"}, client: "", subject: "user_00000000000000000000000000",
-		without: func(i *mcpauth.Issuer) { i.Claims = mcpauth.ClaimMap{} }, twin: mcpauth.ErrInsufficientScope,
-	},
-	"stytch": {
-		issuer: mcpauth.Issuer{URL: "https://stytch.example/project-test-" + zeroGUID,
-			Audiences: []string{testResource, "project-test-" + zeroGUID}},
-		scopes: []string{"openid", "mcp:read"}, client: "client-1", subject: "user-test-" + userGUID,
-		without: func(i *mcpauth.Issuer) { i.Audiences = nil }, twin: mcpauth.ErrAudience,
-	},
-	"descope": {
-		issuer: mcpauth.Issuer{URL: "https://api.descope.example/v1/apps/P000000000000000000000000000",
-			Audiences: []string{testResource, "P000000000000000000000000000"},
-			Claims:    mcpauth.ClaimMap{Roles: []string{"roles"}, RoleScopes: map[string][]string{"mcp-admin": {"mcp:admin"}}}},
-		scopes: []string{"openid", "mcp:read", "mcp:admin"}, client: "client-1", subject: "U000000000000000000000000000",
-		without: func(i *mcpauth.Issuer) { i.Audiences = nil }, twin: mcpauth.ErrAudience,
-	},
-	"clerk": {
-		issuer: mcpauth.Issuer{URL: "https://clerk.example.com", Audiences: []string{testResource, "client-1"},
-			Claims: mcpauth.ClaimMap{Audience: "client_id"}},
-		scopes: []string{"mcp:read"}, client: "client-1", subject: "user_000000000000000000000000000",
-		other: map[string]any{"client_id": "client-2"}, twin: mcpauth.ErrAudience,
-	},
-	"hydra": {
-		issuer: mcpauth.Issuer{URL: "https://hydra.example.com/"},
-		scopes: []string{"offline", "mcp:read"}, client: "client-1", subject: "user-1",
-		other: map[string]any{"aud": []string{}}, twin: mcpauth.ErrAudience,
-	},
-	"zitadel": {
-		issuer: mcpauth.Issuer{URL: "https://instance.zitadel.example", Audiences: []string{testResource, "000000000000000002"},
-			Claims: mcpauth.ClaimMap{Roles: []string{"urn:zitadel:iam:org:project:roles"}, RoleScopes: map[string][]string{"mcp-reader": {"mcp:read"}}}},
-		scopes: []string{"mcp:read"}, client: "000000000000000001", subject: "000000000000000003",
-		other: map[string]any{"urn:zitadel:iam:org:project:roles": map[string]any{"other": map[string]any{"mcp-reader": "x"}}}, twin: mcpauth.ErrInsufficientScope,
-	},
-	"logto": {
-		issuer: mcpauth.Issuer{URL: "https://tenant.logto.example/oidc"},
-		scopes: []string{"mcp:read"}, client: "client-1", subject: "user00000001",
-		without: func(i *mcpauth.Issuer) { i.Algorithms = []string{"RS256"} }, twin: mcpauth.ErrAlgorithm,
-	},
-	"ping": {
-		issuer: mcpauth.Issuer{URL: "https://ping.example.com", Claims: mcpauth.ClaimMap{Scopes: []string{"scopes"}, ClientID: "oauth_client"}},
-		scopes: []string{"mcp:read"}, client: "client-1", subject: "user-1",
-		without: func(i *mcpauth.Issuer) { i.Claims = mcpauth.ClaimMap{} }, twin: mcpauth.ErrInsufficientScope,
-	},
-	"fusionauth": {
-		issuer: mcpauth.Issuer{URL: "https://fusionauth.example.com", Audiences: []string{testResource, apiGUID}, Claims: mcpauth.ClaimMap{ClientID: "applicationId"}},
-		scopes: []string{"openid", "mcp:read"}, client: apiGUID, subject: userGUID,
-		other: map[string]any{"scope": nil}, twin: mcpauth.ErrTokenType, // a sign-in without OAuth: roles alone are not mapped
-	},
-	"authentik": {
-		issuer: mcpauth.Issuer{URL: "https://authentik.example.com/application/o/mcp/", Audiences: []string{testResource, "client-1"}},
-		scopes: []string{"openid", "mcp:read"}, client: "client-1", subject: strings.Repeat("0", 63) + "3",
-		other: map[string]any{"scope": nil, "nonce": "n"}, twin: mcpauth.ErrTokenType,
-	},
+// providerRefusal is a mistake on either side and what it looks like.
+type providerRefusal struct {
+	name           string
+	literal        func(*mcpauth.Issuer)
+	header, claims map[string]any
+	token          func(string) string // the last change, to the compact form
+	want           error
 }
 
-// TestProviders signs every shape anew and has it verified under the literal
-// above, through discovery and the key set as the provider publishes it.
-func TestProviders_CLAIM_02_CLAIM_07_AUD_08_TOK_59(t *testing.T) {
-	for name, p := range providers {
+type object = map[string]any
+
+// refusals are those that every provider's token gets, and its own.
+func (p *providerToken) refusals(shape *tokenShape) []providerRefusal {
+	clientClaim := p.literal().Claims.Audience
+	stranger, absent := object{"aud": "client-9"}, object{"aud": nil}
+	if _, ok := shape.Claims["aud"]; !ok {
+		stranger, absent = object{clientClaim: "client-9"}, object{clientClaim: nil}
+	}
+	unread := "scope"
+	if _, ok := shape.Claims["scope"]; ok {
+		unread = "scp"
+	}
+	notRead := p.unread
+	if notRead == nil {
+		notRead = mcpauth.ErrInsufficientScope
+	}
+	rows := []providerRefusal{
+		{name: "TOK-56 a slash too many or too few in URL", want: mcpauth.ErrIssuer, literal: func(i *mcpauth.Issuer) { i.URL = toggleSlash(i.URL) }},
+		{name: "AUD-08 the audience is another client", want: mcpauth.ErrAudience, claims: stranger},
+		{name: "AUD-02 no audience", want: mcpauth.ErrAudience, claims: absent},
+		{name: "AUD-06 the audience is another resource", want: mcpauth.ErrAudience, claims: object{"aud": "https://mcp.example.com/other"}},
+		{name: "TOK-36 an ID token", want: p.idToken, header: object{"typ": "JWT"}, claims: object{
+			"aud": p.client, "nonce": "n", "scope": nil, "scp": nil, "permissions": nil, "client_id": nil,
+		}},
+		{name: "TOK-36 a nonce, and no type of access tokens", want: mcpauth.ErrTokenType, header: object{"typ": "JWT"}, claims: object{"nonce": "n"}},
+		{name: "CLAIM-04 scopes read from " + unread, want: notRead, literal: func(i *mcpauth.Issuer) {
+			audience := i.Claims.Audience
+			i.Claims = mcpauth.ClaimMap{Scopes: []string{unread}, Audience: audience}
+		}},
+	}
+	if p.plain != nil {
+		rows = append(rows, providerRefusal{name: "the URL alone", want: p.plain, literal: func(i *mcpauth.Issuer) { *i = mcpauth.Issuer{URL: i.URL} }})
+	}
+	return append(rows, p.more...)
+}
+
+func toggleSlash(url string) string {
+	if trimmed, ok := strings.CutSuffix(url, "/"); ok {
+		return trimmed
+	}
+	return url + "/"
+}
+
+// serveProvider publishes metadata and keys as the provider does, and makes a
+// server that trusts it as the literal says.
+func serveProvider(t *testing.T, shape *tokenShape, literal mcpauth.Issuer, needs string) (*fixture, *mcpauthtest.Key) {
+	t.Helper()
+	issuer := mcpauthtest.NewIssuerAt(t, shape.issuer())
+	issuer.ServeOnly(shape.Metadata...)
+	key := mcpauthtest.NewKey(shape.Header["kid"].(string), shape.Header["alg"].(string))
+	jwk := key.JWK()
+	if shape.KeysWithoutAlg {
+		delete(jwk, "alg")
+	}
+	set, err := json.Marshal(object{"keys": []any{jwk}})
+	require.NoError(t, err)
+	issuer.PublishKeySet(string(set))
+	f := newFixture(t, func(c *mcpauth.Config) {
+		c.Issuers = []mcpauth.Issuer{literal}
+		c.Transport = issuer.Transport()
+		c.Scopes = []string{needs}
+		c.Policy = mcpauth.Rules{Tools: map[string]mcpauth.Requirement{
+			"echo": mcpauth.Scopes(needs), "write": mcpauth.Scopes(needs, needs+".write"),
+		}}
+	})
+	f.issuer = issuer
+	return f, key
+}
+
+// TestProviders has every shape verified under the literal of its page, through
+// discovery and the key set as the provider publishes them, and sees every
+// mistake refused for the reason that the page gives.
+func TestProviders_COMPAT_16_CLAIM_02_CLAIM_07_AUD_08_TOK_59(t *testing.T) {
+	for name, p := range providerTokens {
 		t.Run(name, func(t *testing.T) {
-			shape := readShape(t, name)
-			require.Equal(t, p.issuer.URL, shape.Issuer)
-			serve := func(i mcpauth.Issuer) (*fixture, *mcpauthtest.Key) {
-				issuer := mcpauthtest.NewIssuerAt(t, shape.Issuer)
-				key := mcpauthtest.NewKey(shape.Header["kid"].(string), shape.Header["alg"].(string))
-				jwk := key.JWK()
-				if strings.HasPrefix(name, "entra") {
-					delete(jwk, "alg")
-				}
-				set, err := json.Marshal(map[string]any{"keys": []any{jwk}})
-				require.NoError(t, err)
-				issuer.PublishKeySet(string(set))
-				f := newFixture(t, func(c *mcpauth.Config) {
-					c.Issuers = []mcpauth.Issuer{i}
-					c.Transport = issuer.Transport()
-				})
-				return f, key
-			}
+			shape := readShape(t, shapeOf(name))
+			require.Equal(t, p.literal().URL, shape.issuer())
 
-			f, key := serve(p.issuer)
-			token := shape.mint(t, key, nil)
+			f, key := serveProvider(t, &shape, p.literal(), p.needs)
+			token := shape.mint(t, key, nil, nil)
 			f.served(f.call(token, "echo"))
 			principal, err := f.auth.Authenticate(f.request(http.MethodPost, "/mcp", token, ""))
 			require.NoError(t, err)
 			assert.Equal(t, p.scopes, principal.Scopes)
 			assert.Equal(t, p.client, principal.ClientID)
 			assert.Equal(t, p.subject, principal.Subject)
-			assert.Equal(t, shape.Issuer, principal.Issuer)
+			assert.Equal(t, shape.issuer(), principal.Issuer)
 			assert.False(t, principal.Client)
 
-			require.True(t, (p.without == nil) != (p.other == nil), "one twin")
-			if p.without != nil {
-				p.without(&p.issuer)
-				f, key = serve(p.issuer)
+			if p.plain == nil {
+				f, key := serveProvider(t, &shape, mcpauth.Issuer{URL: p.literal().URL}, p.needs)
+				f.served(f.call(shape.mint(t, key, nil, nil), "echo"))
 			}
-			w := f.call(shape.mint(t, key, p.other), "echo")
-			want := http.StatusUnauthorized
-			if p.twin == mcpauth.ErrForbidden || p.twin == mcpauth.ErrInsufficientScope {
-				want = http.StatusForbidden
+			for _, row := range p.refusals(&shape) {
+				t.Run(row.name, func(t *testing.T) {
+					literal := p.literal()
+					if row.literal != nil {
+						row.literal(&literal)
+					}
+					f, key := serveProvider(t, &shape, literal, p.needs)
+					token := shape.mint(t, key, row.header, row.claims)
+					if row.token != nil {
+						token = row.token(token)
+					}
+					f.refusedFor(f.call(token, "echo"), row.want, p.needs)
+				})
 			}
-			assert.Equal(t, want, w.Code)
-			assert.Contains(t, w.Body.String(), p.twin.Error())
+		})
+	}
+}
+
+// refusedFor asserts the status that belongs to a reason, its words, and that
+// the challenge names the scope as the provider knows it.
+func (f *fixture) refusedFor(w *httptest.ResponseRecorder, want error, scope string) {
+	f.tb.Helper()
+	challenge := w.Header().Get("WWW-Authenticate")
+	switch want {
+	case mcpauth.ErrForbidden:
+		assert.Equal(f.tb, http.StatusForbidden, w.Code)
+		assert.Empty(f.tb, challenge)
+	case mcpauth.ErrInsufficientScope:
+		assert.Equal(f.tb, http.StatusForbidden, w.Code)
+		assert.Contains(f.tb, challenge, `error="insufficient_scope"`)
+		assert.Contains(f.tb, challenge, `scope="`+scope+`"`)
+	default:
+		assert.Equal(f.tb, http.StatusUnauthorized, w.Code)
+		assert.Contains(f.tb, challenge, `error_description="`+want.Error()+`"`)
+		assert.Contains(f.tb, challenge, `scope="`+scope+`"`)
+	}
+	assert.Contains(f.tb, w.Body.String(), want.Error())
+	assert.Zero(f.tb, f.ran, "the inner handler ran")
+}
+
+// TestProviderStepUp: what Entra and Zitadel shorten or turn into roles in the
+// token is named in challenges as their clients have to ask for it. Clients of
+// the legacy era are told what they have as well, by the same names.
+func TestProviderStepUp_CHAL_08_CLAIM_07(t *testing.T) {
+	for _, name := range []string{"entra-v2", "entra-v2-app", "entra-v1", "zitadel"} {
+		t.Run(name, func(t *testing.T) {
+			p, shape := providerTokens[name], readShape(t, shapeOf(name))
+			f, key := serveProvider(t, &shape, p.literal(), p.needs)
+			token := shape.mint(t, key, nil, nil)
+			both := `scope="` + p.needs + ` ` + p.needs + `.write"`
+			for _, w := range []*httptest.ResponseRecorder{f.call(token, "write"), f.legacyCall(token, "write")} {
+				assert.Equal(t, http.StatusForbidden, w.Code)
+				assert.Contains(t, w.Header().Get("WWW-Authenticate"), both)
+			}
 			assert.Zero(t, f.ran)
 		})
 	}
 }
 
-// TestOpaqueTokens: what is no JWT is refused as malformed, and nobody is asked.
-func TestOpaqueTokens_TOK_20(t *testing.T) {
-	shape := readShape(t, "google")
-	f := newFixture(t, nil)
-	f.refused(f.call(shape.Opaque, "echo"), http.StatusUnauthorized, invalidToken("malformed token"))
-	assert.Empty(t, f.issuer.Requests())
+// TestProviderIssuers: what stands in some providers' tokens or settings by
+// default can be no issuer, and New says so.
+func TestProviderIssuers_TOK_56(t *testing.T) {
+	for name, url := range map[string]string{
+		"Stytch without a domain of the project": "stytch.com/project-live-" + zeroGUID,
+		"FusionAuth as installed":                "acme.com",
+		"Google's other spelling":                "accounts.google.com",
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := mcpauth.New(mcpauth.Config{Resource: testResource, Issuers: []mcpauth.Issuer{{URL: url}}})
+			var mistake *mcpauth.ConfigError
+			require.ErrorAs(t, err, &mistake)
+			assert.Equal(t, "Issuers[0].URL", mistake.Field)
+			assert.Contains(t, mistake.Reason, "not an absolute URL")
+		})
+	}
 }
 
-// TestEveryShapeIsTested: a file in testdata/tokens without a test would be a lie.
-func TestEveryShapeIsTested(t *testing.T) {
-	files, err := filepath.Glob("testdata/tokens/*.json")
-	require.NoError(t, err)
-	var names []string
-	distinct := map[string]bool{}
-	for _, file := range files {
-		name := strings.TrimSuffix(filepath.Base(file), ".json")
-		names = append(names, name)
-		distinct[strings.SplitN(name, "-", 2)[0]] = true
+// TestEntraScopeNames: with an Application ID URI that is not the resource the
+// long names begin with it, and only RoleScopes changes.
+func TestEntraScopeNames_CLAIM_07(t *testing.T) {
+	shape, long := readShape(t, "entra-v2"), "api://"+apiGUID+"/Mcp.Read"
+	literal := entraV2()
+	literal.Claims.RoleScopes = map[string][]string{"Mcp.Read": {long}}
+	f, key := serveProvider(t, &shape, literal, long)
+	f.served(f.call(shape.mint(t, key, nil, nil), "echo"))
+	f.refusedFor(f.call(shape.mint(t, key, nil, object{"scp": "Mcp.List"}), "echo"), mcpauth.ErrInsufficientScope, long)
+}
+
+// TestRoleNames: only a scope claim is split at spaces. The names of roles may
+// have some, and half a name is not a role.
+func TestRoleNames_CLAIM_03_CLAIM_07(t *testing.T) {
+	for name, test := range map[string]struct {
+		path   string
+		claims object
+		served bool
+	}{
+		"scp, a string":                  {"scp", object{"scp": "other reader"}, true},
+		"scope, a string":                {"scope", object{"scope": "other reader"}, true},
+		"scp, an array":                  {"scp", object{"scp": []string{"other", "reader"}}, true},
+		"scp, an array of half a string": {"scp", object{"scp": []string{"other reader"}}, false},
+		"scp, an empty string":           {"scp", object{"scp": ""}, false},
+		"scp, a number":                  {"scp", object{"scp": 1}, false},
+		"scp, absent":                    {"scp", nil, false},
+		"roles, one role with a space":   {"roles", object{"roles": "other reader"}, false},
+		"roles, that role":               {"roles", object{"roles": "reader"}, true},
+		"scp of another claim, a string": {"other.scp", object{"other": object{"scp": "other reader"}}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFixture(t, func(c *mcpauth.Config) {
+				c.Issuers[0].Claims = mcpauth.ClaimMap{Roles: []string{test.path}, RoleScopes: map[string][]string{"reader": {"mcp:read"}}}
+			})
+			claims := mcpauthtest.Claims{"scope": nil, "aud": testResource}
+			maps.Copy(claims, test.claims)
+			w := f.call(f.issuer.Token(claims), "echo")
+			if test.served {
+				f.served(w)
+				return
+			}
+			f.refusedFor(w, mcpauth.ErrInsufficientScope, "mcp:read")
+		})
 	}
-	assert.ElementsMatch(t, names, append(slices.Collect(maps.Keys(providers)), "google"))
-	assert.Len(t, distinct, 17)
+}
+
+// TestAuthentikNonce: its access tokens repeat the nonce of a client that sent
+// one, and can be accepted without accepting ID tokens.
+func TestAuthentikNonce_TOK_36(t *testing.T) {
+	shape := readShape(t, "authentik")
+	literal := authentik()
+	literal.AllowIDTokenClaims = true
+	f, key := serveProvider(t, &shape, literal, "mcp:read")
+	f.served(f.call(shape.mint(t, key, nil, object{"nonce": "n"}), "echo"))
+	f.refusedFor(f.call(shape.mint(t, key, nil, object{"nonce": "n", "azp": nil}), "echo"), mcpauth.ErrForbidden, "mcp:read")
+}
+
+// googleTokens are refused, whatever the configuration.
+var googleTokens = map[string]struct {
+	audiences []string
+	opaque    bool
+	claims    object
+	want      error
+}{
+	"an access token":                 {googleClients, true, nil, mcpauth.ErrMalformedToken},
+	"an ID token":                     {googleClients, false, nil, mcpauth.ErrTokenType},
+	"an ID token without its at_hash": {googleClients, false, object{"at_hash": nil}, mcpauth.ErrTokenType},
+	"an ID token, client not listed":  {nil, false, nil, mcpauth.ErrAudience},
+}
+
+var googleClients = []string{testResource, "000000000000-client.apps.googleusercontent.com"}
+
+// TestGoogle: what is no JWT is refused as malformed, an ID token for what it
+// is, and nobody is asked about either.
+func TestGoogle_TOK_20_TOK_36(t *testing.T) {
+	shape := readShape(t, "google")
+	for name, test := range googleTokens {
+		t.Run(name, func(t *testing.T) {
+			f, key := serveProvider(t, &shape, mcpauth.Issuer{URL: shape.issuer(), Audiences: test.audiences}, "mcp:read")
+			token := shape.Opaque
+			if !test.opaque {
+				token = shape.mint(t, key, nil, test.claims)
+			}
+			f.refusedFor(f.call(token, "echo"), test.want, "mcp:read")
+			assert.Empty(t, f.issuer.Requests())
+		})
+	}
 }
