@@ -81,3 +81,26 @@ func BenchmarkWarm(b *testing.B) {
 		send()
 	}
 }
+
+func init() {
+	mcpauth.SetBenchmark(func(b *testing.B) {
+		for _, alg := range []string{"RS256", "PS256", "ES256", "EdDSA"} {
+			b.Run(alg, func(b *testing.B) {
+				iss := mcpauthtest.NewIssuerAt(b, testIssuerURL)
+				iss.Rotate(mcpauthtest.NewKey("k1", alg))
+				auth, err := mcpauth.New(mcpauth.Config{Resource: testResource, Issuers: []mcpauth.Issuer{iss.Config()}, Transport: iss.Transport()})
+				if err != nil {
+					b.Fatal(err)
+				}
+				token := iss.Token(mcpauthtest.Claims{
+					"aud": testResource, "scope": "mcp:read analytics:data:read dashboard:modify", "acr": "urn:example:silver",
+					"auth_time": 1779999000, "groups": []string{"engineering", "on-call", "dashboards"}, "tenant": strings.Repeat("t", 40),
+				})
+				b.ReportAllocs()
+				for b.Loop() {
+					auth.VerifyAnew(b, token)
+				}
+			})
+		}
+	})
+}

@@ -240,26 +240,43 @@ func scopeList(into []string, raw []byte) ([]string, *DeniedError) {
 	if !ok {
 		return into, nil
 	}
-	if raw[0] == '"' {
-		list = strings.Split(list[0], " ")
+	if raw[0] != '"' {
+		return addScopes(into, list)
 	}
-	return addScopes(into, list)
+	// As many as fit, once; what is beyond the bound is refused anyway.
+	into = slices.Grow(into, min(strings.Count(list[0], " ")+1, maxScopes))
+	var denied *DeniedError
+	for scope := range strings.SplitSeq(list[0], " ") {
+		if into, denied = addScope(into, scope); denied != nil {
+			return nil, denied
+		}
+	}
+	if len(into) == 0 {
+		return nil, nil
+	}
+	return into, nil
 }
 
 func addScopes(into, list []string) ([]string, *DeniedError) {
+	var denied *DeniedError
 	for _, scope := range list {
-		if len(scope) > 256 {
-			return nil, deny(ErrTokenTooComplex, "a scope is longer than 256 bytes", "", "")
+		if into, denied = addScope(into, scope); denied != nil {
+			return nil, denied
 		}
-		if !challenge.ValidScope(scope) || slices.Contains(into, scope) {
-			continue
-		}
-		if len(into) == maxScopes {
-			return nil, deny(ErrTokenTooComplex, "more than 256 scopes", "", "")
-		}
-		into = append(into, scope)
 	}
 	return into, nil
+}
+
+func addScope(into []string, scope string) ([]string, *DeniedError) {
+	switch {
+	case len(scope) > 256:
+		return nil, deny(ErrTokenTooComplex, "a scope is longer than 256 bytes", "", "")
+	case !challenge.ValidScope(scope) || slices.Contains(into, scope):
+		return into, nil
+	case len(into) == maxScopes:
+		return nil, deny(ErrTokenTooComplex, "more than 256 scopes", "", "")
+	}
+	return append(into, scope), nil
 }
 
 // lookup finds the value at a path of object member names.
