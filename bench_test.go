@@ -104,3 +104,36 @@ func init() {
 		}
 	})
 }
+
+// BenchmarkRefusal is what a stranger costs.
+func BenchmarkRefusal(b *testing.B) {
+	iss := mcpauthtest.NewIssuerAt(b, testIssuerURL)
+	auth, err := mcpauth.New(mcpauth.Config{Resource: testResource, Issuers: []mcpauth.Issuer{iss.Config()}, Transport: iss.Transport()})
+	if err != nil {
+		b.Fatal(err)
+	}
+	for name, authorization := range map[string][]string{
+		"no token":       nil,
+		"garbage":        {"Bearer " + strings.Repeat("A", 900)},
+		"three segments": {"Bearer AAAA." + strings.Repeat("A", 900) + ".AAAA"},
+		"unknown alg":    {"Bearer " + iss.Sign(`{"alg":"none"}`, `{}`)},
+		"wrong issuer":   {"Bearer " + iss.Token(mcpauthtest.Claims{"aud": testResource, "iss": "https://evil.example.com"})},
+		"wrong audience": {"Bearer " + iss.Token(mcpauthtest.Claims{"aud": "https://other.example.com"})},
+		"expired":        {"Bearer " + iss.Token(mcpauthtest.Claims{"aud": testResource, "exp": 1})},
+	} {
+		b.Run(name, func(b *testing.B) {
+			handler := auth.Wrap(http.HandlerFunc(noop))
+			r := httptest.NewRequest(http.MethodPost, testResource, nil)
+			r.Header = http.Header{"Content-Type": {"application/json"}}
+			if authorization != nil {
+				r.Header["Authorization"] = authorization
+			}
+			w := &bareWriter{h: make(http.Header, 8)}
+			b.ReportAllocs()
+			for b.Loop() {
+				clear(w.h)
+				handler.ServeHTTP(w, r)
+			}
+		})
+	}
+}

@@ -109,6 +109,7 @@ type Middleware struct {
 	log         *slog.Logger
 	origins     map[string]bool
 	metadata    metadata
+	ready       map[Reason]*readyAnswer
 	legacyAS    bool
 	sessions    sessions
 	streams     streams

@@ -30,7 +30,7 @@
 //   - call.go, batch.go, agree.go: the body becomes [Call] values, and headers must agree with it
 //   - session.go, tasks.go: sessions and tasks belong to who began them
 //   - scopes.go, rules.go, pattern.go, uri.go: the decision
-//   - refuse.go, errors.go: a [DeniedError] becomes status, challenge and body
+//   - refuse.go, ready.go, errors.go: a [DeniedError] becomes status, challenge and body
 //   - response.go, stream.go: the handler's answer, as long as the token is good
 //   - lists.go, sse.go: lists lose what the caller may not use
 //

@@ -111,6 +111,7 @@ type issuer struct {
 	keys     keySource
 
 	audiences, normalAudiences []string
+	acceptable                 string // the audiences, for the operator
 	audienceClaim              []string
 	algorithms, types          []string
 	needsIssuedAt              bool

@@ -48,6 +48,7 @@ func New(config Config) (*Middleware, error) {
 	if len(b.errs) > 0 {
 		return nil, errors.Join(b.errs...)
 	}
+	b.m.renderAnswers()
 	for _, warning := range b.warnings {
 		b.m.log.Warn("mcpauth: "+warning.text, warning.args...)
 	}

@@ -69,6 +69,7 @@ func (b *builder) audiences(field string, c *Issuer, s *issuer) {
 		b.fail(field+".Audiences", fmt.Sprintf("%q", c.Audiences),
 			fmt.Sprintf("must contain the resource %s, which clients will ask for: add it", shown(b.config.Resource)))
 	}
+	s.acceptable = fmt.Sprintf("one of %q", s.audiences)
 	for i, audience := range s.audiences {
 		if audience == "" && c.Audiences != nil {
 			b.fail(fmt.Sprintf("%s.Audiences[%d]", field, i), `""`, "an audience is not empty: remove it")

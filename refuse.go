@@ -61,6 +61,13 @@ const maxDrain = 64 << 10
 func (m *Middleware) refuse(w http.ResponseWriter, r *http.Request, x *exchange, denied *DeniedError) {
 	h := w.Header()
 	m.allowOrigin(h, r)
+	if r.ProtoMajor == 1 && x.body == nil && (r.ContentLength < 0 || r.ContentLength > maxDrain) {
+		h.Set("Connection", "close")
+	}
+	if ready := m.ready[denied.reason()]; ready != nil {
+		ready.serve(w, r)
+		return
+	}
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
 	answer := denied.reason().answer()
@@ -74,7 +81,7 @@ func (m *Middleware) refuse(w http.ResponseWriter, r *http.Request, x *exchange,
 	default:
 		body = m.rpcBody(x.id, answer.rpc, denied, scope)
 	}
-	if status == http.StatusUnauthorized || status != http.StatusOK && denied.Code != "" {
+	if status == http.StatusUnauthorized || status != http.StatusOK && denied.Code != "" { // 401: of the zero Middleware
 		h.Set("WWW-Authenticate", m.challenge(denied, scope))
 	}
 	switch status {
@@ -82,9 +89,6 @@ func (m *Middleware) refuse(w http.ResponseWriter, r *http.Request, x *exchange,
 		h.Set("Retry-After", strconv.Itoa(retryAfter(denied.RetryAfter)))
 	case http.StatusMethodNotAllowed:
 		h.Set("Allow", allowedMethods(r.Header))
-	}
-	if r.ProtoMajor == 1 && x.body == nil && (r.ContentLength < 0 || r.ContentLength > maxDrain) {
-		h.Set("Connection", "close")
 	}
 	h.Set("Content-Type", "application/json")
 	h.Set("Content-Length", strconv.Itoa(len(body)))
@@ -118,23 +122,16 @@ func (m *Middleware) challenge(denied *DeniedError, scope string) string {
 		metadata)
 }
 
-// scopeFor is what the client is told to ask for: to begin with, the
-// configured scopes; for more rights, all that the operation needs. Clients of
+// scopeFor is what the client is told to ask for: all that the operation needs. Clients of
 // the legacy era forget what they had when they ask for more, so they are told that too.
 func (m *Middleware) scopeFor(x *exchange, denied *DeniedError) string {
-	switch denied.reason() {
-	case ErrInsufficientScope:
-		if x.era == legacy {
-			return challenge.JoinScopes(append(m.granted.of(x.principal), denied.Scopes...))
-		}
-		return challenge.JoinScopes(denied.Scopes)
-	case ErrManyCredentials:
+	switch {
+	case denied.reason() != ErrInsufficientScope:
 		return ""
+	case x.era == legacy:
+		return challenge.JoinScopes(append(m.granted.of(x.principal), denied.Scopes...))
 	}
-	if denied.Status == http.StatusUnauthorized {
-		return m.scope
-	}
-	return ""
+	return challenge.JoinScopes(denied.Scopes)
 }
 
 func oauthBody(denied *DeniedError) []byte {

@@ -169,7 +169,7 @@ func (s *issuer) checkAudience(c *claims) *DeniedError {
 			return nil
 		}
 	}
-	return deny(ErrAudience, "unverified aud", strings.Join(c.aud, " "), fmt.Sprintf("one of %q", s.audiences))
+	return deny(ErrAudience, "unverified aud", strings.Join(c.aud, " "), s.acceptable)
 }
 
 func (s *issuer) acceptsAudience(aud string) bool {
