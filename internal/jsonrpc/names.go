@@ -118,27 +118,32 @@ func foldRune(r rune) string {
 // interned returns s as a string, without allocating for the words that
 // nearly all messages consist of.
 func interned(s []byte) string {
-	if word, ok := words[string(s)]; ok {
-		return word
+	if len(s) < len(words) {
+		for _, word := range words[len(s)] {
+			if word == string(s) {
+				return word
+			}
+		}
 	}
 	return string(s)
 }
 
-var words = func() map[string]string {
-	m := make(map[string]string)
+// words has the well-known words by their length, the likelier ones first: a
+// few comparisons cost less than a map does.
+var words = func() (byLength [48][]string) {
 	for _, word := range []string{
-		"2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25", "2026-07-28",
+		"tools/call", "2026-07-28", "2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05",
 		"initialize", "ping", "server/discover",
 		"notifications/initialized", "notifications/cancelled", "notifications/progress",
 		"notifications/roots/list_changed", "notifications/elicitation/complete",
-		"tools/list", "tools/call", "prompts/list", "prompts/get",
+		"tools/list", "prompts/list", "prompts/get",
 		"resources/list", "resources/templates/list", "resources/read",
 		"resources/subscribe", "resources/unsubscribe",
 		"completion/complete", "logging/setLevel", "subscriptions/listen",
 		"tasks/get", "tasks/cancel", "tasks/result", "tasks/list", "tasks/update",
 		"ref/prompt", "ref/resource",
 	} {
-		m[word] = word
+		byLength[len(word)] = append(byLength[len(word)], word)
 	}
-	return m
+	return byLength
 }()

@@ -1,8 +1,8 @@
 package jsonrpc
 
 import (
+	"bytes"
 	"errors"
-	"strconv"
 	"unicode"
 	"unicode/utf8"
 
@@ -148,12 +148,20 @@ func readID(r *strictjson.Reader) ([]byte, error) {
 	return nil, ErrID
 }
 
+// isIntegerID takes a JSON number as written.
 func isIntegerID(raw []byte) bool {
-	if len(raw) > maxIntegerDigits+1 || string(raw) == "-0" {
+	digits := bytes.TrimPrefix(raw, []byte("-"))
+	if len(digits) > maxIntegerDigits {
 		return false
 	}
-	n, err := strconv.ParseInt(string(raw), 10, 64)
-	return err == nil && -maxIntegerID <= n && n <= maxIntegerID
+	var n int64
+	for _, c := range digits {
+		if c-'0' > 9 {
+			return false
+		}
+		n = 10*n + int64(c-'0')
+	}
+	return n <= maxIntegerID && (n > 0 || len(raw) == 1) // -0 and 0 differ for some
 }
 
 // members calls read for each member of the object that comes next; anything

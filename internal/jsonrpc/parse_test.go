@@ -183,3 +183,23 @@ func TestAllocations(t *testing.T) {
 		}), want, fmt.Sprintf("%.60s", body))
 	}
 }
+
+// TestAllocationsBySize is the measure of performance.md: what a body costs in
+// memory does not grow with it. The one allocation is the tool's name.
+func TestAllocationsBySize(t *testing.T) {
+	for _, shape := range []string{"structure", "records", "ascii", "code", "cjk"} {
+		for _, size := range []int{300, 4 << 10, 64 << 10} {
+			body := benchBody(shape, size, false)
+			assert.Zero(t, testing.AllocsPerRun(10, func() {
+				if err := strictjson.Valid(body, bodyLimits); err != nil {
+					t.Fatal(err)
+				}
+			}), "the scan of %s, %d", shape, size)
+			assert.LessOrEqual(t, testing.AllocsPerRun(10, func() {
+				if _, err := Parse(body); err != nil {
+					t.Fatal(err)
+				}
+			}), 1.0, "%s, %d", shape, size)
+		}
+	}
+}

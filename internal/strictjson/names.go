@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"hash/maphash"
+	"math"
 )
 
 const (
@@ -14,60 +15,69 @@ const (
 	scannedNames = 16
 )
 
-// name is one member name of an open object. Its sum is equal for equal names
-// and tells most others apart without touching their bytes.
+// name is one member name of an open object: where it stands in the text. Its
+// sum is equal for equal names and tells most others apart without touching
+// their bytes. It has no pointer and is small, because a Reader is cleared
+// before each use, which must not cost more than reading a small text.
 type name struct {
-	sum   uint64
-	bytes []byte
+	sum        uint64
+	start, end uint32
 }
 
-// object is what is remembered of an open object to find duplicates in it.
-type object struct {
-	id     uint32 // unlike that of every other object in the text
-	base   uint8  // its scanned names are Reader.names[base:Reader.top]
-	hashed bool   // it has further names in Reader.hashed
-}
-
-// summary is a few bytes of a name, chosen by its length.
+// summary is the length of a name and its first bytes, up to eight.
 func summary(b []byte) uint64 {
-	switch n := len(b); {
+	n := uint64(len(b))
+	switch {
 	case n >= 8:
-		return binary.LittleEndian.Uint64(b)
-	case n >= 4:
-		return uint64(binary.LittleEndian.Uint32(b)) | uint64(binary.LittleEndian.Uint32(b[n-4:]))<<32
+		return binary.LittleEndian.Uint64(b) ^ n<<56
+	case n >= 4: // both halves, which overlap
+		return uint64(binary.LittleEndian.Uint32(b)) | uint64(binary.LittleEndian.Uint32(b[n-4:]))<<(8*n-32) | n<<56
 	case n > 0:
-		return uint64(b[0]) | uint64(b[n/2])<<8 | uint64(b[n-1])<<16
+		return uint64(b[0]) | uint64(b[n/2])<<8 | uint64(b[n-1])<<16 | n<<56
 	}
 	return 0
 }
 
 // unique adds a name to the innermost object and reports whether the object
-// did not have it yet. The first names go on a stack shared by all open
-// objects and are searched one by one, which is fastest for the few names that
-// objects have; further ones, and those for which the stack has no room, go to
-// a hash set, so that hostile input costs linear time.
-func (r *Reader) unique(b []byte) bool {
-	o := &r.objects[r.depth-1]
+// did not have it yet. The name ends at end in the text, or, when it is not
+// there as such, end is negative.
+//
+// The first names go on a stack shared by all open objects and are searched one
+// by one, which is fastest for the few names that objects have. Further ones,
+// those that were written with escapes, those beyond the first 4 GiB of a text
+// and those for which the stack has no room go to a hash set, so that hostile
+// input costs linear time.
+func (r *Reader) unique(b []byte, end int) bool {
+	depth := r.depth - 1
+	base, top, spilled := int(r.bases[depth]), int(r.top), r.spilled>>depth&1 == 1
 	sum := summary(b)
-	known := r.names[o.base:r.top]
-	for i := range known {
-		if known[i].sum == sum && bytes.Equal(known[i].bytes, b) {
+	for i := base; i < top && i < inlineNames; i++ {
+		if n := &r.names[i]; n.sum == sum && bytes.Equal(r.data[n.start:n.end], b) {
 			return false
 		}
 	}
-	if !o.hashed && len(known) < scannedNames && r.top < inlineNames {
-		r.names[r.top] = name{sum, b}
+	if !spilled && top-base < scannedNames && top < inlineNames && uint64(end) <= math.MaxUint32 {
+		r.names[top] = name{sum, uint32(end - len(b)), uint32(end)}
 		r.top++
 		return true
 	}
-	o.hashed = true
-	return r.hashed.add(o.id, b)
+	if r.hashed == nil {
+		r.hashed = new(nameSet)
+	}
+	if !spilled {
+		r.spilled |= 1 << depth
+		r.hashed.objects++
+		r.hashed.open[depth] = r.hashed.objects
+	}
+	return r.hashed.add(r.hashed.open[depth], b)
 }
 
 // nameSet is an open-addressing hash set of (object, name) pairs. Names of
-// closed objects stay in it: the object's id keeps them apart, and
+// closed objects stay in it: the object's number keeps them apart, and
 // [Limits.Members] bounds them.
 type nameSet struct {
+	objects uint32           // that have had names here so far
+	open    [MaxDepth]uint32 // the numbers of those that are open, by depth
 	entries []nameEntry
 	slots   []uint32 // index into entries plus one; 0 is free; len is a power of two
 }

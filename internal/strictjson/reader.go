@@ -45,6 +45,7 @@ const (
 	atOpen               // a container has just been entered
 	atNext               // a value of the innermost container has been consumed
 	atEnd                // the outermost value has been consumed
+	atError              // nothing applies any more
 )
 
 // Reader reads one JSON text from its start to its end. After an error other
@@ -59,13 +60,13 @@ type Reader struct {
 	limits  Limits
 	state   state
 	depth   int    // open containers
-	isObj   uint64 // bit n: the container with n others around it is an object
+	nest    uint64 // a bit for each open container, the innermost lowest: 1 for an object
 	members int
-	ids     uint32 // objects entered so far
-	top     uint8  // names in use
-	hashed  nameSet
+	spilled uint64 // bit n: the object with n containers around it has names in hashed
+	hashed  *nameSet
+	top     uint8           // names in use
+	bases   [MaxDepth]uint8 // those in use when the object at each depth was entered
 	names   [inlineNames]name
-	objects [MaxDepth]object
 }
 
 // NewReader returns a Reader at the start of data.
@@ -85,14 +86,13 @@ func (r *Reader) Reset(data []byte, lim Limits) {
 	if lim.Members <= 0 {
 		lim.Members = 10_000
 	}
-	// Names and objects are written before they are read: clearing them would
-	// cost more than reading a small text does.
+	// Names and bases are written before they are read.
 	r.data, r.limits = data, lim
 	r.pos, r.err, r.state = 0, nil, atValue
-	r.depth, r.isObj = 0, 0
-	r.members, r.ids, r.top = 0, 0, 0
-	r.hashed = nameSet{}
-	if !utf8.Valid(data) {
+	r.depth, r.nest = 0, 0
+	r.members, r.top = 0, 0
+	r.spilled, r.hashed = 0, nil
+	if !validUTF8(data) {
 		r.fail(invalidUTF8(data), ErrUTF8)
 	}
 }
@@ -112,52 +112,38 @@ func invalidUTF8(data []byte) int {
 
 // fail makes the error stay.
 func (r *Reader) fail(offset int, err error) error {
-	r.err = &Error{Offset: offset, Err: err}
+	r.state, r.err = atError, &Error{Offset: offset, Err: err}
 	return r.err
 }
 
 // Kind returns the kind of the value that comes next, judged by its first
 // byte. It consumes nothing.
 func (r *Reader) Kind() Kind {
-	if r.err != nil || r.state != atValue {
+	if r.state != atValue {
 		return Invalid
 	}
-	r.pos = skipSpace(r.data, r.pos)
-	if r.pos == len(r.data) {
+	if r.pos = skipSpace(r.data, r.pos); r.pos >= len(r.data) {
 		return Invalid
 	}
-	switch c := r.data[r.pos]; c {
-	case '{':
-		return Object
-	case '[':
-		return Array
-	case '"':
-		return String
-	case 't':
-		return True
-	case 'f':
-		return False
-	case 'n':
-		return Null
-	default:
-		if c == '-' || c-'0' <= 9 {
-			return Number
-		}
-	}
-	return Invalid
+	return kinds[r.data[r.pos]]
 }
 
-// expect returns an error unless a value of the kind comes next.
-func (r *Reader) expect(kind Kind) error {
-	got := r.Kind()
+// kinds has the kind of the value that begins with a byte.
+var kinds = [256]Kind{
+	'{': Object, '[': Array, '"': String, 't': True, 'f': False, 'n': Null, '-': Number,
+	'0': Number, '1': Number, '2': Number, '3': Number, '4': Number,
+	'5': Number, '6': Number, '7': Number, '8': Number, '9': Number,
+}
+
+// unexpected returns the error for a method that wants a value of a kind which
+// does not come next. The check itself is in the methods, for speed.
+func (r *Reader) unexpected() error {
 	switch {
-	case got == kind:
-		return nil
 	case r.err != nil:
 		return r.err
 	case r.state != atValue:
 		return r.fail(r.pos, ErrOrder)
-	case got == Invalid:
+	case r.Kind() == Invalid:
 		return r.fail(r.pos, ErrSyntax)
 	}
 	return &Error{Offset: r.pos, Err: ErrKind}
@@ -174,21 +160,25 @@ func (r *Reader) consumed(pos int) {
 
 // inObject reports whether the innermost container is an object, which is false
 // outside of all containers.
-func (r *Reader) inObject() bool {
-	return r.depth > 0 && r.isObj>>(r.depth-1)&1 == 1
-}
+func (r *Reader) inObject() bool { return r.nest&1 == 1 }
 
-// push enters a container.
-func (r *Reader) push(isObject bool) bool {
+// closerAfter is how far '}' is after '{', and ']' after '['.
+const closerAfter = 2
+
+// closer returns the byte that ends the innermost of the containers in nest.
+func closer(nest uint64) byte { return ']' + byte(nest&1)*('}'-']') }
+
+// push enters the container that ends with the byte end, and reports whether
+// it may be that deep.
+func (r *Reader) push(end byte) bool {
 	if r.depth >= r.limits.Depth {
 		return false
 	}
-	bit := uint64(1) << r.depth
-	r.isObj &^= bit
-	if isObject {
-		r.isObj |= bit
-		r.ids++
-		r.objects[r.depth] = object{id: r.ids, base: r.top}
+	r.nest <<= 1
+	if end == '}' {
+		r.nest |= 1
+		r.bases[r.depth] = r.top
+		r.spilled &^= 1 << r.depth
 	}
 	r.depth++
 	return true
@@ -197,9 +187,10 @@ func (r *Reader) push(isObject bool) bool {
 // pop leaves the innermost container.
 func (r *Reader) pop() {
 	r.depth--
-	if r.isObj>>r.depth&1 == 1 {
-		r.top = r.objects[r.depth].base
+	if r.nest&1 == 1 {
+		r.top = r.bases[r.depth]
 	}
+	r.nest >>= 1
 }
 
 // Object enters the next value, which must be an object.
@@ -209,10 +200,10 @@ func (r *Reader) Object() error { return r.enter(Object) }
 func (r *Reader) Array() error { return r.enter(Array) }
 
 func (r *Reader) enter(kind Kind) error {
-	if err := r.expect(kind); err != nil {
-		return err
+	if r.Kind() != kind {
+		return r.unexpected()
 	}
-	if !r.push(kind == Object) {
+	if !r.push(r.data[r.pos] + closerAfter) {
 		return r.fail(r.pos, ErrDepth)
 	}
 	r.pos++
@@ -224,85 +215,80 @@ func (r *Reader) enter(kind Kind) error {
 // last; its value comes next. At the object's end ok is false and the object
 // has been left.
 func (r *Reader) Member() (name []byte, ok bool, err error) {
-	if ok, err = r.more(true); !ok {
-		return nil, false, err
-	}
-	name, pos := r.name(r.pos)
-	if pos < 0 {
+	i := r.next(true)
+	if i < 0 {
 		return nil, false, r.err
 	}
-	r.pos = pos
-	r.state = atValue
+	r.pos = i
+	if name, i = r.name(i); i < 0 {
+		return nil, false, r.err
+	}
+	r.pos, r.state = i, atValue
 	return name, true, nil
 }
 
 // Element reports whether the array entered last has another element, which
 // then comes next. At the array's end ok is false and the array has been left.
 func (r *Reader) Element() (ok bool, err error) {
-	if ok, err = r.more(false); ok {
-		r.state = atValue
-	}
-	return ok, err
-}
-
-// more goes to the next member or element of the innermost container, or
-// leaves the container at its end.
-func (r *Reader) more(isObject bool) (ok bool, err error) {
-	if r.err != nil {
+	i := r.next(false)
+	if i < 0 {
 		return false, r.err
 	}
-	if r.depth == 0 || r.inObject() != isObject || r.state == atValue {
-		return false, r.fail(r.pos, ErrOrder)
-	}
-	i := skipSpace(r.data, r.pos)
-	if i == len(r.data) {
-		return false, r.fail(i, ErrSyntax)
-	}
-	switch c := r.data[i]; {
-	case c == closing(isObject):
-		r.pop()
-		r.consumed(i + 1)
-		return false, nil
-	case r.state == atOpen:
-		r.pos = i
-		return true, nil
-	case c == ',':
-		r.pos = skipSpace(r.data, i+1)
-		return true, nil
-	}
-	return false, r.fail(i, ErrSyntax)
+	r.pos, r.state = i, atValue
+	return true, nil
 }
 
-func closing(isObject bool) byte {
-	if isObject {
-		return '}'
+// next returns the index of the next member or element of the innermost
+// container, or -1 after an error and at the container's end, which it leaves.
+func (r *Reader) next(isObject bool) int {
+	// In these states there is a container, and no error.
+	if r.state != atNext && r.state != atOpen || r.inObject() != isObject {
+		if r.err == nil {
+			_ = r.fail(r.pos, ErrOrder)
+		}
+		return -1
 	}
-	return ']'
+	data := r.data
+	i := skipSpace(data, r.pos)
+	if i >= len(data) {
+		return r.broken(i, ErrSyntax)
+	}
+	switch c := data[i]; {
+	case c == ',' && r.state == atNext:
+		return skipSpace(data, i+1)
+	case c == closer(r.nest):
+		r.pop()
+		r.consumed(i + 1)
+		return -1
+	case r.state == atOpen:
+		return i
+	}
+	return r.broken(i, ErrSyntax)
 }
 
 // name reads the member name that begins at i and the colon after it. It
 // returns the decoded name and the index after the colon, or -1 after an error.
 func (r *Reader) name(i int) ([]byte, int) {
 	data := r.data
-	if i == len(data) || data[i] != '"' {
+	if i >= len(data) || data[i] != '"' {
 		return nil, r.broken(i, ErrSyntax)
 	}
 	end, found := scanString(data, i+1)
 	if found > escaped {
 		return nil, r.brokenString(i, end, found)
 	}
-	name := data[i+1 : end : end]
+	name, at := data[i+1:end:end], end
 	if found == escaped {
-		name = decode(name)
+		name, at = decode(name), -1
 	}
 	if r.members++; r.members > r.limits.Members {
 		return nil, r.broken(i, ErrMembers)
 	}
-	if !r.unique(name) {
+	if !r.unique(name, at) {
 		return nil, r.broken(i, ErrDuplicate)
 	}
 	end = skipSpace(data, end+1)
-	if end == len(data) || data[end] != ':' {
+	if end >= len(data) || data[end] != ':' {
 		return nil, r.broken(end, ErrSyntax)
 	}
 	return name, end + 1

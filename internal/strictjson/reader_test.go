@@ -164,6 +164,8 @@ func TestOffsets(t *testing.T) {
 		offset int
 	}{
 		{"", 0}, {"{\"a\":1,\xff", 7}, {"é\xff", 2}, {`{"a":1,"a":2}`, 7}, {`[1,x]`, 3}, {`{} x`, 3},
+		{"資源資源é", 0}, {"\"資源資源é\xed\xa0\x80", 15}, {"[\"資源資源\",\x01]", 16}, {`[1 2]`, 3}, {`[-]`, 2}, {`[01]`, 1},
+		{`["a`, 3}, {`["0123456789\x"]`, 12}, {`{"a" 1}`, 5}, {`{"a":1 "b"}`, 7}, {`[[1]}`, 4}, {"[1,\n\t]", 5},
 	} {
 		var e *Error
 		require.ErrorAs(t, Valid([]byte(tt.text), Limits{}), &e)
@@ -304,7 +306,39 @@ func TestString(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equal(t, tt.want, string(got))
 		assert.Equal(t, tt.raw, string(raw))
+		assert.Equal(t, 1+len(tt.raw), r.Offset())
 		assert.NoError(t, r.End())
+	}
+}
+
+// TestText returns parts of the caller's copy of the text where it can, and
+// never anything but the string.
+func TestText(t *testing.T) {
+	const text = ` {"iss":"https://as.example.com","sub":"\u0075ser"}`
+	for _, tt := range []struct{ name, copy string }{
+		{"TOK-65 the same text", text},
+		{"TOK-65 another text", strings.Repeat("x", len(text))},
+		{"TOK-65 a shorter text", text[:12]},
+		{"TOK-65 no text", ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			r := NewReader([]byte(text), Limits{})
+			require.NoError(t, r.Object())
+			_, err := r.Text(tt.copy)
+			require.ErrorIs(t, err, ErrOrder)
+
+			r = NewReader([]byte(text), Limits{})
+			_, err = r.Text(tt.copy)
+			require.ErrorIs(t, err, ErrKind)
+			require.NoError(t, r.Object())
+			for _, want := range []string{"https://as.example.com", "user"} {
+				_, _, err := r.Member()
+				require.NoError(t, err)
+				got, err := r.Text(tt.copy)
+				require.NoError(t, err)
+				assert.Equal(t, want, got)
+			}
+		})
 	}
 }
 

@@ -10,10 +10,14 @@ import (
 // skipSpace returns the index of the first byte at or after i that is not one
 // of the four white space bytes of RFC 8259 section 2.
 func skipSpace(data []byte, i int) int {
-	for i < len(data) && data[i] <= ' ' && (data[i] == ' ' || data[i] == '\n' || data[i] == '\t' || data[i] == '\r') {
+	for i < len(data) && isSpace(data[i]) {
 		i++
 	}
 	return i
+}
+
+func isSpace(c byte) bool {
+	return c <= ' ' && (c == ' ' || c == '\n' || c == '\t' || c == '\r')
 }
 
 // Every byte of a word set to one value, for the arithmetic of stops.
@@ -59,23 +63,32 @@ const (
 func scanString(data []byte, i int) (int, escapes) {
 	found := plain
 	for {
-		i = stop(data, i)
-		if i == len(data) || data[i] < ' ' {
+		if i = stop(data, i); i >= len(data) || data[i] < ' ' {
 			return i, broken
 		}
 		if data[i] == '"' {
 			return i, found
 		}
+		found = max(found, escaped)
+		if i+1 < len(data) && isShort(data[i+1]) {
+			i += 2
+			continue
+		}
 		n, surrogate := escapeLen(data[i:])
 		if n == 0 {
 			return i, broken
 		}
-		found = max(found, escaped)
 		if surrogate {
 			found = lone
 		}
 		i += n
 	}
+}
+
+// isShort reports whether a backslash and c are a whole escape.
+func isShort(c byte) bool {
+	const letters = 1<<('\\'-64) | 1<<('b'-64) | 1<<('f'-64) | 1<<('n'-64) | 1<<('r'-64) | 1<<('t'-64)
+	return c == '"' || c == '/' || c>>6 == 1 && uint64(letters)>>(c&63)&1 == 1
 }
 
 // escapeLen returns the length of the escape that s begins with, taking a
@@ -84,22 +97,19 @@ func escapeLen(s []byte) (n int, surrogate bool) {
 	if len(s) < 2 {
 		return 0, false
 	}
-	switch s[1] {
-	case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':
+	if isShort(s[1]) {
 		return 2, false
-	case 'u':
-		unit := hex4(s)
-		switch {
-		case unit < 0:
-			return 0, false
-		case !utf16.IsSurrogate(unit):
-			return 6, false
-		case utf16.DecodeRune(unit, hex4(s[6:])) != utf8.RuneError:
-			return 12, false
-		}
-		return 6, true
 	}
-	return 0, false
+	unit := hex4(s)
+	switch {
+	case unit < 0:
+		return 0, false
+	case !utf16.IsSurrogate(unit):
+		return 6, false
+	case utf16.DecodeRune(unit, hex4(s[6:])) != utf8.RuneError:
+		return 12, false
+	}
+	return 6, true
 }
 
 // hex4 returns the code unit of the \uXXXX that s begins with, or -1.
@@ -187,6 +197,21 @@ func scanLiteral(data []byte, i int, literal string) (end int, ok bool) {
 		return i, false
 	}
 	return i + len(literal), true
+}
+
+// plainInteger returns the index after the digits that begin at i, or 0 when
+// they are not a whole number without a sign.
+func plainInteger(data []byte, i int) int {
+	start := i
+	for i++; i < len(data); i++ {
+		if c := data[i]; c-'0' > 9 {
+			if c == '.' || c|0x20 == 'e' || data[start] == '0' && i > start+1 {
+				return 0
+			}
+			return i
+		}
+	}
+	return 0
 }
 
 // scanNumber scans the grammar of RFC 8259 section 6.

@@ -10,8 +10,8 @@ func (r *Reader) String() ([]byte, error) {
 // RawString is [Reader.String] that also returns the string as written, with
 // its quotes.
 func (r *Reader) RawString() (raw, s []byte, err error) {
-	if err := r.expect(String); err != nil {
-		return nil, nil, err
+	if r.Kind() != String {
+		return nil, nil, r.unexpected()
 	}
 	start := r.pos
 	end, found := scanString(r.data, start+1)
@@ -19,12 +19,27 @@ func (r *Reader) RawString() (raw, s []byte, err error) {
 		r.brokenString(start, end, found)
 		return nil, nil, r.err
 	}
-	s = r.data[start+1 : end : end]
-	if found == escaped {
+	if s = r.data[start+1 : end : end]; found != plain {
 		s = decode(s)
 	}
 	r.consumed(end + 1)
 	return r.data[start : end+1 : end+1], s, nil
+}
+
+// Text is [Reader.String] for a caller that keeps many strings of one text: what
+// it returns is a part of text, which is the Reader's text as a string, so that
+// all of them cost one allocation. When the string has escapes, or text is
+// another text, it is a copy.
+func (r *Reader) Text(text string) (string, error) {
+	raw, s, err := r.RawString()
+	if err != nil {
+		return "", err
+	}
+	end := r.pos - 1
+	if start := end - len(s); len(raw) == len(s)+2 && end < len(text) && text[start:end] == string(s) {
+		return text[start:end], nil
+	}
+	return string(s), nil
 }
 
 // Number consumes a number and returns it as written, so that no precision is
@@ -48,8 +63,8 @@ func (r *Reader) Bool() (bool, error) {
 }
 
 func (r *Reader) scalar(kind Kind) ([]byte, error) {
-	if err := r.expect(kind); err != nil {
-		return nil, err
+	if r.Kind() != kind {
+		return nil, r.unexpected()
 	}
 	start := r.pos
 	end, ok := scanScalar(r.data, start)
@@ -65,11 +80,8 @@ func (r *Reader) scalar(kind Kind) ([]byte, error) {
 // lone surrogates in strings that are no member names unless
 // [Limits.StrictStrings] is set.
 func (r *Reader) Skip() ([]byte, error) {
-	if r.err != nil {
-		return nil, r.err
-	}
 	if r.state != atValue {
-		return nil, r.fail(r.pos, ErrOrder)
+		return nil, r.unexpected()
 	}
 	start := skipSpace(r.data, r.pos)
 	end := r.skip(start)
@@ -81,66 +93,110 @@ func (r *Reader) Skip() ([]byte, error) {
 }
 
 // skip returns the index after the value that begins at or after i, or -1
-// after an error. It is the loop in which large bodies are read.
+// after an error. It is the loop in which large bodies are read: what is rare
+// is tested last, and an error comes out as an index that is out of range.
 func (r *Reader) skip(i int) int {
-	data, floor, inObject := r.data, r.depth, false
+	data, floor, end := r.data, r.depth, closer(r.nest)
 	for {
-		if i = skipSpace(data, i); i == len(data) {
-			return r.broken(i, ErrSyntax)
+		// A value comes next.
+		if uint(i) >= uint(len(data)) {
+			return r.outOfRange(i)
 		}
-		switch c := data[i]; c {
-		case '"':
-			end, found := scanString(data, i+1)
+		switch c := data[i]; {
+		case c == '"':
+			close, found := scanString(data, i+1)
 			if found > escaped && (found == broken || r.limits.StrictStrings) {
-				return r.brokenString(i, end, found)
+				return r.brokenString(i, close, found)
 			}
-			i = end + 1
-		case '{', '[':
-			inObject = c == '{'
-			if !r.push(inObject) {
+			i = close + 1
+		case c-'0' <= 9:
+			if next := plainInteger(data, i); next > 0 {
+				i = next
+			} else {
+				i = r.skipWord(i)
+			}
+		case c == '{' || c == '[':
+			end = c + closerAfter
+			if !r.push(end) {
 				return r.broken(i, ErrDepth)
 			}
-			i = skipSpace(data, i+1)
-			if i < len(data) && data[i] == closing(inObject) {
+			if i = skipSpace(data, i+1); i < len(data) && data[i] == end {
 				break // closed below, as after a value
 			}
-			if inObject {
-				if _, i = r.name(i); i < 0 {
-					return -1
-				}
+			if end == '}' {
+				i = r.skipName(i)
 			}
 			continue
+		case isSpace(c):
+			i = skipSpace(data, i+1)
+			continue
 		default:
-			end, ok := scanScalar(data, i)
-			if !ok {
-				return r.broken(end, ErrSyntax)
-			}
-			i = end
+			i = r.skipWord(i)
 		}
-		for r.depth > floor {
-			if i = skipSpace(data, i); i == len(data) {
-				return r.broken(i, ErrSyntax)
-			}
-			if data[i] == ',' {
-				i++
-				if inObject {
-					if _, i = r.name(skipSpace(data, i)); i < 0 {
-						return -1
-					}
-				}
-				break
-			}
-			if data[i] != closing(inObject) {
-				return r.broken(i, ErrSyntax)
-			}
-			i++
-			r.pop()
-			inObject = r.inObject()
-		}
+		// A value lies behind, perhaps the last one of some containers.
 		if r.depth == floor {
 			return i
 		}
+		if uint(i) < uint(len(data)) && data[i] == ',' {
+			i++
+		} else {
+			if i = r.leave(i, floor); i < 0 || r.depth == floor {
+				return i
+			}
+			end = closer(r.nest)
+		}
+		if end == '}' {
+			i = r.skipName(skipSpace(data, i))
+		}
 	}
+}
+
+// leave goes on after a value, at i, that is the last one of its container, or
+// that white space follows. It returns the index after the comma behind the
+// containers that end here; with no more than floor of them open, the index
+// after the last; -1 after an error.
+func (r *Reader) leave(i, floor int) int {
+	data := r.data
+	for uint(i) < uint(len(data)) {
+		c := data[i]
+		i++
+		switch {
+		case c == closer(r.nest):
+			if r.pop(); r.depth == floor {
+				return i
+			}
+		case c == ',':
+			return i
+		case !isSpace(c):
+			return r.broken(i-1, ErrSyntax)
+		}
+	}
+	return r.outOfRange(i)
+}
+
+// outOfRange returns -1 for the index i, which is negative after an error, and
+// otherwise the end of a text that is not finished.
+func (r *Reader) outOfRange(i int) int {
+	if i < 0 {
+		return -1
+	}
+	return r.broken(i, ErrSyntax)
+}
+
+// skipWord returns the index after the number or literal at i, or -1 after an
+// error.
+func (r *Reader) skipWord(i int) int {
+	end, ok := scanScalar(r.data, i)
+	if !ok {
+		return r.broken(end, ErrSyntax)
+	}
+	return end
+}
+
+// skipName is name for a caller that does not need the name.
+func (r *Reader) skipName(i int) int {
+	_, i = r.name(i)
+	return i
 }
 
 // broken is fail for functions that return an index.
