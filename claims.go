@@ -15,7 +15,8 @@ import (
 // claims is what one pass over a token's payload collects. Nothing in it is
 // trusted before the signature has been verified.
 type claims struct {
-	raw []byte
+	raw  []byte
+	text string // raw, once more: short claims are parts of it and cost no copy of their own
 
 	iss, sub                  text
 	clientID, azp, cid, appid text
@@ -61,7 +62,7 @@ var claimLimits = strictjson.Limits{Depth: 16, Members: 256, StrictStrings: true
 // the wrong type that decide whether the token is good make it bad; the
 // others count as absent.
 func (c *claims) readAll(payload []byte) *DeniedError {
-	c.raw = payload
+	c.raw, c.text = payload, string(payload)
 	var r strictjson.Reader
 	r.Reset(payload, claimLimits)
 	if err := r.Object(); err != nil {
@@ -107,21 +108,21 @@ func (c *claims) member(r *strictjson.Reader, name []byte) *DeniedError {
 	var err error
 	switch string(name) {
 	case "iss":
-		err = c.iss.read(r)
+		err = c.iss.read(r, c.text)
 	case "sub":
-		err = c.sub.read(r)
+		err = c.sub.read(r, c.text)
 	case "client_id":
-		err = c.clientID.read(r)
+		err = c.clientID.read(r, c.text)
 	case "azp":
-		err = c.azp.read(r)
+		err = c.azp.read(r, c.text)
 	case "cid":
-		err = c.cid.read(r)
+		err = c.cid.read(r, c.text)
 	case "appid":
-		err = c.appid.read(r)
+		err = c.appid.read(r, c.text)
 	case "jti":
-		err = c.jti.read(r)
+		err = c.jti.read(r, c.text)
 	case "acr":
-		err = c.acr.read(r)
+		err = c.acr.read(r, c.text)
 	case "aud":
 		c.audPresent = true
 		c.aud, err = readAudience(r)
@@ -156,14 +157,14 @@ func (c *claims) member(r *strictjson.Reader, name []byte) *DeniedError {
 	return nil
 }
 
-func (t *text) read(r *strictjson.Reader) error {
+func (t *text) read(r *strictjson.Reader, payload string) error {
 	if r.Kind() != strictjson.String {
 		t.wrong = true
 		_, err := r.Skip()
 		return err
 	}
-	s, err := r.String()
-	t.value, t.present = string(s), err == nil
+	s, err := r.Text(payload)
+	t.value, t.present = s, err == nil
 	return err
 }
 
