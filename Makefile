@@ -5,7 +5,7 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 # fails the target (go.dev/issue/75804). For a longer hunt: make fuzz FUZZTIME=10m
 FUZZTIME    ?= 100000x
 LIBRARY      = $(shell go list ./... | grep -v -e /examples/ -e /internal/archtest -e /internal/jsonrpc/corpus | paste -sd, -)
-NESTED       = $(patsubst %/go.mod,%,$(wildcard */go.mod examples/*/go.mod))
+NESTED       = $(patsubst %/go.mod,%,$(wildcard */go.mod */*/go.mod))
 # The race detector needs a C compiler; go env knows whether there is one.
 RACE         = $(if $(filter 1,$(shell go env CGO_ENABLED)),-race,$(warning no C compiler: tests run WITHOUT the race detector))
 

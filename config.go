@@ -72,20 +72,16 @@ type Config struct {
 	// private addresses sees only literal ones. Default: a transport of its own, without proxy.
 	Transport http.RoundTripper
 
-	// Logger receives one line per refusal, with what was got and expected,
-	// and what goes wrong with an issuer. Default: nothing is logged.
+	// Logger receives one line per refusal, with what was got and expected, the
+	// likely cause and its fix, and per issuer a line when its keys first serve
+	// and whenever they cannot be fetched. Default: nothing is logged.
 	Logger *slog.Logger
 
-	// OnDecision is called once for each request to the endpoint, before it is
-	// served or refused. It must not block.
+	// OnDecision receives one record for each request to the endpoint, before it
+	// is served or refused, and also if it ends in a panic. The context is the
+	// request's. It must not block; package auditlog has sinks and a queue. A panic in it is
+	// logged and changes nothing; [Decision.Refuse] does.
 	OnDecision func(context.Context, Decision)
-}
-
-// Decision is the outcome for one request.
-type Decision struct {
-	Err       *DeniedError // nil: the handler is called
-	Principal *Principal   // nil if no token was verified
-	Calls     []Call       // what the body asks for; nil if it was not read
 }
 
 const (

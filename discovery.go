@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/seed-1e292522/mcpauth/internal/explain"
 	"github.com/seed-1e292522/mcpauth/internal/fetch"
 	"github.com/seed-1e292522/mcpauth/internal/strictjson"
 )
@@ -67,7 +68,8 @@ func (s *issuer) discover(ctx context.Context, previous *loaded[serverMetadata])
 		}
 		s.locateKeys(&doc, previous)
 		if previous == nil && !doc.pkce {
-			s.log.Warn("mcpauth: the authorization server does not announce PKCE (code_challenge_methods_supported): MCP clients will refuse it", "issuer", s.url)
+			s.log.Warn("mcpauth: the authorization server does not announce PKCE (code_challenge_methods_supported): MCP clients will refuse it",
+				"issuer", s.url, "cause", "metadata-no-pkce", "fix", explain.Finding{Cause: "metadata-no-pkce"}.Fix())
 		}
 		return &loaded[serverMetadata]{value: doc, lifetime: resp.Lifetime}, nil
 	}

@@ -30,11 +30,12 @@
 //   - call.go, batch.go, agree.go: the body becomes [Call] values, and headers must agree with it
 //   - session.go, tasks.go: sessions and tasks belong to who began them
 //   - scopes.go, rules.go, pattern.go, uri.go: the decision
+//   - decision.go, explain.go: the record of the decision, and the likely cause and fix of a refusal
 //   - refuse.go, ready.go, errors.go: a [DeniedError] becomes status, challenge and body
 //   - response.go, stream.go: the handler's answer, as long as the token is good
 //   - lists.go, sse.go: lists lose what the caller may not use
 //
-// config.go, new.go and newissuer.go check a [Config] and compile it, once.
+// health.go tells probes whether there are keys. config.go, new.go and newissuer.go check a [Config] and compile it, once.
 //
 // # Status discipline
 //

@@ -130,8 +130,14 @@ type DeniedError struct {
 // Error returns the operator's text. Do not send it to a client.
 func (e *DeniedError) Error() string { return "mcpauth: " + e.Err.Error() }
 
-// Unwrap returns Err.
-func (e *DeniedError) Unwrap() error { return e.Err }
+// Unwrap returns Err, and nil of a nil *DeniedError: errors.Is may be asked
+// about [Decision].Err of a request that is let through.
+func (e *DeniedError) Unwrap() error {
+	if e == nil {
+		return nil
+	}
+	return e.Err
+}
 
 // cause is a reason with its got and expected, put into words only when
 // somebody reads it.

@@ -20,6 +20,7 @@ type exchange struct {
 	odd       bool        // see [checkHeaders]
 	over      bool        // under reader.mu: the request is over
 	pooled    *[]byte     // where the body's buffer came from, and goes back to; nil if others may still look at it
+	trail     *trail      // what a record needs; nil if nobody records
 	request
 
 	ctx    requestContext
@@ -34,7 +35,7 @@ type exchange struct {
 // the operator's own code sees the arguments in it and may keep them.
 func (m *Middleware) newExchange(r *http.Request) *exchange {
 	x := new(exchange)
-	x.ctx.Context = r.Context()
+	x.ctx.Context, x.trail = r.Context(), m.newTrail()
 	if _, declared := m.policy.policy.(*ruleBook); declared && m.onDecision == nil {
 		x.pooled = buffers.Get().(*[]byte)
 	}

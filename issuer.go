@@ -5,8 +5,10 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
+	"github.com/seed-1e292522/mcpauth/internal/explain"
 	"github.com/seed-1e292522/mcpauth/internal/fetch"
 )
 
@@ -110,6 +112,8 @@ type issuer struct {
 	log      *slog.Logger
 	keys     keySource
 
+	announced sync.Once // the line that says what was found
+
 	audiences, normalAudiences []string
 	acceptable                 string // the audiences, for the operator
 	audienceClaim              []string
@@ -207,7 +211,8 @@ func (s *issuer) clientID(c *claims) string {
 
 // fetchFailed tells the operator that keys or metadata could not be had.
 func (s *issuer) fetchFailed(err error) {
-	s.log.Warn("mcpauth: cannot refresh what the issuer publishes; keys at hand stay in use for a bounded time", "issuer", s.url, "error", err)
+	s.log.Warn("mcpauth: cannot refresh what the issuer publishes; keys at hand stay in use for a bounded time",
+		"issuer", s.url, "error", err, "cause", fetchCause(err), "fix", explain.Finding{Cause: fetchCause(err)}.Fix())
 }
 
 // parsePath takes a claim path apart.

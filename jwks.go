@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/url"
 	"strings"
@@ -87,7 +88,7 @@ func (g *keyRegistry) load(ctx context.Context, location keyLocation, previous *
 		}
 	}
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%s: %w", location.url, err)
 	}
 	set := newKeySet(keys, skipped, false)
 	set.digest = digest
@@ -197,6 +198,12 @@ type IssuerStatus struct {
 	NextRefresh time.Time       // when a request will renew the keys
 	LastError   string          // class of the last failure since the last success: "timeout", "issuer_mismatch"; "" for none
 	Metadata    json.RawMessage // the authorization server's metadata as fetched; nil before. Do not modify
+
+	// Counters of the key set at its present place since it was first fetched.
+	Fetches    uint64        // failed ones included
+	Failures   uint64        // failed fetches
+	Suppressed uint64        // tokens with an unknown key that caused no fetch, because one was made less than 30 seconds before
+	FetchTime  time.Duration // of all fetches together
 }
 
 // Issuers reports on the keys of every issuer, in the order of the
@@ -220,6 +227,7 @@ func (s *issuer) status() IssuerStatus {
 		}
 	}
 	if keys != nil {
+		keys.countInto(&st)
 		if doc := keys.current.Load(); doc != nil {
 			st.LastSuccess, st.NextRefresh = doc.succeeded, doc.refreshAt
 		}
@@ -283,7 +291,9 @@ func (m *Middleware) Warm(ctx context.Context) error {
 			}
 			if err != nil {
 				errs[i] = denyFor(ErrUnavailable, "issuer "+s.url, err)
+				return
 			}
+			s.announce()
 		})
 	}
 	wg.Wait()

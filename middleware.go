@@ -25,11 +25,11 @@ func (m *Middleware) Wrap(next http.Handler) http.Handler {
 		}
 		x := m.newExchange(r)
 		defer x.end()
-		denied := m.admit(w, r, x)
+		denied := m.judge(w, r, x)
 		if denied == nil && x.isStream() {
 			defer m.streams.end(x.principal.Key())
 		}
-		m.report(r, x, denied)
+		denied = m.report(r, x, denied)
 		if denied != nil {
 			m.refuse(w, r, x, denied)
 			return
@@ -57,6 +57,7 @@ func (m *Middleware) admit(w http.ResponseWriter, r *http.Request, x *exchange) 
 	if x.principal, denied = m.verify(r.Context(), token); denied != nil {
 		return denied
 	}
+	x.trail.tokenVerified()
 	if denied = x.read(w, r); denied != nil {
 		return denied
 	}
@@ -85,7 +86,7 @@ func (m *Middleware) decide(ctx context.Context, x *exchange) *DeniedError {
 			return unknownMethod(x.era, call.Method)
 		}
 	}
-	denied := m.policy.decide(ctx, x.principal, x.calls)
+	denied := m.policy.decideNoting(ctx, x.principal, x.calls, x.trail)
 	switch {
 	case denied == nil:
 		return nil

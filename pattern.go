@@ -8,7 +8,8 @@ import (
 // pattern is a key of [Rules] that stands for more than itself.
 type pattern struct {
 	glob
-	blurred glob // what it is to a server that ignores case and escapes; of resources only
+	key     string // as it is written in the rules
+	blurred glob   // what it is to a server that ignores case and escapes; of resources only
 	req     Requirement
 }
 

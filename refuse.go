@@ -3,7 +3,6 @@ package mcpauth
 import (
 	"bytes"
 	"encoding/json"
-	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
@@ -13,43 +12,52 @@ import (
 	"time"
 
 	"github.com/seed-1e292522/mcpauth/internal/challenge"
+	"github.com/seed-1e292522/mcpauth/internal/explain"
 )
 
-// report tells the operator: OnDecision of every request, the log of refusals.
-func (m *Middleware) report(r *http.Request, x *exchange, denied *DeniedError) {
-	if denied != nil {
-		m.logRefusal(r, x, denied)
-	}
-	if m.onDecision == nil {
+// logRefusal writes the operator's line about a refusal, with its likely cause.
+func (m *Middleware) logRefusal(r *http.Request, x *exchange, denied *DeniedError) {
+	if !m.logs(r, denied) {
 		return
 	}
-	defer func() {
-		if recovered := recover(); recovered != nil {
-			m.log.Error("mcpauth: OnDecision panicked", "panic", fmt.Sprintf("%T", recovered))
-		}
-	}()
-	m.onDecision(r.Context(), Decision{Err: denied, Principal: x.principal.clone(), Calls: x.calls})
+	m.logFinding(r, x, denied, m.finding(r, x, denied), "")
 }
 
-func (m *Middleware) logRefusal(r *http.Request, x *exchange, denied *DeniedError) {
-	level := slog.LevelInfo
+// levelOf: what is the client's business is information, what is ours is not.
+func levelOf(denied *DeniedError) slog.Level {
 	switch {
 	case denied.Status == http.StatusServiceUnavailable:
-		level = slog.LevelWarn
+		return slog.LevelWarn
 	case denied.Status >= 500:
-		level = slog.LevelError
+		return slog.LevelError
 	}
-	if m.log == nil || !m.log.Enabled(r.Context(), level) { // nil: the zero Middleware
+	return slog.LevelInfo
+}
+
+func (m *Middleware) logs(r *http.Request, denied *DeniedError) bool {
+	return m.log != nil && m.log.Enabled(r.Context(), levelOf(denied)) // nil: the zero Middleware
+}
+
+// logFinding is logRefusal for a finding that is there already.
+func (m *Middleware) logFinding(r *http.Request, x *exchange, denied *DeniedError, f explain.Finding, id string) {
+	if !m.logs(r, denied) {
 		return
 	}
 	attrs := []slog.Attr{slog.Int("status", denied.Status), slog.String("reason", denied.Err.Error())}
+	for _, attr := range []slog.Attr{
+		slog.String("cause", f.Cause), slog.String("detail", f.Detail), slog.String("fix", f.Fix()), slog.String("id", id),
+	} {
+		if attr.Value.String() != "" {
+			attrs = append(attrs, attr)
+		}
+	}
 	if x.principal != nil {
 		attrs = append(attrs, slog.String("issuer", x.principal.Issuer), slog.String("subject", shown(x.principal.Subject)))
 	}
 	for _, call := range x.calls {
 		attrs = append(attrs, slog.String("call", shown(call.Method+" "+call.Name)))
 	}
-	m.log.LogAttrs(r.Context(), level, "mcpauth: request refused", attrs...)
+	m.log.LogAttrs(r.Context(), levelOf(denied), "mcpauth: request refused", attrs...)
 }
 
 // maxDrain bounds what the server reads of a refused body, to use the

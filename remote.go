@@ -43,6 +43,14 @@ type remote[T any] struct {
 	failures int
 	missedAt time.Time // when an unknown key last caused a fetch
 	lastErr  error     // of the last fetch; nil if it succeeded
+	count    fetchCount
+}
+
+// fetchCount is what metrics say about a document's fetches.
+type fetchCount struct {
+	fetches, failures uint64
+	suppressed        uint64 // requests for what the document lacks, within the cool-down
+	spent             time.Duration
 }
 
 // loaded is a document as it was fetched.
@@ -144,6 +152,8 @@ func (r *remote[T]) run(f *flight) {
 
 	r.mu.Lock()
 	r.lastErr = err
+	r.count.fetches++
+	r.count.spent += now.Sub(f.begun)
 	if err == nil {
 		fresh := *doc
 		fresh.begun, fresh.succeeded = f.begun, now
@@ -155,6 +165,7 @@ func (r *remote[T]) run(f *flight) {
 		next := now.Add(backoff(r.failures))
 		r.nextTry.Store(&next)
 		r.failures++
+		r.count.failures++
 	}
 	r.flight = nil
 	r.mu.Unlock()
@@ -193,6 +204,7 @@ func (r *remote[T]) renew(ctx context.Context, asked time.Time) error {
 	if f == nil {
 		now := time.Now()
 		if wait := r.missedAt.Add(coolDown).Sub(now); wait > 0 {
+			r.count.suppressed++
 			err := r.lastErr
 			r.mu.Unlock()
 			if err != nil {

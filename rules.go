@@ -147,7 +147,7 @@ func (c *ruleCompiler) set(name string, rules map[string]Requirement, resources 
 		case text.parts != nil:
 			set.exact[key] = req // completion/complete refers to the template itself
 		}
-		p := pattern{glob: *text, req: req}
+		p := pattern{glob: *text, key: key, req: req}
 		if resources {
 			p.blurred = text.blur()
 			shape := p.blurred.String()

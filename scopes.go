@@ -148,6 +148,11 @@ type decider struct {
 // no scope can open outweighs any number of missing scopes, and missing scopes
 // are those of all calls together, so that one trip through consent is enough.
 func (d *decider) decide(ctx context.Context, p *Principal, calls []Call) *DeniedError {
+	return d.decideNoting(ctx, p, calls, nil)
+}
+
+// decideNoting is decide with a trail, for the record.
+func (d *decider) decideNoting(ctx context.Context, p *Principal, calls []Call, trail *trail) *DeniedError {
 	if len(calls) == 0 {
 		return deny(ErrForbidden, "no call to decide on", "", "")
 	}
@@ -157,12 +162,14 @@ func (d *decider) decide(ctx context.Context, p *Principal, calls []Call) *Denie
 	inBand := true
 	for i := range calls {
 		if calls[i].isHandshake() {
+			trail.handshake()
 			continue
 		}
 		req, denied := d.require(ctx, calls[i])
 		if denied != nil {
 			return denied
 		}
+		trail.ruled(d, p, calls[i], req)
 		if req.denies() {
 			return deny(ErrForbidden, string(calls[i].Kind)+" has no rule", calls[i].target(), "a rule in the policy")
 		}

@@ -256,6 +256,7 @@ func (s *issuer) checkSignature(ctx context.Context, token *jose.Token, asked ti
 	}
 	for _, key := range keys {
 		if token.Verify(key) == nil {
+			s.announce()
 			return set, nil
 		}
 	}

@@ -106,7 +106,7 @@ func TestIssuers_Status_JWKS_31(t *testing.T) {
 		assert.True(t, begun.Equal(status.LastSuccess))
 		status.LastSuccess = time.Time{}
 		assert.Equal(t, mcpauth.IssuerStatus{
-			URL: testIssuerURL, Ready: true, JWKSURI: placeKeys,
+			URL: testIssuerURL, Ready: true, JWKSURI: placeKeys, Fetches: 1,
 			Keys:    []string{"k1", strings.Repeat("k", 64), ""},
 			Skipped: []string{"secret: private or symmetric key material", "enc: use is not sig"},
 		}, status)
@@ -143,6 +143,8 @@ func TestIssuers_Status_JWKS_31(t *testing.T) {
 		f := newFixture(t, func(c *mcpauth.Config) { c.Issuers[0].JWKSURI = placeKeys })
 		f.issuer.Break(mcpauthtest.JWKS, mcpauthtest.Reset)
 		require.ErrorIs(t, f.auth.Warm(t.Context()), mcpauth.ErrUnavailable)
-		assert.Equal(t, mcpauth.IssuerStatus{URL: testIssuerURL, LastError: "network"}, f.auth.Issuers()[0])
+		status := f.auth.Issuers()[0]
+		status.FetchTime = 0
+		assert.Equal(t, mcpauth.IssuerStatus{URL: testIssuerURL, LastError: "network", Fetches: 1, Failures: 1}, status)
 	})
 }

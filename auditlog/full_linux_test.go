@@ -1,0 +1,82 @@
+package auditlog_test
+
+import (
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed-1e292522/mcpauth/auditlog"
+)
+
+// A disk that is full in the middle of a line is stood in for by a limit on
+// the size of files. What was cut off is marked once there is room again, and no
+// record that was acknowledged is lost.
+func TestDiskFull(t *testing.T) {
+	signal.Ignore(syscall.SIGXFSZ)
+	defer signal.Reset(syscall.SIGXFSZ)
+	var before syscall.Rlimit
+	require.NoError(t, syscall.Getrlimit(syscall.RLIMIT_FSIZE, &before))
+	path := filepath.Join(t.TempDir(), "audit.jsonl")
+	file := openFile(t, path, 0)
+	record := auditlog.Record{Event: "decision", Decision: "allow"}
+
+	limited := before
+	limited.Cur = 1000
+	require.NoError(t, syscall.Setrlimit(syscall.RLIMIT_FSIZE, &limited))
+	var acknowledged []uint64
+	var err error
+	for range 100 {
+		if err = file.Write(record, record, record); err != nil {
+			break
+		}
+		seq, _ := file.Written()
+		acknowledged = append(acknowledged, seq-2, seq-1, seq)
+	}
+	again := file.Write(record)
+	require.NoError(t, syscall.Setrlimit(syscall.RLIMIT_FSIZE, &before))
+	require.ErrorIs(t, err, syscall.EFBIG)
+	require.ErrorIs(t, again, syscall.EFBIG)
+
+	write(t, file, 2)
+	records, torn := readFile(t, path)
+	assert.Len(t, torn, 1)
+	counts, sealed := map[uint64]int{}, 0
+	for _, r := range records {
+		if r.Event == "sealed" {
+			sealed++
+			assert.Positive(t, r.TornBytes)
+			continue
+		}
+		counts[r.Seq]++
+		assert.Equal(t, 1, counts[r.Seq], "seq %d", r.Seq)
+	}
+	assert.Equal(t, 1, sealed)
+	require.NotEmpty(t, acknowledged)
+	for _, seq := range acknowledged {
+		assert.Equal(t, 1, counts[seq], "seq %d was acknowledged", seq)
+	}
+	content, err := os.ReadFile(path)
+	require.NoError(t, err)
+	assert.Equal(t, strings.Count(string(content), "\n"), len(records)+len(torn))
+}
+
+// A reader that fails ends the reading.
+func TestReadFails(t *testing.T) {
+	dir, err := os.Open(t.TempDir())
+	require.NoError(t, err)
+	defer dir.Close()
+	var errs []error
+	for _, err := range auditlog.Read(dir) {
+		errs = append(errs, err)
+	}
+	require.Len(t, errs, 1)
+	assert.NotErrorIs(t, errs[0], auditlog.ErrTorn)
+	_, err = auditlog.OpenFile(auditlog.FileOptions{Path: dir.Name()})
+	assert.Error(t, err)
+}

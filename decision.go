@@ -1,0 +1,316 @@
+package mcpauth
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/seed-1e292522/mcpauth/internal/explain"
+)
+
+// Decision is the record of one request: who asked for what, what was decided
+// and by which rule. It holds no token, no proof and no claim that was not
+// verified, except where a name says so. Calls may hold arguments of tools:
+// do not write them to a log.
+type Decision struct {
+	Err       *DeniedError // nil: the handler is called
+	Principal *Principal   // nil if no token was verified
+	Calls     []Call       // what the body asks for; nil if it was not read
+
+	// Rulings are what the policy said of Calls, one for each in order: 32 at
+	// the most, and none after a call that the policy failed on.
+	Rulings []Ruling
+
+	ID       string        // random name of the request; the log line of a refusal has it too
+	Time     time.Time     // when the request arrived
+	Duration time.Duration // from then to the decision
+	Verified time.Duration // from then to the end of the token's verification; 0 if it failed
+
+	Method  string // HTTP method
+	Remote  string // network address of the peer, which may be a proxy
+	Era     string // "modern" (since 2026-07-28) or "legacy"; "" if the body was not read
+	KeyID   string // kid of the key that verified the token; "" without one
+	Token   string // fingerprint of the token, 16 hex digits: of its jti, or keyed with Config.SessionKey
+	Session string // fingerprint of the handler's session, 16 hex digits, keyed alike; "" for none
+
+	// What a token says that was not verified. It may be a lie.
+	UnverifiedIssuer string
+	UnverifiedKeyID  string
+
+	// Why a request was refused and what to do, for the operator: the id of a
+	// cause in docs/troubleshooting.md, the facts of the case, the likely fix.
+	// "" when nothing is known beyond Err.
+	Cause, Detail, Fix string
+
+	refused *error
+}
+
+// Ruling is what the policy said of one [Call].
+type Ruling struct {
+	// Rule names the key of [Rules] that decided: `tools["admin_*"]`. It is
+	// "known method" for a method that Rules do not list, "handshake" for what
+	// every valid token may do, "policy" for any other [Policy], and "" when no rule applies.
+	Rule     string
+	Allowed  bool
+	Required []string // the scopes that the call needs; of each any-of group one
+	Missing  []string // those of them that the principal lacks
+}
+
+// Refuse makes a refusal of a decision to let a request through: 503, and the
+// handler is not called. It is for an audit that must not miss a request, and
+// works until OnDecision returns. It cannot make a refusal anything else. The
+// error is for the operator's log and must not be nil.
+func (d Decision) Refuse(err error) {
+	if d.refused != nil {
+		*d.refused = err
+	}
+}
+
+// Code is the stable name of the reason, for records and as a metric label:
+// "expired", "insufficient_scope". The set is closed; docs/troubleshooting.md lists it.
+func (r Reason) Code() string { return explain.Code(string(r)) }
+
+// Reason returns the reason of a refusal, "" for a request that is let through.
+func (d Decision) Reason() Reason {
+	if d.Err == nil {
+		return ""
+	}
+	return d.Err.reason()
+}
+
+// maxRulings bounds what one batch can write into a record.
+const maxRulings = 32
+
+// trail collects what a record needs on the way. A nil trail, which is that
+// of a request that nobody records, takes no notice.
+type trail struct {
+	begun    time.Time
+	verified time.Duration
+	rulings  []Ruling
+}
+
+func (m *Middleware) newTrail() *trail {
+	if m.onDecision == nil {
+		return nil
+	}
+	return &trail{begun: time.Now()}
+}
+
+// tokenVerified notes how long the token took.
+func (t *trail) tokenVerified() {
+	if t != nil {
+		t.verified = time.Since(t.begun)
+	}
+}
+
+// handshake notes a call that the policy is not asked about.
+func (t *trail) handshake() {
+	if t != nil && len(t.rulings) < maxRulings {
+		t.rulings = append(t.rulings, Ruling{Rule: "handshake", Allowed: true})
+	}
+}
+
+// ruled notes what the policy said of a call.
+func (t *trail) ruled(d *decider, p *Principal, call Call, req Requirement) {
+	if t == nil || len(t.rulings) == maxRulings {
+		return
+	}
+	ruling := Ruling{Rule: "policy", Allowed: !req.denies()}
+	if book, declared := d.policy.(*ruleBook); declared {
+		ruling.Rule = book.nameOf(call)
+	}
+	if ruling.Allowed {
+		ruling.Required, ruling.Allowed = d.resolve(p, req, nil)
+		for _, scope := range ruling.Required {
+			if !d.holds(p, scope) {
+				ruling.Missing = append(ruling.Missing, scope)
+			}
+		}
+	}
+	t.rulings = append(t.rulings, ruling)
+}
+
+// judge is admit, with a record even of a request that ends in a panic before
+// it is decided. The panic goes on.
+func (m *Middleware) judge(w http.ResponseWriter, r *http.Request, x *exchange) (denied *DeniedError) {
+	decided := false
+	defer func() {
+		if !decided {
+			m.report(r, x, deny(ErrPolicy, "the request ended in a panic", "", ""))
+		}
+	}()
+	denied = m.admit(w, r, x)
+	decided = true
+	return denied
+}
+
+// report tells the operator: the log of refusals, and OnDecision of every
+// request. It returns what the request is answered with, which OnDecision can
+// make a refusal.
+func (m *Middleware) report(r *http.Request, x *exchange, denied *DeniedError) *DeniedError {
+	if m.onDecision == nil {
+		if denied != nil {
+			m.logRefusal(r, x, denied)
+		}
+		return denied
+	}
+	d := m.record(r, x, denied)
+	if denied != nil {
+		m.logFinding(r, x, denied, explain.Finding{Cause: d.Cause, Detail: d.Detail}, d.ID)
+	}
+	var refused error
+	d.refused = &refused
+	m.tell(r.Context(), d)
+	if refused == nil || denied != nil {
+		return denied
+	}
+	denied = denyFor(ErrUnavailable, "no record", refused)
+	denied.RetryAfter = minBackoff
+	m.logFinding(r, x, denied, explain.Finding{Cause: "audit"}, d.ID)
+	return denied
+}
+
+// tell calls OnDecision and contains its failures.
+func (m *Middleware) tell(ctx context.Context, d Decision) {
+	defer func() {
+		if recovered := recover(); recovered != nil {
+			m.log.Error("mcpauth: OnDecision panicked", "panic", fmt.Sprintf("%T", recovered))
+		}
+	}()
+	m.onDecision(ctx, d)
+}
+
+// record puts together what is known of a request.
+func (m *Middleware) record(r *http.Request, x *exchange, denied *DeniedError) Decision {
+	d := Decision{
+		Err: denied, Principal: x.principal.clone(), Calls: x.calls,
+		ID: randomID(), Time: time.Now(),
+		Method: r.Method, Remote: r.RemoteAddr,
+	}
+	if t := x.trail; t != nil {
+		d.Rulings, d.Verified = t.rulings, t.verified
+		d.Duration = d.Time.Sub(t.begun)
+		d.Time = t.begun
+	}
+	switch x.era {
+	case modern:
+		d.Era = "modern"
+	case legacy:
+		d.Era = "legacy"
+	}
+	if x.session != "" {
+		d.Session = m.sessions.fingerprint("session", x.session)
+	}
+	compact, _ := credentials(r)
+	token := reread(compact, denied)
+	switch p := x.principal; {
+	case p != nil && p.ID != "":
+		sum := sha256.Sum256([]byte(p.ID))
+		d.Token = hex.EncodeToString(sum[:8])
+	case compact != "":
+		d.Token = m.sessions.fingerprint("token", compact)
+	}
+	if x.principal != nil {
+		d.KeyID = token.kid
+	} else {
+		d.UnverifiedIssuer, d.UnverifiedKeyID = token.claims.iss.value, token.kid
+	}
+	if denied != nil {
+		f := m.findingOf(r, x, denied, &token)
+		d.Cause, d.Detail, d.Fix = f.Cause, f.Detail, f.Fix()
+	}
+	return d
+}
+
+// randomID names a request. It is not a secret.
+func randomID() string {
+	var id [8]byte
+	binary.BigEndian.PutUint64(id[:], rand.Uint64())
+	return hex.EncodeToString(id[:])
+}
+
+// fingerprint tells two secrets apart in a record and is of no use otherwise.
+func (s *sessions) fingerprint(use, secret string) string {
+	h := hmac.New(sha256.New, s.key[:])
+	writeField(h, "fingerprint of "+use)
+	writeField(h, secret)
+	return hex.EncodeToString(h.Sum(nil)[:8])
+}
+
+// nameOf names the rules that decide about a call, as [Ruling] has it.
+func (b *ruleBook) nameOf(call Call) string {
+	switch call.Kind {
+	case KindTool:
+		return b.tools.nameOf("tools", call.Name)
+	case KindPrompt:
+		return b.prompts.nameOf("prompts", call.Name)
+	case KindResource:
+		if _, listed := b.resources.exact[call.Name]; !listed && hasSecondSpelling(call.Name) {
+			return ""
+		}
+		return b.resources.nameOf("resources", call.Name)
+	}
+	if _, listed := b.methods[call.Method]; listed {
+		return fmt.Sprintf("methods[%q]", call.Method)
+	}
+	if known := methods[call.Method]; known.kind == KindMethod && !known.refused {
+		return "known method"
+	}
+	return ""
+}
+
+// nameOf follows the same path as find: an exact name, or all patterns with
+// the longest prefix.
+func (s *ruleSet) nameOf(set, name string) string {
+	if _, ok := s.exact[name]; ok {
+		return fmt.Sprintf("%s[%q]", set, name)
+	}
+	if req := s.match(name); req.denies() {
+		return ""
+	}
+	var names []string
+	found := -1
+	for _, p := range s.patterns {
+		if found >= 0 && len(p.prefix) < found {
+			break
+		}
+		if p.matches(name) {
+			found = len(p.prefix)
+			names = append(names, fmt.Sprintf("%s[%q]", set, p.key))
+		}
+	}
+	return strings.Join(names, " and ")
+}
+
+// ruleNames lists the names that have a rule of their own, for the kind of the call.
+func (d *decider) ruleNames(kind Kind) (names []string) {
+	book, declared := d.policy.(*ruleBook)
+	if !declared {
+		return nil
+	}
+	switch kind {
+	case KindTool:
+		names = keysOf(book.tools.exact)
+	case KindPrompt:
+		names = keysOf(book.prompts.exact)
+	case KindResource:
+		names = keysOf(book.resources.exact)
+	}
+	slices.Sort(names)
+	return names
+}
+
+func keysOf(rules map[string]Requirement) (names []string) {
+	for name := range rules {
+		names = append(names, name)
+	}
+	return names
+}

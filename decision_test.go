@@ -1,0 +1,300 @@
+package mcpauth_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed-1e292522/mcpauth"
+	"github.com/seed-1e292522/mcpauth/mcpauthtest"
+)
+
+// recording is a fixture whose decisions are kept.
+func recording(t *testing.T, change func(*mcpauth.Config)) (*fixture, *[]mcpauth.Decision) {
+	t.Helper()
+	var all []mcpauth.Decision
+	f := newFixture(t, func(c *mcpauth.Config) {
+		c.OnDecision = func(_ context.Context, d mcpauth.Decision) { all = append(all, d) }
+		if change != nil {
+			change(c)
+		}
+	})
+	return f, &all
+}
+
+type brokenBody struct{ err any }
+
+func (b brokenBody) Read([]byte) (int, error) {
+	if err, ok := b.err.(error); ok {
+		return 0, err
+	}
+	panic(b.err)
+}
+
+func (brokenBody) Close() error { return nil }
+
+// However a request ends, there is one record of it.
+func TestOneRecord_AUDIT_01_CONC_07(t *testing.T) {
+	for _, row := range []struct {
+		name   string
+		body   any
+		inner  http.HandlerFunc
+		panics bool
+		reason mcpauth.Reason
+	}{
+		{"served", nil, nil, false, ""},
+		{"AUDIT-01 the client goes away in the middle of its body", io.ErrUnexpectedEOF, nil, false, "body is not one JSON text"},
+		{"AUDIT-01 reading the body panics", "bug", nil, true, mcpauth.ErrPolicy},
+		{"CONC-07 the handler panics", nil, func(http.ResponseWriter, *http.Request) { panic("bug") }, true, ""},
+		{"CONC-07 the handler aborts", nil, func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, true, ""},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			f, all := recording(t, nil)
+			f.inner = row.inner
+			r := f.request(http.MethodPost, "/mcp", f.token(nil), modernCall("echo"), modernHeaders("tools/call", "echo")...)
+			if row.body != nil {
+				r.Body = brokenBody{row.body}
+			}
+			run := func() { f.serve(r) }
+			if row.panics {
+				assert.Panics(t, run)
+			} else {
+				run()
+			}
+			require.Len(t, *all, 1)
+			assert.Equal(t, row.reason, (*all)[0].Reason())
+			assert.Equal(t, "user-1", (*all)[0].Principal.Subject)
+		})
+	}
+}
+
+// What OnDecision refuses is not served; it cannot let anything through, and
+// not change its mind later.
+func TestRefuse_AUDIT_07(t *testing.T) {
+	var last mcpauth.Decision
+	cause := errors.New("the audit is down")
+	f := newFixture(t, func(c *mcpauth.Config) {
+		c.OnDecision = func(_ context.Context, d mcpauth.Decision) { d.Refuse(cause); last = d }
+	})
+	w := f.call(f.token(nil), "echo")
+	f.refused(w, http.StatusServiceUnavailable, "")
+	assert.NotEmpty(t, w.Header().Get("Retry-After"))
+	assert.NotContains(t, w.Body.String(), "audit")
+	assert.Nil(t, last.Err)
+	assert.Contains(t, f.log.String(), "the audit is down")
+	assert.Contains(t, f.log.String(), "cause=audit")
+	assert.Contains(t, f.log.String(), "id="+last.ID)
+	f.refused(f.call("", "echo"), http.StatusUnauthorized, bareChallenge)
+	f.refused(f.call(f.token(nil), "admin_delete"), http.StatusForbidden, adminChallenge)
+
+	// A stream that is refused gives its place back.
+	for range 40 {
+		assert.Equal(t, http.StatusServiceUnavailable, f.do(http.MethodGet, "/mcp", f.token(nil), "").Code)
+	}
+	mcpauth.Decision{}.Refuse(cause) // one that nobody asked about
+	assert.NoError(t, errors.Unwrap((*mcpauth.DeniedError)(nil)))
+}
+
+// A panic in the operator's functions is a refusal, or changes nothing, and is in the record.
+func TestHooksPanic_CONC_06(t *testing.T) {
+	f, all := recording(t, func(c *mcpauth.Config) {
+		c.Revoked = func(_ context.Context, p *mcpauth.Principal) (bool, error) {
+			if p.Subject == "revoker" {
+				panic("canary")
+			}
+			return false, nil
+		}
+		c.Policy = mcpauth.PolicyFunc(func(context.Context, mcpauth.Call) (mcpauth.Requirement, error) { panic("canary") })
+	})
+	assert.Equal(t, http.StatusInternalServerError, f.call(f.token(mcpauthtest.Claims{"sub": "revoker"}), "echo").Code)
+	assert.Equal(t, http.StatusInternalServerError, f.call(f.token(nil), "echo").Code)
+	assert.Zero(t, f.ran)
+	for _, d := range *all {
+		assert.ErrorIs(t, d.Err, mcpauth.ErrPolicy)
+		assert.Equal(t, "policy", d.Cause)
+	}
+	assert.NotContains(t, f.log.String(), "canary")
+}
+
+// The record of a request has its times, its name in the log, and what is unverified as such.
+func TestRecord_AUDIT_02_AUDIT_05(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, all := recording(t, func(c *mcpauth.Config) {
+			c.Transport = keysDelay(c.Transport, time.Second)
+			c.Policy = mcpauth.PolicyFunc(func(context.Context, mcpauth.Call) (mcpauth.Requirement, error) {
+				time.Sleep(time.Minute)
+				return mcpauth.Scopes("mcp:admin"), nil
+			})
+		})
+		begun := time.Now()
+		f.call(f.token(nil), "echo")
+		d := (*all)[0]
+		assert.True(t, begun.Equal(d.Time))
+		assert.Equal(t, 2*time.Second, d.Verified, "metadata, then keys")
+		assert.Equal(t, 2*time.Second+time.Minute, d.Duration)
+		assert.Equal(t, []mcpauth.Ruling{{Rule: "policy", Required: []string{"mcp:admin"}, Missing: []string{"mcp:admin"}}}, d.Rulings)
+		assert.Equal(t, "modern", d.Era)
+		assert.Equal(t, "k1", d.KeyID)
+		assert.Empty(t, d.UnverifiedIssuer+d.UnverifiedKeyID)
+		assert.Contains(t, f.log.String(), "id="+d.ID)
+		assert.Equal(t, "scope-not-granted", d.Cause)
+		assert.NotEmpty(t, d.Fix)
+
+		f.call(f.issuer.Token(mcpauthtest.Claims{"aud": "x", "sub": "mallory"}), "echo")
+		d = (*all)[1]
+		assert.Nil(t, d.Principal)
+		assert.Equal(t, testIssuerURL, d.UnverifiedIssuer)
+		assert.Equal(t, "k1", d.UnverifiedKeyID)
+		assert.Empty(t, d.KeyID)
+		text, err := json.Marshal(d)
+		require.NoError(t, err)
+		assert.NotContains(t, string(text), "mallory")
+	})
+}
+
+// Without a logger nothing is written, to no standard stream and no global logger.
+func TestSilent_AUDIT_09(t *testing.T) {
+	var global bytes.Buffer
+	before := slog.Default()
+	slog.SetDefault(slog.New(slog.NewTextHandler(&global, nil)))
+	defer slog.SetDefault(before)
+	read, write, err := os.Pipe()
+	require.NoError(t, err)
+	stdout, stderr := os.Stdout, os.Stderr
+	os.Stdout, os.Stderr = write, write
+	f := newFixture(t, func(c *mcpauth.Config) {
+		c.Logger = nil
+		c.OnDecision = func(context.Context, mcpauth.Decision) { panic("bug") }
+	})
+	f.issuer.Break(mcpauthtest.JWKS, mcpauthtest.Down)
+	f.call(f.token(nil), "echo")
+	f.call("", "echo")
+	f.issuer.Break(mcpauthtest.JWKS, mcpauthtest.None)
+	os.Stdout, os.Stderr = stdout, stderr
+	require.NoError(t, write.Close())
+	out, err := io.ReadAll(read)
+	require.NoError(t, err)
+	assert.Empty(t, string(out))
+	assert.Empty(t, global.String())
+}
+
+// Trace context is the handler's business: its length and its form change nothing here.
+func TestTraceparent_OBS_05(t *testing.T) {
+	f, _ := recording(t, nil)
+	for _, parent := range []string{
+		"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "nonsense", strings.Repeat("x", 10<<10), "",
+	} {
+		f.served(f.post(f.token(nil), modernCall("echo"), append(modernHeaders("tools/call", "echo"), "traceparent: "+parent, "tracestate: "+parent)...))
+		assert.Equal(t, parent, f.last.Header.Get("Traceparent"))
+		body := strings.Replace(modernCall("echo"), `"_meta":{`, fmt.Sprintf(`"_meta":{"traceparent":%q,`, parent), 1)
+		f.served(f.post(f.token(nil), body, modernHeaders("tools/call", "echo")...))
+		assert.Equal(t, body, string(f.body))
+	}
+}
+
+// Every reason is found by errors.Is, and the text that clients see has nothing of the request.
+func TestReasons_OBS_07(t *testing.T) {
+	f, all := recording(t, nil)
+	f.call(f.token(mcpauthtest.Claims{"exp": 1}), "echo")
+	w := f.call(f.token(mcpauthtest.Claims{"aud": "https://canary.example"}), "echo")
+	assert.ErrorIs(t, (*all)[0].Err, mcpauth.ErrExpired)
+	assert.Equal(t, "expired", (*all)[0].Reason().Code())
+	assert.ErrorIs(t, (*all)[1].Err, mcpauth.ErrAudience)
+	assert.NotContains(t, w.Body.String()+fmt.Sprint(w.Header()), "canary")
+	assert.Contains(t, f.log.String(), "https://canary.example")
+}
+
+// A thousand requests, one warning; and one line per issuer of what was found.
+func TestSaidOnce_OBS_08(t *testing.T) {
+	f := newFixture(t, nil)
+	f.issuer.PublishMetadata(func(m map[string]any) { delete(m, "code_challenge_methods_supported") })
+	token := f.token(nil)
+	for range 1000 {
+		f.call(token, "echo")
+	}
+	assert.Equal(t, 1, strings.Count(f.log.String(), "cause=metadata-no-pkce"))
+	assert.Equal(t, 1, strings.Count(f.log.String(), "issuer in use"))
+	line := lineWith(f.log.String(), "issuer in use")
+	for _, part := range []string{testIssuerURL, testResource, "RS256", "k1", placeKeys} {
+		assert.Contains(t, line, part)
+	}
+	static := newFixture(t, func(c *mcpauth.Config) {
+		c.Issuers[0].Keys = mcpauthtest.NewKey("static", "ES256").PEM()
+	})
+	require.NoError(t, static.auth.Warm(t.Context()))
+	static.call(static.token(nil), "echo")
+	assert.NotContains(t, static.log.String(), "issuer in use", "keys that have not served yet")
+}
+
+// Ready is false until there are keys, and stays true on old ones for a day.
+func TestReady_OBS_06(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t, nil)
+		probe := func(method string) *httptest.ResponseRecorder {
+			w := httptest.NewRecorder()
+			f.auth.Health().ServeHTTP(w, httptest.NewRequest(method, "/readyz", nil))
+			return w
+		}
+		f.issuer.Break(mcpauthtest.JWKS, mcpauthtest.Hang)
+		begun := time.Now()
+		require.ErrorIs(t, f.auth.Ready(t.Context()), mcpauth.ErrUnavailable)
+		assert.Equal(t, 800*time.Millisecond, time.Since(begun), "a probe does not wait as long as a request")
+		w := probe(http.MethodGet)
+		assert.Equal(t, http.StatusServiceUnavailable, w.Code)
+		assert.JSONEq(t, `{"ready":false,"issuers":[{"issuer":"`+testIssuerURL+`","ready":false,"keys":0}]}`, w.Body.String())
+		time.Sleep(10 * time.Second)
+		assert.Contains(t, probe(http.MethodGet).Body.String(), `"last_error":"timeout"`)
+
+		f.issuer.Break(mcpauthtest.JWKS, mcpauthtest.None)
+		time.Sleep(time.Minute)
+		w = probe(http.MethodGet)
+		assert.Equal(t, http.StatusOK, w.Code)
+		assert.JSONEq(t, `{"ready":true,"issuers":[{"issuer":"`+testIssuerURL+`","ready":true,"keys":1,"age_seconds":0}]}`, w.Body.String())
+		assert.Equal(t, "no-store", w.Header().Get("Cache-Control"))
+		assert.Empty(t, probe(http.MethodHead).Body.String())
+		assert.Equal(t, http.StatusMethodNotAllowed, probe(http.MethodPost).Code)
+
+		f.issuer.Break(mcpauthtest.JWKS, mcpauthtest.Down)
+		time.Sleep(23 * time.Hour)
+		probe(http.MethodGet)
+		synctest.Wait()
+		w = probe(http.MethodGet)
+		assert.Equal(t, http.StatusOK, w.Code, "old keys serve")
+		assert.Contains(t, w.Body.String(), `"last_error":"bad_status"`)
+		assert.Contains(t, w.Body.String(), `"age_seconds":82800`)
+		time.Sleep(2 * time.Hour)
+		assert.Equal(t, http.StatusServiceUnavailable, probe(http.MethodGet).Code)
+	})
+}
+
+// A thousand tokens with unknown keys cause one fetch, and 999 are counted.
+func TestSuppressed_OBS_03(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t, nil)
+		f.served(f.call(f.token(nil), "echo"))
+		unknown := mcpauthtest.NewKey("unknown", "ES256")
+		token := unknown.Sign(`{"alg":"ES256","kid":"unknown","typ":"at+jwt"}`, fmt.Sprintf(
+			`{"iss":%q,"aud":%q,"sub":"u","client_id":"c","scope":"mcp:read","exp":%d}`, testIssuerURL, testResource, time.Now().Add(time.Hour).Unix()))
+		for range 1000 {
+			f.call(token, "echo")
+		}
+		status := f.auth.Issuers()[0]
+		assert.EqualValues(t, 999, status.Suppressed)
+		assert.EqualValues(t, 2, status.Fetches)
+		assert.Zero(t, status.Failures)
+	})
+}

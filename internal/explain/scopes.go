@@ -1,0 +1,149 @@
+package explain
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// Scopes looks for what a call lacks among everything that the token says.
+// claims are those of a verified token; missing are the scopes that it lacks,
+// granted those that it has.
+func Scopes(missing, granted []string, claims map[string]any) Finding {
+	lacks := "missing " + quoteAll(missing)
+	for _, scope := range missing {
+		for _, has := range granted {
+			switch {
+			case strings.Contains(has, ",") && slices.Contains(strings.Split(has, ","), scope):
+				return found("scope-separator", "the token has "+quote(has)+" as one scope: separated by a comma", lacks)
+			case strings.EqualFold(has, scope):
+				return found("scope-case", "the token has "+quote(has), lacks)
+			case strings.HasSuffix(has, "/"+scope):
+				return found("scope-prefix", "the token has "+quote(has), lacks)
+			}
+		}
+		if path := holding(claims, scope, "", 0); path != "" {
+			cause := "scopes-elsewhere"
+			if name := strings.ToLower(path); strings.Contains(name, "role") || strings.Contains(name, "group") {
+				cause = "scopes-in-roles"
+			}
+			return found(cause, fmt.Sprintf("%s stands in the claim %s", quote(scope), path), lacks)
+		}
+	}
+	if len(granted) == 0 {
+		return found("scopes-none", lacks, rightsClaims(claims))
+	}
+	return found("scope-not-granted", "the token has "+quoteAll(granted), lacks)
+}
+
+// maxNesting is how deep rights are looked for.
+const maxNesting = 4
+
+// holding returns the path of the claim that has the value: as a whole, as one of the
+// words of a string, or as an element of an array.
+func holding(value any, scope, path string, depth int) string {
+	switch v := value.(type) {
+	case string:
+		if path != "" && slices.Contains(strings.Fields(v), scope) {
+			return path
+		}
+	case []any:
+		if slices.ContainsFunc(v, func(e any) bool { return e == scope }) {
+			return path
+		}
+	case map[string]any:
+		if depth == maxNesting {
+			return ""
+		}
+		for _, name := range slices.Sorted(maps.Keys(v)) {
+			step := name
+			if strings.ContainsFunc(name, needsQuotes) || len(name) > maxQuoted || name == "" {
+				step = quote(name)
+			}
+			if path != "" {
+				step = path + "." + step
+			}
+			if at := holding(v[name], scope, step, depth+1); at != "" {
+				return at
+			}
+		}
+	}
+	return ""
+}
+
+// needsQuotes tells what a claim path has in quotes, and what a log must not have bare.
+func needsQuotes(r rune) bool {
+	return r == '.' || r == '/' || r == '"' || r == utf8.RuneError || !unicode.IsPrint(r)
+}
+
+// rightsClaims names the claims of a token without scopes that usually hold rights.
+func rightsClaims(claims map[string]any) string {
+	var there []string
+	for _, name := range []string{"scope", "scp", "permissions", "roles", "groups", "realm_access", "resource_access"} {
+		if _, ok := claims[name]; ok {
+			there = append(there, name)
+		}
+	}
+	if there == nil {
+		return ""
+	}
+	return "the token has the claims " + strings.Join(there, ", ")
+}
+
+// Rule says that a target has no rule, and which rule may have been meant.
+func Rule(kind, name string, rules []string) Finding {
+	plain := func(s string) string {
+		return strings.NewReplacer("-", "", "_", "", ".", "", " ", "").Replace(strings.ToLower(s))
+	}
+	for _, rule := range rules {
+		if rule != name && plain(rule) == plain(name) {
+			return found("no-rule", fmt.Sprintf("%s %s has no rule, %s has", kind, quote(name), quote(rule)))
+		}
+	}
+	return found("no-rule", kind+" "+quote(name)+" has no rule")
+}
+
+// KeySet is what is known of the keys of an issuer.
+type KeySet struct {
+	Kids    []string // of the usable keys
+	Skipped []string // "kid: why" of the others
+	Age     string   // "40s": how long ago it was last fetched; "" for static keys or none
+	Failed  string   // why it could not be fetched since, "" if it could
+}
+
+func (k *KeySet) facts() (facts []string) {
+	if len(k.Kids) > 0 {
+		facts = append(facts, "the set has "+quoteAll(k.Kids))
+	}
+	if k.Age != "" {
+		facts = append(facts, "last fetched "+k.Age+" ago")
+	}
+	if k.Failed != "" {
+		facts = append(facts, "failed since: "+k.Failed)
+	}
+	return facts
+}
+
+// Key says why no key was found for a token's kid and alg.
+func Key(kid, alg string, set KeySet) Finding {
+	who := "the key set has no key " + quote(kid)
+	facts := set.facts()
+	switch {
+	case set.Failed != "":
+		return found("key-unknown-outage", append([]string{who}, facts...)...)
+	case slices.Contains(set.Kids, kid):
+		return found("key-algorithm", "the key "+quote(kid)+" is for another algorithm than "+quote(alg))
+	}
+	for _, skipped := range set.Skipped {
+		if name, why, _ := strings.Cut(skipped, ": "); name == kid {
+			return found("key-unusable", "the key "+quote(kid)+" is skipped: "+why)
+		}
+	}
+	if kid == "" {
+		who = "the token names no key"
+	}
+	return found("key-unknown", append([]string{who}, facts...)...)
+}
