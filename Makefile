@@ -5,7 +5,9 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 # fails the target (go.dev/issue/75804). For a longer hunt: make fuzz FUZZTIME=10m
 FUZZTIME    ?= 100000x
 LIBRARY      = $(shell go list ./... | grep -v -e /examples/ -e /internal/archtest -e /internal/jsonrpc/corpus | paste -sd, -)
-NESTED       = $(patsubst %/go.mod,%,$(wildcard */go.mod */*/go.mod))
+MODULES      = $(patsubst %/go.mod,%,$(wildcard */go.mod */*/go.mod))
+INTEROP      = $(filter interop interop/%,$(MODULES))
+NESTED       = $(filter-out $(INTEROP),$(MODULES))
 # The race detector needs a C compiler; go env knows whether there is one.
 RACE         = $(if $(filter 1,$(shell go env CGO_ENABLED)),-race,$(warning no C compiler: tests run WITHOUT the race detector))
 
@@ -29,7 +31,7 @@ lint: vet ## gofmt, go vet, staticcheck
 	go run $(STATICCHECK) ./...
 
 fuzz: ## every fuzz target, FUZZTIME (100000x) each
-	@set -e; grep -rHoE '^func Fuzz[A-Za-z0-9_]+' --include='*_test.go' $(addprefix --exclude-dir=,node_modules $(NESTED)) . | \
+	@set -e; grep -rHoE '^func Fuzz[A-Za-z0-9_]+' --include='*_test.go' $(addprefix --exclude-dir=,node_modules $(MODULES:examples/%=)) . | \
 	while IFS=: read -r file match; do \
 		target="$${match#func }"; echo "$$file $$target"; \
 		go test -run='^$$' -fuzz="^$$target\$$" -fuzztime=$(FUZZTIME) -fuzzminimizetime=100x "$$(dirname "$$file")" </dev/null; \
@@ -43,7 +45,7 @@ trace: ## requirement -> tests, failing on a MUST without one
 	@go test ./internal/archtest -count=1 -run='^TestTrace' -v -table
 
 golden: ## rewrite the golden files
-	@set -e; for dir in $$(grep -rlE 'flag\.Bool\("update"' --include='*_test.go' $(addprefix --exclude-dir=,node_modules $(NESTED)) . | xargs -n1 dirname | sort -u); do \
+	@set -e; for dir in $$(grep -rlE 'flag\.Bool\("update"' --include='*_test.go' $(addprefix --exclude-dir=,node_modules $(MODULES:examples/%=)) . | xargs -n1 dirname | sort -u); do \
 		go test "$$dir" -count=1 -run='Golden|Wire' -update; \
 	done
 
@@ -51,7 +53,7 @@ demo: ## the whole story on one terminal: challenge, token, call, step-up
 	go run ./examples/quickstart
 
 interop: ## real authorization servers and clients
-	@if [ -f interop/go.mod ]; then cd interop && go test ./...; else echo "interop: nothing yet"; fi
+	@set -e; for dir in $(INTEROP); do echo "$$dir"; (cd "$$dir" && go vet ./... && go test -timeout 20m ./...); done
 
 bench: ## benchmarks side by side with peers
 	@if [ -f bench/go.mod ]; then cd bench && go test -run='^$$' -bench=. -benchmem ./...; else echo "bench: nothing yet"; fi
@@ -59,7 +61,7 @@ bench: ## benchmarks side by side with peers
 nested: ## vet and test the nested modules
 	@set -e; for dir in $(NESTED); do echo "$$dir"; (cd "$$dir" && go vet ./... && go test ./...); done
 
-check: race lint cover trace fuzz nested ## all of the above that can fail
+check: race lint cover trace fuzz nested interop ## all of the above that can fail
 
 clean: ## remove what the targets above leave behind
 	rm -f cover.out cover.log

@@ -94,6 +94,9 @@ func isPseudo(method string) bool {
 	return method == responseMethod || method == streamMethod || method == endMethod
 }
 
+// wasRemoved reports whether only revisions before 2026-07-28 have the method.
+func wasRemoved(name string) bool { return methods[name].eras == legacy }
+
 // isHandshake reports whether a method needs a valid token and nothing else,
 // whatever the policy: a client that is refused here takes the server for one
 // of another protocol, and asks for no consent.
@@ -136,6 +139,8 @@ func (req *request) read(h http.Header, body []byte) (denied *DeniedError) {
 	case msg.Kind == jsonrpc.Response:
 		req.id, msg.Method = nil, responseMethod
 	case isPseudo(msg.Method): // written out, it is the name of no method
+		return unknownMethod(req.era, msg.Method)
+	case req.era == modern && wasRemoved(msg.Method): // whatever its params are: they may lack what it once needed
 		return unknownMethod(req.era, msg.Method)
 	}
 	req.calls, denied = callsOf(&msg, req.one[:0])

@@ -96,6 +96,7 @@ var (
 	byRule   = [3]string{wantServed, wantScope, wantDenied}  // only by rule
 	notHere  = [3]string{wantDenied, wantDenied, wantDenied} // no method of the legacy era
 	notFound = [3]string{wantUnknown, wantUnknown, wantUnknown}
+	unusable = [3]string{wantInvalid, wantInvalid, wantInvalid} // its params name no target
 )
 
 var targetTable = []targetRow{
@@ -112,6 +113,8 @@ var targetTable = []targetRow{
 	{method: "resources/read", params: `"uri":"r://x/y"`, name: "r://x/y", legacy: byRule, modern: byRule},
 	{method: "resources/subscribe", params: `"uri":"r://x/y"`, legacy: byRule, modern: notFound},
 	{method: "resources/unsubscribe", params: `"uri":"r://x/y"`, legacy: byRule, modern: notFound},
+	{method: "resources/subscribe to nothing", legacy: unusable, modern: notFound},
+	{method: "resources/unsubscribe from nothing", params: `"uri":5`, legacy: unusable, modern: notFound},
 	{method: "completion/complete of a prompt", params: `"ref":{"type":"ref/prompt","name":"p"},"argument":{"name":"a","value":"b"}`, legacy: byRule, modern: byRule},
 	{method: "completion/complete of a resource", params: `"ref":{"type":"ref/resource","uri":"r://x/y"}`, legacy: byRule, modern: byRule},
 	{method: "completion/complete of a template", params: `"ref":{"type":"ref/resource","uri":"db://{table}"}`, legacy: byRule, modern: byRule},

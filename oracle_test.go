@@ -178,7 +178,9 @@ func (m message) calls(old bool) ([]oracleCall, int) {
 		}
 		return nil, 400
 	}
-	if words := strings.Fields(oracleMethods[m.method]); len(words) == 2 {
+	if words := strings.Fields(oracleMethods[m.method]); !old && len(words) > 0 && words[0] == "L" {
+		return nil, 404 // it was removed, params and all
+	} else if len(words) == 2 {
 		target, _ := m.params[words[1]].(string)
 		if target == "" {
 			return nil, 400
