@@ -1,0 +1,82 @@
+package matrix
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+var update = flag.Bool("update", false, "write the table to docs/interop.md")
+
+const (
+	begin = "<!-- matrix:begin, written by go test ./matrix -update in interop/ -->\n"
+	end   = "<!-- matrix:end -->\n"
+)
+
+// compareGolden holds the table in docs/interop.md against the results. It does
+// nothing if only a part of the matrix was run.
+func compareGolden(t *testing.T, results *table) {
+	if len(results.cells) < len(results.servers)*len(results.clients)*len(columns) {
+		return
+	}
+	path := filepath.Join("..", "..", "docs", "interop.md")
+	text, err := os.ReadFile(path)
+	require.NoError(t, err)
+	before, rest, found := strings.Cut(string(text), begin)
+	require.True(t, found, "docs/interop.md has lost its marks")
+	old, after, found := strings.Cut(rest, end)
+	require.True(t, found, "docs/interop.md has lost its marks")
+	fresh := results.markdown()
+	if *update {
+		require.NoError(t, os.WriteFile(path, []byte(before+begin+fresh+end+after), 0o644))
+		return
+	}
+	assert.Equal(t, old, fresh, "docs/interop.md is old: go test ./matrix -update")
+}
+
+// markdown is a table for each authorization server, and the notes.
+func (r *table) markdown() string {
+	var b strings.Builder
+	var notes []string
+	run, works, fails := 0, 0, 0
+	for _, server := range r.servers {
+		fmt.Fprintf(&b, "\n### %s %s\n\nHabits: %s.\n\n", server.Name, server.Version, server.Habits)
+		fmt.Fprintf(&b, "| client | %s |\n|---%s|\n", strings.Join(columns, " | "), strings.Repeat("|---", len(columns)))
+		for _, client := range r.clients {
+			fmt.Fprintf(&b, "| %s %s |", client.name, client.version)
+			for _, step := range columns {
+				d := r.cells[cell{server.Name, client.name, step}].deviation
+				if d == nil {
+					run, works = run+1, works+1
+					b.WriteString(" yes |")
+					continue
+				}
+				note := slices.Index(notes, d.reason) + 1
+				if note == 0 {
+					notes = append(notes, d.reason)
+					note = len(notes)
+				}
+				if d.fails {
+					run, fails = run+1, fails+1
+					fmt.Fprintf(&b, " **no** (%d) |", note)
+				} else {
+					fmt.Fprintf(&b, " n/a (%d) |", note)
+				}
+			}
+			b.WriteString("\n")
+		}
+	}
+	b.WriteString("\nNotes:\n\n")
+	for i, note := range notes {
+		fmt.Fprintf(&b, "%d. %s\n", i+1, note)
+	}
+	all := len(r.servers) * len(r.clients) * len(columns)
+	return fmt.Sprintf("\n%d cells: %d run, %d work, %d fail, %d do not apply.\n", all, run, works, fails, all-run) + b.String() + "\n"
+}

@@ -1,0 +1,179 @@
+package matrix
+
+import (
+	"log/slog"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+
+	"github.com/seed-1e292522/mcpauth/interop/authservers"
+	"github.com/seed-1e292522/mcpauth/interop/node"
+	"github.com/seed-1e292522/mcpauth/interop/protected"
+)
+
+func TestMain(m *testing.M) {
+	// zitadel/oidc logs there every refused consent.
+	slog.SetDefault(slog.New(slog.DiscardHandler))
+	os.Exit(m.Run())
+}
+
+// TestMatrix walks every client through every authorization server (COMPAT-10,
+// COMPAT-12, COMPAT-14) and compares what was seen on the wire with what
+// deviations expects and docs/interop.md says.
+func TestMatrix(t *testing.T) {
+	node.Need(t)
+	results := &table{cells: map[cell]verdict{}}
+	t.Run("servers", func(t *testing.T) {
+		for _, start := range []func(testing.TB) *authservers.Server{
+			func(t testing.TB) *authservers.Server {
+				return authservers.StartOIDCProvider(t, authservers.OIDCProviderOptions{})
+			},
+			func(t testing.TB) *authservers.Server {
+				return authservers.StartOIDCProvider(t, authservers.OIDCProviderOptions{FreeScopes: true})
+			},
+			authservers.StartZitadel,
+			authservers.StartFosite,
+		} {
+			server := start(t)
+			results.servers = append(results.servers, server)
+			t.Run(server.Name, func(t *testing.T) {
+				t.Parallel()
+				for _, c := range clients(t) {
+					t.Run(c.name, func(t *testing.T) { runCell(t, server, c, results) })
+				}
+			})
+		}
+	})
+	results.clients = clients(t)
+	if !t.Failed() {
+		compareGolden(t, results)
+	}
+}
+
+func clients(t *testing.T) []client {
+	return []client{
+		goSDK(t),
+		mcpGo(t),
+		script(t, "TypeScript SDK 1.x", "@modelcontextprotocol/sdk", "sdk1.mjs"),
+		script(t, "TypeScript SDK 2.x", "@modelcontextprotocol/client", "sdk2.mjs"),
+		inspector(t),
+		mcpRemote(t),
+	}
+}
+
+// runCell runs one client against one authorization server: each scenario in a
+// world of its own, with a new browser and a new protected server.
+func runCell(t *testing.T, server *authservers.Server, c client, results *table) {
+	wait := "wait:" + strconv.Itoa(authservers.ShortLife+1)
+	for _, s := range []struct {
+		person  string
+		deny    bool
+		backend protected.Backend
+		steps   []string
+		judges  []judge
+	}{
+		{authservers.Ann, false, protected.MCPGo, []string{"connect", "list", "call:echo", "call:admin", "call:echo"},
+			[]judge{discovered, registered, authorized, listed, called, steppedUp}},
+		{authservers.Ann, false, protected.GoSDK, []string{"connect", "list", "call:echo", "call:admin", "call:echo"},
+			[]judge{discovered, registered, authorized, listed, called, steppedUp}},
+		{authservers.Lee, false, protected.GoSDK, []string{"connect", "call:echo", "call:admin", "call:echo"}, []judge{steppedUpWithRefresh}},
+		{authservers.Ron, false, protected.MCPGo, []string{"connect", "call:echo", wait, "call:echo"}, []judge{refreshed}},
+		{authservers.Ann, true, protected.MCPGo, []string{"connect", "call:echo"}, []judge{refused}},
+	} {
+		guarded := protected.Start(t, protected.Listen(t), protected.Options{Backend: s.backend, Issuer: server.Issuer})
+		server.Record.Take()
+		reports := c.run(t, job{
+			url: guarded.URL, clientID: server.ClientID, browser: authservers.NewBrowser(s.person, s.deny), steps: s.steps,
+		})
+		seen := evidence{server: server, guarded: guarded, reports: reports,
+			as: server.Record.Take(), rs: guarded.Record.Take()}
+		assert.Empty(t, seen.tooMuch())
+		for _, judge := range s.judges {
+			step, problem := judge(seen)
+			if !results.note(t, server.Name, c.name, step, problem) {
+				seen.dump(t)
+			}
+		}
+	}
+}
+
+// TestLegacyClient runs a client that knows only revision 2025-03-26: it takes
+// the resource's origin for the authorization server (COMPAT-01, COMPAT-03,
+// COMPAT-04). It sends no resource, so its tokens are for the authorization
+// server's default, and no scope, so its application asks for one.
+func TestLegacyClient(t *testing.T) {
+	node.Need(t)
+	legacy := script(t, "TypeScript SDK 1.10", "sdk-2025-03-26", "sdk2025.mjs")
+	for _, row := range []struct {
+		name    string
+		enabled bool
+	}{
+		{"COMPAT-01 on", true},
+		{"COMPAT-05 off", false},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			listener := protected.Listen(t)
+			server := authservers.StartOIDCProvider(t, authservers.OIDCProviderOptions{
+				DefaultResource: protected.Resource(listener),
+			})
+			guarded := protected.Start(t, listener, protected.Options{
+				Backend: protected.MCPGo, Issuer: server.Issuer, Legacy: row.enabled,
+			})
+			reports := legacy.run(t, job{url: guarded.URL, scope: "mcp:read", browser: authservers.NewBrowser(authservers.Ann, false),
+				steps: []string{"connect", "list", "call:echo"}})
+			seen := evidence{server: server, guarded: guarded, reports: reports, as: server.Record.Take(), rs: guarded.Record.Take()}
+			if !row.enabled {
+				assert.False(t, seen.ok("connect", 1), "the origin is no authorization server")
+				assert.Empty(t, guarded.Ran())
+				return
+			}
+			good := assert.True(t, seen.ok("connect", 1)) &&
+				assert.Equal(t, "admin echo", seen.text("list", 1)) &&
+				assert.NotEmpty(t, seen.find(seen.rs, func(e exchange) bool {
+					return e.Path == "/.well-known/oauth-authorization-server" && e.Status == 200
+				}), "the client asked the resource's origin") &&
+				assert.Equal(t, "echo for ann", seen.text("call:echo", 1)) &&
+				assert.Equal(t, []string{"echo"}, guarded.Ran())
+			if !good {
+				seen.dump(t)
+			}
+		})
+	}
+}
+
+// table collects verdicts from tests that run at the same time.
+type table struct {
+	servers []*authservers.Server
+	clients []client
+
+	mu    sync.Mutex
+	cells map[cell]verdict
+}
+
+type cell struct{ server, client, step string }
+
+// note compares what was seen with what is expected, and keeps the verdict. It
+// reports whether they agree.
+func (r *table) note(t *testing.T, server, client, step, problem string) bool {
+	t.Helper()
+	expected := deviationFor(server, client, step)
+	switch {
+	case problem == "" && expected != nil:
+		t.Errorf("%s works, although a deviation says %q: remove it", step, expected.reason)
+		return false
+	case problem != "" && (expected == nil || !strings.Contains(problem, expected.seen)):
+		t.Errorf("%s: %s", step, problem)
+		return false
+	}
+	v := verdict{deviation: expected}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.cells[cell{server, client, step}] = v
+	return true
+}
+
+type verdict struct{ deviation *deviation }
