@@ -12,7 +12,7 @@ NESTED       = $(filter-out $(INTEROP),$(MODULES))
 RACE         = $(if $(filter 1,$(shell go env CGO_ENABLED)),-race,$(warning no C compiler: tests run WITHOUT the race detector))
 
 .DEFAULT_GOAL := help
-.PHONY: help test race vet lint fuzz cover trace golden demo interop bench nested check clean
+.PHONY: help test race vet lint fuzz cover trace golden demo interop bench gate nested check clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
@@ -55,8 +55,11 @@ demo: ## the whole story on one terminal: challenge, token, call, step-up
 interop: ## real authorization servers and clients
 	@set -e; for dir in $(INTEROP); do echo "$$dir"; (cd "$$dir" && go vet ./... && go test -timeout 20m ./...); done
 
-bench: ## benchmarks side by side with peers
-	@if [ -f bench/go.mod ]; then cd bench && go test -run='^$$' -bench=. -benchmem ./...; else echo "bench: nothing yet"; fi
+bench: ## measure side by side with peers, five minutes, and write bench/RESULTS.md
+	cd bench && go run ./cmd/results
+
+gate: ## compare our own benchmarks with the last tag; reports only
+	cd bench && go run ./cmd/gate
 
 nested: ## vet and test the nested modules
 	@set -e; for dir in $(NESTED); do echo "$$dir"; (cd "$$dir" && go vet ./... && go test ./...); done

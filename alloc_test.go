@@ -1,0 +1,163 @@
+//go:build !race
+
+// The race detector makes sync.Pool forget at random and adds allocations of
+// its own: there are no exact numbers under it.
+
+package mcpauth_test
+
+import (
+	"bytes"
+	"encoding/base64"
+	"net/http"
+	"runtime"
+	"runtime/debug"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed-1e292522/mcpauth"
+	"github.com/seed-1e292522/mcpauth/mcpauthtest"
+)
+
+// allocationBudget is what each kind of request may allocate, exactly: a
+// regression fails the test, and so does an improvement, until its number
+// stands here. It is what the wrapper adds, around a handler and a response
+// writer that allocate nothing.
+var allocationBudget = map[string]float64{
+	"served, modern":        6,
+	"served, legacy":        6,
+	"refused, no token":     4,
+	"refused, garbage":      6,
+	"refused, long garbage": 6,
+	"refused, alg none":     5,
+	"refused, issuer":       11,
+	"refused, audience":     12,
+	"refused, expired":      15,
+	"refused, unknown kid":  10,
+	"refused, signature":    24,
+	"refused, scope":        26,
+	"refused, tool unknown": 11,
+	"refused, duplicate":    15,
+	"decision":              1,
+}
+
+// The Go release and the architecture that the numbers were counted with.
+// Others may allocate less, or more, without any change of ours.
+const (
+	exactToolchain    = "go1.26"
+	exactArchitecture = "amd64"
+)
+
+// TestAllocations_CONC_08 is the regression gate for speed that no clock can upset:
+// strangers cost a fixed number of allocations however long their token is, and
+// a known token costs next to none.
+func TestAllocations_CONC_08(t *testing.T) {
+	if testing.CoverMode() != "" {
+		t.Skip("counters of coverage change what the compiler keeps on the stack")
+	}
+	issuer := mcpauthtest.NewIssuerAt(t, testIssuerURL)
+	auth, err := mcpauth.New(testConfig(issuer))
+	require.NoError(t, err)
+	handler := auth.Wrap(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) }))
+
+	claims := func(name string, value any) string {
+		return issuer.Token(mcpauthtest.Claims{"aud": testResource, "scope": "mcp:read", name: value})
+	}
+	good := claims("jti", "1")
+	none := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"none"}`)) + "." + strings.Split(good, ".")[1] + ".AA"
+	otherKey := mcpauthtest.NewKey("nobody", "RS256").Sign(`{"alg":"RS256","kid":"nobody"}`, `{"iss":"`+testIssuerURL+`","exp":99999999999,"aud":"`+testResource+`"}`)
+	// The signature of another key would be refused early when it happens to be
+	// larger than this one's modulus.
+	second := claims("jti", "2")
+	forged := good[:strings.LastIndexByte(good, '.')] + second[strings.LastIndexByte(second, '.'):]
+	modern, echo := modernCall("echo"), modernHeaders("tools/call", "echo")
+	legacy := []string{"MCP-Protocol-Version: 2025-11-25"}
+
+	for _, c := range []struct {
+		name, token, body string
+		headers           []string
+		status            int
+	}{
+		{"served, modern", good, modern, echo, http.StatusOK},
+		{"served, legacy", good, legacyCall("echo"), legacy, http.StatusOK},
+		{"refused, no token", "", modern, echo, http.StatusUnauthorized},
+		{"refused, garbage", strings.Repeat("A", 1<<10), modern, echo, http.StatusUnauthorized},
+		{"refused, long garbage", strings.Repeat("A", 14<<10), modern, echo, http.StatusUnauthorized},
+		{"refused, alg none", none, modern, echo, http.StatusUnauthorized},
+		{"refused, issuer", claims("iss", "https://other.example.com"), modern, echo, http.StatusUnauthorized},
+		{"refused, audience", claims("aud", "https://other.example.com"), modern, echo, http.StatusUnauthorized},
+		{"refused, expired", claims("exp", time.Now().Add(-time.Hour).Unix()), modern, echo, http.StatusUnauthorized},
+		{"refused, unknown kid", otherKey, modern, echo, http.StatusUnauthorized},
+		{"refused, signature", forged, modern, echo, http.StatusUnauthorized},
+		{"refused, scope", good, modernCall("admin_delete"), modernHeaders("tools/call", "admin_delete"), http.StatusForbidden},
+		{"refused, tool unknown", good, modernCall("x"), modernHeaders("tools/call", "x"), http.StatusForbidden},
+		{"refused, duplicate", good, strings.Replace(modern, `"id":1`, `"id":1,"id":2`, 1), echo, http.StatusBadRequest},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			send := repeated(t, handler, newRequest(http.MethodPost, "/mcp", c.token, c.body, c.headers...), c.body, c.status)
+			checkAllocations(t, c.name, send)
+		})
+	}
+	t.Run("decision", func(t *testing.T) {
+		principal, err := auth.Authenticate(newRequest(http.MethodPost, "/mcp", good, ""))
+		require.NoError(t, err)
+		call := mcpauth.Call{Method: "tools/call", Kind: mcpauth.KindTool, Name: "echo"}
+		ctx := t.Context()
+		checkAllocations(t, "decision", func() {
+			if auth.Authorize(ctx, principal, call) != nil {
+				panic("refused")
+			}
+		})
+	})
+}
+
+// checkAllocations compares with the budget. The collector rests meanwhile,
+// because it empties pools.
+func checkAllocations(t *testing.T, name string, run func()) {
+	t.Helper()
+	defer debug.SetGCPercent(debug.SetGCPercent(-1))
+	budget, ok := allocationBudget[name]
+	require.True(t, ok, "no budget")
+	run()
+	got := testing.AllocsPerRun(200, run)
+	if strings.HasPrefix(runtime.Version(), exactToolchain) && runtime.GOARCH == exactArchitecture {
+		assert.Equal(t, budget, got, "more: find out why. Fewer: lower the budget.")
+		return
+	}
+	t.Logf("%s on %s: %v allocations; the budget of %v is for another toolchain", runtime.Version(), runtime.GOARCH, got, budget)
+}
+
+// repeated returns a function that serves the same request again, without any
+// allocation of its own.
+func repeated(t *testing.T, handler http.Handler, r *http.Request, body string, status int) func() {
+	t.Helper()
+	reader := &rewound{}
+	w := &bareWriter{header: http.Header{}}
+	content := []byte(body)
+	return func() {
+		reader.Reset(content)
+		r.Body = reader
+		clear(w.header)
+		w.status = 0
+		handler.ServeHTTP(w, r)
+		if w.status != status {
+			t.Fatalf("status %d, expected %d", w.status, status)
+		}
+	}
+}
+
+type rewound struct{ bytes.Reader }
+
+func (*rewound) Close() error { return nil }
+
+type bareWriter struct {
+	header http.Header
+	status int
+}
+
+func (w *bareWriter) Header() http.Header         { return w.header }
+func (w *bareWriter) WriteHeader(status int)      { w.status = status }
+func (w *bareWriter) Write(b []byte) (int, error) { return len(b), nil }

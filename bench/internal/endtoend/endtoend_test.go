@@ -1,0 +1,48 @@
+package endtoend
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/seed-1e292522/mcpauth/bench/internal/fixture"
+)
+
+func TestMain(m *testing.M) {
+	if served, err := ServeIfAsked(); served {
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// Every variant answers as it should: a load fails on any other status.
+func TestVariants(t *testing.T) {
+	issuer := fixture.NewIssuer()
+	defer issuer.Close()
+	var out strings.Builder
+	if err := Run(&out, issuer, Variants, 2, 40); err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(out.String(), "\n"); n != 2*len(Variants) {
+		t.Errorf("%d lines", n)
+	}
+	t.Log(out.String())
+}
+
+func TestFlood(t *testing.T) {
+	issuer := fixture.NewIssuer()
+	defer issuer.Close()
+	var out strings.Builder
+	if err := Flood(&out, issuer, 400); err != nil {
+		t.Fatal(err)
+	}
+	t.Log(out.String())
+	if n := issuer.Fetches(); n != 2 {
+		t.Errorf("%d fetches of the keys, one at the start and one for 400 unknown keys expected", n)
+	}
+}
