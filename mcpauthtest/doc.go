@@ -24,6 +24,11 @@
 // [mcpauth.Config].Transport. It starts no goroutine and waits only in ways
 // that testing/synctest understands: a day of outage is tested in no time.
 //
+// # What a server must not do
+//
+// [Conformance] runs the black-box suite of package conformance against a
+// handler: forged tokens, tokens with one thing wrong, challenges, sessions.
+//
 // # What can go wrong, goes wrong here
 //
 // [Issuer.Rotate] changes the keys, [Issuer.Break] makes an endpoint fail as

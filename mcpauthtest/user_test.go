@@ -155,7 +155,7 @@ func TestNewContext(t *testing.T) {
 
 	found, ok := mcpauth.FromContext(mcpauthtest.NewContext(t.Context(), caller))
 	assert.True(t, ok)
-	assert.Same(t, caller, found)
+	assert.Equal(t, caller, found)
 
 	_, ok = mcpauth.FromContext(mcpauthtest.NewContext(t.Context(), nil))
 	assert.False(t, ok)

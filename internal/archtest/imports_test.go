@@ -12,9 +12,10 @@ import (
 )
 
 // library reports whether a file is production code that users link: the root
-// package, internal packages, auditlog and mcpauthtest.
+// package, internal packages, auditlog and mcpauthtest. Programs are linked by
+// nobody: they have a command line and an environment.
 func library(name string) bool {
-	return isCode(name) && !nested(name) && !strings.HasPrefix(name, "examples/")
+	return isCode(name) && !nested(name) && !strings.HasPrefix(name, "examples/") && !strings.HasPrefix(name, "cmd/")
 }
 
 func within(imported, parent string) bool {

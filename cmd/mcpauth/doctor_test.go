@@ -1,0 +1,265 @@
+package main
+
+import (
+	"encoding/json"
+	"io"
+	"net/http"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed-1e292522/mcpauth/mcpauthtest"
+)
+
+const notesPolicy = `{
+	"rules": {"tools": {"read": ["notes:read"], "write": ["notes:read", "notes:write"], "ad*": {"all": ["admin"], "visible": true}}},
+	"scopes": ["notes:read"], "leeway": "10s",
+	"implies": {"notes:write": ["notes:read"]},
+	"holders": {"editors": ["notes:write"], "readers": ["notes:read"]}
+}`
+
+// TestDoctorHealthyGolden: a set-up without a fault, as text, with colours and as JSON.
+func TestDoctorHealthyGolden_AUDIT_03(t *testing.T) {
+	issuer := newIssuer(t)
+	resource := notes(t, issuer.URL())
+	token := issuer.TokenFor(resource, "notes:read")
+	args := []string{"doctor", "--resource", resource, "--issuer", issuer.URL(), "--policy", fileWith(t, notesPolicy), "--token", "-", "--origin", "https://app.example.com", "--tool", "read"}
+	got := mcpauthCommand(t, token+"\n", args...)
+	assert.Equal(t, exitOK, got.code, got.stdout)
+	assert.Empty(t, got.stderr)
+	golden(t, "testdata/doctor-healthy.txt", settled(got.stdout))
+	assert.NotContains(t, got.stdout, "\x1b")
+	object := mcpauthCommand(t, token, append(args, "--json")...)
+	assert.Equal(t, exitOK, object.code)
+	var report findings
+	require.NoError(t, json.Unmarshal([]byte(object.stdout), &report))
+	assert.Zero(t, report.Faults)
+	for part := range strings.SplitSeq(token, ".") {
+		assert.NotContains(t, got.stdout+object.stdout, part)
+	}
+
+	var painted strings.Builder
+	code := run(t.Context(), args, environment{stdin: strings.NewReader(token), stdout: &painted, stderr: io.Discard, color: true})
+	assert.Equal(t, exitOK, code)
+	assert.Contains(t, painted.String(), "\x1b[32m✓\x1b[0m")
+
+	// The metadata alone says which issuer it is.
+	got = mcpauthCommand(t, "", "doctor", "--resource", resource, "--token", fileWith(t, token))
+	assert.Equal(t, exitOK, got.code, got.stdout)
+	assert.Contains(t, got.stdout, "with --policy FILE")
+}
+
+// TestDoctorToken: what becomes of tokens that the faults do not have.
+func TestDoctorToken_TOK_57_DPOP_01(t *testing.T) {
+	issuer := newIssuer(t)
+	resource := notes(t, issuer.URL())
+	good := mcpauthtest.Claims{"aud": resource, "scope": "notes:read"}
+	with := func(name string, value any) string {
+		claims := mcpauthtest.Claims{}
+		for k, v := range good {
+			claims[k] = v
+		}
+		claims[name] = value
+		return issuer.Token(claims)
+	}
+	for name, tt := range map[string]struct{ token, cause string }{
+		"bound":             {with("cnf", map[string]any{"jkt": "x"}), "sender-constrained"},
+		"no issuer":         {with("iss", nil), "issuer-missing"},
+		"no expiry":         {with("exp", nil), "claim-missing"},
+		"expiry as text":    {with("exp", "never"), "claim-missing"},
+		"subject too long":  {with("sub", strings.Repeat("x", 300)), "claim-missing"},
+		"header is no JSON": {issuer.Sign("{", "{}"), "token-malformed"},
+		"not base64url":     {"a+b.e30.e30", "token-malformed"},
+		"another kind":      {issuer.Sign(`{"alg":"RS256","kid":"k1","typ":"dpop+jwt"}`, `{"aud":"`+resource+`"}`), "token-type"},
+		"two members":       {issuer.Sign(`{"alg":"RS256","kid":"k1","typ":"at+jwt"}`, strings.Replace(payloadOf(t, with("x", 1)), `{`, `{"sub":"a",`, 1)), "token-malformed"},
+	} {
+		got := mcpauthCommand(t, tt.token, "doctor", "--json", "--resource", resource, "--token", "-")
+		assert.Equal(t, exitFindings, got.code, name)
+		var report findings
+		require.NoError(t, json.Unmarshal([]byte(got.stdout), &report))
+		var causes []string
+		for _, s := range report.Steps {
+			if s.State == stateFault {
+				causes = append(causes, s.Cause)
+				assert.NotEmpty(t, s.Fix, name)
+			}
+		}
+		assert.Contains(t, causes, tt.cause, name)
+	}
+}
+
+// TestDoctorServer: what a server does that is not, or only in part, behind the gate.
+func TestDoctorServer_CHAL_01_PRM_08(t *testing.T) {
+	issuer := newIssuer(t)
+	answer := func(status int, header, value, document string) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if strings.HasPrefix(r.URL.Path, "/.well-known/") && document != "" {
+				_, _ = io.WriteString(w, strings.ReplaceAll(document, "RESOURCE", "http://"+r.Host+"/mcp"))
+				return
+			}
+			w.Header().Set(header, value)
+			w.WriteHeader(status)
+		})
+	}
+	challenge := `Bearer resource_metadata="http://127.0.0.1/x"`
+	for name, tt := range map[string]struct {
+		handler http.Handler
+		flags   []string
+		title   string
+	}{
+		"open":            {answer(200, "X", "y", ""), nil, "a request without a token is served"},
+		"redirect":        {answer(308, "Location", "/mcp/", ""), nil, "the endpoint redirects"},
+		"not found":       {answer(404, "X", "y", ""), nil, "is not answered with 401"},
+		"bare 401":        {answer(401, "WWW-Authenticate", "Bearer", ""), nil, "does not point to the metadata"},
+		"named elsewhere": {answer(401, "WWW-Authenticate", challenge, ""), nil, "Clients dial another URL"},
+		"no JSON":         {answer(401, "WWW-Authenticate", challenge, "<html>"), nil, "is not the metadata"},
+		"no issuers":      {answer(401, "WWW-Authenticate", challenge, `{"resource":"RESOURCE"}`), nil, "names no authorization server"},
+		"other issuer":    {answer(401, "WWW-Authenticate", challenge, `{"resource":"RESOURCE","authorization_servers":["`+issuer.URL()+`/"]}`), []string{"--issuer", issuer.URL()}, "does not name the issuer"},
+		"CORS of its own": {answer(401, "Access-Control-Allow-Origin", "https://a.example", ""), []string{"--origin", "https://a.example"}, "cannot read the challenge"},
+		"not an issuer":   {answer(401, "WWW-Authenticate", challenge, `{"resource":"RESOURCE","authorization_servers":["x"]}`), nil, "is no URL"},
+	} {
+		got := mcpauthCommand(t, "", append([]string{"doctor", "--resource", serve(t, tt.handler)}, tt.flags...)...)
+		assert.Equal(t, exitFindings, got.code, name)
+		assert.Contains(t, got.stdout, tt.title, name)
+		assert.Contains(t, got.stdout, "fix: ", name)
+	}
+}
+
+// TestDoctorDisagreement: the running server does other things than its configuration says.
+func TestDoctorDisagreement(t *testing.T) {
+	issuer := newIssuer(t)
+	var resource string
+	status, header := 0, ""
+	resource = serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, "/.well-known/") {
+			_, _ = io.WriteString(w, `{"resource":"`+resource+`","authorization_servers":["`+issuer.URL()+`"]}`)
+			return
+		}
+		w.Header().Set("WWW-Authenticate", `Bearer resource_metadata="http://127.0.0.1/x"`)
+		if r.Header.Get("Authorization") != "" {
+			w.Header().Set("WWW-Authenticate", header)
+			w.WriteHeader(status)
+			return
+		}
+		w.WriteHeader(401)
+	}))
+	for _, tt := range []struct {
+		status int
+		header string
+		title  string
+	}{
+		{401, `Bearer`, "it sees no token"}, {401, `Bearer error="invalid_token", error_description="audience mismatch"`, "audience mismatch"},
+		{503, ``, "it cannot check the token now"}, {403, ``, "it refuses the token that the same configuration accepts here"},
+	} {
+		status, header = tt.status, tt.header
+		got := mcpauthCommand(t, issuer.TokenFor(resource), "doctor", "--resource", resource, "--token", "-")
+		assert.Equal(t, exitFindings, got.code)
+		assert.Contains(t, got.stdout, tt.title)
+	}
+}
+
+func TestDoctorUnreachable(t *testing.T) {
+	got := mcpauthCommand(t, "", "doctor", "--resource", "http://127.0.0.1:1/mcp")
+	assert.Equal(t, exitUnreachable, got.code)
+	assert.Contains(t, got.stdout, "cannot be reached")
+	assert.Contains(t, got.stdout, "no issuer is known")
+}
+
+// TestUsage: what is wrong with a command line, and that no secret is shown of it.
+func TestUsage(t *testing.T) {
+	token := "eyJhbGciOi-canary"
+	for _, tt := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"dcotor"}, `no command "dcotor"`},
+		{[]string{"doctor"}, "--resource"},
+		{[]string{"doctor", "--bogus"}, "bogus"},
+		{[]string{"doctor", "--resource", "mcp.example.com"}, "--resource"},
+		{[]string{"doctor", "--resource", "http://127.0.0.1:1/", "--token", "missing-file"}, "missing-file"},
+		{[]string{"doctor", "--resource", "http://127.0.0.1:1/", "--policy", "missing-file"}, "missing-file"},
+		{[]string{"doctor", "--policy", fileWith(t, `{"rules":{"tool":{}}}`)}, `unknown field "tool"`},
+		{[]string{"doctor", "--policy", fileWith(t, `{} {}`)}, "follows"},
+		{[]string{"doctor", "--policy", fileWith(t, `{"rules":{"tools":{"a":"anybody"}}}`)}, "authenticated"},
+		{[]string{"doctor", "--policy", fileWith(t, `{"rules":{"tools":{"a":[1]}}}`)}, "cannot unmarshal"},
+		{[]string{"doctor", "--policy", fileWith(t, `{"rules":{"tools":{"a":{"every":["x"]}}}}`)}, `unknown field "every"`},
+		{[]string{"doctor", "--policy", fileWith(t, `{"leeway":30}`)}, "cannot unmarshal"},
+		{[]string{"policy"}, "--policy"},
+		{[]string{"policy", "--policy", fileWith(t, `{}`), "--live", "x"}, "--live"},
+		{[]string{"policy", "--policy", fileWith(t, `{}`), "--issuer", "x"}, "--issuer"},
+		{[]string{"check"}, "one URL"},
+		{[]string{"check", "http://127.0.0.1:1/", "x"}, "one URL"},
+		{[]string{"check", "https://mcp.example.com/mcp"}, "i-own-this-target"},
+		{[]string{"check", "--format", "yaml", "http://127.0.0.1:1/"}, "yaml"},
+		{[]string{"check", "--fail-on", "bad", "http://127.0.0.1:1/"}, "bad"},
+		{[]string{"check", "--rate", "0", "http://127.0.0.1:1/"}, "--rate"},
+		{[]string{"check", "--issuer", "http://127.0.0.1:2", "http://127.0.0.1:1/"}, "--key"},
+		{[]string{"check", "--embed-issuer", "http://127.0.0.1:0", "--key", "x", "http://127.0.0.1:1/"}, "drop --key"},
+		{[]string{"check", "--embed-issuer", "https://login.example.com", "http://127.0.0.1:1/"}, "--embed-issuer"},
+		{[]string{"check", "--embed-issuer", "http://127.0.0.1:1?x", "http://127.0.0.1:1/"}, "--embed-issuer"},
+		{[]string{"check", "--embed-issuer", "http://127.0.0.1:99999", "http://127.0.0.1:1/"}, "--embed-issuer"},
+		{[]string{"check", "--key", "missing-file", "http://127.0.0.1:1/"}, "missing-file"},
+		{[]string{"check", "--key", fileWith(t, token), "http://127.0.0.1:1/"}, "no PEM block"},
+		{[]string{"check", "--key", fileWith(t, "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"), "http://127.0.0.1:1/"}, "no PKCS #8"},
+		{[]string{"check", "--token", fileWith(t, " \n"), "http://127.0.0.1:1/"}, "is empty"},
+		{[]string{"check", "--other-token", "missing-file", "http://127.0.0.1:1/"}, "missing-file"},
+	} {
+		got := mcpauthCommand(t, token, tt.args...)
+		assert.Equal(t, exitUsage, got.code, tt.args)
+		assert.Contains(t, got.stderr, tt.want, tt.args)
+		assert.NotContains(t, got.stderr+got.stdout, "canary")
+	}
+	got := mcpauthCommand(t, "")
+	assert.Equal(t, exitOK, got.code)
+	assert.Contains(t, got.stdout, "doctor")
+	file, err := os.Open(os.DevNull)
+	require.NoError(t, err)
+	defer file.Close()
+	_ = isTerminal(file)
+	require.NoError(t, file.Close())
+	assert.False(t, isTerminal(file))
+}
+
+// TestDoctorEventStream: a server that answers with event streams, lists in
+// pages, and speaks of itself in control characters.
+func TestDoctorEventStream_MCP_62(t *testing.T) {
+	issuer := newIssuer(t)
+	var resource string
+	lists := 0
+	resource = serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		switch {
+		case strings.HasPrefix(r.URL.Path, "/.well-known/"):
+			_, _ = io.WriteString(w, `{"resource":"`+resource+`","authorization_servers":["`+issuer.URL()+`"]}`)
+			return
+		case r.Header.Get("Authorization") == "":
+			w.Header().Set("WWW-Authenticate", `Bearer resource_metadata="http://127.0.0.1/x"`)
+			w.WriteHeader(401)
+			return
+		}
+		w.Header().Set("Content-Type", "text/event-stream")
+		result := `{"protocolVersion":"2025-11-25"}`
+		if strings.Contains(string(body), "tools/list") {
+			if lists++; lists == 1 {
+				result = `{"tools":[{"name":"a\u001b[31m"}],"nextCursor":"\"2"}`
+			} else {
+				assert.Contains(t, string(body), `"cursor":"\"2"`)
+				result = `{"tools":[{"name":"b"}]}`
+			}
+		}
+		_, _ = io.WriteString(w, ": hello\n\nevent: message\ndata: {\"jsonrpc\":\"2.0\",\"method\":\"x\"}\n\ndata: {\"jsonrpc\":\"2.0\",\"id\":1,\ndata: \"result\":"+result+"}\n\n")
+	}))
+	file := fileWith(t, `{"issuers":[{"url":"`+issuer.URL()+`","claims":{"audience":"client_id"},"audiences":["`+resource+`","client-1"]}],"rules":{"tools":{"a":{"any":[["x"]]}, "b*": ["y"]}}}`)
+	got := mcpauthCommand(t, issuer.Token(mcpauthtest.Claims{"azp": "client-1"}), "doctor", "--policy", file, "--resource", resource, "--token", "-")
+	assert.Equal(t, exitFindings, got.code)
+	assert.Contains(t, got.stdout, "the audience is read from client_id")
+	assert.Contains(t, got.stdout, "tool a: The token has no scope at all.")
+
+	lists = 0
+	got = mcpauthCommand(t, issuer.TokenFor(resource), "doctor", "--resource", resource, "--token", "-")
+	assert.Equal(t, exitOK, got.code, got.stdout)
+	assert.Contains(t, got.stdout, "a?[31m, b")
+}

@@ -1,0 +1,114 @@
+package conformance
+
+import (
+	"encoding/json"
+	"encoding/xml"
+	"fmt"
+	"io"
+	"strings"
+	"unicode"
+)
+
+// WriteText writes the report for people: findings with the rule and the fix,
+// what passed in one line each, and what was not run with the reason.
+func (r *Report) WriteText(w io.Writer) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "target %s\n", clean(r.Target))
+	if r.Issuer != "" {
+		fmt.Fprintf(&b, "tokens of %s\n", clean(r.Issuer))
+	}
+	group := ""
+	for _, result := range r.Results {
+		if result.Group != group {
+			group = result.Group
+			fmt.Fprintf(&b, "\n%s\n", group)
+		}
+		fmt.Fprintf(&b, "  %s %s\n", mark(result), result.Title)
+		switch result.Outcome {
+		case Fail:
+			fmt.Fprintf(&b, "      %s: %s\n      rule: %s (%s)\n      fix:  %s\n      id:   %s\n",
+				result.Severity, clean(result.Detail), result.Rule, result.Requirement, result.Fix, result.ID)
+		case NotRun:
+			fmt.Fprintf(&b, "      not run: %s\n", clean(result.Detail))
+		}
+	}
+	fmt.Fprintf(&b, "\n%d passed, %d failed, %d not run; %d requests\n", r.Passed, r.Failed, r.NotRun, r.Requests)
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+func mark(result Result) string {
+	switch result.Outcome {
+	case Pass:
+		return "✓"
+	case Fail:
+		return "✗"
+	}
+	return "-"
+}
+
+// clean makes a text of the target's fit for a terminal.
+func clean(text string) string {
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return '?'
+		}
+		return r
+	}, text)
+}
+
+// WriteJSON writes the report as one JSON object.
+func (r *Report) WriteJSON(w io.Writer) error {
+	encoder := json.NewEncoder(w)
+	encoder.SetEscapeHTML(false)
+	encoder.SetIndent("", "  ")
+	return encoder.Encode(r)
+}
+
+type junitSuite struct {
+	XMLName  xml.Name    `xml:"testsuite"`
+	Name     string      `xml:"name,attr"`
+	Tests    int         `xml:"tests,attr"`
+	Failures int         `xml:"failures,attr"`
+	Skipped  int         `xml:"skipped,attr"`
+	Cases    []junitCase `xml:"testcase"`
+}
+
+type junitCase struct {
+	Class   string        `xml:"classname,attr"`
+	Name    string        `xml:"name,attr"`
+	Failure *junitMessage `xml:"failure"`
+	Skipped *junitMessage `xml:"skipped"`
+}
+
+type junitMessage struct {
+	Message string `xml:"message,attr"`
+	Type    string `xml:"type,attr,omitempty"`
+	Text    string `xml:",chardata"`
+}
+
+// WriteJUnit writes the report as one JUnit test suite, as CI systems read it.
+func (r *Report) WriteJUnit(w io.Writer) error {
+	suite := junitSuite{Name: "mcpauth check " + clean(r.Target), Tests: len(r.Results), Failures: r.Failed, Skipped: r.NotRun}
+	for _, result := range r.Results {
+		c := junitCase{Class: "mcpauth." + result.Group, Name: result.ID}
+		switch result.Outcome {
+		case Fail:
+			c.Failure = &junitMessage{Message: clean(result.Detail), Type: string(result.Severity),
+				Text: fmt.Sprintf("%s\nrule: %s (%s)\nfix: %s", result.Title, result.Rule, result.Requirement, result.Fix)}
+		case NotRun:
+			c.Skipped = &junitMessage{Message: clean(result.Detail)}
+		}
+		suite.Cases = append(suite.Cases, c)
+	}
+	if _, err := io.WriteString(w, xml.Header); err != nil {
+		return err
+	}
+	encoder := xml.NewEncoder(w)
+	encoder.Indent("", "  ")
+	if err := encoder.Encode(suite); err != nil {
+		return err
+	}
+	_, err := io.WriteString(w, "\n")
+	return err
+}

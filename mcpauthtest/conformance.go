@@ -1,0 +1,88 @@
+package mcpauthtest
+
+import (
+	"context"
+	"crypto"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+
+	"github.com/seed-1e292522/mcpauth/conformance"
+)
+
+// Conformance runs the suite of package conformance against a handler, in
+// process, and fails the test for each finding. The target's URL is the
+// resource as clients dial it; the handler is your server, as it stands at the
+// root of that URL's origin, and trusts the issuer of the Minter.
+//
+//	issuer := mcpauthtest.NewIssuer(t)
+//	mcpauthtest.Conformance(t, newServer(issuer), conformance.Target{
+//		URL:    "https://notes.example.com/mcp",
+//		Minter: issuer.Minter(),
+//		Tools:  []conformance.Tool{{Name: "whoami", Scopes: []string{"profile:read"}}},
+//	})
+//
+// The report is returned for further looks; [conformance.Report.WriteText] prints it.
+func Conformance(tb testing.TB, handler http.Handler, target conformance.Target) *conformance.Report {
+	tb.Helper()
+	target.Owned = true
+	target.Rate = -1
+	target.Transport = inProcess{handler}
+	report, err := conformance.Run(tb.Context(), target)
+	if err != nil {
+		tb.Fatalf("mcpauthtest: %v", err)
+	}
+	for _, finding := range report.Findings(conformance.Low) {
+		tb.Errorf("%s (%s): %s: %s\n  rule: %s (%s)\n  fix: %s", finding.ID, finding.Severity, finding.Title,
+			finding.Detail, finding.Rule, finding.Requirement, finding.Fix)
+	}
+	return report
+}
+
+// Minter lets [Conformance] sign with the issuer's current key.
+func (i *Issuer) Minter() conformance.Minter { return minter{i} }
+
+type minter struct{ issuer *Issuer }
+
+func (m minter) Issuer() string { return m.issuer.URL() }
+
+func (m minter) Key() (kid, alg string, public crypto.PublicKey) {
+	key := m.issuer.currentKey()
+	return key.ID, key.Alg, key.Private.Public()
+}
+
+func (m minter) Sign(header, claims string) (string, error) {
+	return m.issuer.Sign(header, claims), nil
+}
+
+// inProcess calls a handler as a server would, without a socket.
+type inProcess struct{ handler http.Handler }
+
+func (p inProcess) RoundTrip(r *http.Request) (*http.Response, error) {
+	ctx, cancel := context.WithCancel(r.Context())
+	defer cancel()
+	in := httptest.NewRequest(r.Method, r.URL.RequestURI(), r.Body).WithContext(ctx)
+	in.Header, in.ContentLength = r.Header, max(r.ContentLength, 0)
+	if in.Host = r.URL.Host; r.Host != "" {
+		in.Host = r.Host
+	}
+	recorder := httptest.NewRecorder()
+	done := make(chan any, 1)
+	go func() {
+		defer func() { done <- recover() }()
+		p.handler.ServeHTTP(recorder, in)
+	}()
+	select {
+	case recovered := <-done:
+		if recovered != nil && recovered != http.ErrAbortHandler {
+			panic(recovered)
+		}
+		if recovered != nil {
+			return nil, http.ErrAbortHandler
+		}
+		return recorder.Result(), nil
+	case <-ctx.Done():
+		// Who writes to the recorder still may: it is not looked at any more.
+		return nil, context.Cause(ctx)
+	}
+}
