@@ -17,10 +17,10 @@ type exchange struct {
 	session   string      // the handler's session id, verified; "" for none
 	query     *string     // the query without our tag, if it had one
 	filter    *listFilter // set if the response is filtered
-	odd       bool        // see [checkHeaders]
-	over      bool        // under reader.mu: the request is over
-	pooled    *[]byte     // where the body's buffer came from, and goes back to; nil if others may still look at it
-	trail     *trail      // what a record needs; nil if nobody records
+	headerFacts
+	over   bool    // under reader.mu: the request is over
+	pooled *[]byte // where the body's buffer came from, and goes back to; nil if others may still look at it
+	trail  *trail  // what a record needs; nil if nobody records
 	request
 
 	ctx    requestContext
@@ -117,18 +117,25 @@ func (x *exchange) end() {
 	}
 }
 
-// isOdd reports whether a name is not that of a field which isCredential or
-// isUnverified knows, but would be in another spelling. The lengths keep
-// nearly all names from a closer look.
-func isOdd(name string) bool {
+// hides tells what of a field's name matters to the copy for the handler:
+// special is one of those that isCredential and isUnverified know, odd is
+// another spelling of one. The lengths keep nearly all names from a closer look, and
+// Authorization is always taken out.
+func hides(name string) (special, odd bool) {
 	switch len(name) {
 	case len("Dpop"), len("Authorization"), len("Mcp-Session-Id"), len("Proxy-Authorization"):
-		switch canonical := http.CanonicalHeaderKey(strings.ReplaceAll(name, "_", "-")); canonical {
+		switch name {
+		case "Authorization", "Content-Length":
+			return false, false
+		case "Dpop", "Proxy-Authorization", "Mcp-Session-Id", "Last-Event-Id":
+			return true, false
+		}
+		switch http.CanonicalHeaderKey(strings.ReplaceAll(name, "_", "-")) {
 		case "Authorization", "Dpop", "Proxy-Authorization", "Mcp-Session-Id", "Last-Event-Id":
-			return canonical != name
+			return false, true
 		}
 	}
-	return false
+	return false, false
 }
 
 // isCredential names the header fields that end here, in whatever case a
@@ -185,11 +192,13 @@ func (x *exchange) forward(r *http.Request) *http.Request {
 func (x *exchange) header(h http.Header) http.Header {
 	out := maps.Clone(h)
 	delete(out, "Authorization")
-	delete(out, "Dpop")
-	delete(out, "Proxy-Authorization")
-	delete(out, "Mcp-Session-Id")
-	if x.era == modern {
-		delete(out, "Last-Event-Id")
+	if x.special {
+		delete(out, "Dpop")
+		delete(out, "Proxy-Authorization")
+		delete(out, "Mcp-Session-Id")
+		if x.era == modern {
+			delete(out, "Last-Event-Id")
+		}
 	}
 	if x.odd {
 		maps.DeleteFunc(out, x.isUnverified)

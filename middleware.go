@@ -41,7 +41,7 @@ func (m *Middleware) Wrap(next http.Handler) http.Handler {
 // admit is the whole decision, step by step. Nothing is read of the body, and
 // nobody is asked, before the step in front has said yes.
 func (m *Middleware) admit(w http.ResponseWriter, r *http.Request, x *exchange) (denied *DeniedError) {
-	if x.odd, denied = checkHeaders(r.Header); denied != nil {
+	if x.headerFacts, denied = checkHeaders(r.Header); denied != nil {
 		return denied
 	}
 	if denied = m.checkOrigin(r); denied != nil {

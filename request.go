@@ -16,10 +16,15 @@ const (
 	maxBody         = 4 << 20
 )
 
+// headerFacts say whether the header section has fields that the handler must not see as they came.
+type headerFacts struct {
+	special bool // one of them, Authorization aside
+	odd     bool // a name that a reader could take for one of them
+}
+
 // checkHeaders bounds the header section and the fields of MCP that are
-// decoded later. It reports whether there is a name that a reader could take
-// for one of a field which the handler must not see as it came.
-func checkHeaders(h http.Header) (odd bool, denied *DeniedError) {
+// decoded later.
+func checkHeaders(h http.Header) (facts headerFacts, denied *DeniedError) {
 	fields, size, params := 0, 0, 0
 	for name, values := range h {
 		fields += len(values)
@@ -29,19 +34,20 @@ func checkHeaders(h http.Header) (odd bool, denied *DeniedError) {
 		if strings.HasPrefix(name, "Mcp-Param-") {
 			params += len(values)
 		}
-		odd = odd || isOdd(name)
+		special, odd := hides(name)
+		facts.special, facts.odd = facts.special || special, facts.odd || odd
 	}
 	switch {
 	case fields > maxHeaderFields:
-		return odd, deny(errRequestHeaders, "more than 100 fields", "", "")
+		return facts, deny(errRequestHeaders, "more than 100 fields", "", "")
 	case size > maxHeaderBytes:
-		return odd, deny(errRequestHeaders, "more than 64 KiB", "", "")
+		return facts, deny(errRequestHeaders, "more than 64 KiB", "", "")
 	case params > maxParamHeaders:
-		return odd, deny(errRequestHeaders, "more than 32 Mcp-Param fields", "", "")
+		return facts, deny(errRequestHeaders, "more than 32 Mcp-Param fields", "", "")
 	case len(first(h["Mcp-Name"])) > maxNameHeader:
-		return odd, deny(errRequestHeaders, "Mcp-Name longer than 4 KiB", "", "")
+		return facts, deny(errRequestHeaders, "Mcp-Name longer than 4 KiB", "", "")
 	}
-	return odd, nil
+	return facts, nil
 }
 
 // credentials finds the one bearer token of a request (RFC 6750 section 2.1).
