@@ -1,7 +1,7 @@
 // Command audit tells the story of an audit tool in a financial firm. The
 // authorization server is the firm's own, employees have roles there, and
 // every decision is appended to a file that tells who was allowed what, when,
-// and by which rule.
+// by which rule and by which role. No request is served without its record.
 //
 //	go run -C examples/audit .
 //	go run -C examples/audit . --serve
@@ -45,12 +45,12 @@ func play(rules mcpauth.Rules) stage.Play {
 			return stage.Set{}, err
 		}
 		s := story{at: at, path: filepath.Join(directory, "decisions.jsonl"), desk: &desk{}}
-		t, err := openTrail(s.path, rules, at.Log)
+		trail, decided, err := openTrail(s.path)
 		if err != nil {
 			return stage.Set{}, err
 		}
 		at.Log.Info("decisions are appended to a file, which goes when this program ends", "path", s.path)
-		handler, err := protect(at, rules, t.record, s.desk)
+		handler, err := protect(at, rules, decided, s.desk)
 		if err != nil {
 			return stage.Set{}, err
 		}
@@ -71,7 +71,7 @@ func play(rules mcpauth.Rules) stage.Play {
 				for _, t := range s.staff {
 					t.Close()
 				}
-				_ = t.close()
+				_ = trail.Close()
 				_ = os.RemoveAll(directory)
 			},
 		}, nil
@@ -98,7 +98,7 @@ func (s *story) steps() []stage.Step {
 		{Title: "gina creates a report: no role of hers grants it, and no consent can", Do: s.refused(gina, "create_report")},
 		{Title: "hugo, a lead auditor, signs in", Do: s.connect(hugo, "create_report", "view_account")},
 		{Title: "hugo creates a report", Do: s.allowed(hugo, "create_report", "hugo created a report")},
-		{Title: "The file is asked: who was allowed what, when, by which rule?", Do: s.asked},
+		{Title: "The file is asked: who was allowed what, when, by which rule and role?", Do: s.asked},
 	}
 }
 
@@ -165,31 +165,31 @@ func (s *story) refused(t *tool.Tool, name string) func(context.Context) (string
 
 // asked reads the file and expects exactly what has happened so far.
 func (s *story) asked(context.Context) (string, error) {
-	entries, err := readTrail(s.path)
+	records, err := readTrail(s.path)
 	if err != nil {
 		return "", err
 	}
 	var answer strings.Builder
-	fmt.Fprintf(&answer, "%d decisions, those about tools:\n", len(entries))
+	fmt.Fprintf(&answer, "%d decisions, those about tools:\n", len(records))
 	var found []string
 	strangers := map[string]int{}
-	for _, e := range entries {
-		line := e.describe()
+	for _, r := range records {
+		line := describe(r)
 		switch {
-		case e.Subject == "":
-			strangers[e.Reason]++
+		case r.Subject == "":
+			strangers[r.Reason]++
 		case line == "" || len(found) > 0 && found[len(found)-1] == line:
 			// Not about a tool, or a client that repeats a call after it has asked for more.
 		default:
 			found = append(found, line)
-			fmt.Fprintf(&answer, "     %s  %s\n", e.Time.Format("15:04:05.000"), line)
+			fmt.Fprintf(&answer, "     %s  %s\n", r.Time.Format("15:04:05.000"), line)
 		}
 	}
 	wanted := []string{
-		"frank was refused view_account: insufficient scope (view_account requires audit:account:view)",
-		"gina was allowed view_account (view_account requires audit:account:view, which auditor grants)",
-		"gina was refused create_report: insufficient scope (create_report requires audit:report:create)",
-		"hugo was allowed create_report (create_report requires audit:report:create, which lead-auditor grants)",
+		`frank was refused view_account: insufficient_scope, by tools["view_account"], without audit:account:view`,
+		`gina was allowed view_account by tools["view_account"], granted by auditor`,
+		`gina was refused create_report: insufficient_scope, by tools["create_report"], without audit:report:create`,
+		`hugo was allowed create_report by tools["create_report"], granted by lead-auditor`,
 	}
 	if !slices.Equal(found, wanted) {
 		return "", fmt.Errorf("expected\n%s\ngot\n%s", strings.Join(wanted, "\n"), strings.Join(found, "\n"))
@@ -199,16 +199,4 @@ func (s *story) asked(context.Context) (string, error) {
 	}
 	fmt.Fprintf(&answer, "     and nobody in particular was refused: %v", strangers)
 	return answer.String(), nil
-}
-
-// describe tells an entry as a sentence; "" for what is not about a tool.
-func (e entry) describe() string {
-	if len(e.Calls) != 1 || e.Calls[0].Rule == "" {
-		return ""
-	}
-	call := e.Calls[0]
-	if !e.Allowed {
-		return fmt.Sprintf("%s was refused %s: %s (%s)", e.Subject, call.Name, e.Reason, call.Rule)
-	}
-	return fmt.Sprintf("%s was allowed %s (%s, which %s grants)", e.Subject, call.Name, call.Rule, strings.Join(call.Roles, " and "))
 }
