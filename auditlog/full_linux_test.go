@@ -93,3 +93,40 @@ func TestReadFails(t *testing.T) {
 	_, err = auditlog.OpenFile(auditlog.FileOptions{Path: dir.Name()})
 	assert.Error(t, err)
 }
+
+// A path that leads nowhere any more: each write says so, and goes on when
+// there is a place again.
+func TestPathLost_AUDIT_07(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "log")
+	require.NoError(t, os.Mkdir(dir, 0o700))
+	path := filepath.Join(dir, "audit.jsonl")
+	file := openFile(t, path, 0)
+	record := auditlog.Record{Event: "decision", Decision: "allow"}
+	require.NoError(t, file.Write(record))
+
+	require.NoError(t, os.Rename(dir, dir+".old"))
+	require.NoError(t, os.WriteFile(dir, nil, 0o600)) // a file where the directory was
+	require.ErrorIs(t, file.Write(record), syscall.ENOTDIR)
+	require.ErrorIs(t, file.Reopen(), syscall.ENOTDIR)
+
+	require.NoError(t, os.Remove(dir))
+	require.NoError(t, os.Mkdir(dir, 0o700))
+	require.NoError(t, file.Write(record))
+	records, torn := readFile(t, path)
+	assert.Empty(t, torn)
+	require.Len(t, records, 1)
+	assert.Greater(t, records[0].Seq, uint64(1), "no number is used twice")
+}
+
+// A device without room takes nothing, and nothing is promised.
+func TestDeviceFull_AUDIT_07(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "audit.jsonl")
+	require.NoError(t, os.Symlink("/dev/full", path))
+	file, err := auditlog.OpenFile(auditlog.FileOptions{Path: path})
+	require.NoError(t, err)
+	require.ErrorIs(t, file.Write(auditlog.Record{Event: "decision"}), syscall.ENOSPC)
+	seq, synced := file.Written()
+	assert.Zero(t, seq)
+	assert.Zero(t, synced)
+	assert.Error(t, file.Close(), "what cannot be synced is said at the end too")
+}
