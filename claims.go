@@ -125,7 +125,7 @@ func (c *claims) member(r *strictjson.Reader, name []byte) *DeniedError {
 		err = c.acr.read(r, c.text)
 	case "aud":
 		c.audPresent = true
-		c.aud, err = readAudience(r)
+		c.aud, err = readAudience(r, c.text)
 	case "exp":
 		return c.exp.read(r, "exp")
 	case "nbf":
@@ -190,7 +190,14 @@ func (t *instant) read(r *strictjson.Reader, name string) *DeniedError {
 
 // readAudience takes a string or an array of strings; anything else is no
 // audience at all.
-func readAudience(r *strictjson.Reader) ([]string, error) {
+func readAudience(r *strictjson.Reader, payload string) ([]string, error) {
+	if r.Kind() == strictjson.String {
+		s, err := r.Text(payload)
+		if err != nil || s == "" {
+			return nil, err
+		}
+		return []string{s}, nil
+	}
 	raw, err := r.Skip()
 	if err != nil {
 		return nil, err
@@ -205,7 +212,8 @@ func readAudience(r *strictjson.Reader) ([]string, error) {
 // stringOrList decodes a JSON string, or an array of nothing but strings. The
 // text has been validated before.
 func stringOrList(raw []byte) (list []string, ok bool) {
-	r := strictjson.NewReader(raw, claimLimits)
+	var r strictjson.Reader
+	r.Reset(raw, claimLimits)
 	switch r.Kind() {
 	case strictjson.String:
 		s, err := r.String()
@@ -234,20 +242,18 @@ const maxScopes = 256
 // spaces (RFC 6749 section 3.3), the members of an array are whole scopes.
 // What is no scope grants nothing. A claim of another type is empty.
 func scopeList(into []string, raw []byte) ([]string, *DeniedError) {
-	if raw == nil {
-		return into, nil
-	}
-	list, ok := stringOrList(raw)
-	if !ok {
-		return into, nil
-	}
-	if raw[0] != '"' {
+	if len(raw) == 0 || raw[0] != '"' {
+		list, _ := stringOrList(raw)
 		return addScopes(into, list)
 	}
+	var r strictjson.Reader
+	r.Reset(raw, claimLimits)
+	words, _ := r.String() // validated before
+	text := string(words)
 	// As many as fit, once; what is beyond the bound is refused anyway.
-	into = slices.Grow(into, min(strings.Count(list[0], " ")+1, maxScopes))
+	into = slices.Grow(into, min(strings.Count(text, " ")+1, maxScopes))
 	var denied *DeniedError
-	for scope := range strings.SplitSeq(list[0], " ") {
+	for scope := range strings.SplitSeq(text, " ") {
 		if into, denied = addScope(into, scope); denied != nil {
 			return nil, denied
 		}
@@ -283,7 +289,8 @@ func addScope(into []string, scope string) ([]string, *DeniedError) {
 // lookup finds the value at a path of object member names.
 func lookup(raw []byte, path []string) []byte {
 	for _, step := range path {
-		r := strictjson.NewReader(raw, claimLimits)
+		var r strictjson.Reader
+	r.Reset(raw, claimLimits)
 		if r.Object() != nil {
 			return nil
 		}
@@ -304,7 +311,8 @@ func lookup(raw []byte, path []string) []byte {
 
 // memberNames lists the names of an object's members.
 func memberNames(raw []byte) (names []string) {
-	r := strictjson.NewReader(raw, claimLimits)
+	var r strictjson.Reader
+	r.Reset(raw, claimLimits)
 	if r.Object() != nil {
 		return nil
 	}
