@@ -290,7 +290,7 @@ func addScope(into []string, scope string) ([]string, *DeniedError) {
 func lookup(raw []byte, path []string) []byte {
 	for _, step := range path {
 		var r strictjson.Reader
-	r.Reset(raw, claimLimits)
+		r.Reset(raw, claimLimits)
 		if r.Object() != nil {
 			return nil
 		}

@@ -3,6 +3,7 @@ package bench
 import (
 	"crypto/sha256"
 	"fmt"
+	"math"
 	"runtime"
 	"strings"
 	"testing"
@@ -73,7 +74,7 @@ type ownCache struct {
 
 func newTokenCache(capacity int) tokenCache {
 	size := func(*struct{}) int { return 0 }
-	return &ownCache{inner: tokencache.New(2*capacity, 1<<40, size), value: &struct{}{}, now: time.Now()}
+	return &ownCache{inner: tokencache.New(2*capacity, math.MaxInt, size), value: &struct{}{}, now: time.Now()}
 }
 
 func (c *ownCache) Put(token string) { c.inner.Add(c.inner.Key(token), c.value, c.now, time.Hour) }

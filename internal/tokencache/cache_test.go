@@ -2,6 +2,7 @@ package tokencache
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"runtime"
 	"strings"
@@ -239,7 +240,7 @@ func BenchmarkGet(b *testing.B) {
 			var before, after runtime.MemStats
 			runtime.GC()
 			runtime.ReadMemStats(&before)
-			c := New(2*n, 1<<40, hundred)
+			c := New(2*n, math.MaxInt, hundred)
 			value := 1
 			for i := range n {
 				c.Add(c.Key(text(i)), &value, c.start, time.Hour)
