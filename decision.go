@@ -86,7 +86,7 @@ func (d Decision) Reason() Reason {
 	return d.Err.reason()
 }
 
-// maxRulings bounds what one batch can write into a record.
+// maxRulings bounds what one request can write into a record and a line of the log.
 const maxRulings = 32
 
 // trail collects what a record needs on the way. A nil trail, which is that
@@ -191,7 +191,7 @@ func (m *Middleware) tell(ctx context.Context, d Decision) {
 // record puts together what is known of a request.
 func (m *Middleware) record(r *http.Request, x *exchange, denied *DeniedError) Decision {
 	d := Decision{
-		Err: denied, Principal: x.principal.clone(), Calls: x.calls,
+		Err: denied, Principal: x.principal.clone(), Calls: slices.Clone(x.calls), // the request's own go on to decide
 		ID: randomID(), Time: time.Now(),
 		Method: r.Method, Remote: r.RemoteAddr,
 	}

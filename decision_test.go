@@ -130,6 +130,53 @@ func TestHooksPanic_CONC_06(t *testing.T) {
 	assert.NotContains(t, f.log.String(), "canary")
 }
 
+// What OnDecision does to its record, such as taking arguments out before it keeps
+// it, changes nothing of the request: neither which lists are filtered, nor
+// what a policy is told of the call that began a task.
+func TestRecordIsACopy_AUDIT_03(t *testing.T) {
+	var asked []string
+	f := newFixture(t, func(c *mcpauth.Config) {
+		c.Policy = mcpauth.PolicyFunc(func(_ context.Context, call mcpauth.Call) (mcpauth.Requirement, error) {
+			asked = append(asked, call.Method+string(call.Arguments))
+			if call.Name == "admin_delete" {
+				return mcpauth.Scopes("mcp:admin"), nil
+			}
+			return mcpauth.Authenticated(), nil
+		})
+		c.OnDecision = func(_ context.Context, d mcpauth.Decision) { clear(d.Calls) }
+	})
+	f.inner = func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(w, `{"jsonrpc":"2.0","id":1,"result":{"tools":[{"name":"echo"},{"name":"admin_delete"}],"task":{"taskId":"t1"}}}`)
+	}
+	post := func(method, params string) string {
+		body := fmt.Sprintf(`{"jsonrpc":"2.0","id":1,"method":%q,"params":%s}`, method, params)
+		return f.do(http.MethodPost, "/mcp", f.token(nil), body, "Mcp-Protocol-Version: 2025-11-25", "Mcp-Method", "Mcp-Name").Body.String()
+	}
+	list := post("tools/list", "{}")
+	assert.Contains(t, list, "echo")
+	assert.NotContains(t, list, "admin_delete")
+
+	post("tools/call", `{"name":"echo","arguments":{"path":"/etc"}}`)
+	asked = nil
+	post("tasks/get", `{"taskId":"t1"}`)
+	assert.Equal(t, []string{"tasks/get", `tools/call{"path":"/etc"}`}, asked)
+}
+
+// One request writes a bounded line, however much it asks for.
+func TestRefusalLineIsBounded_AUDIT_04_AUDIT_10(t *testing.T) {
+	f := newFixture(t, nil)
+	uris := strings.TrimSuffix(strings.Repeat(`"db://`+strings.Repeat("x", 250)+`",`, 1000), ",")
+	body := `{"jsonrpc":"2.0","id":1,"method":"subscriptions/listen","params":{"notifications":{"resourceSubscriptions":[` + uris + `]},` +
+		`"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28"}}}`
+	w := f.do(http.MethodPost, "/mcp", f.token(nil), body, "Mcp-Protocol-Version: 2026-07-28", "Mcp-Method: subscriptions/listen", "Mcp-Name")
+	require.Equal(t, http.StatusForbidden, w.Code)
+	line := f.log.String()
+	assert.Contains(t, line, "subscriptions/listen")
+	assert.Contains(t, line, "calls_omitted=969")
+	assert.Less(t, len(line), 16<<10)
+}
+
 // The record of a request has its times, its name in the log, and what is unverified as such.
 func TestRecord_AUDIT_02_AUDIT_05(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

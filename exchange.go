@@ -118,16 +118,16 @@ func (x *exchange) end() {
 }
 
 // hides tells what of a field's name matters to the copy for the handler:
-// special is one of those that isCredential and isUnverified know, odd is
-// another spelling of one. The lengths keep nearly all names from a closer look, and
+// special is one of those that isCredential and isUnverified know, or of the connection, odd is
+// another spelling of one of the former. The lengths keep nearly all names from a closer look, and
 // Authorization is always taken out.
 func hides(name string) (special, odd bool) {
 	switch len(name) {
-	case len("Dpop"), len("Authorization"), len("Mcp-Session-Id"), len("Proxy-Authorization"):
+	case len("Dpop"), len("Upgrade"), len("Connection"), len("Authorization"), len("Mcp-Session-Id"), len("Proxy-Authorization"):
 		switch name {
 		case "Authorization", "Content-Length":
 			return false, false
-		case "Dpop", "Proxy-Authorization", "Mcp-Session-Id", "Last-Event-Id":
+		case "Dpop", "Upgrade", "Connection", "Proxy-Authorization", "Mcp-Session-Id", "Last-Event-Id":
 			return true, false
 		}
 		switch http.CanonicalHeaderKey(strings.ReplaceAll(name, "_", "-")) {
@@ -194,6 +194,8 @@ func (x *exchange) header(h http.Header) http.Header {
 	delete(out, "Authorization")
 	if x.special {
 		delete(out, "Dpop")
+		delete(out, "Upgrade")    // what comes after a change of protocol nobody would check
+		delete(out, "Connection") // it names fields that a proxy would drop, whatever was checked of them
 		delete(out, "Proxy-Authorization")
 		delete(out, "Mcp-Session-Id")
 		if x.era == modern {

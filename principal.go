@@ -1,10 +1,10 @@
 package mcpauth
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/seed-1e292522/mcpauth/internal/identity"
@@ -32,7 +32,7 @@ type Principal struct {
 	AMR      []string  // amr
 	Actors   []string  // sub of act, act.act, ... (RFC 8693 section 4.1), at most four; for audit, never for decisions
 
-	claims json.RawMessage
+	claims string // the verified payload, in memory of its own: nothing here leads to the token
 }
 
 // HasScope reports whether the token itself carries the scope. It knows no
@@ -42,7 +42,7 @@ func (p *Principal) HasScope(scope string) bool { return slices.Contains(p.Scope
 // Claims decodes the verified claims into v, as encoding/json does, with
 // numbers in an any kept as [json.Number].
 func (p *Principal) Claims(v any) error {
-	d := json.NewDecoder(bytes.NewReader(p.claims))
+	d := json.NewDecoder(strings.NewReader(p.claims))
 	d.UseNumber()
 	return d.Decode(v)
 }

@@ -54,8 +54,11 @@ func (m *Middleware) logFinding(r *http.Request, x *exchange, denied *DeniedErro
 	if x.principal != nil {
 		attrs = append(attrs, slog.String("issuer", x.principal.Issuer), slog.String("subject", shown(x.principal.Subject)))
 	}
-	for _, call := range x.calls {
+	for _, call := range x.calls[:min(len(x.calls), maxRulings)] {
 		attrs = append(attrs, slog.String("call", shown(call.Method+" "+call.Name)))
+	}
+	if omitted := len(x.calls) - maxRulings; omitted > 0 {
+		attrs = append(attrs, slog.Int("calls_omitted", omitted))
 	}
 	m.log.LogAttrs(r.Context(), levelOf(denied), "mcpauth: request refused", attrs...)
 }

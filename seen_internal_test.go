@@ -56,14 +56,14 @@ func TestSeen_TOK_62(t *testing.T) {
 
 // Whoever changes a principal changes a copy.
 func TestPrincipalCopies_TOK_64(t *testing.T) {
-	p := &Principal{Subject: "u", Scopes: []string{"a"}, Audiences: []string{"b"}, AMR: []string{"c"}, Actors: []string{"d"}, claims: []byte(`{}`)}
+	p := &Principal{Subject: "u", Scopes: []string{"a"}, Audiences: []string{"b"}, AMR: []string{"c"}, Actors: []string{"d"}, claims: `{}`}
 	c := p.clone()
 	assert.Equal(t, p, c)
 	for _, list := range [][]string{c.Scopes, c.Audiences, c.AMR, c.Actors} {
 		list[0] = "admin"
 	}
 	c.Subject = "root"
-	assert.Equal(t, &Principal{Subject: "u", Scopes: []string{"a"}, Audiences: []string{"b"}, AMR: []string{"c"}, Actors: []string{"d"}, claims: []byte(`{}`)}, p)
+	assert.Equal(t, &Principal{Subject: "u", Scopes: []string{"a"}, Audiences: []string{"b"}, AMR: []string{"c"}, Actors: []string{"d"}, claims: `{}`}, p)
 	assert.Nil(t, (*Principal)(nil).clone())
 }
 

@@ -280,7 +280,7 @@ func (s *issuer) principal(c *claims, p *Principal) (denied *DeniedError) {
 		ID:        c.jti.value,
 		ACR:       c.acr.value,
 		Actors:    actors(c.act),
-		claims:    c.raw,
+		claims:    c.text, // raw is a part of the buffer that has the token
 	}
 	p.Client = !c.sub.present || p.ClientID == p.Subject
 	if !c.sub.present {

@@ -95,11 +95,11 @@ func rightsClaims(claims map[string]any) string {
 
 // Rule says that a target has no rule, and which rule may have been meant.
 func Rule(kind, name string, rules []string) Finding {
-	plain := func(s string) string {
-		return strings.NewReplacer("-", "", "_", "", ".", "", " ", "").Replace(strings.ToLower(s))
-	}
+	marks := strings.NewReplacer("-", "", "_", "", ".", "", " ", "")
+	plain := func(s string) string { return marks.Replace(strings.ToLower(s)) }
+	meant := plain(name)
 	for _, rule := range rules {
-		if rule != name && plain(rule) == plain(name) {
+		if rule != name && plain(rule) == meant {
 			return found("no-rule", fmt.Sprintf("%s %s has no rule, %s has", kind, quote(name), quote(rule)))
 		}
 	}
