@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"regexp"
+	"slices"
 
 	"github.com/seed-1e292522/mcpauth/bench/internal/endtoend"
 	"github.com/seed-1e292522/mcpauth/bench/internal/fixture"
@@ -21,14 +23,20 @@ func main() {
 	rounds := flag.Int("rounds", 16, "rounds; all variants run in each")
 	requests := flag.Int("requests", 1_000, "requests of a variant in a round")
 	flood := flag.Int("flood", 0, "requests of each flood at the end; 0 for none")
+	only := flag.String("only", "", "variants whose name has a match for this regular expression; default: all")
 	flag.Parse()
-	exit(run(os.Stdout, *rounds, *requests, *flood))
+	match, err := regexp.Compile(*only)
+	if err != nil {
+		exit(err)
+	}
+	exit(run(os.Stdout, match, *rounds, *requests, *flood))
 }
 
-func run(w io.Writer, rounds, requests, flood int) error {
+func run(w io.Writer, only *regexp.Regexp, rounds, requests, flood int) error {
 	issuer := fixture.NewIssuer()
 	defer issuer.Close()
-	if err := endtoend.Run(w, issuer, endtoend.Variants, rounds, requests); err != nil {
+	variants := slices.DeleteFunc(slices.Clone(endtoend.Variants), func(v endtoend.Variant) bool { return !only.MatchString(v.String()) })
+	if err := endtoend.Run(w, issuer, variants, rounds, requests); err != nil {
 		return err
 	}
 	if flood > 0 {

@@ -173,9 +173,12 @@ func e2eName(auth, alg, token, size string) string {
 func serverTargets() (all []target) {
 	for _, size := range []string{"300", "4096"} {
 		mine, none := e2eName("mcpauth", "RS256", "same", size), e2eName("none", "none", "none", size)
+		unread := e2eName("none", "RS256", "same", size)
 		all = append(all,
 			target{"mcp-go with the wrapper, " + size + " B, throughput", 0.98, true, "%.2fx", runE2E, func(d *data) float64 { return d.ratio(mine, none, "req/s") }},
-			target{"mcp-go with the wrapper, " + size + " B, CPU", 1.02, false, "%.2fx", runE2E, func(d *data) float64 { return d.ratio(mine, none, "cpu-us/req") }})
+			target{"mcp-go with the wrapper, " + size + " B, CPU", 1.02, false, "%.2fx", runE2E, func(d *data) float64 { return d.ratio(mine, none, "cpu-us/req") }},
+			target{"the same, against mcp-go that gets the token too, throughput", 0.98, true, "%.2fx", runE2E, func(d *data) float64 { return d.ratio(mine, unread, "req/s") }},
+			target{"the same, against mcp-go that gets the token too, CPU", 1.02, false, "%.2fx", runE2E, func(d *data) float64 { return d.ratio(mine, unread, "cpu-us/req") }})
 	}
 	flood := func(beside string) func(*data) float64 {
 		return func(d *data) float64 { return d.ratio("Flood/beside=unknown-kid", "Flood/beside="+beside, "p99-us") }

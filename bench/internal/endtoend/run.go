@@ -21,6 +21,7 @@ type Variant struct {
 // Variants are what is measured.
 var Variants = []Variant{
 	{Auth: "none", Size: 300},
+	{Auth: "none", Alg: "RS256", Size: 300}, // the token is read with the header, and by nobody
 	{Auth: "mcpauth", Alg: "RS256", Size: 300},
 	{Auth: "mcpauth", Alg: "RS256", Size: 300, New: true},
 	{Auth: "mcpauth", Alg: "ES256", Size: 300, New: true},
@@ -29,6 +30,7 @@ var Variants = []Variant{
 	{Auth: "sdk+golang-jwt", Alg: "ES256", Size: 300},
 	{Auth: "sdk+jwx-jwt", Alg: "RS256", Size: 300},
 	{Auth: "none", Size: 4 << 10},
+	{Auth: "none", Alg: "RS256", Size: 4 << 10},
 	{Auth: "mcpauth", Alg: "RS256", Size: 4 << 10},
 	{Auth: "sdk+lru+json", Alg: "RS256", Size: 4 << 10},
 	{Auth: "sdk+golang-jwt", Alg: "RS256", Size: 4 << 10},
