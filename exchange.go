@@ -17,10 +17,10 @@ type exchange struct {
 	session   string      // the handler's session id, verified; "" for none
 	query     *string     // the query without our tag, if it had one
 	filter    *listFilter // set if the response is filtered
-	headerFacts
-	over   bool    // under reader.mu: the request is over
-	pooled *[]byte // where the body's buffer came from, and goes back to; nil if others may still look at it
-	trail  *trail  // what a record needs; nil if nobody records
+	hides     bool        // there is a field, Authorization aside, that the handler must not see as it came
+	over      bool        // under reader.mu: the request is over
+	pooled    *[]byte     // where the body's buffer came from, and goes back to; nil if others may still look at it
+	trail     *trail      // what a record needs; nil if nobody records
 	request
 
 	ctx    requestContext
@@ -117,48 +117,40 @@ func (x *exchange) end() {
 	}
 }
 
-// hides tells what of a field's name matters to the copy for the handler:
-// special is one of those that isCredential and isUnverified know, or of the connection, odd is
-// another spelling of one of the former. The lengths keep nearly all names from a closer look, and
-// Authorization is always taken out.
-func hides(name string) (special, odd bool) {
+// endsHere returns the eras in which a header field, by its canonical name, is
+// not passed on to the handler.
+func endsHere(canonical string) era {
+	switch canonical {
+	case "Authorization", "Dpop", "Proxy-Authorization": // credentials
+		return legacy | modern
+	case "Upgrade": // what comes after a change of protocol nobody would check
+		return legacy | modern
+	case "Connection": // it names fields that a proxy would drop, whatever was checked of them
+		return legacy | modern
+	case "Mcp-Session-Id": // set anew when it was verified
+		return legacy | modern
+	case "Last-Event-Id":
+		return modern
+	}
+	return 0
+}
+
+// ending is endsHere for a name in whatever spelling a handler in front of us
+// may have written it. One behind a gateway interface (RFC 3875 section 4.1.18)
+// cannot tell a hyphen from an underscore. The lengths keep nearly all names
+// from a closer look.
+func ending(name string) era {
 	switch len(name) {
 	case len("Dpop"), len("Upgrade"), len("Connection"), len("Authorization"), len("Mcp-Session-Id"), len("Proxy-Authorization"):
-		switch name {
-		case "Authorization", "Content-Length":
-			return false, false
-		case "Dpop", "Upgrade", "Connection", "Proxy-Authorization", "Mcp-Session-Id", "Last-Event-Id":
-			return true, false
-		}
-		switch http.CanonicalHeaderKey(strings.ReplaceAll(name, "_", "-")) {
-		case "Authorization", "Dpop", "Proxy-Authorization", "Mcp-Session-Id", "Last-Event-Id":
-			return false, true
-		}
+		return endsHere(http.CanonicalHeaderKey(strings.ReplaceAll(name, "_", "-")))
 	}
-	return false, false
+	return 0
 }
 
-// isCredential names the header fields that end here, in whatever case a
-// handler in front of us may have written them.
-func isCredential(name string, _ []string) bool {
-	switch http.CanonicalHeaderKey(name) {
-	case "Authorization", "Dpop", "Proxy-Authorization":
-		return true
-	}
-	return false
-}
-
-// isUnverified names the header fields that a handler could take for the
-// session of the request, whichever way it spells them: one behind a gateway
-// interface (RFC 3875 section 4.1.18) cannot tell a hyphen from an underscore.
-func (x *exchange) isUnverified(name string, _ []string) bool {
-	switch http.CanonicalHeaderKey(strings.ReplaceAll(name, "_", "-")) {
-	case "Mcp-Session-Id":
-		return true
-	case "Last-Event-Id":
-		return x.era == modern
-	}
-	return false
+// isEnding reports whether a field is not passed on in the era of the request.
+func (x *exchange) isEnding(name string, _ []string) bool {
+	eras := ending(name)
+	return eras == legacy|modern || eras&x.era != 0
 }
 
 // forward makes the request that the handler sees: a copy, with the principal
@@ -168,7 +160,7 @@ func (x *exchange) forward(r *http.Request) *http.Request {
 	out.Header = x.header(r.Header)
 	if len(r.Trailer) > 0 {
 		out.Trailer = maps.Clone(r.Trailer)
-		maps.DeleteFunc(out.Trailer, isCredential)
+		maps.DeleteFunc(out.Trailer, x.isEnding)
 	}
 	x.url = *r.URL
 	out.URL = &x.url
@@ -192,19 +184,8 @@ func (x *exchange) forward(r *http.Request) *http.Request {
 func (x *exchange) header(h http.Header) http.Header {
 	out := maps.Clone(h)
 	delete(out, "Authorization")
-	if x.special {
-		delete(out, "Dpop")
-		delete(out, "Upgrade")    // what comes after a change of protocol nobody would check
-		delete(out, "Connection") // it names fields that a proxy would drop, whatever was checked of them
-		delete(out, "Proxy-Authorization")
-		delete(out, "Mcp-Session-Id")
-		if x.era == modern {
-			delete(out, "Last-Event-Id")
-		}
-	}
-	if x.odd {
-		maps.DeleteFunc(out, x.isUnverified)
-		maps.DeleteFunc(out, isCredential)
+	if x.hides {
+		maps.DeleteFunc(out, x.isEnding)
 	}
 	if x.session != "" {
 		out["Mcp-Session-Id"] = []string{x.session}

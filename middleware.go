@@ -14,7 +14,7 @@ import (
 //
 // The handler receives the very bytes that were checked and the caller in the
 // request's context ([FromContext]), but no Authorization, DPoP or
-// Proxy-Authorization header: the token ends here.
+// Proxy-Authorization header: the token ends here. So do Upgrade and Connection.
 func (m *Middleware) Wrap(next http.Handler) http.Handler {
 	if next == nil {
 		panic("mcpauth: Wrap(nil): there is no handler to protect")
@@ -41,7 +41,7 @@ func (m *Middleware) Wrap(next http.Handler) http.Handler {
 // admit is the whole decision, step by step. Nothing is read of the body, and
 // nobody is asked, before the step in front has said yes.
 func (m *Middleware) admit(w http.ResponseWriter, r *http.Request, x *exchange) (denied *DeniedError) {
-	if x.headerFacts, denied = checkHeaders(r.Header); denied != nil {
+	if x.hides, denied = checkHeaders(r.Header); denied != nil {
 		return denied
 	}
 	if denied = m.checkOrigin(r); denied != nil {

@@ -31,6 +31,10 @@ func TestCredentialsEnd_PASS_01_PASS_02(t *testing.T) {
 	r.Header["dpop"] = []string{"proof-canary"}
 	r.Header["AUTHORIZATION"] = []string{"Bearer " + token}
 	r.Header["proxy-authorization"] = []string{"Basic canary"}
+	r.Header["Proxy_Authorization"] = []string{"Basic canary"}
+	r.Header["upgrade"] = []string{"h2c"}
+	r.Header["CONNECTION"] = []string{"upgrade"}
+	r.Header["Connection"] = []string{"X-Kept"}
 	r.Trailer = http.Header{"Authorization": {"Bearer " + token}, "dpop": {"proof-canary"}, "X-Kept": {"yes"}}
 	f.servedIn(t, f.serve(r))
 	assert.Equal(t, http.Header{

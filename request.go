@@ -16,15 +16,10 @@ const (
 	maxBody         = 4 << 20
 )
 
-// headerFacts say whether the header section has fields that the handler must not see as they came.
-type headerFacts struct {
-	special bool // one of them, Authorization aside
-	odd     bool // a name that a reader could take for one of them
-}
-
 // checkHeaders bounds the header section and the fields of MCP that are
-// decoded later.
-func checkHeaders(h http.Header) (facts headerFacts, denied *DeniedError) {
+// decoded later. It reports whether a field ends here beside the usual one,
+// Authorization.
+func checkHeaders(h http.Header) (hides bool, denied *DeniedError) {
 	fields, size, params := 0, 0, 0
 	for name, values := range h {
 		fields += len(values)
@@ -34,20 +29,19 @@ func checkHeaders(h http.Header) (facts headerFacts, denied *DeniedError) {
 		if strings.HasPrefix(name, "Mcp-Param-") {
 			params += len(values)
 		}
-		special, odd := hides(name)
-		facts.special, facts.odd = facts.special || special, facts.odd || odd
+		hides = hides || name != "Authorization" && ending(name) != 0
 	}
 	switch {
 	case fields > maxHeaderFields:
-		return facts, deny(errRequestHeaders, "more than 100 fields", "", "")
+		return hides, deny(errRequestHeaders, "more than 100 fields", "", "")
 	case size > maxHeaderBytes:
-		return facts, deny(errRequestHeaders, "more than 64 KiB", "", "")
+		return hides, deny(errRequestHeaders, "more than 64 KiB", "", "")
 	case params > maxParamHeaders:
-		return facts, deny(errRequestHeaders, "more than 32 Mcp-Param fields", "", "")
+		return hides, deny(errRequestHeaders, "more than 32 Mcp-Param fields", "", "")
 	case len(first(h["Mcp-Name"])) > maxNameHeader:
-		return facts, deny(errRequestHeaders, "Mcp-Name longer than 4 KiB", "", "")
+		return hides, deny(errRequestHeaders, "Mcp-Name longer than 4 KiB", "", "")
 	}
-	return facts, nil
+	return hides, nil
 }
 
 // credentials finds the one bearer token of a request (RFC 6750 section 2.1).
