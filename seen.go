@@ -7,8 +7,8 @@ import (
 	"github.com/seed-1e292522/mcpauth/internal/tokencache"
 )
 
-// Bounds of what is remembered of tokens. Each costs about 1.5 KB beside the
-// bytes of its claims, and is verified anew every minute.
+// Bounds of what is remembered of tokens. The bytes, counted as in
+// [verified.size], are what is reached first with tokens of the usual size.
 const (
 	maxSeen      = 1 << 16
 	maxSeenBytes = 64 << 20
