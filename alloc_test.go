@@ -9,6 +9,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"net/http"
+	"net/http/httptest"
 	"runtime"
 	"runtime/debug"
 	"strings"
@@ -28,7 +29,8 @@ import (
 // writer that allocate nothing.
 var allocationBudget = map[string]float64{
 	"served, modern":        6,
-	"served, legacy":        6,
+	"served, in a session":  19,
+	"served, no session":    8,
 	"refused, no token":     4,
 	"refused, garbage":      6,
 	"refused, long garbage": 6,
@@ -61,12 +63,20 @@ func TestAllocations_CONC_08(t *testing.T) {
 	issuer := mcpauthtest.NewIssuerAt(t, testIssuerURL)
 	auth, err := mcpauth.New(testConfig(issuer))
 	require.NoError(t, err)
-	handler := auth.Wrap(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) }))
+	handler := auth.Wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Initialize") != "" {
+			w.Header().Set("Mcp-Session-Id", "session")
+		}
+		w.WriteHeader(http.StatusOK)
+	}))
 
 	claims := func(name string, value any) string {
 		return issuer.Token(mcpauthtest.Claims{"aud": testResource, "scope": "mcp:read", name: value})
 	}
 	good := claims("jti", "1")
+	begun := httptest.NewRecorder()
+	handler.ServeHTTP(begun, newRequest(http.MethodPost, "/other", good, sessionInitialize, "Initialize: 1"))
+	session := begun.Header().Get("Mcp-Session-Id")
 	none := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"none"}`)) + "." + strings.Split(good, ".")[1] + ".AA"
 	otherKey := mcpauthtest.NewKey("nobody", "RS256").Sign(`{"alg":"RS256","kid":"nobody"}`, `{"iss":"`+testIssuerURL+`","exp":99999999999,"aud":"`+testResource+`"}`)
 	// The signature of another key would be refused early when it happens to be
@@ -82,7 +92,8 @@ func TestAllocations_CONC_08(t *testing.T) {
 		status            int
 	}{
 		{"served, modern", good, modern, echo, http.StatusOK},
-		{"served, legacy", good, legacyCall("echo"), legacy, http.StatusOK},
+		{"served, in a session", good, legacyCall("echo"), append(legacy, "Mcp-Session-Id: "+session), http.StatusOK},
+		{"served, no session", good, legacyCall("echo"), legacy, http.StatusOK},
 		{"refused, no token", "", modern, echo, http.StatusUnauthorized},
 		{"refused, garbage", strings.Repeat("A", 1<<10), modern, echo, http.StatusUnauthorized},
 		{"refused, long garbage", strings.Repeat("A", 14<<10), modern, echo, http.StatusUnauthorized},

@@ -24,9 +24,10 @@ import (
 )
 
 const (
-	unreadableBody = `{"jsonrpc":"2.0","error":{"code":-32700,"message":"body is not one JSON text"}}`
-	tooLargeBody   = `{"jsonrpc":"2.0","error":{"code":-31413,"message":"request body too large"}}`
-	mediaTypeBody  = `{"jsonrpc":"2.0","error":{"code":-31415,"message":"content type or encoding not supported"}}`
+	unreadableBody     = `{"jsonrpc":"2.0","error":{"code":-32700,"message":"body is not one JSON text"}}`
+	unknownSessionBody = `{"jsonrpc":"2.0","error":{"code":-31404,"message":"session not found"}}`
+	tooLargeBody       = `{"jsonrpc":"2.0","error":{"code":-31413,"message":"request body too large"}}`
+	mediaTypeBody      = `{"jsonrpc":"2.0","error":{"code":-31415,"message":"content type or encoding not supported"}}`
 )
 
 // openFixture has a policy under which nothing but the body can be wrong.
@@ -67,6 +68,10 @@ func TestCorpus_MCP_13_MCP_14(t *testing.T) {
 				case strings.Contains(w.Body.String(), "task not found"):
 					assert.Equal(t, http.StatusOK, w.Code)
 					assert.Contains(t, row.Body, `"tasks/`)
+				case w.Code == http.StatusAccepted: // ISOL-07: an answer or a cancellation, without a session
+					var message map[string]any
+					require.NoError(t, json.Unmarshal([]byte(row.Body), &message))
+					assert.True(t, message["result"] != nil || message["error"] != nil || message["method"] == "notifications/cancelled")
 				default:
 					assert.Contains(t, []int{400, 403}, w.Code)
 					assert.NotContains(t, w.Body.String(), corpus.Parse)
@@ -483,7 +488,11 @@ func TestHTTPMethods_MCP_56(t *testing.T) {
 		} {
 			t.Run("MCP-56 MCP-57 "+method+" "+version, func(t *testing.T) {
 				w := f.do(method, "/mcp", token, legacyCall("echo"), "Content-Type: application/json", version)
-				if (method == "GET" || method == "DELETE") && allow != "POST" {
+				if method == "DELETE" && allow != "POST" { // ISOL-06
+					f.refusedWhole(t, w, http.StatusNotFound, "", unknownSessionBody)
+					return
+				}
+				if method == "GET" && allow != "POST" {
 					f.servedIn(t, w)
 					assert.Empty(t, f.body, "what stands in its body was not decided on")
 					assert.Zero(t, f.last.ContentLength)

@@ -74,6 +74,7 @@ func (f *fixture) servedIn(t *testing.T, w *httptest.ResponseRecorder) {
 // How a row of the target table can end.
 const (
 	wantServed  = "served"
+	wantOurs    = "202"
 	wantScope   = "403 insufficient_scope"
 	wantDenied  = "403"
 	wantUnknown = "404"
@@ -128,7 +129,7 @@ var targetTable = []targetRow{
 	{method: "tasks/update", params: `"taskId":"1"`, name: "1", legacy: notHere, modern: byRule},
 	{method: "tasks/result", params: `"taskId":"1"`, legacy: byRule, modern: notFound},
 	{method: "tasks/list", legacy: byRule, modern: notFound},
-	{method: "notifications/cancelled", params: `"requestId":1`, notification: true, legacy: freely, modern: notFound},
+	{method: "notifications/cancelled", params: `"requestId":1`, notification: true, legacy: [3]string{wantOurs, wantScope, wantOurs}, modern: notFound},
 	{method: "notifications/progress", params: `"progressToken":1`, notification: true, legacy: freely, modern: notFound},
 	{method: "notifications/roots/list_changed", notification: true, legacy: freely, modern: notFound},
 	{method: "notifications/elicitation/complete", notification: true, legacy: freely, modern: notFound},
@@ -228,6 +229,8 @@ func (f *fixture) ends(t *testing.T, w *httptest.ResponseRecorder, want string, 
 	switch want {
 	case wantServed:
 		f.servedIn(t, w)
+	case wantOurs:
+		f.ours(t, w)
 	case wantScope:
 		needed := "s:x"
 		if !modern {
@@ -365,8 +368,11 @@ func TestResponses_MCP_30(t *testing.T) {
 		`{"jsonrpc":"2.0","id":"a","error":{"code":-1,"message":"no"}}`,
 	} {
 		t.Run("MCP-30 legacy "+body, func(t *testing.T) {
-			f.servedIn(t, f.post(token, body))
-			f.servedIn(t, f.post(token, body, "MCP-Protocol-Version: 2025-06-18"))
+			f.ours(t, f.post(token, body)) // ISOL-07
+			f.ours(t, f.post(token, body, "MCP-Protocol-Version: 2025-06-18"))
+			session := "Mcp-Session-Id: " + f.session(t, token)
+			f.servedIn(t, f.post(token, body, session))
+			f.servedIn(t, f.post(token, body, session, "MCP-Protocol-Version: 2025-06-18"))
 			assert.Equal(t, body, string(f.body))
 		})
 		t.Run("MCP-30 modern "+body, func(t *testing.T) {

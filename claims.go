@@ -287,10 +287,13 @@ func addScope(into []string, scope string) ([]string, *DeniedError) {
 }
 
 // lookup finds the value at a path of object member names.
-func lookup(raw []byte, path []string) []byte {
+func lookup(raw []byte, path []string) []byte { return lookupWithin(raw, path, claimLimits) }
+
+// lookupWithin is lookup for a text with other bounds.
+func lookupWithin(raw []byte, path []string, limits strictjson.Limits) []byte {
 	for _, step := range path {
 		var r strictjson.Reader
-		r.Reset(raw, claimLimits)
+		r.Reset(raw, limits)
 		if r.Object() != nil {
 			return nil
 		}

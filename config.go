@@ -110,6 +110,7 @@ type Middleware struct {
 	sessions    sessions
 	streams     streams
 	tasks       tasks
+	running     running
 	bindsTasks  bool
 	scope       string // the scopes to begin with, joined
 }

@@ -240,8 +240,7 @@ func randomID() string {
 // fingerprint tells two secrets apart in a record and is of no use otherwise.
 func (s *sessions) fingerprint(use, secret string) string {
 	h := hmac.New(sha256.New, s.key[:])
-	writeField(h, "fingerprint of "+use)
-	writeField(h, secret)
+	h.Write(appendField(appendField(nil, "fingerprint of "+use), secret))
 	return hex.EncodeToString(h.Sum(nil)[:8])
 }
 

@@ -16,6 +16,7 @@ type exchange struct {
 	body      []byte
 	session   string      // the handler's session id, verified; "" for none
 	query     *string     // the query without our tag, if it had one
+	unnamed   *unnamed    // set if no session is presented where there could be one
 	filter    *listFilter // set if the response is filtered
 	hides     bool        // there is a field, Authorization aside, that the handler must not see as it came
 	over      bool        // under reader.mu: the request is over
@@ -90,7 +91,7 @@ func (x *exchange) read(w http.ResponseWriter, r *http.Request) (denied *DeniedE
 }
 
 // serve calls the handler, for as long as the token is good.
-func (m *Middleware) serve(w http.ResponseWriter, r *http.Request, x *exchange, next http.Handler) {
+func (m *Middleware) serve(w http.ResponseWriter, r *http.Request, x *exchange, next *backend) {
 	x.expiry = expiry{ResponseWriter: w, ctx: &x.ctx, at: x.principal.Expiry.Add(m.leeway), m: m, p: x.principal}
 	if x.isStream() {
 		x.expiry.arm()
@@ -98,10 +99,28 @@ func (m *Middleware) serve(w http.ResponseWriter, r *http.Request, x *exchange, 
 	if begun := x.begun(m); x.filters() || begun != nil {
 		x.filter = &listFilter{ctx: &x.ctx, m: m, begun: begun, principal: x.principal, private: x.era == modern}
 	}
-	forwarded := x.forward(r)
-	x.out = response{ResponseWriter: &x.expiry, m: m, r: forwarded, x: x, expiry: &x.expiry}
+	if x.unnamed != nil {
+		m.serveUnnamed(w, r, x, next)
+		return
+	}
+	forwarded := m.answer(&x.out, r, x)
 	next.ServeHTTP(&x.out, forwarded)
 	x.out.finish()
+	if x.initializes() && first(w.Header()["Mcp-Session-Id"]) != "" {
+		next.settle(r.URL.Path, true)
+	}
+}
+
+// answer makes the request that the handler is given, and out the writer of
+// the answer to it.
+func (m *Middleware) answer(out *response, r *http.Request, x *exchange) (forwarded *http.Request) {
+	if x.unnamed != nil && out == &x.unnamed.out { // the handler may still hold parts of its first request
+		forwarded = x.forward(r, &x.unnamed.url, &x.unnamed.reader)
+	} else {
+		forwarded = x.forward(r, &x.url, &x.reader)
+	}
+	*out = response{ResponseWriter: &x.expiry, m: m, r: forwarded, x: x, expiry: &x.expiry}
+	return forwarded
 }
 
 // end lets go of what was made for the request, also after a panic of the
@@ -112,6 +131,9 @@ func (x *exchange) end() {
 	x.reader.mu.Lock()
 	x.over, x.reader.rest, x.reader.closed = true, nil, true
 	x.reader.mu.Unlock()
+	if x.unnamed != nil {
+		_ = x.unnamed.reader.Close()
+	}
 	if x.pooled != nil && cap(*x.pooled) <= maxPooled {
 		buffers.Put(x.pooled)
 	}
@@ -129,7 +151,7 @@ func endsHere(canonical string) era {
 		return legacy | modern
 	case "Mcp-Session-Id": // set anew when it was verified
 		return legacy | modern
-	case "Last-Event-Id":
+	case "Last-Event-Id": // it resumes what a session has; see isEnding
 		return modern
 	}
 	return 0
@@ -147,33 +169,34 @@ func ending(name string) era {
 	return 0
 }
 
-// isEnding reports whether a field is not passed on in the era of the request.
+// isEnding reports whether a field is not passed on in the era of the request,
+// or not without a session.
 func (x *exchange) isEnding(name string, _ []string) bool {
 	eras := ending(name)
-	return eras == legacy|modern || eras&x.era != 0
+	return eras&x.era != 0 || eras != 0 && x.session == ""
 }
 
 // forward makes the request that the handler sees: a copy, with the principal
 // and without credentials.
-func (x *exchange) forward(r *http.Request) *http.Request {
+func (x *exchange) forward(r *http.Request, url *url.URL, body *checkedBody) *http.Request {
 	out := r.WithContext(&x.ctx)
 	out.Header = x.header(r.Header)
 	if len(r.Trailer) > 0 {
 		out.Trailer = maps.Clone(r.Trailer)
 		maps.DeleteFunc(out.Trailer, x.isEnding)
 	}
-	x.url = *r.URL
-	out.URL = &x.url
+	*url = *r.URL
+	out.URL = url
 	if x.query != nil {
-		x.url.RawQuery = *x.query
-		out.RequestURI = x.url.RequestURI()
+		url.RawQuery = *x.query
+		out.RequestURI = url.RequestURI()
 	}
 	if x.body == nil {
 		out.Body, out.ContentLength = http.NoBody, 0
 		return out
 	}
-	x.reader.rest = x.body
-	out.Body, out.GetBody = &x.reader, x.openBody
+	body.rest = x.body
+	out.Body, out.GetBody = body, x.openBody
 	out.ContentLength = int64(len(x.body))
 	out.TransferEncoding = nil
 	return out
@@ -187,8 +210,12 @@ func (x *exchange) header(h http.Header) http.Header {
 	if x.hides {
 		maps.DeleteFunc(out, x.isEnding)
 	}
-	if x.session != "" {
+	switch u := x.unnamed; {
+	case x.session != "":
 		out["Mcp-Session-Id"] = []string{x.session}
+	case u != nil && u.alias != "":
+		u.header[0] = u.alias
+		out["Mcp-Session-Id"] = u.header[:1:1]
 	}
 	if x.filter != nil {
 		delete(out, "Accept-Encoding")

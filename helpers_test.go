@@ -51,9 +51,11 @@ type fixture struct {
 
 	inner http.HandlerFunc // what the recording handler answers with; nil: a JSON-RPC result
 	mu    sync.Mutex
-	ran   int           // how often the inner handler ran
+	ran   int           // how often the inner handler ran, for somebody's request
 	last  *http.Request // as the inner handler saw it
 	body  []byte        // as the inner handler read it
+
+	forgotten int // how often it was told that a session of nobody's has ended
 }
 
 // newFixture makes a fixture: tool echo needs mcp:read, admin_delete needs
@@ -93,6 +95,11 @@ func (f *fixture) record(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(r.Body)
 	assert.NoError(f.tb, err)
 	f.mu.Lock()
+	if r.Method == http.MethodDelete && strings.HasPrefix(r.Header.Get("Mcp-Session-Id"), "mcpauth.") {
+		f.forgotten++ // the end of a session that was made up: nobody's request
+		f.mu.Unlock()
+		return
+	}
 	f.ran++
 	f.last, f.body = r, body
 	f.mu.Unlock()
@@ -207,6 +214,26 @@ func (f *fixture) refused(w *httptest.ResponseRecorder, status int, challenge st
 	assert.Equal(f.tb, status, w.Code, "body %s", w.Body)
 	assert.Equal(f.tb, challenge, strings.Join(w.Result().Header.Values("WWW-Authenticate"), " | "))
 	assert.Zero(f.tb, f.ran, "the inner handler ran")
+}
+
+// session begins a session at the recording handler and returns its id, as the client sees it.
+func (f *fixture) session(t *testing.T, token string) string {
+	t.Helper()
+	inner := f.inner
+	f.inner = func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Mcp-Session-Id", "session") }
+	id := f.post(token, sessionInitialize).Header().Get("Mcp-Session-Id")
+	require.Contains(t, id, "session.")
+	f.inner, f.ran = inner, 0
+	return id
+}
+
+// ours asserts that a message without a session was taken note of and reached no handler.
+func (f *fixture) ours(t *testing.T, w *httptest.ResponseRecorder) {
+	t.Helper()
+	assert.Equal(t, http.StatusAccepted, w.Code, "body %s", w.Body)
+	assert.Empty(t, w.Body.String())
+	assert.Equal(t, http.Header{"Cache-Control": {"private"}, "Vary": {"Authorization"}}, w.Result().Header)
+	assert.Zero(t, f.ran, "the inner handler ran")
 }
 
 // served asserts that the inner handler ran, once since the last assertion.

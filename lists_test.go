@@ -463,7 +463,7 @@ func TestListsElsewhere_MCP_66(t *testing.T) {
 
 	replay := "id: 8\nevent: message\ndata: " + `{"jsonrpc":"2.0","id":7,"result":{"tools":[{"name":"admin_delete"},{"name":"echo"}]}}` + "\n\n"
 	f.inner = listsAnswer(listsStream, ": hello\n\ndata: ping\n\nid: 7\ndata:\n\n"+replay+"data: [DONE]\n\n")
-	w := f.do(http.MethodGet, "/mcp", token, "", "Last-Event-ID: 7")
+	w := f.do(http.MethodGet, "/mcp", token, "", "Last-Event-ID: 7", "Mcp-Session-Id: "+f.session(t, token))
 	f.served(w)
 	assert.Equal(t, "7", f.last.Header.Get("Last-Event-Id"))
 	assert.Equal(t, ": hello\n\ndata: ping\n\nid: 7\ndata:\n\n"+strings.Replace(replay, `{"name":"admin_delete"},`, "", 1)+"data: [DONE]\n\n", w.Body.String())

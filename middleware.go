@@ -19,6 +19,7 @@ func (m *Middleware) Wrap(next http.Handler) http.Handler {
 	if next == nil {
 		panic("mcpauth: Wrap(nil): there is no handler to protect")
 	}
+	wrapped := &backend{Handler: next}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if m.serveOriginAS(w, r) || m.serveWellKnown(w, r) || m.serveOptions(w, r) {
 			return
@@ -34,7 +35,11 @@ func (m *Middleware) Wrap(next http.Handler) http.Handler {
 			m.refuse(w, r, x, denied)
 			return
 		}
-		m.serve(w, r, x, next)
+		if x.canBeCancelled() {
+			m.running.begin(x)
+			defer m.running.end(x)
+		}
+		m.serve(w, r, x, wrapped)
 	})
 }
 

@@ -52,7 +52,7 @@ func (c *oracleCase) decide() verdict {
 		return verdict{status: status}
 	case old && (sessions > 1 || sessions == 1 && calls[0].method == "initialize"):
 		return verdict{status: 400}
-	case old && sessions == 1:
+	case old && sessions == 1, c.verb == "DELETE":
 		return verdict{status: 404}
 	}
 	return c.authorize(calls, old, inBand)
@@ -242,6 +242,12 @@ func (c *oracleCase) authorize(calls []oracleCall, old, inBand bool) verdict {
 			}
 		}
 		return verdict{map[bool]int{true: 200, false: 403}[inBand], strings.Join(unique, " "), false}
+	}
+	ours := func(call oracleCall) bool {
+		return call.method == "$response" || call.method == "notifications/cancelled"
+	}
+	if old && !slices.ContainsFunc(calls, func(call oracleCall) bool { return !ours(call) }) {
+		return verdict{status: 202} // nobody has a session
 	}
 	aTask := slices.ContainsFunc(calls, func(call oracleCall) bool { return strings.HasPrefix(call.method, "tasks/") && call.name != "" })
 	return verdict{status: 200, ran: c.delegate || !aTask} // no task was ever begun

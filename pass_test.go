@@ -37,6 +37,8 @@ func TestCredentialsEnd_PASS_01_PASS_02(t *testing.T) {
 	r.Header["Connection"] = []string{"X-Kept"}
 	r.Trailer = http.Header{"Authorization": {"Bearer " + token}, "dpop": {"proof-canary"}, "X-Kept": {"yes"}}
 	f.servedIn(t, f.serve(r))
+	assert.Regexp(t, `^mcpauth\.[A-Za-z0-9_-]{22}$`, f.last.Header.Get("Mcp-Session-Id")) // ISOL-04
+	f.last.Header.Del("Mcp-Session-Id")
 	assert.Equal(t, http.Header{
 		"Accept": {"application/json, text/event-stream"}, "Content-Type": {"application/json"}, "X-Kept": {"yes"}, "Cookie": {"a=b"},
 	}, f.last.Header)

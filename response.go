@@ -22,11 +22,13 @@ type response struct {
 
 	wrote   bool // the handler has sent its header
 	status  int
+	stream  bool          // of events
 	filters bool          // lists are filtered; otherwise what is held is looked at only
 	held    *bytes.Buffer // a JSON response that is looked at
 	events  *eventFilter  // an event stream that is filtered
 	watch   *eventFilter  // an event stream that is passed on and looked at
 	failed  error         // why the rest of the response is withheld
+	minded  bool          // the handler minds the alias of a request without a session: this response is none
 }
 
 // WriteHeader sends the header, or keeps it until the list is complete.
@@ -47,14 +49,21 @@ func (w *response) begin(status int) bool {
 		return false
 	}
 	w.wrote, w.status, w.filters = true, status, w.x.filters()
+	if u := w.x.unnamed; u != nil && u.spare && w == &w.x.out && (status == http.StatusBadRequest || status == http.StatusNotFound) {
+		w.minded = true
+		return false
+	}
 	h := w.Header()
 	if w.filters {
 		keepPrivate(h)
 	}
 	w.decorate(status)
-	stream := isEventStream(h)
-	if stream {
+	w.stream = isEventStream(h)
+	if w.stream {
 		w.expiry.arm()
+		if u := w.x.unnamed; u != nil && status < 300 {
+			u.leaves = w.x.body == nil
+		}
 	}
 	if status >= 300 || w.x.filter == nil {
 		return true
@@ -64,10 +73,10 @@ func (w *response) begin(status int) bool {
 		w.held = new(bytes.Buffer)
 		w.fail(errors.New("the handler has compressed it"))
 	case coded:
-	case stream && w.filters:
+	case w.stream && w.filters:
 		w.events = &eventFilter{out: w.ResponseWriter, rewrite: w.rewrite, limit: maxHeld}
 		h.Del("Content-Length")
-	case stream:
+	case w.stream:
 		w.watch = &eventFilter{out: io.Discard, rewrite: w.look, limit: maxTaskResult}
 	case w.r.Method != http.MethodGet: // a GET is answered with a stream, or not by MCP
 		w.held = new(bytes.Buffer)
@@ -112,7 +121,12 @@ func (w *response) Write(data []byte) (int, error) {
 	if !w.wrote {
 		w.WriteHeader(http.StatusOK)
 	}
+	if u := w.x.unnamed; u != nil && w.stream && !u.leaves {
+		u.leaves = hasEventID(data)
+	}
 	switch {
+	case w.minded:
+		return len(data), nil
 	case w.failed != nil:
 		return 0, w.failed
 	case w.events != nil:
@@ -154,6 +168,9 @@ func (w *response) Flush() { _ = w.FlushError() }
 func (w *response) FlushError() error {
 	if !w.wrote {
 		w.WriteHeader(http.StatusOK)
+	}
+	if w.minded {
+		return nil
 	}
 	if w.held != nil && !w.filters {
 		w.release()

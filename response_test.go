@@ -93,8 +93,8 @@ func TestHandlerHeaders_CHAL_13_CHAL_18_CHAL_19(t *testing.T) {
 					}
 					send(w)
 				}
-				f.ran = 0
-				w := f.post(f.token(nil), legacyCall("echo"), headers...)
+				token := f.token(nil)
+				w := f.post(token, legacyCall("echo"), append(headers, "Mcp-Session-Id: "+f.session(t, token))...)
 				assert.Equal(t, 1, f.ran)
 				assert.Equal(t, row.status, w.Code, how)
 				h := w.Result().Header

@@ -6,7 +6,6 @@ import (
 	"crypto/subtle"
 	"encoding/base64"
 	"encoding/binary"
-	"hash"
 	"net/http"
 	"net/url"
 	"strings"
@@ -18,40 +17,44 @@ const maxSessionID = 256
 // tagLength is that of the base64url of 16 bytes.
 const tagLength = 22
 
-// sessions binds the session ids that a handler mints to the principal that
-// began them. What goes out is the id with a keyed MAC over principal and id;
-// nothing is remembered, so replicas that share the key agree. Who presents
-// somebody else's id, or one that was never minted, gets the same answer.
+// sessions binds the session ids that a handler mints to the principal and the
+// client that began them: what a session delivers is not decided anew, and another
+// client of the same user may have fewer rights. What goes out is the id with
+// a keyed MAC over both and the id; nothing is remembered, so replicas that
+// share the key agree. Who presents somebody else's id, or one that was never
+// minted, gets the same answer.
 type sessions struct {
 	key [32]byte
 }
 
-// mac authenticates one use of a text by a principal.
+// mac authenticates one use of a text by a principal's client.
 func (s *sessions) mac(p *Principal, use, text string) string {
 	h := hmac.New(sha256.New, s.key[:])
-	writeField(h, use)
-	writePrincipal(h, p)
-	writeField(h, text)
+	h.Write(appendField(appendCaller(appendField(nil, use), p), text))
 	return base64.RawURLEncoding.EncodeToString(h.Sum(nil)[:16])
 }
 
-// writePrincipal writes who somebody is: issuer, subject, and whether a user or a client.
-func writePrincipal(h hash.Hash, p *Principal) {
+// appendPrincipal appends who somebody is: issuer, subject, and whether a user or a client.
+func appendPrincipal(text []byte, p *Principal) []byte {
 	kind := "user"
 	if p.Client {
 		kind = "client"
 	}
-	writeField(h, p.Issuer)
-	writeField(h, p.Subject)
-	writeField(h, kind)
+	text = appendField(text, p.Issuer)
+	text = appendField(text, p.Subject)
+	return appendField(text, kind)
 }
 
-// writeField writes a text so that no two lists of texts look the same.
-func writeField(h hash.Hash, text string) {
-	var length [8]byte
-	binary.BigEndian.PutUint64(length[:], uint64(len(text)))
-	h.Write(length[:])
-	h.Write([]byte(text))
+// appendCaller appends who somebody is, and by which client; tokens that name none
+// are of one client.
+func appendCaller(text []byte, p *Principal) []byte {
+	return appendField(appendPrincipal(text, p), p.ClientID)
+}
+
+// appendField appends a text so that no two lists of texts look the same.
+func appendField(text []byte, field string) []byte {
+	text = binary.BigEndian.AppendUint64(text, uint64(len(field)))
+	return append(text, field...)
 }
 
 // sealSession binds the session id that a response names to its principal. It
@@ -63,7 +66,7 @@ func (m *Middleware) sealSession(h http.Header, x *exchange, status int) {
 	odd := len(id) > maxSessionID || strings.ContainsFunc(id, func(r rune) bool { return r < '!' || r > '~' })
 	switch {
 	case id == "":
-	case x.era == modern || status >= 300:
+	case x.era == modern || status >= 300 || x.unnamed != nil && id == x.unnamed.alias:
 		h.Del("Mcp-Session-Id")
 	case odd:
 		h.Del("Mcp-Session-Id")
@@ -105,11 +108,14 @@ func (m *Middleware) checkSession(r *http.Request, x *exchange) *DeniedError {
 	case len(values) == 1:
 		id, ok := m.sessions.open(x.principal, values[0])
 		if !ok {
-			return deny(errUnknownSession, "Mcp-Session-Id", "", "a session that this principal began here")
+			return deny(errUnknownSession, "Mcp-Session-Id", "", "a session that this principal began here, by this client")
 		}
 		x.session = id
 	}
-	return m.checkEndpointSession(r, x)
+	if denied := m.checkEndpointSession(r, x); denied != nil || x.session != "" {
+		return denied
+	}
+	return m.checkUnnamed(r, x)
 }
 
 func (x *exchange) initializes() bool {
@@ -122,27 +128,43 @@ func (x *exchange) initializes() bool {
 }
 
 // endpointTag is the query parameter that binds the message endpoint of the
-// HTTP+SSE transport (2024-11-05) to its principal.
+// HTTP+SSE transport (2024-11-05) to the principal's client that was told it.
 const endpointTag = "mcpauth"
 
 // sealEndpoint adds the tag to the URI reference that an endpoint event names.
 func (s *sessions) sealEndpoint(p *Principal, reference string) string {
 	bare, _, _ := strings.Cut(reference, "#") // nobody sends a fragment
 	path, query, _ := strings.Cut(bare, "?")
-	if !namesSession(query) {
-		return reference
+	tag := endpointTag + "=" + s.endpointMAC(p, path, query)
+	if query == "" {
+		return path + "?" + tag
 	}
-	return path + "?" + query + "&" + endpointTag + "=" + s.mac(p, "endpoint", query)
+	return path + "?" + query + "&" + tag
 }
 
-// checkEndpointSession verifies a query that names a session and takes the tag off it.
+// endpointMAC authenticates what of an endpoint names the session: the query, or
+// the last segment of the path. What stands before it may be rewritten on the way.
+func (s *sessions) endpointMAC(p *Principal, path, query string) string {
+	if namesSession(query) {
+		return s.mac(p, "endpoint", query)
+	}
+	return s.mac(p, "endpoint path", path[strings.LastIndexByte(path, '/')+1:]+"?"+query)
+}
+
+// checkEndpointSession verifies the tag of a query and takes it off. A query that
+// names a session needs one.
 func (m *Middleware) checkEndpointSession(r *http.Request, x *exchange) *DeniedError {
-	if r.URL.RawQuery == "" || !namesSession(r.URL.RawQuery) {
+	raw := r.URL.RawQuery
+	if raw == "" {
 		return nil
 	}
-	query, tag, ok := strings.Cut(r.URL.RawQuery, "&"+endpointTag+"=")
-	if !ok || subtle.ConstantTimeCompare([]byte(tag), []byte(m.sessions.mac(x.principal, "endpoint", query))) != 1 {
-		return deny(errUnknownSession, "the session in the query", "", "a session that this principal began here")
+	query, tag, tagged := strings.Cut("&"+raw, "&"+endpointTag+"=")
+	query = strings.TrimPrefix(query, "&")
+	if !tagged && !namesSession(raw) {
+		return nil
+	}
+	if subtle.ConstantTimeCompare([]byte(tag), []byte(m.sessions.endpointMAC(x.principal, r.URL.EscapedPath(), query))) != 1 {
+		return deny(errUnknownSession, "the session in the query", "", "a session that this principal began here, by this client")
 	}
 	x.query = &query
 	return nil
@@ -168,7 +190,6 @@ func namesSession(query string) bool {
 // and differs between issuers, and between a user and a client of the same
 // subject: for handlers that keep state and must not mix it up.
 func (p *Principal) Key() string {
-	h := sha256.New()
-	writePrincipal(h, p)
-	return base64.RawURLEncoding.EncodeToString(h.Sum(nil))
+	sum := sha256.Sum256(appendPrincipal(nil, p))
+	return base64.RawURLEncoding.EncodeToString(sum[:])
 }

@@ -160,7 +160,9 @@ func TestSessionAttacks_SESS_02_SESS_03_SESS_04(t *testing.T) {
 	}{
 		{"SESS-05 the owner", b.auth, post, owner, echo, same, "", 200},
 		{"SESS-05 refreshed token", b.auth, post, b.token(mcpauthtest.Claims{"jti": "another", "scope": "mcp:read x"}), echo, same, "", 200},
-		{"SESS-05 another client of the same user", b.auth, post, b.token(mcpauthtest.Claims{"client_id": "client-2"}), echo, same, "", 200},
+		{"ISOL-14 another client of the same user", b.auth, post, b.token(mcpauthtest.Claims{"client_id": "client-2"}), echo, same, "", 404},
+		{"ISOL-14 another client, which names itself otherwise", b.auth, post, b.token(mcpauthtest.Claims{"client_id": nil, "azp": "client-2"}), echo, same, "", 404},
+		{"ISOL-14 a token that names no client", b.auth, post, b.token(mcpauthtest.Claims{"client_id": nil}), echo, same, "", 404},
 		{"SESS-05 step-up", b.auth, post, admin, legacyCall("admin_delete"), same, "", 200},
 		{"SESS-05 narrower token", b.auth, post, b.token(mcpauthtest.Claims{"scope": nil}), echo, same, "", 403},
 		{"SESS-05 the owner without the scope", b.auth, post, owner, legacyCall("admin_delete"), same, "", 403},
@@ -522,7 +524,11 @@ func TestVerbs_MCP_56_MCP_57_MCP_93_TOK_08(t *testing.T) {
 				return r
 			}
 			f.refused(f.serve(request("")), http.StatusUnauthorized, bareChallenge)
-			w := f.serve(request(f.token(nil)))
+			token := f.token(nil)
+			session := f.session(t, token)
+			r := request(token)
+			r.Header.Set("Mcp-Session-Id", session)
+			w := f.serve(r)
 			if row.allow == "" {
 				f.served(w)
 				assert.Empty(t, f.body, "a body that was not read is not passed on")
@@ -727,8 +733,8 @@ func TestEndpointEvents_MCP_92(t *testing.T) {
 		{"/message?session_id=a&x=y", `^/message\?session_id=a&x=y&mcpauth=[\w-]{22}$`},
 		{"?sessionid=a", `^\?sessionid=a&mcpauth=[\w-]{22}$`},
 		{"https://mcp.example.com/m?x=1&sessionId=a#part", `^https://mcp\.example\.com/m\?x=1&sessionId=a&mcpauth=[\w-]{22}$`},
-		{"/message/a#part?sessionId=a", `^/message/a#part\?sessionId=a$`},
-		{"/message?session=%zz", `^/message\?session=%zz$`},
+		{"/message/a#part?sessionId=a", `^/message/a\?mcpauth=[\w-]{22}$`}, // ISOL-09: the session may be in the path
+		{"/message?session=%zz", `^/message\?session=%zz&mcpauth=[\w-]{22}$`},
 	} {
 		f := newFixture(t, nil)
 		f.inner = func(w http.ResponseWriter, r *http.Request) {

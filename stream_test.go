@@ -226,6 +226,7 @@ func TestStreamLimit_LIMITS_09(t *testing.T) {
 					case <-r.Context().Done():
 					}
 				}
+				session := f.session(t, f.token(nil))
 				ctx, leave := context.WithCancel(t.Context())
 				start := func(r *http.Request) *httptest.ResponseRecorder {
 					w := httptest.NewRecorder()
@@ -257,7 +258,7 @@ func TestStreamLimit_LIMITS_09(t *testing.T) {
 				}
 				assert.Equal(t, 32, begun, "a refused stream reached the handler")
 				assert.Equal(t, http.StatusOK, start(streamOpens[2].send(f, f.token(nil))).Code, "calls go on")
-				assert.Equal(t, http.StatusOK, start(f.request(http.MethodDelete, "/mcp", f.token(nil), "")).Code)
+				assert.Equal(t, http.StatusOK, start(f.request(http.MethodDelete, "/mcp", f.token(nil), "", "Mcp-Session-Id: "+session)).Code)
 				other := streamOpens[0].send(f, f.token(mcpauthtest.Claims{"sub": "user-2"})).WithContext(ctx)
 				start(other)
 				assert.Equal(t, 33, begun, "another principal has places of its own")

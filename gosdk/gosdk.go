@@ -20,6 +20,7 @@ import (
 	"context"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/auth"
@@ -71,6 +72,15 @@ func Handler(next http.Handler) http.Handler {
 		}
 		r = r.Clone(r.Context())
 		r.Header.Set("Authorization", placeholder)
+		if strings.HasPrefix(r.Header.Get("Mcp-Session-Id"), identity.AliasPrefix) {
+			// The SDK serves nobody under an id that it has not given out, and
+			// keeps nothing for requests without one.
+			r.Header.Del("Mcp-Session-Id")
+			if r.Method == http.MethodDelete {
+				w.WriteHeader(http.StatusNoContent)
+				return
+			}
+		}
 		informed.ServeHTTP(w, r)
 	})
 }

@@ -217,7 +217,7 @@ func TestPaths(t *testing.T) {
 		{"POST", "/mcp/other", true, 404, ""},
 		{"GET", "/mcp", false, 401, ""},
 		{"PUT", "/mcp", true, 405, ""},
-		{"DELETE", "/mcp", true, 200, ""},
+		{"DELETE", "/mcp", true, 404, "session not found"},
 	} {
 		t.Run(row.method+" "+row.path, func(t *testing.T) {
 			r, err := http.NewRequestWithContext(t.Context(), row.method, origin+row.path, nil)

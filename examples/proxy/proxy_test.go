@@ -153,6 +153,8 @@ func TestForgedHeaders_PASS_01_PASS_05_PASS_08(t *testing.T) {
 			require.Equal(t, http.StatusOK, sendRaw(t, r))
 			require.Len(t, s.reached(), 1)
 			got := s.reached()[0]
+			assert.Regexp(t, `^mcpauth\.[\w-]{22}$`, got.Header.Get("Mcp-Session-Id")) // the client has no session
+			got.Header.Del("Mcp-Session-Id")
 			assert.Equal(t, s.expected(), got.Header)
 			assert.Empty(t, got.Trailer)
 			assert.Equal(t, "/mcp", got.RequestURI)

@@ -1,9 +1,11 @@
-// Package identity holds the one context key under which a verified caller
-// travels, so that the middleware and the test helpers agree on it while no
-// other package can set it.
+// Package identity says how a verified caller travels: the one context key, which
+// no other package can set, and the names of requests without a session.
 package identity
 
 import "context"
+
+// AliasPrefix begins the session ids that requests without a session are given.
+const AliasPrefix = "mcpauth."
 
 type key struct{}
 

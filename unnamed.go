@@ -1,0 +1,280 @@
+package mcpauth
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/seed-1e292522/mcpauth/internal/identity"
+)
+
+// A request of the legacy era may present no session. Handlers keep what they
+// keep of it (notifications, events to replay, requests under way) by session
+// id: under the empty one, all callers share it. So each such request reaches
+// the handler under a session id that nobody else has ever had, its alias. Nobody is told of
+// it, and who guesses it has nothing, because a client's own id needs a seal.
+
+// forgetTimeout bounds how long a handler may take to forget an alias.
+const forgetTimeout = 5 * time.Second
+
+// unnamed is what a request has that presents no session.
+type unnamed struct {
+	alias  string // the session id that the handler sees; "" once it has refused that
+	ours   bool   // nothing of it concerns the handler
+	steers bool   // see steering
+	spare  bool   // may be tried without the alias
+	leaves bool   // the handler may keep something under the alias after the request
+	lasts  bool   // and is to keep it
+
+	running runningKey // set while the client can cancel the request
+	next    *exchange  // another one of the same name
+
+	random [16]byte  // of the alias
+	header [1]string // the alias as a field of the header
+	url    url.URL   // of the second try, with its body and answer
+	reader checkedBody
+	out    response
+}
+
+// checkUnnamed decides what becomes of a legacy request without a session id in
+// its header. One in the query, verified by now, is none to a handler that
+// looks at the header alone: such a request gets an alias as well.
+func (m *Middleware) checkUnnamed(r *http.Request, x *exchange) *DeniedError {
+	switch {
+	case r.Method == http.MethodDelete:
+		return deny(errUnknownSession, "no Mcp-Session-Id", "", "the session that is to end")
+	case x.initializes():
+		return nil // it begins a session and uses none
+	}
+	steers, only := x.steering()
+	u := &unnamed{steers: steers, ours: only && x.query == nil, spare: !steers}
+	x.unnamed = u
+	if !u.ours {
+		u.alias, u.lasts = m.aliasOf(x)
+	}
+	return nil
+}
+
+// aliasOf makes the alias of a request. It is a new one, unless the handler keeps
+// something by it for longer: a task is under the session that began it, so all
+// requests on tasks of one client have one alias, and who may use which task is
+// decided anew each time. What a client sets for a session that it does not have
+// is kept once for all who hold the same rights, and has no effect.
+func (m *Middleware) aliasOf(x *exchange) (alias string, lasts bool) {
+	switch {
+	case x.usesTasks():
+		return identity.AliasPrefix + m.sessions.mac(x.principal, "tasks", ""), true
+	case x.sets():
+		g := grantOf(x.principal)
+		return identity.AliasPrefix + m.sessions.mac(x.principal, "settings", string(g[:])), true
+	}
+	random := x.unnamed.random[:]
+	_, _ = rand.Read(random)
+	room := append(make([]byte, 0, len(identity.AliasPrefix)+tagLength), identity.AliasPrefix...)
+	return string(base64.RawURLEncoding.AppendEncode(room, random)), false
+}
+
+func (x *exchange) sets() bool {
+	for i := range x.calls {
+		switch x.calls[i].Method {
+		case "logging/setLevel", "resources/subscribe", "resources/unsubscribe":
+			return true
+		}
+	}
+	return false
+}
+
+// steering reports whether a request has messages that act on what is under way: a
+// cancellation, or the answer to a question of the handler's. Without a session
+// they can concern nothing but requests without a session. It also reports
+// whether the request has nothing else.
+func (x *exchange) steering() (steers, only bool) {
+	only = true
+	for i := range x.calls {
+		switch x.calls[i].Method {
+		case responseMethod, cancelMethod:
+			steers = true
+		default:
+			only = false
+		}
+	}
+	return steers, steers && only
+}
+
+// usesTasks reports whether a request begins a task or concerns one.
+func (x *exchange) usesTasks() bool {
+	for i := range x.calls {
+		if strings.HasPrefix(x.calls[i].Method, "tasks/") {
+			return true
+		}
+	}
+	if len(x.calls) != 1 || x.calls[0].Kind != KindTool || !mayHave(x.body, `"task"`) {
+		return false
+	}
+	return len(lookupWithin(x.body, taskPath, listLimits)) > 0
+}
+
+var taskPath = []string{"params", "task"}
+
+// mayHave is a quick look for a string in a JSON text. It never misses one, since a
+// string with other bytes has a backslash.
+func mayHave(text []byte, literal string) bool {
+	return bytes.Contains(text, []byte(literal)) || bytes.IndexByte(text, '\\') >= 0
+}
+
+// serveUnnamed calls the handler for a request with an alias, and once more
+// without it if the handler refuses the alias: an answer of 400 or 404 says
+// that it has done nothing.
+func (m *Middleware) serveUnnamed(w http.ResponseWriter, r *http.Request, x *exchange, next *backend) {
+	u, path := x.unnamed, r.URL.Path
+	if u.steers && x.query == nil {
+		m.cancelOwn(x)
+	}
+	if u.ours {
+		m.answer(&x.out, r, x)
+		x.out.WriteHeader(http.StatusAccepted)
+		return
+	}
+	if u.spare = u.spare && next.minds(path); !u.spare {
+		forwarded := m.answer(&x.out, r, x)
+		defer m.forget(x, forwarded, next)
+		next.ServeHTTP(&x.out, forwarded)
+		x.out.finish()
+		return
+	}
+	before := w.Header().Clone()
+	forwarded := m.answer(&x.out, r, x)
+	defer m.forget(x, forwarded, next)
+	next.ServeHTTP(&x.out, forwarded)
+	if !x.out.minded {
+		if x.asks() && x.out.status < 300 {
+			next.settle(path, true)
+		}
+		x.out.finish()
+		return
+	}
+	u.alias = ""
+	clear(w.Header())
+	maps.Copy(w.Header(), before)
+	next.ServeHTTP(&u.out, m.answer(&u.out, r, x))
+	if u.out.wrote && u.out.status < 300 {
+		next.served(path, m)
+	}
+	u.out.finish()
+}
+
+// hasEventID reports whether a piece of an event stream has events with an id.
+func hasEventID(piece []byte) bool {
+	return bytes.HasPrefix(piece, []byte("id:")) || bytes.Contains(piece, []byte("\nid:"))
+}
+
+// asks reports whether the request wants more of the handler than to be taken
+// note of: some accept every notification, whatever session it names.
+func (x *exchange) asks() bool { return x.id != nil || x.body == nil }
+
+// forget tells the handler that the session under the alias has ended, as a client
+// would, if it may have kept anything: a stream of the server's own, or
+// events with an id, which it keeps to replay them. Nobody can come back for them. It
+// does so also after a panic, which is how a reverse proxy says that its client has left.
+func (m *Middleware) forget(x *exchange, forwarded *http.Request, next http.Handler) {
+	if u := x.unnamed; u.alias == "" || u.lasts || !u.leaves {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(&x.ctx), forgetTimeout)
+	defer cancel()
+	r := forwarded.Clone(ctx)
+	r.Method, r.Body, r.GetBody, r.ContentLength = http.MethodDelete, http.NoBody, nil, 0
+	for _, name := range []string{"Content-Type", "Content-Length", "Content-Encoding"} {
+		r.Header.Del(name)
+	}
+	r.Header["Mcp-Session-Id"] = []string{x.unnamed.alias}
+	defer func() {
+		if recovered := recover(); recovered != nil && recovered != http.ErrAbortHandler {
+			m.log.Error("mcpauth: the handler panicked at the end of a session that no client knows", "panic", fmt.Sprintf("%T", recovered))
+		}
+	}()
+	next.ServeHTTP(unread{}, r)
+}
+
+// unread is the ResponseWriter of a request whose answer nobody reads.
+type unread http.Header
+
+func (u unread) Header() http.Header         { return http.Header(u) }
+func (u unread) WriteHeader(int)             {}
+func (u unread) Write(p []byte) (int, error) { return len(p), nil }
+func (u unread) Flush()                      {}
+
+// Bounds of what is remembered of a handler's paths.
+const (
+	maxPaths      = 1024
+	maxPathLength = 512 // bytes
+)
+
+// backend is a wrapped handler, and what it has shown of itself.
+type backend struct {
+	http.Handler
+	mu    sync.Mutex
+	paths atomic.Pointer[map[string]bool] // never changed, only replaced
+	told  atomic.Bool                     // the operator knows that it minds aliases
+}
+
+// minds reports whether a request that the handler refuses under its alias may be
+// tried without it. Some servers serve nobody with an id that they have not given
+// out, and keep nothing by it either. But a path that has served an alias once, or
+// given out a session id, keeps things by session id: there the second try is over for
+// good, so that no failure of a moment can bring back what all callers share.
+func (b *backend) minds(path string) bool {
+	if len(path) > maxPathLength {
+		return false
+	}
+	paths := b.paths.Load()
+	if paths == nil {
+		return true
+	}
+	settled, known := (*paths)[path]
+	return !settled && (known || len(*paths) < maxPaths)
+}
+
+// settle remembers that a path keeps things by session id or, with false, that it has
+// served a request without one. The latter only keeps its place when the table is full.
+func (b *backend) settle(path string, named bool) {
+	if len(path) > maxPathLength {
+		return
+	}
+	if paths := b.paths.Load(); paths != nil {
+		if settled, known := (*paths)[path]; known && (settled || !named) {
+			return
+		}
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	paths := map[string]bool{}
+	if old := b.paths.Load(); old != nil {
+		maps.Copy(paths, *old)
+	}
+	if settled, known := paths[path]; known || len(paths) < maxPaths {
+		paths[path] = settled || named
+		b.paths.Store(&paths)
+	}
+}
+
+// served notes that the handler has served without a session id what it had
+// refused with one, and says so once.
+func (b *backend) served(path string, m *Middleware) {
+	b.settle(path, false)
+	if b.told.Swap(true) {
+		return
+	}
+	m.log.Warn("mcpauth: the handler serves requests that present no session, and refuses them under a session id of ours. "+
+		"That is safe as long as it keeps nothing by session id", "path", shown(path),
+		"fix", "With the official Go SDK, put gosdk.Handler around the handler: docs/operations.md, Requests without a session.")
+}
