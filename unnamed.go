@@ -166,7 +166,7 @@ func (m *Middleware) serveUnnamed(w http.ResponseWriter, r *http.Request, x *exc
 	clear(w.Header())
 	maps.Copy(w.Header(), before)
 	next.ServeHTTP(&u.out, m.answer(&u.out, r, x))
-	if u.out.wrote && u.out.status < 300 {
+	if u.out.status < 300 {
 		next.served(path, m)
 	}
 	u.out.finish()

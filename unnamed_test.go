@@ -1,0 +1,718 @@
+package mcpauth_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed-1e292522/mcpauth"
+	"github.com/seed-1e292522/mcpauth/mcpauthtest"
+)
+
+const aliasPattern = `^mcpauth\.[A-Za-z0-9_-]{22}$`
+
+// arrivals is a handler that keeps what reaches it, and answers as it is told.
+type arrivals struct {
+	mu     sync.Mutex
+	all    []arrival
+	answer http.HandlerFunc
+}
+
+type arrival struct {
+	method, path, session, lastEvent, body string
+	subject                                string
+}
+
+func (a *arrivals) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	body, _ := io.ReadAll(r.Body)
+	p, _ := mcpauth.FromContext(r.Context())
+	got := arrival{r.Method, r.URL.Path, strings.Join(r.Header["Mcp-Session-Id"], ","), r.Header.Get("Last-Event-Id"), string(body), ""}
+	if p != nil {
+		got.subject = p.Subject
+	}
+	a.mu.Lock()
+	a.all = append(a.all, got)
+	answer := a.answer
+	a.mu.Unlock()
+	if answer != nil {
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		answer(w, r)
+	}
+}
+
+// take returns what has arrived since the last time.
+func (a *arrivals) take() []arrival {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	all := a.all
+	a.all = nil
+	return all
+}
+
+func newArrivals(tb testing.TB, change func(*mcpauth.Config)) (*fixture, *arrivals) {
+	f, a := newFixture(tb, change), &arrivals{}
+	f.handler = f.auth.Wrap(a)
+	return f, a
+}
+
+func withStatus(status int) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) }
+}
+
+func notification(method, params string) string {
+	return fmt.Sprintf(`{"jsonrpc":"2.0","method":%q,"params":{%s}}`, method, params)
+}
+
+func cancellation(id string) string {
+	return notification("notifications/cancelled", `"requestId":`+id)
+}
+
+// What a request without a session looks like to the handler: to each its own id,
+// in every revision that has sessions, on every verb, and in no other request.
+func TestAliases_ISOL_04_ISOL_09(t *testing.T) {
+	f, a := newArrivals(t, func(c *mcpauth.Config) {
+		c.Policy = mcpauth.Rules{
+			Tools:     map[string]mcpauth.Requirement{"echo": mcpauth.Scopes("mcp:read")},
+			Resources: map[string]mcpauth.Requirement{"r://x": mcpauth.Authenticated()},
+			Methods:   map[string]mcpauth.Requirement{"tasks/list": mcpauth.Authenticated()},
+		}
+	})
+	user := f.token(nil)
+	otherClient := f.token(mcpauthtest.Claims{"client_id": "client-2"})
+	narrow := f.token(mcpauthtest.Claims{"scope": "mcp:read x"})
+	sameScopes := f.token(mcpauthtest.Claims{"scope": "x mcp:read x"})
+	otherUser := f.token(mcpauthtest.Claims{"sub": "user-2"})
+	ask := func(token, body string, headers ...string) string {
+		t.Helper()
+		method := http.MethodPost
+		if body == "" {
+			method = http.MethodGet
+		}
+		w := f.do(method, "/mcp", token, body, headers...)
+		require.Less(t, w.Code, 300, "%s", w.Body)
+		got := a.take()
+		require.Len(t, got, 1)
+		assert.Equal(t, body, got[0].body)
+		return got[0].session
+	}
+	t.Run("ISOL-04 a new one for each", func(t *testing.T) {
+		seen := map[string]bool{}
+		for _, version := range []string{"2025-03-26", "2025-06-18", "2025-11-25", "2024-11-05", ""} {
+			for _, body := range []string{legacyCall("echo"), batchRequest(1, "ping", ""), batchRequest(2, "tools/list", ""), notification("notifications/initialized", ""), ""} {
+				for range 20 {
+					id := ask(user, body, "MCP-Protocol-Version: "+version)
+					assert.Regexp(t, aliasPattern, id)
+					assert.False(t, seen[id])
+					seen[id] = true
+				}
+			}
+		}
+		batch := batchBody(batchRequest(1, "ping", ""), batchRequest(2, "ping", ""))
+		assert.NotEqual(t, ask(user, batch), ask(user, batch))
+	})
+	t.Run("ISOL-04 tasks: one for each client", func(t *testing.T) {
+		tasks := batchRequest(1, "tasks/list", "")
+		begin := `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"echo","task":{"ttl":1}}}`
+		escaped := strings.Replace(begin, `"task"`, `"t\u0061sk"`, 1)
+		id := ask(user, tasks)
+		assert.Regexp(t, aliasPattern, id)
+		for _, same := range []string{ask(user, begin), ask(user, escaped), ask(f.token(mcpauthtest.Claims{"jti": "later"}), tasks), ask(narrow, begin)} {
+			assert.Equal(t, id, same)
+		}
+		assert.NotEqual(t, id, ask(otherClient, tasks), "what is delivered there is not decided anew")
+		assert.NotEqual(t, id, ask(otherUser, tasks))
+		assert.NotEqual(t, id, ask(user, strings.Replace(begin, `"task":{"ttl":1}`, `"arguments":{"task":{"ttl":1}}`, 1)), "no task")
+	})
+	t.Run("ISOL-20 settings: one for each set of rights", func(t *testing.T) {
+		level := batchRequest(1, "logging/setLevel", `"level":"debug"`)
+		id := ask(user, level)
+		assert.Regexp(t, aliasPattern, id)
+		assert.Equal(t, id, ask(user, level))
+		assert.Equal(t, id, ask(user, batchRequest(1, "resources/subscribe", `"uri":"r://x"`)))
+		assert.Equal(t, ask(narrow, level), ask(sameScopes, level), "sorted, and each once")
+		for _, token := range []string{narrow, otherClient, otherUser} {
+			assert.NotEqual(t, id, ask(token, level))
+		}
+	})
+	t.Run("ISOL-04 it is worth nothing to a client, and says nothing of the principal", func(t *testing.T) {
+		p, err := f.auth.Authenticate(f.request(http.MethodPost, "/mcp", user, ""))
+		require.NoError(t, err)
+		for _, body := range []string{batchRequest(1, "ping", ""), batchRequest(1, "tasks/list", "")} {
+			id := ask(user, body)
+			assert.NotContains(t, p.Key(), strings.TrimPrefix(id, "mcpauth."))
+			for _, method := range []string{http.MethodPost, http.MethodGet, http.MethodDelete} {
+				w := f.do(method, "/mcp", user, legacyCall("echo"), "Mcp-Session-Id: "+id)
+				assert.Equal(t, http.StatusNotFound, w.Code)
+				assert.Empty(t, a.take())
+			}
+			assert.NotContains(t, f.log.String(), id)
+		}
+	})
+	t.Run("ISOL-09 initialize has none", func(t *testing.T) {
+		assert.Empty(t, ask(user, sessionInitialize))
+	})
+	t.Run("ISOL-08 modern requests have none", func(t *testing.T) {
+		assert.Empty(t, ask(user, modernCall("echo"), modernHeaders("tools/call", "echo")...))
+		assert.Empty(t, ask(user, modernCall("echo"), append(modernHeaders("tools/call", "echo"), "Mcp-Session-Id: mcpauth.x")...))
+	})
+}
+
+// Last-Event-ID resumes what a session has. Without a verified one it goes nowhere.
+func TestLastEventID_ISOL_03(t *testing.T) {
+	f, a := newArrivals(t, nil)
+	token := f.token(nil)
+	a.answer = func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Accept") == "endpoint" {
+			w.Header().Set("Content-Type", "text/event-stream")
+			_, _ = io.WriteString(w, "event: endpoint\ndata: /mcp?sessionId=s\n\n")
+		}
+		if strings.Contains(r.Header.Get("Accept"), "begin") {
+			w.Header().Set("Mcp-Session-Id", "s")
+		}
+	}
+	session := f.post(token, sessionInitialize, "Accept: begin").Header().Get("Mcp-Session-Id")
+	endpoint := f.do(http.MethodGet, "/mcp", token, "", "Accept: endpoint").Body.String()
+	_, endpoint, _ = strings.Cut(strings.TrimSpace(endpoint), "data: ")
+	a.take()
+	for _, row := range []struct {
+		name, method, target, body string
+		headers                    []string
+		want                       string
+	}{
+		{"GET", http.MethodGet, "/mcp", "", nil, ""},
+		{"GET with an empty version", http.MethodGet, "/mcp", "", []string{"MCP-Protocol-Version: "}, ""},
+		{"POST", http.MethodPost, "/mcp", legacyCall("echo"), nil, ""},
+		{"initialize", http.MethodPost, "/mcp", sessionInitialize, nil, ""},
+		{"modern POST", http.MethodPost, "/mcp", modernCall("echo"), modernHeaders("tools/call", "echo"), ""},
+		{"GET with a session in the query", http.MethodGet, endpoint, "", nil, ""},
+		{"GET in a session", http.MethodGet, "/mcp", "", []string{"Mcp-Session-Id: " + session}, "7"},
+	} {
+		t.Run("ISOL-03 "+row.name, func(t *testing.T) {
+			for _, spelling := range []string{"Last-Event-Id", "last-event-id", "LAST_EVENT_ID"} {
+				r := f.request(row.method, row.target, token, row.body, row.headers...)
+				r.Header[spelling] = []string{"7"}
+				require.Equal(t, http.StatusOK, f.serve(r).Code)
+				got := a.take()
+				require.NotEmpty(t, got)
+				if row.want == "" || spelling == "Last-Event-Id" {
+					assert.Equal(t, row.want, got[0].lastEvent)
+				}
+			}
+		})
+	}
+}
+
+// The id never comes back, however the handler sends it.
+func TestAliasStays_ISOL_05(t *testing.T) {
+	f, a := newArrivals(t, nil)
+	for name, answer := range map[string]http.HandlerFunc{
+		"in the header": func(http.ResponseWriter, *http.Request) {},
+		"with a body": func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = io.WriteString(w, `{"jsonrpc":"2.0","id":1,"result":{}}`)
+		},
+		"on an error": withStatus(http.StatusInternalServerError),
+		"on a stream": func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "text/event-stream")
+			_ = http.NewResponseController(w).Flush()
+		},
+	} {
+		a.answer = func(w http.ResponseWriter, r *http.Request) {
+			w.Header()["Mcp-Session-Id"] = r.Header["Mcp-Session-Id"]
+			answer(w, r)
+		}
+		for _, w := range []*httptest.ResponseRecorder{
+			f.post(f.token(nil), legacyCall("echo")), f.post(f.token(nil), batchRequest(1, "tools/list", "")), f.do(http.MethodGet, "/mcp", f.token(nil), ""),
+		} {
+			assert.Empty(t, w.Result().Header["Mcp-Session-Id"], name)
+		}
+	}
+	assert.NotContains(t, f.log.String(), "mcpauth.")
+}
+
+// DELETE without a session ends nothing: it does not even arrive.
+func TestBareDelete_ISOL_06(t *testing.T) {
+	f, a := newArrivals(t, nil)
+	for _, headers := range [][]string{nil, {"MCP-Protocol-Version: 2025-11-25"}, {"Last-Event-ID: 1"}} {
+		w := f.do(http.MethodDelete, "/mcp", f.token(nil), "", headers...)
+		f.refusedWhole(t, w, http.StatusNotFound, "", unknownSessionBody)
+	}
+	assert.Empty(t, a.take())
+}
+
+// underWay is a handler in which requests wait until they are told to go on, or their context ends.
+type underWay struct {
+	mu    sync.Mutex
+	ended map[string]error // by the tool's argument
+	goOn  chan struct{}
+}
+
+func (u *underWay) ServeHTTP(_ http.ResponseWriter, r *http.Request) {
+	var message struct {
+		Params struct{ Arguments struct{ Mark string } }
+	}
+	_ = json.NewDecoder(r.Body).Decode(&message)
+	var err error
+	select {
+	case <-r.Context().Done():
+		err = context.Cause(r.Context())
+	case <-u.goOn:
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.ended[message.Params.Arguments.Mark] = err
+}
+
+// A cancellation without a session ends one request of who sent it, and nobody else's.
+func TestCancellation_ISOL_07(t *testing.T) {
+	const ended, goesOn = true, false
+	one := map[string]any{"sub": "user-1", "scope": "mcp:read x"}
+	claims := func(change mcpauthtest.Claims) mcpauthtest.Claims {
+		all := mcpauthtest.Claims{}
+		for name, value := range one {
+			all[name] = value
+		}
+		for name, value := range change {
+			all[name] = value
+		}
+		return all
+	}
+	for _, row := range []struct {
+		name    string
+		id      string // of the request
+		by      mcpauthtest.Claims
+		body    string
+		headers []string
+		windows int
+		want    bool
+	}{
+		{"its own", `1`, nil, cancellation(`1`), nil, 1, ended},
+		{"its own, with a refreshed token", `1`, mcpauthtest.Claims{"jti": "new"}, cancellation(`1`), nil, 1, ended},
+		{"its own, scopes in another order", `1`, mcpauthtest.Claims{"scope": "x mcp:read x"}, cancellation(`1`), nil, 1, ended},
+		{"its own, named by a text", `"a"`, nil, cancellation(`"a"`), nil, 1, ended},
+		{"its own, the text escaped", `"a"`, nil, cancellation(`"\u0061"`), nil, 1, ended},
+		{"its own, in a batch", `1`, nil, batchBody(cancellation(`2`), cancellation(`1`)), []string{"MCP-Protocol-Version: 2025-03-26"}, 1, ended},
+		{"its own, with the method escaped", `1`, nil, strings.Replace(cancellation(`1`), "cancelled", `c\u0061ncelled`, 1), nil, 1, ended},
+		{"a text is no number", `1`, nil, cancellation(`"1"`), nil, 1, goesOn},
+		{"a number is no text", `"1"`, nil, cancellation(`1`), nil, 1, goesOn},
+		{"another id", `1`, nil, cancellation(`11`), nil, 1, goesOn},
+		{"no id", `1`, nil, notification("notifications/cancelled", ""), nil, 1, goesOn},
+		{"null", `1`, nil, cancellation(`null`), nil, 1, goesOn},
+		{"another user", `1`, mcpauthtest.Claims{"sub": "user-2"}, cancellation(`1`), nil, 1, goesOn},
+		{"another client", `1`, mcpauthtest.Claims{"client_id": "client-2"}, cancellation(`1`), nil, 1, goesOn},
+		{"fewer scopes", `1`, mcpauthtest.Claims{"scope": "mcp:read"}, cancellation(`1`), nil, 1, goesOn},
+		{"more scopes", `1`, mcpauthtest.Claims{"scope": "mcp:read x y"}, cancellation(`1`), nil, 1, goesOn},
+		{"the client itself", `1`, mcpauthtest.Claims{"client_id": "user-1"}, cancellation(`1`), nil, 1, goesOn},
+		{"two windows with one id", `1`, nil, cancellation(`1`), nil, 2, goesOn},
+	} {
+		t.Run("ISOL-07 "+row.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := newFixture(t, nil)
+				handler := &underWay{ended: map[string]error{}, goOn: make(chan struct{})}
+				f.handler = f.auth.Wrap(handler)
+				call := func(id, mark string, change mcpauthtest.Claims) *http.Request {
+					body := fmt.Sprintf(`{"jsonrpc":"2.0","id":%s,"method":"tools/call","params":{"name":"echo","arguments":{"Mark":%q}}}`, id, mark)
+					return f.request(http.MethodPost, "/mcp", f.token(claims(change)), body)
+				}
+				var requests sync.WaitGroup
+				for range row.windows {
+					requests.Go(func() { f.serve(call(row.id, "meant", nil)) })
+				}
+				// The same id of everybody else.
+				for i, other := range []mcpauthtest.Claims{{"sub": "user-3"}, {"client_id": "client-3"}, {"scope": "mcp:read z"}} {
+					requests.Go(func() { f.serve(call(row.id, fmt.Sprint("other", i), other)) })
+				}
+				synctest.Wait()
+				f.ours(t, f.post(f.token(claims(row.by)), row.body, row.headers...))
+				synctest.Wait()
+				err, over := handler.ended["meant"]
+				assert.Equal(t, row.want, over)
+				if row.want == ended {
+					assert.EqualError(t, err, "mcpauth: the client has cancelled this request")
+				}
+				assert.Len(t, handler.ended, btoi(over), "somebody else's request ended")
+				close(handler.goOn)
+				requests.Wait()
+			})
+		})
+	}
+}
+
+// Whatever a caller has under way, it leaves nothing behind, and no one caller's
+// requests keep another's from being cancelled.
+func TestManyUnderWay_ISOL_07_LIMITS_13(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t, nil)
+		handler := &underWay{ended: map[string]error{}, goOn: make(chan struct{})}
+		f.handler = f.auth.Wrap(handler)
+		var requests sync.WaitGroup
+		start := func(token, id, mark string) {
+			body := fmt.Sprintf(`{"jsonrpc":"2.0","id":%s,"method":"tools/call","params":{"name":"echo","arguments":{"Mark":%q}}}`, id, mark)
+			requests.Go(func() { f.post(token, body) })
+		}
+		greedy, other := f.token(mcpauthtest.Claims{"sub": "user-2"}), f.token(nil)
+		for i := range 1025 {
+			start(greedy, fmt.Sprint(i), fmt.Sprint("greedy", i))
+			synctest.Wait()
+		}
+		start(other, "1024", "other")
+		synctest.Wait()
+		f.ours(t, f.post(greedy, cancellation("1024")))
+		synctest.Wait()
+		assert.Empty(t, handler.ended, "beyond the bound nothing of its own is cancelled")
+		f.ours(t, f.post(greedy, cancellation("1023")))
+		f.ours(t, f.post(other, cancellation("1024")))
+		synctest.Wait()
+		assert.Len(t, handler.ended, 2)
+		assert.Contains(t, handler.ended, "other")
+		assert.Contains(t, handler.ended, "greedy1023")
+		close(handler.goOn)
+		requests.Wait()
+	})
+}
+
+// A handler that minds the id is asked once more without it, and nobody notices.
+func TestSecondTry_ISOL_10_ISOL_19(t *testing.T) {
+	result := `{"jsonrpc":"2.0","id":1,"result":{}}`
+	minds := func(status int) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
+			if r.Header.Get("Mcp-Session-Id") != "" {
+				w.Header().Set("Set-Cookie", "first=1")
+				w.Header().Set("Retry-After", "99")
+				w.WriteHeader(status)
+				_ = http.NewResponseController(w).Flush()
+				_, _ = io.WriteString(w, "what is that?")
+				return
+			}
+			body, _ := io.ReadAll(r.Body)
+			if len(body) > 0 && !bytes.Contains(body, []byte(`"id"`)) {
+				w.WriteHeader(http.StatusAccepted)
+				return
+			}
+			_, _ = io.WriteString(w, result)
+		}
+	}
+	for _, status := range []int{400, 404} {
+		t.Run(fmt.Sprint("ISOL-10 ", status), func(t *testing.T) {
+			f, a := newArrivals(t, nil)
+			a.answer = minds(status)
+			token := f.token(nil)
+			for range 3 {
+				w := f.post(token, legacyCall("echo"))
+				got := a.take()
+				assert.Equal(t, http.StatusOK, w.Code)
+				assert.Equal(t, result, w.Body.String())
+				assert.Equal(t, http.Header{"Content-Type": {"application/json"}, "Cache-Control": {"private"}, "Vary": {"Authorization"}}, w.Result().Header)
+				require.Len(t, got, 2)
+				assert.Regexp(t, aliasPattern, got[0].session)
+				assert.Empty(t, got[1].session)
+				for _, one := range got {
+					assert.Equal(t, legacyCall("echo"), one.body)
+					assert.Equal(t, "user-1", one.subject)
+				}
+			}
+			for _, body := range []string{notification("notifications/initialized", ""), batchBody(batchRequest(1, "ping", ""))} {
+				w := f.post(token, body)
+				assert.Less(t, w.Code, 300, body)
+				assert.Len(t, a.take(), 2)
+			}
+			assert.Equal(t, http.StatusOK, f.do(http.MethodGet, "/mcp", token, "").Code)
+			assert.Len(t, a.take(), 2, "and no DELETE: nothing was begun under the id")
+			assert.Equal(t, 1, strings.Count(f.log.String(), "refuses them under a session id of ours"), f.log.String())
+			// What acts on requests under way goes no second time, without a name, to who may keep everything by the empty one.
+			w := f.post(token, batchBody(batchRequest(1, "ping", ""), cancellation("1")))
+			assert.Equal(t, status, w.Code)
+			assert.Len(t, a.take(), 1)
+		})
+	}
+	t.Run("ISOL-19 other refusals stay", func(t *testing.T) {
+		for _, status := range []int{401, 403, 405, 406, 410, 415, 429, 500, 503} {
+			f, a := newArrivals(t, nil)
+			a.answer = withStatus(status)
+			assert.Equal(t, status, f.post(f.token(nil), legacyCall("echo")).Code)
+			assert.Len(t, a.take(), 1)
+		}
+	})
+	t.Run("ISOL-19 what is refused twice", func(t *testing.T) {
+		f, a := newArrivals(t, nil)
+		a.answer = func(w http.ResponseWriter, r *http.Request) {
+			http.Error(w, "session: "+r.Header.Get("Mcp-Session-Id"), http.StatusNotFound)
+		}
+		w := f.post(f.token(nil), legacyCall("echo"))
+		assert.Equal(t, http.StatusNotFound, w.Code)
+		assert.Equal(t, "session: \n", w.Body.String())
+		assert.NotContains(t, f.log.String(), "under a session id of ours")
+		assert.Len(t, a.take(), 2)
+	})
+	t.Run("ISOL-19 a request with a session has no second try", func(t *testing.T) {
+		f, a := newArrivals(t, nil)
+		a.answer = func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Mcp-Session-Id", "s") }
+		session := f.post(f.token(nil), sessionInitialize).Header().Get("Mcp-Session-Id")
+		a.answer = withStatus(http.StatusNotFound)
+		a.take()
+		assert.Equal(t, http.StatusNotFound, f.post(f.token(nil), legacyCall("echo"), "Mcp-Session-Id: "+session).Code)
+		assert.Len(t, a.take(), 1)
+		assert.Equal(t, http.StatusNotFound, f.post(f.token(nil), modernCall("echo"), modernHeaders("tools/call", "echo")...).Code)
+		assert.Len(t, a.take(), 1)
+	})
+}
+
+// What a path has shown once stands: a failure of a moment brings the second try not back.
+func TestSecondTryEnds_ISOL_19(t *testing.T) {
+	served := func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Begin") != "" {
+			w.Header().Set("Mcp-Session-Id", "s")
+		}
+	}
+	for _, row := range []struct {
+		name   string
+		first  func(*fixture, string)
+		second bool // the second try is still there
+	}{
+		{"nothing", func(*fixture, string) {}, true},
+		{"a request served under an id", func(f *fixture, token string) { f.post(token, legacyCall("echo")) }, false},
+		{"a stream served under an id", func(f *fixture, token string) { f.do(http.MethodGet, "/mcp", token, "") }, false},
+		{"a session id given out", func(f *fixture, token string) { f.post(token, sessionInitialize, "Begin: 1") }, false},
+		{"initialize without one", func(f *fixture, token string) { f.post(token, sessionInitialize) }, true},
+		{"a session id on another answer", func(f *fixture, token string) {
+			f.post(token, notification("notifications/initialized", ""), "Begin: 1")
+		}, true},
+		{"a notification", func(f *fixture, token string) { f.post(token, notification("notifications/initialized", "")) }, true},
+		{"a modern call", func(f *fixture, token string) {
+			f.post(token, modernCall("echo"), modernHeaders("tools/call", "echo")...)
+		}, true},
+		{"what is answered here", func(f *fixture, token string) { f.post(token, cancellation("1")) }, true},
+		{"another path", func(f *fixture, token string) { f.do(http.MethodPost, "/mcp/", token, legacyCall("echo")) }, true},
+	} {
+		t.Run("ISOL-19 "+row.name, func(t *testing.T) {
+			f, a := newArrivals(t, nil)
+			a.answer = served
+			row.first(f, f.token(mcpauthtest.Claims{"sub": "user-2"}))
+			a.take()
+			for _, status := range []int{404, 400} {
+				a.answer = withStatus(status)
+				assert.Equal(t, status, f.post(f.token(nil), legacyCall("echo")).Code)
+				got := a.take()
+				assert.Len(t, got, 1+btoi(row.second))
+				assert.Regexp(t, aliasPattern, got[0].session)
+			}
+		})
+	}
+	t.Run("ISOL-19 an accepting and a refusing path behind one Wrap", func(t *testing.T) {
+		f, a := newArrivals(t, nil)
+		a.answer = func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == "/refusing" && r.Header.Get("Mcp-Session-Id") != "" {
+				w.WriteHeader(http.StatusBadRequest)
+			}
+		}
+		for range 3 {
+			for path, tries := range map[string]int{"/accepting": 1, "/refusing": 2} {
+				assert.Equal(t, http.StatusOK, f.do(http.MethodPost, path, f.token(nil), legacyCall("echo")).Code)
+				assert.Len(t, a.take(), tries)
+			}
+		}
+	})
+	t.Run("LIMITS-13 paths that somebody else invents", func(t *testing.T) {
+		f, a := newArrivals(t, nil)
+		a.answer = func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == "/refusing" && r.Header.Get("Mcp-Session-Id") != "" || r.Header.Get("Fail") != "" {
+				w.WriteHeader(http.StatusNotFound)
+			}
+		}
+		call := func(subject, path string, headers ...string) (status, tries int) {
+			w := f.do(http.MethodPost, path, f.token(mcpauthtest.Claims{"sub": subject}), legacyCall("echo"), headers...)
+			return w.Code, len(a.take())
+		}
+		status, tries := call("user-1", "/refusing")
+		assert.Equal(t, []int{200, 2}, []int{status, tries})
+		for i := range 1100 {
+			call("user-2", fmt.Sprint("/invented/", i))
+		}
+		status, tries = call("user-1", "/refusing")
+		assert.Equal(t, []int{200, 2}, []int{status, tries}, "a path that was used before keeps its place")
+		for _, path := range []string{"/invented/0", "/invented/1023", "/invented/1099", "/invented/new", "/" + strings.Repeat("long", 200)} {
+			status, tries = call("user-2", path, "Fail: 1")
+			assert.Equal(t, []int{404, 1}, []int{status, tries}, "what is not known has no second try: %s", path)
+		}
+	})
+}
+
+// When nobody can come back for what the handler may keep, it is told so.
+func TestForgotten_ISOL_20(t *testing.T) {
+	stream := func(events string) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) {
+			if r.Method == http.MethodDelete {
+				w.WriteHeader(http.StatusMethodNotAllowed)
+				_, _ = io.WriteString(w, "nobody reads this")
+				return
+			}
+			w.Header().Set("Content-Type", "text/event-stream")
+			_, _ = io.WriteString(w, events)
+		}
+	}
+	var decisions int
+	f, a := newArrivals(t, func(c *mcpauth.Config) {
+		c.OnDecision = func(context.Context, mcpauth.Decision) { decisions++ }
+	})
+	token := f.token(nil)
+	begin := `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"echo","task":{}}}`
+	for _, row := range []struct {
+		name, method, body string
+		answer             http.HandlerFunc
+		told               bool
+	}{
+		{"a stream", http.MethodGet, "", stream(": hello\n\n"), true},
+		{"a stream that says nothing", http.MethodGet, "", stream(""), true},
+		{"GET without a stream", http.MethodGet, "", withStatus(200), false},
+		{"GET refused", http.MethodGet, "", withStatus(405), false},
+		{"a call", http.MethodPost, legacyCall("echo"), withStatus(200), false},
+		{"a call with notifications", http.MethodPost, legacyCall("echo"), stream("data: {\"id\":1}\n\n"), false},
+		{"a call with events that have ids", http.MethodPost, legacyCall("echo"), stream("id: 1\ndata: {}\n\n"), true},
+		{"a call with a later event that has an id", http.MethodPost, legacyCall("echo"), stream("data: {}\n\nevent: message\nid: 1\ndata: {}\n\n"), true},
+		{"a list with ids", http.MethodPost, batchRequest(1, "tools/list", ""), stream("id: 1\ndata: {\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{\"tools\":[]}}\n\n"), true},
+		{"a task that goes on", http.MethodPost, begin, stream("id: 1\ndata: {}\n\n"), false},
+		{"a level", http.MethodPost, batchRequest(1, "logging/setLevel", ""), withStatus(200), false},
+	} {
+		t.Run("ISOL-20 "+row.name, func(t *testing.T) {
+			a.answer, decisions = row.answer, 0
+			w := f.do(row.method, "/mcp", token, row.body)
+			got := a.take()
+			assert.NotContains(t, w.Body.String(), "nobody")
+			assert.Equal(t, 1, decisions)
+			if !row.told {
+				assert.Len(t, got, 1)
+				return
+			}
+			require.Len(t, got, 2)
+			assert.Equal(t, arrival{http.MethodDelete, "/mcp", got[0].session, "", "", "user-1"}, got[1])
+			assert.Regexp(t, aliasPattern, got[1].session)
+		})
+	}
+	t.Run("ISOL-20 after a panic, as of a proxy whose client leaves", func(t *testing.T) {
+		a.answer = func(w http.ResponseWriter, r *http.Request) {
+			stream("")(w, r)
+			panic(http.ErrAbortHandler)
+		}
+		assert.PanicsWithValue(t, http.ErrAbortHandler, func() { f.do(http.MethodGet, "/mcp", token, "") })
+		assert.Len(t, a.take(), 2)
+		a.answer = func(w http.ResponseWriter, r *http.Request) {
+			stream("")(w, r)
+			if r.Method == http.MethodDelete {
+				panic("bug")
+			}
+		}
+		assert.Equal(t, http.StatusOK, f.do(http.MethodGet, "/mcp", token, "").Code)
+		assert.Contains(t, f.log.String(), "the handler panicked at the end of a session that no client knows")
+	})
+	t.Run("ISOL-20 a handler that does not come back", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			f, a := newArrivals(t, nil)
+			causes := make(chan error, 1)
+			a.answer = func(w http.ResponseWriter, r *http.Request) {
+				if r.Method == http.MethodGet {
+					stream("")(w, r)
+				}
+				<-r.Context().Done()
+				causes <- r.Context().Err()
+			}
+			ctx, leave := context.WithCancel(t.Context())
+			done := make(chan struct{})
+			go func() {
+				defer close(done)
+				f.serve(f.request(http.MethodGet, "/mcp", f.token(nil), "").WithContext(ctx))
+			}()
+			synctest.Wait()
+			leave()
+			synctest.Wait()
+			assert.Equal(t, context.Canceled, <-causes, "of the stream: the end of the session does not end with it")
+			begun := time.Now()
+			<-done
+			assert.Equal(t, context.DeadlineExceeded, <-causes)
+			assert.Equal(t, 5*time.Second, time.Since(begun))
+		})
+	})
+}
+
+// HTTP+SSE, with the session in the query or in the path: an answer to the server and a
+// cancellation reach it, of who opened the stream, and of nobody else. A
+// handler on the same mux that looks at the header finds no empty one.
+func TestHTTPSSE_ISOL_09(t *testing.T) {
+	for reference, path := range map[string]string{"/message?sessionId=s": "/message", "/message/s-1": "/message/s-1", "messages/s-1?x=y": "/sse/messages/s-1"} {
+		f, a := newArrivals(t, nil)
+		a.answer = func(w http.ResponseWriter, r *http.Request) {
+			if r.Method == http.MethodGet {
+				w.Header().Set("Content-Type", "text/event-stream")
+				_, _ = io.WriteString(w, "event: endpoint\ndata: "+reference+"\n\n")
+			}
+		}
+		token := f.token(nil)
+		_, endpoint, _ := strings.Cut(strings.TrimSpace(f.do(http.MethodGet, "/sse", token, "").Body.String()), "data: ")
+		_, query, _ := strings.Cut(endpoint, "?")
+		a.take()
+		for _, body := range []string{legacyCall("echo"), batchAnswer, cancellation("1")} {
+			assert.Equal(t, http.StatusOK, f.do(http.MethodPost, path+"?"+query, token, body).Code)
+			got := a.take()
+			require.Len(t, got, 1, "%s %s", reference, body)
+			assert.Equal(t, body, got[0].body)
+			assert.Regexp(t, aliasPattern, got[0].session)
+			for _, foreign := range []mcpauthtest.Claims{{"sub": "user-2"}, {"client_id": "client-2"}} {
+				f.refusedWhole(t, f.do(http.MethodPost, path+"?"+query, f.token(foreign), body), http.StatusNotFound, "", withIDOf(body, unknownSessionBody))
+			}
+			assert.Empty(t, a.take())
+		}
+		if strings.Contains(path, "s-1") { // the tag is for this session
+			other := strings.Replace(path, "s-1", "s-2", 1)
+			assert.Equal(t, http.StatusNotFound, f.do(http.MethodPost, other+"?"+query, token, legacyCall("echo")).Code)
+		}
+		assert.Equal(t, http.StatusNotFound, f.do(http.MethodDelete, path+"?"+query, token, "").Code)
+		assert.Empty(t, a.take())
+	}
+}
+
+// withIDOf adds the id of a request to an answer.
+func withIDOf(body, answer string) string {
+	var message struct {
+		ID     json.RawMessage
+		Method string
+	}
+	if json.Unmarshal([]byte(body), &message) != nil || message.Method == "" || message.ID == nil {
+		return answer
+	}
+	return strings.Replace(answer, `"2.0",`, `"2.0","id":`+string(message.ID)+`,`, 1)
+}
+
+// Many at once, under the race detector: every request has its own id, and nothing stays.
+func TestAliasesAtOnce_ISOL_04(t *testing.T) {
+	f, a := newArrivals(t, nil)
+	tokens := []string{f.token(nil), f.token(mcpauthtest.Claims{"sub": "user-2"})}
+	var requests sync.WaitGroup
+	for i := range 64 {
+		requests.Go(func() {
+			for range 20 {
+				f.post(tokens[i%2], legacyCall("echo"))
+				f.post(tokens[i%2], cancellation("1"))
+			}
+		})
+	}
+	requests.Wait()
+	var ids []string
+	for _, one := range a.take() {
+		ids = append(ids, one.session)
+	}
+	assert.Len(t, ids, 64*20)
+	slices.Sort(ids)
+	assert.Len(t, slices.Compact(ids), 64*20)
+}
