@@ -1,7 +1,9 @@
 package gosdk_test
 
 import (
+	"bytes"
 	"context"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -213,4 +215,66 @@ func TestMiddleware_SESS_11(t *testing.T) {
 		require.NoError(t, err)
 		assert.True(t, called)
 	}
+}
+
+// Without a session there is no id, as the SDK wants it: one that it has not
+// given out it refuses, and would be asked a second time for each request.
+func TestNoSession_ISOL_10(t *testing.T) {
+	issuer := mcpauthtest.NewIssuer(t)
+	var log bytes.Buffer
+	const resource = "http://127.0.0.1/mcp"
+	guard, err := mcpauth.New(mcpauth.Config{
+		Resource: resource, Issuers: []mcpauth.Issuer{issuer.Config()}, AllowInsecureLoopback: true,
+		Policy: mcpauth.Rules{Tools: map[string]mcpauth.Requirement{"look": mcpauth.Authenticated()}},
+		Logger: slog.New(slog.NewTextHandler(&log, nil)),
+	})
+	require.NoError(t, err)
+	server := mcp.NewServer(&mcp.Implementation{Name: "s", Version: "1"}, &mcp.ServerOptions{GetSessionID: func() string { return "" }})
+	mcp.AddTool(server, &mcp.Tool{Name: "look"}, func(context.Context, *mcp.CallToolRequest, struct{}) (*mcp.CallToolResult, any, error) {
+		return &mcp.CallToolResult{Content: []mcp.Content{&mcp.TextContent{Text: "done"}}}, nil, nil
+	})
+	inner := mcp.NewStreamableHTTPHandler(func(*http.Request) *mcp.Server { return server }, &mcp.StreamableHTTPOptions{Logger: slog.New(slog.DiscardHandler)})
+	var arrived []string
+	count := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		arrived = append(arrived, r.Method+strings.Join(r.Header["Mcp-Session-Id"], ","))
+		inner.ServeHTTP(w, r)
+	})
+	serve := func(handler http.Handler, method string) int {
+		body := ""
+		if method == http.MethodPost {
+			body = `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"look","arguments":{}}}`
+		}
+		r := httptest.NewRequest(method, "/mcp", strings.NewReader(body))
+		r.Header.Set("Authorization", "Bearer "+issuer.TokenFor(resource))
+		r.Header.Set("Content-Type", "application/json")
+		r.Header.Set("Accept", "application/json, text/event-stream")
+		w := httptest.NewRecorder()
+		handler.ServeHTTP(w, r)
+		return w.Code
+	}
+	with := guard.Wrap(gosdk.Handler(count))
+	assert.Equal(t, http.StatusOK, serve(with, http.MethodPost))
+	assert.Equal(t, []string{"POST"}, arrived)
+	assert.NotContains(t, log.String(), "gosdk.Handler")
+	assert.Equal(t, http.StatusBadRequest, serve(with, http.MethodGet), "the SDK has no streams without sessions")
+
+	arrived = nil
+	without := guard.Wrap(count)
+	for range 3 {
+		assert.Equal(t, http.StatusOK, serve(without, http.MethodPost))
+	}
+	assert.Len(t, arrived, 6)
+	assert.Equal(t, 1, strings.Count(log.String(), "put gosdk.Handler around the handler"), log.String())
+}
+
+// The end of a session that no client knows is not the SDK's business either.
+func TestNoSessionEnds_ISOL_20(t *testing.T) {
+	called := false
+	handler := gosdk.Handler(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { called = true }))
+	r := httptest.NewRequest(http.MethodDelete, "/mcp", nil)
+	r.Header.Set("Mcp-Session-Id", "mcpauth.x")
+	w := httptest.NewRecorder()
+	handler.ServeHTTP(w, r.WithContext(mcpauthtest.NewContext(t.Context(), &mcpauth.Principal{Issuer: "i", Subject: "s"})))
+	assert.Equal(t, http.StatusNoContent, w.Code)
+	assert.False(t, called)
 }
