@@ -72,6 +72,17 @@ func isLegacyVersion(version string) bool {
 	return err == nil && version < modernVersion
 }
 
+// isModernVersion reports whether no server can take the header for one of a
+// revision before the modern era.
+func isModernVersion(values []string) bool {
+	version := strings.Trim(first(values), " \t")
+	if version == modernVersion {
+		return true
+	}
+	_, err := time.Parse(time.DateOnly, version)
+	return err == nil && version > modernVersion
+}
+
 func agreeOn(h http.Header, name, want string, required bool) *DeniedError {
 	values := h[name]
 	if len(values) == 0 {

@@ -97,7 +97,10 @@ func (s *sessions) open(p *Principal, sealed string) (string, bool) {
 // era, and a handler may find a session by it.
 func (m *Middleware) checkSession(r *http.Request, x *exchange) *DeniedError {
 	if x.era == modern {
-		return m.checkEndpointSession(r, x)
+		if denied := m.checkEndpointSession(r, x); denied != nil || isModernVersion(r.Header["Mcp-Protocol-Version"]) {
+			return denied
+		}
+		return m.checkUnnamed(r, x) // some server may take it for a legacy one
 	}
 	values := r.Header["Mcp-Session-Id"]
 	switch {

@@ -166,8 +166,10 @@ func (m *Middleware) serveUnnamed(w http.ResponseWriter, r *http.Request, x *exc
 	clear(w.Header())
 	maps.Copy(w.Header(), before)
 	next.ServeHTTP(&u.out, m.answer(&u.out, r, x))
-	if u.out.status < 300 {
-		next.served(path, m)
+	if u.out.status < 300 && next.settle(path, false) {
+		m.log.Warn("mcpauth: the handler serves requests that present no session, and refuses them under a session id of ours. "+
+			"That is safe as long as it keeps nothing by session id", "path", shown(path),
+			"fix", "With the official Go SDK, put gosdk.Handler around the handler: docs/operations.md, Requests without a session.")
 	}
 	u.out.finish()
 }
@@ -224,7 +226,6 @@ type backend struct {
 	http.Handler
 	mu    sync.Mutex
 	paths atomic.Pointer[map[string]bool] // never changed, only replaced
-	told  atomic.Bool                     // the operator knows that it minds aliases
 }
 
 // minds reports whether a request that the handler refuses under its alias may be
@@ -245,14 +246,15 @@ func (b *backend) minds(path string) bool {
 }
 
 // settle remembers that a path keeps things by session id or, with false, that it has
-// served a request without one. The latter only keeps its place when the table is full.
-func (b *backend) settle(path string, named bool) {
+// served a request without one. The latter only keeps its place when the table is
+// full. It reports whether the path is new.
+func (b *backend) settle(path string, named bool) (isNew bool) {
 	if len(path) > maxPathLength {
-		return
+		return false
 	}
 	if paths := b.paths.Load(); paths != nil {
-		if settled, known := (*paths)[path]; known && (settled || !named) {
-			return
+		if settled, known := (*paths)[path]; known && (settled || !named) || !known && len(*paths) >= maxPaths {
+			return false
 		}
 	}
 	b.mu.Lock()
@@ -261,20 +263,11 @@ func (b *backend) settle(path string, named bool) {
 	if old := b.paths.Load(); old != nil {
 		maps.Copy(paths, *old)
 	}
-	if settled, known := paths[path]; known || len(paths) < maxPaths {
-		paths[path] = settled || named
-		b.paths.Store(&paths)
+	settled, known := paths[path]
+	if !known && len(paths) >= maxPaths {
+		return false
 	}
-}
-
-// served notes that the handler has served without a session id what it had
-// refused with one, and says so once.
-func (b *backend) served(path string, m *Middleware) {
-	b.settle(path, false)
-	if b.told.Swap(true) {
-		return
-	}
-	m.log.Warn("mcpauth: the handler serves requests that present no session, and refuses them under a session id of ours. "+
-		"That is safe as long as it keeps nothing by session id", "path", shown(path),
-		"fix", "With the official Go SDK, put gosdk.Handler around the handler: docs/operations.md, Requests without a session.")
+	paths[path] = settled || named
+	b.paths.Store(&paths)
+	return !known
 }

@@ -15,6 +15,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/mark3labs/mcp-go/mcp"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -715,4 +716,41 @@ func TestAliasesAtOnce_ISOL_04(t *testing.T) {
 	assert.Len(t, ids, 64*20)
 	slices.Sort(ids)
 	assert.Len(t, slices.Compact(ids), 64*20)
+}
+
+// Two readers of the protocol version: what we take for modern, and so let
+// through without a session id, no server may take for legacy and serve.
+func TestNothingUnnamedIsLegacy_ISOL_13(t *testing.T) {
+	f, a := newArrivals(t, nil)
+	token := f.token(nil)
+	versions := []string{"", " ", "2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25", "2025-11-25 ", "2026-07-27", "2026-07-28", "2026-07-28 ", "2027-01-01",
+		"2025-11-25, 2025-11-25", "2025-11-25;", "2025-11-2", "2025-13-01", "DRAFT-2025-v3", "garbage", "~", "0", "2026", "2026-07-28, 2025-11-25", "２０２５-11-25"}
+	bodies := []string{legacyCall("echo"), modernCall("echo"), strings.Replace(modernCall("echo"), "2026-07-28", "2025-11-25", 1), strings.Replace(modernCall("echo"), `"2026-07-28"`, `"garbage"`, 1),
+		batchBody(legacyCall("echo")), notification("notifications/progress", ""), cancellation("1"), batchAnswer}
+	reached := 0
+	for _, version := range append(versions, "-") {
+		for _, body := range append(bodies, "") {
+			for _, method := range []string{http.MethodPost, http.MethodGet, http.MethodDelete} {
+				r := f.request(method, "/mcp", token, body)
+				if version != "-" {
+					r.Header["Mcp-Protocol-Version"] = []string{version}
+				}
+				f.serve(r)
+				for _, one := range a.take() {
+					reached++
+					var message struct {
+						Params struct {
+							Meta *mcp.Meta `json:"_meta"`
+						}
+					}
+					_ = json.Unmarshal([]byte(one.body), &message)
+					header := strings.Trim(r.Header.Get("Mcp-Protocol-Version"), " ") // as net/http reads it
+					modern := mcp.IsModernProtocol(header) || mcp.IsModernProtocol(message.Params.Meta.ProtocolVersion())
+					refused := header != "" && !mcp.IsValidProtocolVersion(header) // by both SDKs for Go
+					assert.True(t, one.session != "" || modern || refused, "%s %q %s", method, version, body)
+				}
+			}
+		}
+	}
+	assert.Greater(t, reached, 60)
 }
