@@ -166,7 +166,11 @@ func callsOf(msg *jsonrpc.Message, calls []Call) ([]Call, *DeniedError) {
 		return listenCalls(msg, calls)
 	}
 	call := Call{Method: msg.Method, Kind: KindMethod}
-	if known, ok := methods[msg.Method]; ok && known.target != byMethod {
+	known, ok := methods[msg.Method]
+	if !ok && msg.TaskID.State != jsonrpc.Absent && isTaskMethod(msg.Method) {
+		known = method{kind: KindMethod, target: byTask} // whatever it is, it is done to a task, and that has an owner
+	}
+	if known.target != byMethod {
 		target := known.target.of(msg)
 		if target.State != jsonrpc.String || target.Value == "" {
 			return nil, deny(errInvalidParams, msg.Method, "", "its target as a string in params")

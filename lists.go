@@ -150,21 +150,20 @@ func (f *listFilter) response(r *strictjson.Reader, edits []edit) ([]edit, error
 func (f *listFilter) mayHear(method, params []byte) bool {
 	switch string(method) {
 	case `"notifications/resources/updated"`:
-		call := Call{Method: "resources/read", Kind: KindResource, Name: textOf(params, "uri")}
-		return f.m.policy.decide(f.ctx, f.principal, []Call{call}) == nil
+		return f.admits(Call{Method: "resources/read", Kind: KindResource, Name: textOf(params, "uri")})
 	case `"notifications/tasks"`, `"notifications/tasks/status"`:
-		call := Call{Method: "tasks/get", Kind: KindMethod, Name: textOf(params, "taskId")}
-		calls := []Call{call}
-		if f.m.bindsTasks {
-			began, own := f.m.tasks.of(call.Name, f.principal)
-			if !own {
-				return false
-			}
-			calls = append(calls, began)
-		}
-		return f.m.policy.decide(f.ctx, f.principal, calls) == nil
+		return f.admits(Call{Method: "tasks/get", Kind: KindMethod, Name: textOf(params, "taskId")})
 	}
 	return true
+}
+
+// admits reports whether the caller's request for a call would be let through.
+func (f *listFilter) admits(call Call) bool {
+	if call.Name == "" {
+		return false
+	}
+	calls, notOwn := f.m.withTaskCalls([]Call{call}, f.principal)
+	return notOwn == nil && f.m.policy.decide(f.ctx, f.principal, calls) == nil
 }
 
 // result filters the lists of one result and makes its cacheScope private:
@@ -260,9 +259,8 @@ func (f *listFilter) shows(entry []byte, l *listing) bool {
 	if call.Name = textOf(entry, l.naming); call.Name == "" {
 		return false
 	}
-	if l.method == "tasks/list" && f.m.bindsTasks {
-		_, own := f.m.tasks.of(call.Name, f.principal)
-		return own
+	if isTaskMethod(call.Method) {
+		return f.admits(call) // a task tells more than that it exists
 	}
 	return f.m.policy.shows(f.ctx, f.principal, call)
 }

@@ -188,6 +188,13 @@ func (m message) calls(old bool) ([]oracleCall, int) {
 		kinds := map[string]string{"name": strings.TrimSuffix(strings.Split(m.method, "/")[0], "s"), "uri": "resource", "taskId": "method"}
 		return []oracleCall{{m.method, kinds[words[1]], target}}, 0
 	}
+	if id, has := m.params["taskId"]; has && oracleMethods[m.method] == "" && strings.HasPrefix(m.method, "tasks/") {
+		task, _ := id.(string)
+		if task == "" {
+			return nil, 400
+		}
+		return []oracleCall{{m.method, "method", task}}, 0
+	}
 	calls := []oracleCall{{m.method, "method", ""}}
 	if listen, _ := m.params["notifications"].(map[string]any); m.method == "subscriptions/listen" && listen != nil {
 		if listen["everything"] != nil {

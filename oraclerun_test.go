@@ -108,7 +108,7 @@ func (g *generator) policy() oracleCase {
 		Tools:     g.rules(true, true, "echo", "admin", "admin*", "admin_*", "*", "other"),
 		Prompts:   g.rules(true, false, "p", "*", "ec*"),
 		Resources: g.rules(false, false, "r://exact", "r://tree/*", "db://{table}", "*"),
-		Methods:   g.rules(false, false, "tools/list", "server/discover", "logging/setLevel", "tasks/get", "tasks/cancel", "tasks/list", "vendor/x", "notifications/progress"),
+		Methods:   g.rules(false, false, "tools/list", "server/discover", "logging/setLevel", "tasks/get", "tasks/cancel", "tasks/list", "tasks/delete", "vendor/x", "notifications/progress"),
 	}
 	return c
 }
@@ -237,7 +237,7 @@ func (g *generator) message(id any, modern, answer bool) map[string]any {
 	}
 	method := oneOf(g, oneOf(g, oracleNames...), "tools/call", "tools/call", "tools/call", "resources/read", "tools/list", "tasks/get")
 	if g.flaw(12) {
-		method = oneOf(g, "vendor/x", "vendor/y", "$response", "$sse", "Tools/call", "")
+		method = oneOf(g, "vendor/x", "vendor/y", "tasks/delete", "$response", "$sse", "Tools/call", "")
 	}
 	params := map[string]any{}
 	switch {

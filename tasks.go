@@ -68,27 +68,38 @@ func (t *tasks) of(id string, p *Principal) (Call, bool) {
 	return found.Value.(*task).call, true
 }
 
-// addTaskCalls lets a principal use only the tasks that it began here, and
-// only while it may make the calls that began them: these are added to the
-// request's. The refusal is for after the policy has said yes, and is the same
-// for somebody else's task and for one that never was.
+// addTaskCalls adds to the calls of a request those that began the tasks which
+// it names. The refusal is for after the policy has said yes.
 func (m *Middleware) addTaskCalls(x *exchange) (notOwn *DeniedError) {
+	x.calls, notOwn = m.withTaskCalls(x.calls, x.principal)
+	return notOwn
+}
+
+// withTaskCalls lets a principal use only the tasks that it began here, and
+// only while it may make the calls that began them: these are added to the
+// calls on tasks. The refusal is the same for somebody else's task and for one
+// that never was. Requests, lists and notifications are all decided by it.
+func (m *Middleware) withTaskCalls(calls []Call, p *Principal) (all []Call, notOwn *DeniedError) {
+	all = calls
 	if !m.bindsTasks {
-		return nil
+		return all, nil
 	}
-	for _, call := range x.calls {
-		if !strings.HasPrefix(call.Method, "tasks/") || call.Name == "" {
+	for _, call := range calls {
+		if !isTaskMethod(call.Method) || call.Name == "" {
 			continue
 		}
-		began, ok := m.tasks.of(call.Name, x.principal)
+		began, ok := m.tasks.of(call.Name, p)
 		if !ok {
 			notOwn = deny(errUnknownTask, "taskId", call.Name, "a task that this principal began here")
 			continue
 		}
-		x.calls = append(x.calls, began)
+		all = append(all, began)
 	}
-	return notOwn
+	return all, notOwn
 }
+
+// isTaskMethod reports whether a method is one on tasks, of any revision or of none.
+func isTaskMethod(method string) bool { return strings.HasPrefix(method, "tasks/") }
 
 // beginsTask looks at the result of a call for a task that it began: in the
 // member task (2025-11-25), or in the result itself (tasks extension).
