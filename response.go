@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -25,6 +26,7 @@ type response struct {
 	stream  bool          // of events
 	filters bool          // lists are filtered; otherwise what is held is looked at only
 	held    *bytes.Buffer // a JSON response that is looked at
+	header  http.Header   // of what is held, as it was checked
 	events  *eventFilter  // an event stream that is filtered
 	watch   *eventFilter  // an event stream that is passed on and looked at
 	failed  error         // why the rest of the response is withheld
@@ -81,7 +83,11 @@ func (w *response) begin(status int) bool {
 	case w.r.Method != http.MethodGet: // a GET is answered with a stream, or not by MCP
 		w.held = new(bytes.Buffer)
 	}
-	return w.held == nil
+	if w.held == nil {
+		return true
+	}
+	w.header = h.Clone() // the handler keeps the other one, and its lists of values
+	return false
 }
 
 // isCoded reports whether there is a content coding (RFC 9110 section 8.4).
@@ -204,38 +210,82 @@ func (w *response) finish() {
 	}
 }
 
+// wholeOnly are fields that are true of a body as the handler wrote it, and may
+// tell of what was taken out of it.
+var wholeOnly = []string{"Etag", "Content-Md5", "Content-Digest", "Digest", "Repr-Digest"}
+
 // sendList sends a filtered list, or an error in its place.
 func (w *response) sendList() {
 	body := w.held.Bytes()
 	if w.failed == nil && len(body) > 0 {
 		body, w.failed = w.x.filter.message(body)
 	}
-	h := w.Header()
+	h := w.header
 	if w.failed != nil {
 		denied := denyFor(errUnfiltered, "", w.failed)
 		w.m.logRefusal(w.r, w.x, denied)
-		for _, name := range []string{"Content-Encoding", "Content-Range", "ETag", "Expires", "Last-Modified"} {
-			h.Del(name)
+		for _, name := range [...]string{"Content-Encoding", "Content-Range", "Etag", "Expires", "Last-Modified", "Mcp-Session-Id", "Trailer"} {
+			delete(h, name)
 		}
+		sent := w.Header()
+		clear(sent)
+		maps.Copy(sent, h)
 		w.m.refuse(w.ResponseWriter, w.r, w.x, denied)
 		return
 	}
 	if len(body) > 0 {
-		for _, name := range []string{"ETag", "Content-MD5", "Content-Digest", "Digest", "Repr-Digest"} {
-			h.Del(name)
+		for _, name := range wholeOnly {
+			delete(h, name)
 		}
 		h.Set("Content-Length", strconv.Itoa(len(body)))
 	}
-	w.ResponseWriter.WriteHeader(w.status)
-	_, _ = w.ResponseWriter.Write(body)
+	w.sendHeld(body)
 }
 
 // release sends what was held only to be looked at.
 func (w *response) release() {
 	held := w.held
 	w.held = nil
+	w.sendHeld(held.Bytes())
+}
+
+// sendHeld sends an answer that was held, with the header as it was checked. What the handler
+// has done to the header since then has no effect, as [http.ResponseWriter] has it of a header that
+// was sent. Trailers are the exception, and are left for the server to find.
+func (w *response) sendHeld(body []byte) {
+	h := w.Header()
+	declared, prefixed := w.trailers(h)
+	clear(h)
+	maps.Copy(h, w.header)
+	maps.Copy(h, prefixed)
+	if w.filters && (prefixed != nil || len(h["Trailer"]) > 0) {
+		delete(h, "Content-Length") // HTTP/1.1 has trailers only where the length is not known
+	}
 	w.ResponseWriter.WriteHeader(w.status)
-	_, _ = w.ResponseWriter.Write(held.Bytes())
+	maps.Copy(h, declared) // a name that was declared is one of the header, too, until that is sent
+	_, _ = w.ResponseWriter.Write(body)
+}
+
+// trailers finds the trailers that the handler has set: those that it declared before its
+// first Write, and those by [http.TrailerPrefix].
+func (w *response) trailers(h http.Header) (declared, prefixed http.Header) {
+	for name, values := range h {
+		bare, hasPrefix := strings.CutPrefix(name, http.TrailerPrefix)
+		into := &declared
+		switch {
+		case w.filters && slices.Contains(wholeOnly, http.CanonicalHeaderKey(bare)):
+			continue
+		case hasPrefix:
+			into = &prefixed
+		case !isListed(w.header["Trailer"], name):
+			continue
+		}
+		if *into == nil {
+			*into = http.Header{}
+		}
+		(*into)[name] = values
+	}
+	return declared, prefixed
 }
 
 // rewrite changes the events of a stream: lists are filtered, and the message
