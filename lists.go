@@ -51,6 +51,7 @@ type listFilter struct {
 var (
 	errNotAMessage = errors.New("not one JSON-RPC message in strict JSON")
 	errNotAList    = errors.New("a list that is no array")
+	errOver        = errors.New("the request ended before all of its answer was looked at")
 )
 
 // listLimits bound a response that is looked at.
@@ -80,10 +81,11 @@ func (f *listFilter) message(raw []byte) ([]byte, error) {
 	if err == nil {
 		err = r.End()
 	}
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", errNotAMessage, err)
-	}
 	switch {
+	case errors.Is(err, errOver):
+		return nil, err
+	case err != nil:
+		return nil, fmt.Errorf("%w: %w", errNotAMessage, err)
 	case f.dropped && !isBatch:
 		return nil, nil
 	case len(edits) == 0:
@@ -126,8 +128,9 @@ func (f *listFilter) response(r *strictjson.Reader, edits []edit) ([]edit, error
 			return nil, err
 		}
 		if !more {
-			f.dropped = !f.mayHear(method, params)
-			return edits, nil
+			may, err := f.mayHear(method, params)
+			f.dropped = !may
+			return edits, err
 		}
 		switch {
 		case string(name) == "result" && r.Kind() == strictjson.Object:
@@ -147,14 +150,37 @@ func (f *listFilter) response(r *strictjson.Reader, edits []edit) ([]edit, error
 
 // mayHear reports whether the caller may still read what a notification on its
 // stream is about: since it subscribed, the policy may have changed.
-func (f *listFilter) mayHear(method, params []byte) bool {
+func (f *listFilter) mayHear(method, params []byte) (bool, error) {
+	var call Call
 	switch string(method) {
 	case `"notifications/resources/updated"`:
-		return f.admits(Call{Method: "resources/read", Kind: KindResource, Name: textOf(params, "uri")})
+		call = Call{Method: "resources/read", Kind: KindResource, Name: textOf(params, "uri")}
 	case `"notifications/tasks"`, `"notifications/tasks/status"`:
-		return f.admits(Call{Method: "tasks/get", Kind: KindMethod, Name: textOf(params, "taskId")})
+		call = Call{Method: "tasks/get", Kind: KindMethod, Name: textOf(params, "taskId")}
+	default:
+		return true, nil
 	}
-	return true
+	if f.looks() {
+		return true, nil
+	}
+	if err := f.goesOn(); err != nil {
+		return false, err
+	}
+	return f.admits(call), f.goesOn()
+}
+
+// looks reports whether messages are only looked at, for a task, and pass as
+// they are: nobody needs to be asked about them.
+func (f *listFilter) looks() bool { return f.begun != nil }
+
+// goesOn returns an error once the request is over, because its client has left or its
+// time is up. Then nobody is asked any more, and an answer that came after that counts for
+// nothing: who was asked may have given up, too.
+func (f *listFilter) goesOn() error {
+	if err := f.ctx.Err(); err != nil {
+		return fmt.Errorf("%w: %w", errOver, err)
+	}
+	return nil
 }
 
 // admits reports whether the caller's request for a call would be let through.
@@ -181,7 +207,7 @@ func (f *listFilter) result(r *strictjson.Reader, edits []edit) ([]edit, error) 
 		if !more {
 			break
 		}
-		if i := slices.IndexFunc(lists, func(l listing) bool { return l.member == string(name) }); i >= 0 {
+		if i := slices.IndexFunc(lists, func(l listing) bool { return l.member == string(name) }); i >= 0 && !f.looks() {
 			if edits, err = f.list(r, &lists[i], edits); err != nil {
 				return nil, err
 			}
@@ -225,6 +251,9 @@ func (f *listFilter) list(r *strictjson.Reader, l *listing, edits []edit) ([]edi
 	e := edit{from: r.Offset() - 1, with: []byte{'['}}
 	whole := true
 	for {
+		if err := f.goesOn(); err != nil {
+			return nil, err
+		}
 		more, err := r.Element()
 		if err != nil {
 			return nil, err

@@ -2,6 +2,7 @@ package mcpauth
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"maps"
@@ -162,7 +163,9 @@ func (w *response) Write(data []byte) (int, error) {
 // endStream ends an event stream in which an event could not be filtered.
 func (w *response) endStream() {
 	if err := w.events.refused; err != nil && w.failed == nil {
-		w.m.log.Error("mcpauth: event stream ended because an event cannot be filtered", "error", err)
+		if !errors.Is(err, errOver) {
+			w.m.log.Error("mcpauth: event stream ended because an event cannot be filtered", "error", err)
+		}
 		w.fail(err)
 	}
 }
@@ -221,15 +224,20 @@ func (w *response) sendList() {
 		body, w.failed = w.x.filter.message(body)
 	}
 	h := w.header
+	if errors.Is(w.failed, errOver) && errors.Is(w.failed, context.Canceled) {
+		// The client has left, and nothing is sent. Whoever is there all the same
+		// does not take that for an empty answer, but for one that was cut off.
+		h.Set("Content-Length", strconv.Itoa(w.held.Len()))
+		w.replaceHeader()
+		return
+	}
 	if w.failed != nil {
 		denied := denyFor(errUnfiltered, "", w.failed)
 		w.m.logRefusal(w.r, w.x, denied)
 		for _, name := range [...]string{"Content-Encoding", "Content-Range", "Etag", "Expires", "Last-Modified", "Mcp-Session-Id", "Trailer"} {
 			delete(h, name)
 		}
-		sent := w.Header()
-		clear(sent)
-		maps.Copy(sent, h)
+		w.replaceHeader()
 		w.m.refuse(w.ResponseWriter, w.r, w.x, denied)
 		return
 	}
@@ -253,10 +261,8 @@ func (w *response) release() {
 // has done to the header since then has no effect, as [http.ResponseWriter] has it of a header that
 // was sent. Trailers are the exception, and are left for the server to find.
 func (w *response) sendHeld(body []byte) {
-	h := w.Header()
-	declared, prefixed := w.trailers(h)
-	clear(h)
-	maps.Copy(h, w.header)
+	declared, prefixed := w.trailers(w.Header())
+	h := w.replaceHeader()
 	maps.Copy(h, prefixed)
 	if w.filters && (prefixed != nil || len(h["Trailer"]) > 0) {
 		delete(h, "Content-Length") // HTTP/1.1 has trailers only where the length is not known
@@ -264,6 +270,14 @@ func (w *response) sendHeld(body []byte) {
 	w.ResponseWriter.WriteHeader(w.status)
 	maps.Copy(h, declared) // a name that was declared is one of the header, too, until that is sent
 	_, _ = w.ResponseWriter.Write(body)
+}
+
+// replaceHeader puts the header that was checked in the place of what the handler has made of it.
+func (w *response) replaceHeader() http.Header {
+	h := w.Header()
+	clear(h)
+	maps.Copy(h, w.header)
+	return h
 }
 
 // trailers finds the trailers that the handler has set: those that it declared before its
@@ -299,7 +313,7 @@ func (w *response) rewrite(event string, data []byte) ([]byte, error) {
 		return data, nil
 	}
 	filtered, err := w.x.filter.message(data)
-	if err != nil && event != "" && event != "message" {
+	if err != nil && event != "" && event != "message" && !errors.Is(err, errOver) {
 		return data, nil // it is no message, and need not be JSON
 	}
 	return filtered, err
