@@ -2,7 +2,6 @@ package mcpauth
 
 import (
 	"bytes"
-	"container/list"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
@@ -177,7 +176,7 @@ func (b *builder) policy() {
 
 func (b *builder) sessions() {
 	b.m.streams.open = map[string]int{}
-	b.m.tasks.byID = map[string]*list.Element{}
+	b.m.tasks = newTasks()
 	book, declared := b.m.policy.policy.(*ruleBook)
 	b.m.bindsTasks = !b.config.DelegateTasks && (!declared || book.opensTasks())
 	switch key := b.config.SessionKey; {

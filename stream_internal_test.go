@@ -1,7 +1,6 @@
 package mcpauth
 
 import (
-	"container/list"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -43,7 +42,7 @@ func TestStreamPlaces_LIMITS_09(t *testing.T) {
 
 // TestTaskRace_MCP_80: of several principals to whom one id is given at once, one has the task.
 func TestTaskRace_MCP_80(t *testing.T) {
-	store := tasks{byID: map[string]*list.Element{}}
+	store := newTasks()
 	var owners atomic.Int32
 	var wait, all sync.WaitGroup
 	all.Add(8)

@@ -2,71 +2,49 @@ package mcpauth
 
 import (
 	"bytes"
-	"container/list"
 	"strings"
-	"sync"
 
+	"github.com/seed-1e292522/mcpauth/internal/owned"
 	"github.com/seed-1e292522/mcpauth/internal/strictjson"
 )
 
-// Bounds of what is remembered of tasks: the ones not used for longest are
-// forgotten first, and a forgotten task belongs to nobody.
+// Bounds of what is remembered of tasks. A principal that begins more than its
+// share loses its own, the longest unused first; when all together are too many,
+// the one who holds most does. A forgotten task belongs to nobody.
 const (
-	maxTasks         = 100_000
+	maxOwnTasks         = 1000    // of one principal
+	maxOwnTaskArguments = 4 << 20 // bytes, of the calls that began them
+	maxTaskMemory       = 64 << 20
+	taskOverhead        = maxTaskMemory / 100_000 // bytes of a task beside its arguments; measured: 275, and 463 with an owner of its own
+
 	maxTaskID        = 512      // bytes; no request can name a longer one
 	maxTaskArguments = 64 << 10 // bytes, of the call that began it
-	maxTaskMemory    = 64 << 20 // bytes, of all such arguments
 	maxTaskResult    = 64 << 10 // bytes; a longer result names no task
 )
 
 // tasks remembers who began which task with which call. A task id cannot carry a MAC
 // as a session id does: it stands in bodies, which are passed on byte by byte.
-type tasks struct {
-	mu     sync.Mutex
-	byID   map[string]*list.Element
-	recent list.List // of *task, the latest first
-	held   int       // bytes of arguments
-}
+type tasks struct{ known *owned.Store[Call] }
 
-type task struct {
-	id    string
-	owner string // Principal.Key
-	call  Call   // that began it
+func newTasks() tasks {
+	return tasks{owned.New[Call](owned.Limits{
+		Overhead: taskOverhead, Entries: maxOwnTasks, Size: maxOwnTaskArguments, All: maxTaskMemory,
+	})}
 }
 
 // begin remembers a task. An id that is known keeps its owner. A call with more
 // arguments than we can keep begins a task that nobody can use: without them, a
 // policy that looks at arguments could later ask for less than it did.
-func (t *tasks) begin(id string, p *Principal, call Call) {
+func (t tasks) begin(id string, p *Principal, call Call) {
 	if len(id) > maxTaskID || len(call.Arguments) > maxTaskArguments {
 		return
 	}
 	call.Arguments = bytes.Clone(call.Arguments)
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.byID[id] != nil {
-		return
-	}
-	t.byID[id] = t.recent.PushFront(&task{id: id, owner: p.Key(), call: call})
-	t.held += len(call.Arguments)
-	for t.recent.Len() > maxTasks || t.held > maxTaskMemory {
-		oldest := t.recent.Remove(t.recent.Back()).(*task)
-		delete(t.byID, oldest.id)
-		t.held -= len(oldest.call.Arguments)
-	}
+	t.known.Add(p.Key(), id, call, len(call.Arguments))
 }
 
 // of returns the call that began a task of the principal's.
-func (t *tasks) of(id string, p *Principal) (Call, bool) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	found := t.byID[id]
-	if found == nil || found.Value.(*task).owner != p.Key() {
-		return Call{}, false
-	}
-	t.recent.MoveToFront(found)
-	return found.Value.(*task).call, true
-}
+func (t tasks) of(id string, p *Principal) (Call, bool) { return t.known.Get(p.Key(), id) }
 
 // addTaskCalls adds to the calls of a request those that began the tasks which
 // it names. The refusal is for after the policy has said yes.

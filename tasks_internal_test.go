@@ -1,55 +1,71 @@
 package mcpauth
 
 import (
-	"container/list"
 	"fmt"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
-// TestTaskBound_MCP_83: the store holds 100,000 tasks and forgets the ones that were not used for longest.
+// TestTaskBound_MCP_83: a hundred principals have a thousand tasks each, all at once,
+// and beyond that the ones not used for longest are forgotten.
 func TestTaskBound_MCP_83(t *testing.T) {
-	store := tasks{byID: map[string]*list.Element{}}
-	owner := &Principal{Issuer: "https://as.example.com", Subject: "user-1"}
+	store := newTasks()
 	call := Call{Method: "tools/call", Kind: KindTool, Name: "echo"}
-	knows := func(i int) bool { _, ok := store.of(fmt.Sprint(i), owner); return ok }
-	for i := range maxTasks {
-		store.begin(fmt.Sprint(i), owner, call)
+	owner := func(i int) *Principal {
+		return &Principal{Issuer: "https://as.example.com", Subject: fmt.Sprint("user-", i)}
 	}
-	assert.True(t, knows(0), "and it is used again now")
-	for i := range 10 {
-		store.begin(fmt.Sprint(maxTasks+i), owner, call)
+	knows := func(i, task int) bool { _, ok := store.of(fmt.Sprint(i, "-", task), owner(i)); return ok }
+	for i := range 100 {
+		for task := range 1000 {
+			store.begin(fmt.Sprint(i, "-", task), owner(i), call)
+		}
 	}
-	assert.Equal(t, maxTasks, store.recent.Len())
-	assert.Len(t, store.byID, maxTasks)
-	assert.True(t, knows(0))
-	assert.False(t, knows(1))
-	assert.False(t, knows(10))
-	assert.True(t, knows(11))
-	assert.True(t, knows(maxTasks+9))
+	for i := range 100 {
+		require.True(t, knows(i, 0), i)
+		require.True(t, knows(i, 999), i)
+	}
+	store.begin("0-1000", owner(0), call)
+	assert.True(t, knows(0, 0), "used a moment ago")
+	assert.False(t, knows(0, 1), "longest unused")
+	for task := range 20 {
+		store.begin(fmt.Sprint("100-", task), owner(100), call)
+	}
+	assert.True(t, knows(100, 0))
+	kept := 20
+	for i := range 100 {
+		for task := range 1001 {
+			if knows(i, task) {
+				kept++
+			}
+		}
+	}
+	assert.Equal(t, maxTaskMemory/taskOverhead, kept, "those who hold most made room")
+	assert.Equal(t, 100_013, kept)
 }
 
-// TestTaskMemory_MCP_83: ids and arguments are bounded too.
+// TestTaskMemory_MCP_83: ids and arguments are bounded too, and what is kept is a copy.
 func TestTaskMemory_MCP_83(t *testing.T) {
-	store := tasks{byID: map[string]*list.Element{}}
+	store := newTasks()
 	owner := &Principal{Issuer: "https://as.example.com", Subject: "user-1"}
+	knows := func(id string) bool { _, ok := store.of(id, owner); return ok }
 	arguments := []byte(strings.Repeat("a", maxTaskArguments))
-	for i := range 2000 {
+	for i := range 65 {
 		store.begin(fmt.Sprint(i), owner, Call{Arguments: arguments})
-		assert.LessOrEqual(t, store.held, maxTaskMemory)
 	}
-	assert.Equal(t, maxTaskMemory/maxTaskArguments, store.recent.Len())
-	assert.Equal(t, maxTaskMemory, store.held)
-	before := store.recent.Len()
+	assert.False(t, knows("0"), "4 MiB are 64 times 64 KiB")
+	assert.True(t, knows("1"))
 	store.begin("large", owner, Call{Arguments: append(arguments, 'a')})
 	store.begin(strings.Repeat("i", maxTaskID+1), owner, Call{})
-	assert.Equal(t, before, store.recent.Len())
+	assert.False(t, knows("large"))
+	assert.False(t, knows(strings.Repeat("i", maxTaskID+1)))
+	assert.True(t, knows("2"), "what is not kept pushes nothing out")
 	store.begin(strings.Repeat("i", maxTaskID), owner, Call{})
-	assert.Equal(t, before+1, store.recent.Len())
+	assert.True(t, knows(strings.Repeat("i", maxTaskID)))
 	arguments[0] = 'b'
-	kept, ok := store.of("1999", owner)
-	assert.True(t, ok)
+	kept, ok := store.of("64", owner)
+	require.True(t, ok)
 	assert.Equal(t, byte('a'), kept.Arguments[0], "what is kept is a copy")
 }

@@ -1,0 +1,185 @@
+// Package owned keeps what belongs to one principal, within bounds that hurt
+// only the one who fills them.
+package owned
+
+import (
+	"container/heap"
+	"container/list"
+	"sync"
+)
+
+// Limits bound a [Store].
+type Limits struct {
+	Overhead int // what an entry costs beside its size, in bytes
+	Entries  int // of one owner
+	Size     int // of all entries of one owner together, in bytes without overhead
+	All      int // of everything, in bytes with overhead
+}
+
+// Store remembers values by name, each for one owner. An owner who has more
+// than its share loses its own entries, those first that were not used for
+// longest. When everything together is too much, the owner who holds most
+// loses one. It is safe for concurrent use.
+type Store[V any] struct {
+	limits Limits
+
+	mu      sync.Mutex
+	byName  map[string]*list.Element // of *entry[V]
+	byOwner map[string]*owner
+	most    byCost
+	held    int    // bytes, with overhead
+	clock   uint64 // counts uses
+}
+
+type entry[V any] struct {
+	name  string
+	owner *owner
+	size  int
+	value V
+}
+
+// owner is somebody who has entries.
+type owner struct {
+	key    string
+	recent list.List // of *entry[V], the latest first
+	size   int       // bytes, without overhead
+	cost   int       // bytes, with overhead
+	used   uint64    // when last, by the clock of the store
+	place  int       // in the heap
+}
+
+// New makes a store.
+func New[V any](limits Limits) *Store[V] {
+	return &Store[V]{limits: limits, byName: map[string]*list.Element{}, byOwner: map[string]*owner{}}
+}
+
+// Add remembers a value of so many bytes. A name that is known keeps its owner
+// and its value, and what is larger than anybody's share is not remembered.
+func (s *Store[V]) Add(key, name string, value V, size int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.byName[name] != nil || size > s.limits.Size {
+		return
+	}
+	o := s.byOwner[key]
+	if o == nil {
+		o = &owner{key: key}
+		s.byOwner[key] = o
+		heap.Push(&s.most, o)
+	}
+	s.byName[name] = o.recent.PushFront(&entry[V]{name: name, owner: o, size: size, value: value})
+	s.book(o, size, s.limits.Overhead)
+	s.use(o)
+	for o.recent.Len() > s.limits.Entries || o.size > s.limits.Size {
+		s.forget(o.recent.Back())
+	}
+	for s.held > s.limits.All {
+		s.forget(s.most[0].recent.Back())
+	}
+}
+
+// Get returns the value of a name that is the owner's.
+func (s *Store[V]) Get(key, name string) (V, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e, found := s.find(key, name)
+	if found == nil {
+		var none V
+		return none, false
+	}
+	e.owner.recent.MoveToFront(found)
+	s.use(e.owner)
+	return e.value, true
+}
+
+// Take is Get, and the name is nobody's afterwards.
+func (s *Store[V]) Take(key, name string) (V, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e, found := s.find(key, name)
+	if found == nil {
+		var none V
+		return none, false
+	}
+	s.forget(found)
+	return e.value, true
+}
+
+// Empty reports whether nobody has anything.
+func (s *Store[V]) Empty() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.byName) == 0
+}
+
+func (s *Store[V]) find(key, name string) (*entry[V], *list.Element) {
+	found := s.byName[name]
+	if found == nil {
+		return nil, nil
+	}
+	e := found.Value.(*entry[V])
+	if e.owner.key != key {
+		return nil, nil
+	}
+	return e, found
+}
+
+// use notes that an owner is there. Among those who hold as much as one another, who
+// was not heard of for longest loses first.
+func (s *Store[V]) use(o *owner) {
+	s.clock++
+	o.used = s.clock
+	heap.Fix(&s.most, o.place)
+}
+
+func (s *Store[V]) book(o *owner, size, overhead int) {
+	o.size += size
+	o.cost += size + overhead
+	s.held += size + overhead
+}
+
+func (s *Store[V]) forget(element *list.Element) {
+	e := element.Value.(*entry[V])
+	o := e.owner
+	o.recent.Remove(element)
+	delete(s.byName, e.name)
+	s.book(o, -e.size, -s.limits.Overhead)
+	if o.recent.Len() > 0 {
+		heap.Fix(&s.most, o.place)
+		return
+	}
+	heap.Remove(&s.most, o.place)
+	delete(s.byOwner, o.key)
+}
+
+// byCost is a heap of owners: on top is the one who holds most.
+type byCost []*owner
+
+func (h byCost) Len() int { return len(h) }
+
+func (h byCost) Less(i, j int) bool {
+	if h[i].cost != h[j].cost {
+		return h[i].cost > h[j].cost
+	}
+	return h[i].used < h[j].used
+}
+
+func (h byCost) Swap(i, j int) {
+	h[i], h[j] = h[j], h[i]
+	h[i].place, h[j].place = i, j
+}
+
+// Push implements [heap.Interface].
+func (h *byCost) Push(o any) {
+	o.(*owner).place = len(*h)
+	*h = append(*h, o.(*owner))
+}
+
+// Pop implements [heap.Interface].
+func (h *byCost) Pop() any {
+	last := len(*h) - 1
+	o := (*h)[last]
+	(*h)[last] = nil
+	*h = (*h)[:last]
+	return o
+}
