@@ -5,13 +5,28 @@ import (
 	"io"
 	"net/http"
 	"sync"
+	"time"
+
+	"github.com/seed-1e292522/mcpauth/internal/owned"
 )
 
 // Bounds of the buffers that bodies are read into.
 const (
 	minBuffer    = 512
-	maxPooled    = 64 << 10 // a larger buffer is not kept for the next request
+	firstBuffer  = 32 << 10 // of a body that is announced as longer: it grows with what comes
+	maxPooled    = 64 << 10 // a larger buffer is not kept for the next request, and is charged to its caller
 	bufferMargin = 1        // so that the end of a body of known length is seen without growing
+)
+
+// maxHeldForCaller bounds the long bodies and the long answers that are held for one
+// caller at a time, in bytes.
+const maxHeldForCaller = 64 << 20
+
+// How long a body may take. Whoever sends more slowly holds a connection and
+// a buffer for nothing.
+const (
+	maxBodyPause = 10 * time.Second // between two pieces
+	maxBodyTime  = time.Minute
 )
 
 // buffers are for bodies of requests whose arguments nobody outside of this
@@ -20,7 +35,7 @@ var buffers = sync.Pool{New: func() any { return new([]byte) }}
 
 // readBody reads the whole body, once, within its bound, into buf or into
 // something larger.
-func readBody(w http.ResponseWriter, r *http.Request, buf []byte) ([]byte, *DeniedError) {
+func (x *exchange) readBody(w http.ResponseWriter, r *http.Request, buf []byte) ([]byte, *DeniedError) {
 	if denied := checkMediaType(r.Header); denied != nil {
 		return buf, denied
 	}
@@ -35,23 +50,149 @@ func readBody(w http.ResponseWriter, r *http.Request, buf []byte) ([]byte, *Deni
 		source = http.MaxBytesReader(w, r.Body, maxBody) // tells the server to close the connection
 	}
 	body := buf[:0]
-	if size := max(int(r.ContentLength)+bufferMargin, minBuffer); cap(body) < size {
+	if size := max(min(int(r.ContentLength)+bufferMargin, firstBuffer), minBuffer); cap(body) < size {
 		body = make([]byte, 0, size)
 	}
+	clock := newBodyClock(w, r)
 	for {
+		clock.await()
 		n, err := source.Read(body[len(body):cap(body)])
 		body = body[:len(body)+n]
 		switch {
 		case len(body) > maxBody || isTooLarge(err):
 			return body, deny(errBodyTooLarge, "body", "", "at most 4 MiB")
 		case err == io.EOF:
+			clock.stop()
 			return body, nil
 		case err != nil:
-			return body, denyFor(errUnreadableBody, "reading the body", err)
+			return body, denyUnread(err)
 		case len(body) == cap(body):
-			body = append(body, 0)[:len(body)]
+			size := biggerBuffer(cap(body), int(r.ContentLength))
+			if !x.held.hold(&x.held.body, size-bufferMargin, x.principal) {
+				return body, denyHeld()
+			}
+			body = append(make([]byte, 0, size), body...)
 		}
 	}
+}
+
+// biggerBuffer is four times as large as one that is full, and all that was announced
+// if that is hardly more: what is held grows with what has come, and is seldom copied.
+func biggerBuffer(full, announced int) int {
+	switch whole := announced + bufferMargin; {
+	case full < whole && whole <= 5*full:
+		return whole
+	case full < maxPooled:
+		return min(4*full, maxPooled)
+	}
+	return min(4*full, maxBody+bufferMargin)
+}
+
+// bodyClock ends a body that comes too slowly, by the read deadlines of the
+// connection. A writer that has none is left alone.
+type bodyClock struct {
+	conn readDeadliner
+	end  time.Time
+}
+
+type readDeadliner interface{ SetReadDeadline(time.Time) error }
+
+// newBodyClock leaves the server's own ReadTimeout in force if it is shorter.
+func newBodyClock(w http.ResponseWriter, r *http.Request) (c bodyClock) {
+	if c.conn = deadlinesOf(w); c.conn == nil {
+		return c
+	}
+	limit := maxBodyTime
+	if server, ok := r.Context().Value(http.ServerContextKey).(*http.Server); ok && server.ReadTimeout > 0 {
+		limit = min(limit, server.ReadTimeout)
+	}
+	c.end = time.Now().Add(limit)
+	return c
+}
+
+// await sets the deadline of the next piece.
+func (c *bodyClock) await() {
+	if c.conn == nil {
+		return
+	}
+	deadline := time.Now().Add(maxBodyPause)
+	if c.end.Before(deadline) {
+		deadline = c.end
+	}
+	_ = c.conn.SetReadDeadline(deadline)
+}
+
+// stop takes the deadline away: the connection is used for longer than the body.
+func (c *bodyClock) stop() {
+	if c.conn != nil {
+		_ = c.conn.SetReadDeadline(time.Time{})
+	}
+}
+
+// deadlinesOf finds what [http.ResponseController] would, or nil.
+func deadlinesOf(w http.ResponseWriter) readDeadliner {
+	for {
+		switch t := w.(type) {
+		case readDeadliner:
+			return t
+		case interface{ Unwrap() http.ResponseWriter }:
+			w = t.Unwrap()
+		default:
+			return nil
+		}
+	}
+}
+
+// denyUnread tells a deadline, ours or one set in front of us, from a sender that has stopped.
+func denyUnread(err error) *DeniedError {
+	var timeout interface{ Timeout() bool }
+	if errors.As(err, &timeout) && timeout.Timeout() {
+		return denyFor(errSlowBody, "reading the body", err)
+	}
+	return denyFor(errUnreadableBody, "reading the body", err)
+}
+
+// holding is what one request makes us hold beyond what is free, booked on the
+// account of its caller: the principal and the client that it uses.
+type holding struct {
+	accounts       *owned.Accounts
+	owner          string // key of the account; "" before anything is booked
+	body, response int    // bytes
+}
+
+// hold books that one of the two holds so many bytes now. Up to maxPooled it
+// costs nothing and is not counted.
+func (h *holding) hold(part *int, size int, p *Principal) bool {
+	if size <= maxPooled {
+		size = 0
+	}
+	more := size - *part
+	if more == 0 {
+		return true
+	}
+	if h.owner == "" {
+		h.owner = callerKey(p)
+	}
+	if more > 0 && !h.accounts.Take(h.owner, more, maxHeldForCaller) {
+		return false
+	}
+	if more < 0 {
+		h.accounts.Give(h.owner, -more)
+	}
+	*part = size
+	return true
+}
+
+// release gives everything back.
+func (h *holding) release() {
+	if held := h.body + h.response; held > 0 {
+		h.accounts.Give(h.owner, held)
+		h.body, h.response = 0, 0
+	}
+}
+
+func denyHeld() *DeniedError {
+	return deny(errTooMuchHeld, "long bodies and answers of this principal and client", "", "at most 64 MiB at a time")
 }
 
 // isTooLarge tells the bound of a body, ours or one set in front of us.

@@ -5,6 +5,8 @@ import (
 	"log/slog"
 	"net/http"
 	"time"
+
+	"github.com/seed-1e292522/mcpauth/internal/owned"
 )
 
 // Config describes a resource server. Resource, Issuers and Policy are needed;
@@ -111,6 +113,7 @@ type Middleware struct {
 	streams     streams
 	tasks       tasks
 	running     running
+	held        owned.Accounts // bytes, by callerKey
 	bindsTasks  bool
 	scope       string // the scopes to begin with, joined
 }

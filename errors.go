@@ -48,6 +48,8 @@ const (
 	errRequestHeaders Reason = "request header fields too large"
 	errMediaType      Reason = "content type or encoding not supported"
 	errBodyTooLarge   Reason = "request body too large"
+	errSlowBody       Reason = "request body too slow"
+	errTooMuchHeld    Reason = "too many large messages at once"
 	errUnreadableBody Reason = "body is not one JSON text"
 	errInvalidRequest Reason = "body is not an acceptable JSON-RPC message"
 	errInvalidParams  Reason = "target of the call is missing or malformed"
@@ -90,6 +92,8 @@ func (r Reason) answer() refusal {
 		return refusal{http.StatusUnsupportedMediaType, "", -31415}
 	case errBodyTooLarge:
 		return refusal{http.StatusRequestEntityTooLarge, "", -31413}
+	case errSlowBody:
+		return refusal{http.StatusRequestTimeout, "", -31408}
 	case errUnreadableBody:
 		return refusal{http.StatusBadRequest, "", -32700}
 	case errInvalidRequest:
@@ -104,7 +108,7 @@ func (r Reason) answer() refusal {
 		return refusal{http.StatusNotFound, "", -31404}
 	case errUnknownTask:
 		return refusal{http.StatusOK, "", -32602} // as the handler answers
-	case errTooManyStreams:
+	case errTooManyStreams, errTooMuchHeld:
 		return refusal{http.StatusTooManyRequests, "", -31429}
 	case errUnfiltered:
 		return refusal{http.StatusInternalServerError, "", -32603}

@@ -21,6 +21,7 @@ type exchange struct {
 	hides     bool        // there is a field, Authorization aside, that the handler must not see as it came
 	over      bool        // under reader.mu: the request is over
 	pooled    *[]byte     // where the body's buffer came from, and goes back to; nil if others may still look at it
+	held      holding     // what is booked on the caller's account
 	trail     *trail      // what a record needs; nil if nobody records
 	request
 
@@ -36,7 +37,7 @@ type exchange struct {
 // the operator's own code sees the arguments in it and may keep them.
 func (m *Middleware) newExchange(r *http.Request) *exchange {
 	x := new(exchange)
-	x.ctx.Context, x.trail = r.Context(), m.newTrail()
+	x.ctx.Context, x.trail, x.held.accounts = r.Context(), m.newTrail(), &m.held
 	if _, declared := m.policy.policy.(*ruleBook); declared && m.onDecision == nil {
 		x.pooled = buffers.Get().(*[]byte)
 	}
@@ -76,7 +77,7 @@ func (x *exchange) read(w http.ResponseWriter, r *http.Request) (denied *DeniedE
 	if x.pooled != nil {
 		buf = *x.pooled
 	}
-	if x.body, denied = readBody(w, r, buf); denied != nil {
+	if x.body, denied = x.readBody(w, r, buf); denied != nil {
 		x.body = nil
 		return denied
 	}
@@ -134,6 +135,7 @@ func (x *exchange) end() {
 	if x.unnamed != nil {
 		_ = x.unnamed.reader.Close()
 	}
+	x.held.release()
 	if x.pooled != nil && cap(*x.pooled) <= maxPooled {
 		buffers.Put(x.pooled)
 	}

@@ -20,7 +20,7 @@ var defaultCauses = map[Reason]string{
 	errMediaType: "media-type", errBodyTooLarge: "body-size", errUnreadableBody: "body-unreadable",
 	errInvalidRequest: "message", errInvalidParams: "target", errHeaderMismatch: "header-mismatch",
 	errUnknownMethod: "method", errUnknownSession: "session", errUnknownTask: "task",
-	errTooManyStreams: "streams", errUnfiltered: "list",
+	errTooManyStreams: "streams", errUnfiltered: "list", errSlowBody: "body-slow", errTooMuchHeld: "messages-held",
 }
 
 // rereadToken is a token as far as it can be read, for explaining a refusal. It is

@@ -37,10 +37,12 @@ func (l *pipeListener) Close() error   { close(l.closed); return nil }
 func (l *pipeListener) Addr() net.Addr { return &net.TCPAddr{} }
 
 // dialServer serves with the settings of docs/operations.md and connects.
-func dialServer(t *testing.T, handler http.Handler) net.Conn {
+func dialServer(t *testing.T, handler http.Handler) net.Conn { return dial(t, newServer(handler)) }
+
+// dial connects to a server that it starts.
+func dial(t *testing.T, server *http.Server) net.Conn {
 	t.Cleanup(func() { time.Sleep(time.Second) }) // the server lingers over a connection that it closes
 	l := &pipeListener{make(chan net.Conn), make(chan struct{})}
-	server := newServer(handler)
 	go server.Serve(l)
 	t.Cleanup(func() { _ = server.Close() })
 	here, there := net.Pipe()
@@ -51,13 +53,15 @@ func dialServer(t *testing.T, handler http.Handler) net.Conn {
 
 const operationsHead = "POST /mcp HTTP/1.1\r\nHost: mcp.example.com\r\nContent-Type: application/json\r\nAuthorization: Bearer %s\r\nContent-Length: %d\r\n\r\n"
 
-// trickle sends the text at one byte in 700 ms, until nobody listens.
-func trickle(conn net.Conn, text string) {
-	for i := range len(text) {
-		time.Sleep(700 * time.Millisecond)
-		if _, err := io.WriteString(conn, text[i:i+1]); err != nil {
+// sendSlowly sends a text in pieces of so many bytes, each after a pause, until nobody listens.
+func sendSlowly(conn net.Conn, text string, piece int, pause time.Duration) {
+	for len(text) > 0 {
+		time.Sleep(pause)
+		n := min(piece, len(text))
+		if _, err := io.WriteString(conn, text[:n]); err != nil {
 			return
 		}
+		text = text[n:]
 	}
 }
 
@@ -74,8 +78,8 @@ func TestSlowSenders_LIMITS_03(t *testing.T) {
 	}{
 		{"header", false, 20, 5 * time.Second, http.StatusBadRequest},
 		{"from the first byte on", false, 0, 5 * time.Second, http.StatusBadRequest},
-		{"body of a stranger, which is thrown away unseen", false, -1, 30 * time.Second, http.StatusUnauthorized},
-		{"body of a caller", true, -1, 30 * time.Second, http.StatusBadRequest},
+		{"body of a stranger, which is thrown away unseen", false, -1, 10 * time.Second, http.StatusUnauthorized},
+		{"body of a caller", true, -1, 30 * time.Second, http.StatusRequestTimeout},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -93,7 +97,7 @@ func TestSlowSenders_LIMITS_03(t *testing.T) {
 				_, err := io.WriteString(conn, text[:row.sent])
 				require.NoError(t, err)
 				done := make(chan struct{})
-				go func() { trickle(conn, text[row.sent:]); close(done) }()
+				go func() { sendSlowly(conn, text[row.sent:], 1, 700*time.Millisecond); close(done) }()
 				defer func() { _ = conn.Close(); <-done }()
 				response, err := http.ReadResponse(bufio.NewReader(conn), nil)
 				assert.Equal(t, row.after, time.Since(begun))

@@ -72,8 +72,13 @@ const maxDrain = 64 << 10
 func (m *Middleware) refuse(w http.ResponseWriter, r *http.Request, x *exchange, denied *DeniedError) {
 	h := w.Header()
 	m.allowOrigin(h, r)
-	if r.ProtoMajor == 1 && x.body == nil && (r.ContentLength < 0 || r.ContentLength > maxDrain) {
+	slow := denied.reason() == errSlowBody
+	if r.ProtoMajor == 1 && x.body == nil && (r.ContentLength < 0 || r.ContentLength > maxDrain || slow) {
 		h.Set("Connection", "close")
+	}
+	if x.body == nil && r.ContentLength != 0 && !slow { // the server throws it away before it answers
+		clock := newBodyClock(w, r)
+		clock.await()
 	}
 	if ready := m.ready[denied.reason()]; ready != nil {
 		ready.serve(w, r)

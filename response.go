@@ -138,6 +138,9 @@ func (w *response) Write(data []byte) (int, error) {
 		return 0, w.failed
 	case w.events != nil:
 		n, err := w.events.Write(data)
+		if !w.holds(len(w.events.held)) && w.events.refused == nil {
+			w.events.refused = errTooMuchHeld
+		}
 		w.endStream()
 		return n, err
 	case w.watch != nil:
@@ -156,8 +159,17 @@ func (w *response) Write(data []byte) (int, error) {
 		w.held = new(bytes.Buffer)
 		w.fail(errors.New("larger than 16 MiB"))
 		return 0, w.failed
+	case !w.holds(size):
+		w.held = new(bytes.Buffer)
+		w.fail(errTooMuchHeld)
+		return 0, w.failed
 	}
 	return w.held.Write(data)
+}
+
+// holds books so many bytes of the response on the caller's account.
+func (w *response) holds(size int) bool {
+	return w.x.held.hold(&w.x.held.response, size, w.x.principal)
 }
 
 // endStream ends an event stream in which an event could not be filtered.
@@ -233,6 +245,9 @@ func (w *response) sendList() {
 	}
 	if w.failed != nil {
 		denied := denyFor(errUnfiltered, "", w.failed)
+		if w.failed == errTooMuchHeld {
+			denied = denyHeld()
+		}
 		w.m.logRefusal(w.r, w.x, denied)
 		for _, name := range [...]string{"Content-Encoding", "Content-Range", "Etag", "Expires", "Last-Modified", "Mcp-Session-Id", "Trailer"} {
 			delete(h, name)

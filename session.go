@@ -196,3 +196,10 @@ func (p *Principal) Key() string {
 	sum := sha256.Sum256(appendPrincipal(nil, p))
 	return base64.RawURLEncoding.EncodeToString(sum[:])
 }
+
+// callerKey names the principal and the client that it uses: what is not decided
+// anew each time must not pass from one client of a user to another.
+func callerKey(p *Principal) string {
+	sum := sha256.Sum256(appendCaller(nil, p))
+	return base64.RawURLEncoding.EncodeToString(sum[:])
+}

@@ -25,22 +25,22 @@ import (
 
 const aliasPattern = `^mcpauth\.[A-Za-z0-9_-]{22}$`
 
-// arrivals is a handler that keeps what reaches it, and answers as it is told.
-type arrivals struct {
+// arrivalLog is a handler that keeps what reaches it, and answers as it is told.
+type arrivalLog struct {
 	mu     sync.Mutex
-	all    []arrival
+	all    []arrived
 	answer http.HandlerFunc
 }
 
-type arrival struct {
+type arrived struct {
 	method, path, session, lastEvent, body string
 	subject                                string
 }
 
-func (a *arrivals) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (a *arrivalLog) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(r.Body)
 	p, _ := mcpauth.FromContext(r.Context())
-	got := arrival{r.Method, r.URL.Path, strings.Join(r.Header["Mcp-Session-Id"], ","), r.Header.Get("Last-Event-Id"), string(body), ""}
+	got := arrived{r.Method, r.URL.Path, strings.Join(r.Header["Mcp-Session-Id"], ","), r.Header.Get("Last-Event-Id"), string(body), ""}
 	if p != nil {
 		got.subject = p.Subject
 	}
@@ -55,7 +55,7 @@ func (a *arrivals) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // take returns what has arrived since the last time.
-func (a *arrivals) take() []arrival {
+func (a *arrivalLog) take() []arrived {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	all := a.all
@@ -63,8 +63,8 @@ func (a *arrivals) take() []arrival {
 	return all
 }
 
-func newArrivals(tb testing.TB, change func(*mcpauth.Config)) (*fixture, *arrivals) {
-	f, a := newFixture(tb, change), &arrivals{}
+func newArrivalLog(tb testing.TB, change func(*mcpauth.Config)) (*fixture, *arrivalLog) {
+	f, a := newFixture(tb, change), &arrivalLog{}
 	f.handler = f.auth.Wrap(a)
 	return f, a
 }
@@ -84,7 +84,7 @@ func cancellation(id string) string {
 // What a request without a session looks like to the handler: to each its own id,
 // in every revision that has sessions, on every verb, and in no other request.
 func TestAliases_ISOL_04_ISOL_09(t *testing.T) {
-	f, a := newArrivals(t, func(c *mcpauth.Config) {
+	f, a := newArrivalLog(t, func(c *mcpauth.Config) {
 		c.Policy = mcpauth.Rules{
 			Tools:     map[string]mcpauth.Requirement{"echo": mcpauth.Scopes("mcp:read")},
 			Resources: map[string]mcpauth.Requirement{"r://x": mcpauth.Authenticated()},
@@ -173,7 +173,7 @@ func TestAliases_ISOL_04_ISOL_09(t *testing.T) {
 
 // Last-Event-ID resumes what a session has. Without a verified one it goes nowhere.
 func TestLastEventID_ISOL_03(t *testing.T) {
-	f, a := newArrivals(t, nil)
+	f, a := newArrivalLog(t, nil)
 	token := f.token(nil)
 	a.answer = func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Accept") == "endpoint" {
@@ -218,7 +218,7 @@ func TestLastEventID_ISOL_03(t *testing.T) {
 
 // The id never comes back, however the handler sends it.
 func TestAliasStays_ISOL_05(t *testing.T) {
-	f, a := newArrivals(t, nil)
+	f, a := newArrivalLog(t, nil)
 	for name, answer := range map[string]http.HandlerFunc{
 		"in the header": func(http.ResponseWriter, *http.Request) {},
 		"with a body": func(w http.ResponseWriter, _ *http.Request) {
@@ -245,7 +245,7 @@ func TestAliasStays_ISOL_05(t *testing.T) {
 
 // DELETE without a session ends nothing: it does not even arrive.
 func TestBareDelete_ISOL_06(t *testing.T) {
-	f, a := newArrivals(t, nil)
+	f, a := newArrivalLog(t, nil)
 	for _, headers := range [][]string{nil, {"MCP-Protocol-Version: 2025-11-25"}, {"Last-Event-ID: 1"}} {
 		w := f.do(http.MethodDelete, "/mcp", f.token(nil), "", headers...)
 		f.refusedWhole(t, w, http.StatusNotFound, "", unknownSessionBody)
@@ -408,7 +408,7 @@ func TestSecondTry_ISOL_10_ISOL_19(t *testing.T) {
 	}
 	for _, status := range []int{400, 404} {
 		t.Run(fmt.Sprint("ISOL-10 ", status), func(t *testing.T) {
-			f, a := newArrivals(t, nil)
+			f, a := newArrivalLog(t, nil)
 			a.answer = minds(status)
 			token := f.token(nil)
 			for range 3 {
@@ -441,14 +441,14 @@ func TestSecondTry_ISOL_10_ISOL_19(t *testing.T) {
 	}
 	t.Run("ISOL-19 other refusals stay", func(t *testing.T) {
 		for _, status := range []int{401, 403, 405, 406, 410, 415, 429, 500, 503} {
-			f, a := newArrivals(t, nil)
+			f, a := newArrivalLog(t, nil)
 			a.answer = withStatus(status)
 			assert.Equal(t, status, f.post(f.token(nil), legacyCall("echo")).Code)
 			assert.Len(t, a.take(), 1)
 		}
 	})
 	t.Run("ISOL-19 what is refused twice", func(t *testing.T) {
-		f, a := newArrivals(t, nil)
+		f, a := newArrivalLog(t, nil)
 		a.answer = func(w http.ResponseWriter, r *http.Request) {
 			http.Error(w, "session: "+r.Header.Get("Mcp-Session-Id"), http.StatusNotFound)
 		}
@@ -459,7 +459,7 @@ func TestSecondTry_ISOL_10_ISOL_19(t *testing.T) {
 		assert.Len(t, a.take(), 2)
 	})
 	t.Run("ISOL-19 a request with a session has no second try", func(t *testing.T) {
-		f, a := newArrivals(t, nil)
+		f, a := newArrivalLog(t, nil)
 		a.answer = func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Mcp-Session-Id", "s") }
 		session := f.post(f.token(nil), sessionInitialize).Header().Get("Mcp-Session-Id")
 		a.answer = withStatus(http.StatusNotFound)
@@ -499,7 +499,7 @@ func TestSecondTryEnds_ISOL_19(t *testing.T) {
 		{"another path", func(f *fixture, token string) { f.do(http.MethodPost, "/mcp/", token, legacyCall("echo")) }, true},
 	} {
 		t.Run("ISOL-19 "+row.name, func(t *testing.T) {
-			f, a := newArrivals(t, nil)
+			f, a := newArrivalLog(t, nil)
 			a.answer = served
 			row.first(f, f.token(mcpauthtest.Claims{"sub": "user-2"}))
 			a.take()
@@ -513,7 +513,7 @@ func TestSecondTryEnds_ISOL_19(t *testing.T) {
 		})
 	}
 	t.Run("ISOL-19 an accepting and a refusing path behind one Wrap", func(t *testing.T) {
-		f, a := newArrivals(t, nil)
+		f, a := newArrivalLog(t, nil)
 		a.answer = func(w http.ResponseWriter, r *http.Request) {
 			if r.URL.Path == "/refusing" && r.Header.Get("Mcp-Session-Id") != "" {
 				w.WriteHeader(http.StatusBadRequest)
@@ -527,7 +527,7 @@ func TestSecondTryEnds_ISOL_19(t *testing.T) {
 		}
 	})
 	t.Run("LIMITS-13 paths that somebody else invents", func(t *testing.T) {
-		f, a := newArrivals(t, nil)
+		f, a := newArrivalLog(t, nil)
 		a.answer = func(w http.ResponseWriter, r *http.Request) {
 			if r.URL.Path == "/refusing" && r.Header.Get("Mcp-Session-Id") != "" || r.Header.Get("Fail") != "" {
 				w.WriteHeader(http.StatusNotFound)
@@ -565,7 +565,7 @@ func TestForgotten_ISOL_20(t *testing.T) {
 		}
 	}
 	var decisions int
-	f, a := newArrivals(t, func(c *mcpauth.Config) {
+	f, a := newArrivalLog(t, func(c *mcpauth.Config) {
 		c.OnDecision = func(context.Context, mcpauth.Decision) { decisions++ }
 	})
 	token := f.token(nil)
@@ -598,7 +598,7 @@ func TestForgotten_ISOL_20(t *testing.T) {
 				return
 			}
 			require.Len(t, got, 2)
-			assert.Equal(t, arrival{http.MethodDelete, "/mcp", got[0].session, "", "", "user-1"}, got[1])
+			assert.Equal(t, arrived{http.MethodDelete, "/mcp", got[0].session, "", "", "user-1"}, got[1])
 			assert.Regexp(t, aliasPattern, got[1].session)
 		})
 	}
@@ -620,7 +620,7 @@ func TestForgotten_ISOL_20(t *testing.T) {
 	})
 	t.Run("ISOL-20 a handler that does not come back", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			f, a := newArrivals(t, nil)
+			f, a := newArrivalLog(t, nil)
 			causes := make(chan error, 1)
 			a.answer = func(w http.ResponseWriter, r *http.Request) {
 				if r.Method == http.MethodGet {
@@ -652,7 +652,7 @@ func TestForgotten_ISOL_20(t *testing.T) {
 // handler on the same mux that looks at the header finds no empty one.
 func TestHTTPSSE_ISOL_09(t *testing.T) {
 	for reference, path := range map[string]string{"/message?sessionId=s": "/message", "/message/s-1": "/message/s-1", "messages/s-1?x=y": "/sse/messages/s-1"} {
-		f, a := newArrivals(t, nil)
+		f, a := newArrivalLog(t, nil)
 		a.answer = func(w http.ResponseWriter, r *http.Request) {
 			if r.Method == http.MethodGet {
 				w.Header().Set("Content-Type", "text/event-stream")
@@ -697,7 +697,7 @@ func withIDOf(body, answer string) string {
 
 // Many at once, under the race detector: every request has its own id, and nothing stays.
 func TestAliasesAtOnce_ISOL_04(t *testing.T) {
-	f, a := newArrivals(t, nil)
+	f, a := newArrivalLog(t, nil)
 	tokens := []string{f.token(nil), f.token(mcpauthtest.Claims{"sub": "user-2"})}
 	var requests sync.WaitGroup
 	for i := range 64 {
@@ -721,7 +721,7 @@ func TestAliasesAtOnce_ISOL_04(t *testing.T) {
 // Two readers of the protocol version: what we take for modern, and so let
 // through without a session id, no server may take for legacy and serve.
 func TestNothingUnnamedIsLegacy_ISOL_13(t *testing.T) {
-	f, a := newArrivals(t, nil)
+	f, a := newArrivalLog(t, nil)
 	token := f.token(nil)
 	versions := []string{"", " ", "2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25", "2025-11-25 ", "2026-07-27", "2026-07-28", "2026-07-28 ", "2027-01-01",
 		"2025-11-25, 2025-11-25", "2025-11-25;", "2025-11-2", "2025-13-01", "DRAFT-2025-v3", "garbage", "~", "0", "2026", "2026-07-28, 2025-11-25", "２０２５-11-25"}

@@ -17,6 +17,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"testing/synctest"
 	"time"
 
@@ -198,6 +199,8 @@ var wireCalls = []wire{
 			_, _ = io.WriteString(w, `{"jsonrpc":"2.0","id":1,"result":{"tools":[{"name":"admin_delete"`)
 		}},
 	{name: "streams-too-many", ids: "LIMITS-09", status: 429, method: "GET", token: wireGood, prepare: wireStreams(32), inner: wireEndless},
+	{name: "messages-too-many", ids: "LIMITS-13", status: 429, token: wireGood, prepare: wireStalled, body: sized(65 << 10), bodyText: "<a call of 65 KiB>"},
+	{name: "body-too-slow", ids: "LIMITS-03", status: 408, token: wireGood, prepare: wireSlow, body: legacyCall("echo")},
 	{name: "body-duplicate-method", ids: "section 0.4", status: 400, token: wireGood, body: `{"jsonrpc":"2.0","id":"dup","method":"ping","method":"tools/call"}`},
 	{name: "body-duplicate-id", ids: "CHAL-20", status: 400, token: wireGood, body: `{"jsonrpc":"2.0","id":1,"id":2,"method":"ping"}`},
 	{name: "body-not-utf8", ids: "section 0.4", status: 400, token: wireGood, body: "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"\xff\"}", bodyText: "<a byte that is not UTF-8>"},
@@ -260,6 +263,22 @@ func wireStreams(n int) func(*fixture) {
 		require.Equal(f.tb, n, f.ran)
 		f.ran = 0
 	}
+}
+
+// wireStalled has the same caller send so many bodies that no long one finds room beside them.
+func wireStalled(f *fixture) {
+	for range 16 {
+		f.start(f.stalled(f.tb.Context(), f.token(nil), 4<<20))
+	}
+}
+
+// wireSlow stands for a connection whose read deadline passes before the body is there.
+func wireSlow(f *fixture) {
+	next := f.handler
+	f.handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r.Body = io.NopCloser(iotest.ErrReader(os.ErrDeadlineExceeded))
+		next.ServeHTTP(w, r)
+	})
 }
 
 func wireEndless(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }

@@ -8,7 +8,7 @@ import (
 )
 
 const (
-	maxFileLines     = 350
+	maxFileLines     = 450
 	maxFunctionLines = 60
 )
 

@@ -27,6 +27,7 @@ var reasons = []Reason{
 	{"headers_too_large", "request header fields too large", 431, "The request has more header fields, or larger ones, than is accepted."},
 	{"media_type", "content type or encoding not supported", 415, "The body is not announced as plain JSON."},
 	{"body_too_large", "request body too large", 413, "The body is larger than 4 MiB."},
+	{"body_too_slow", "request body too slow", 408, "The body did not come within the time that it has."},
 	{"unreadable_body", "body is not one JSON text", 400, "The body could not be read, or is not one JSON text."},
 	{"invalid_request", "body is not an acceptable JSON-RPC message", 400, "The body is JSON and no message of MCP that has one meaning only."},
 	{"invalid_params", "target of the call is missing or malformed", 400, "The call does not say, as a string, what it is about."},
@@ -35,5 +36,6 @@ var reasons = []Reason{
 	{"unknown_session", "session not found", 404, "The session was not begun here by this principal."},
 	{"unknown_task", "task not found", 200, "The task was not begun here by this principal."},
 	{"too_many_streams", "too many streams", 429, "The principal has as many streams open as are allowed."},
+	{"too_much_held", "too many large messages at once", 429, "The principal, with this client, has as many bytes of long bodies and answers under way as are allowed."},
 	{"list_unfiltered", "list cannot be filtered", 500, "The handler's list is in a form that cannot be read, and an unread list is not passed on."},
 }
