@@ -60,7 +60,7 @@ type Config struct {
 	LegacyASMetadata bool
 
 	// SessionKey is the secret, 32 bytes or more, with which session ids are
-	// bound to their principals. Replicas that serve the same sessions share
+	// bound to their principals and clients. Replicas that serve the same sessions share
 	// one. Default: a random key of this [Middleware].
 	SessionKey []byte
 

@@ -48,7 +48,7 @@ var requestCauses = []Cause{
 		"A proxy that rewrites the body must rewrite Mcp-Method and Mcp-Name too; otherwise look at the client."},
 	{"method", "unknown_method", "The method is none of MCP.",
 		"To serve an extension, list its method in Rules.Methods."},
-	{"session", "unknown_session", "The session was not begun by this principal with this SessionKey.",
+	{"session", "unknown_session", "The session was not begun by this principal and client with this SessionKey.",
 		"Give all replicas the same Config.SessionKey; without one a restart ends all sessions. It is also the answer to somebody else's session id."},
 	{"task", "unknown_task", "The task was not begun by this principal in this process.",
 		"With several replicas set DelegateTasks. It is also the answer to somebody else's task."},
