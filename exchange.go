@@ -115,8 +115,8 @@ func (m *Middleware) serve(w http.ResponseWriter, r *http.Request, x *exchange, 
 // answer makes the request that the handler is given, and out the writer of
 // the answer to it.
 func (m *Middleware) answer(out *response, r *http.Request, x *exchange) (forwarded *http.Request) {
-	if x.unnamed != nil && out == &x.unnamed.out { // the handler may still hold parts of its first request
-		forwarded = x.forward(r, &x.unnamed.url, &x.unnamed.reader)
+	if u := x.unnamed; u != nil && u.again != nil {
+		forwarded = x.forward(r, &u.again.url, &u.again.reader)
 	} else {
 		forwarded = x.forward(r, &x.url, &x.reader)
 	}
@@ -132,8 +132,8 @@ func (x *exchange) end() {
 	x.reader.mu.Lock()
 	x.over, x.reader.rest, x.reader.closed = true, nil, true
 	x.reader.mu.Unlock()
-	if x.unnamed != nil {
-		_ = x.unnamed.reader.Close()
+	if u := x.unnamed; u != nil && u.again != nil {
+		_ = u.again.reader.Close()
 	}
 	x.held.release()
 	if x.pooled != nil && cap(*x.pooled) <= maxPooled {

@@ -38,9 +38,15 @@ type unnamed struct {
 	running runningKey // set while the client can cancel the request
 	next    *exchange  // another one of the same name
 
-	random [16]byte  // of the alias
-	header [1]string // the alias as a field of the header
-	url    url.URL   // of the second try, with its body and answer
+	random [16]byte   // of the alias
+	header [1]string  // the alias as a field of the header
+	again  *secondTry // nil for none
+}
+
+// secondTry is what the handler is given when it is asked once more: it may
+// still hold parts of the first request.
+type secondTry struct {
+	url    url.URL
 	reader checkedBody
 	out    response
 }
@@ -162,16 +168,17 @@ func (m *Middleware) serveUnnamed(w http.ResponseWriter, r *http.Request, x *exc
 		x.out.finish()
 		return
 	}
-	u.alias = ""
+	u.alias, u.again = "", new(secondTry)
 	clear(w.Header())
 	maps.Copy(w.Header(), before)
-	next.ServeHTTP(&u.out, m.answer(&u.out, r, x))
-	if u.out.status < 300 && next.settle(path, false) {
+	again := &u.again.out
+	next.ServeHTTP(again, m.answer(again, r, x))
+	if again.status < 300 && next.settle(path, false) {
 		m.log.Warn("mcpauth: the handler serves requests that present no session, and refuses them under a session id of ours. "+
 			"That is safe as long as it keeps nothing by session id", "path", shown(path),
 			"fix", "With the official Go SDK, put gosdk.Handler around the handler: docs/operations.md, Requests without a session.")
 	}
-	u.out.finish()
+	again.finish()
 }
 
 // hasEventID reports whether a piece of an event stream has events with an id.
