@@ -2,6 +2,7 @@ package mcpauth
 
 import (
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/seed-1e292522/mcpauth/internal/tokencache"
@@ -45,7 +46,8 @@ func (m *Middleware) find(key tokencache.Key, now time.Time) *verified {
 // remember keeps a verified token for a minute, or until it expires.
 func (m *Middleware) remember(key tokencache.Key, v *verified, now time.Time) {
 	life := min(seenLife, v.principal.Expiry.Add(m.leeway).Sub(now))
-	m.seen.Add(key, v, now, life)
+	p := &v.principal
+	m.seen.Add(key, m.seen.Owner(p.Issuer, p.Subject, strconv.FormatBool(p.Client)), v, now, life)
 }
 
 // size is roughly what the verified token keeps in memory: the texts of the

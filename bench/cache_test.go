@@ -77,7 +77,7 @@ func newTokenCache(capacity int) tokenCache {
 	return &ownCache{inner: tokencache.New(2*capacity, math.MaxInt, size), value: &struct{}{}, now: time.Now()}
 }
 
-func (c *ownCache) Put(token string) { c.inner.Add(c.inner.Key(token), c.value, c.now, time.Hour) }
+func (c *ownCache) Put(token string) { c.inner.Add(c.inner.Key(token), 0, c.value, c.now, time.Hour) }
 
 func (c *ownCache) Get(token string) bool { return c.inner.Get(c.inner.Key(token), c.now) != nil }
 

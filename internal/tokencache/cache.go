@@ -10,6 +10,8 @@ package tokencache
 
 import (
 	"encoding/binary"
+	"hash/maphash"
+	"math/bits"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -17,6 +19,12 @@ import (
 
 // ways is the number of places in a set: their fingerprints fill one cache line.
 const ways = 8
+
+// lookedAt is in how many sets an entry is looked for that makes room for another.
+const lookedAt = 16
+
+// few is the number of entries from which on somebody has more than others.
+const few = 8
 
 // overhead is what an entry costs beside its value, in bytes: the entry itself and its
 // place in a table that is not full.
@@ -31,10 +39,12 @@ type Cache[V any] struct {
 	size     func(*V) int
 	start    time.Time // moments are counted from here, on the monotonic clock
 	table    atomic.Pointer[table[V]]
+	seed     maphash.Seed // of the numbers of owners
 
 	mu    sync.Mutex
 	bytes int
-	hand  int // the set that is swept next
+	hand  int     // the set that is swept next
+	held  []int32 // entries of each owner, at its number modulo the length: as many as there are places
 }
 
 type table[V any] struct {
@@ -51,13 +61,15 @@ type entry[V any] struct {
 	key   Key
 	dies  time.Duration // since start
 	value *V
+	owner uint32
 }
 
 // New makes a cache of at most maxEntries values, rounded up to a power of
 // two, and at most maxBytes bytes. size tells how many bytes a value keeps
 // alive, always the same. The cache begins small and grows with use.
 func New[V any](maxEntries, maxBytes int, size func(*V) int) *Cache[V] {
-	c := &Cache[V]{hasher: newHasher(approvedOnly()), maxSets: 1, maxBytes: maxBytes, size: size, start: time.Now()}
+	c := &Cache[V]{hasher: newHasher(approvedOnly()), maxSets: 1, maxBytes: maxBytes, size: size, start: time.Now(),
+		seed: maphash.MakeSeed(), held: make([]int32, ways)}
 	for c.maxSets*ways < maxEntries {
 		c.maxSets *= 2
 	}
@@ -91,11 +103,25 @@ func (c *Cache[V]) Get(k Key, now time.Time) *V {
 	return nil
 }
 
-// Add remembers a value for a while. A value beyond the bounds takes the place
-// of those that would die first, or is not remembered at all.
-func (c *Cache[V]) Add(k Key, value *V, now time.Time, life time.Duration) {
+// Owner returns a number for somebody, which [Cache.Add] wants. That two have
+// one number is unlikely, cannot be brought about, and only lets them share a fate.
+func (c *Cache[V]) Owner(names ...string) uint32 {
+	var h maphash.Hash
+	h.SetSeed(c.seed)
+	for _, name := range names {
+		_, _ = h.WriteString(name)
+		_ = h.WriteByte(0)
+	}
+	return uint32(h.Sum64())
+}
+
+// Add remembers a value of an owner for a while. Beyond the bounds it takes the
+// place of one whose owner has at least as much as its own, of several the one
+// that would die first. Where there is none it is not remembered itself: a flood
+// pushes out what the flooder has, and nothing else.
+func (c *Cache[V]) Add(k Key, owner uint32, value *V, now time.Time, life time.Duration) {
 	age := now.Sub(c.start)
-	e := &entry[V]{key: k, dies: age + life, value: value}
+	e := &entry[V]{key: k, dies: age + life, value: value, owner: owner}
 	if life <= 0 || c.cost(e) > c.maxBytes {
 		return
 	}
@@ -108,9 +134,14 @@ func (c *Cache[V]) Add(k Key, value *V, now time.Time, life time.Duration) {
 		t = c.grow(t, age)
 		i, free = t.of(&k).place(&k, age)
 	}
+	if !free {
+		if i = c.pays(t.of(&k), e, *c.heldBy(owner)+1, age); i < 0 {
+			return
+		}
+	}
 	c.put(t.of(&k), i, e)
 	for c.bytes > c.maxBytes {
-		c.evict(e)
+		c.evict(e, age)
 	}
 }
 
@@ -120,6 +151,10 @@ func (c *Cache[V]) cost(e *entry[V]) int { return overhead + c.size(e.value) }
 func (c *Cache[V]) Remove(k Key) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.remove(k)
+}
+
+func (c *Cache[V]) remove(k Key) {
 	s := c.table.Load().of(&k)
 	for i := range s.entries {
 		if e := s.entries[i].Load(); e != nil && e.key == k {
@@ -128,24 +163,52 @@ func (c *Cache[V]) Remove(k Key) {
 	}
 }
 
-// place finds where an entry may stand: in its own former place, in one that
-// is free, or in that of the entry which dies first. It reports whether nothing alive is lost.
+// place finds where an entry may stand: in its own former place, or in one that
+// is free or whose entry is dead.
 func (s *set[V]) place(k *Key, age time.Duration) (at int, free bool) {
-	var first time.Duration
 	for i := range s.entries {
 		e := s.entries[i].Load()
 		if e != nil && e.key == *k {
 			return i, true
 		}
-		switch {
-		case free:
-		case e == nil || e.dies <= age:
+		if !free && (e == nil || e.dies <= age) {
 			at, free = i, true
-		case i == 0 || e.dies < first:
-			at, first = i, e.dies
 		}
 	}
 	return at, free
+}
+
+// heldBy counts the entries of an owner.
+func (c *Cache[V]) heldBy(owner uint32) *int32 { return &c.held[owner&uint32(len(c.held)-1)] }
+
+// class is how much somebody has who has so many entries, in powers of two. All who
+// have a few are equal, so that nobody has the worse of it for a second token.
+func class(entries int32) int { return bits.Len32(uint32(entries) / few) }
+
+// pays chooses the entry of a set that makes room for another one, whose owner
+// has so many: a dead one, or the first to die of those whose owners have most.
+// It is -1 if all others have less.
+func (c *Cache[V]) pays(s *set[V], newcomer *entry[V], has int32, age time.Duration) (at int) {
+	var first time.Duration
+	own, most := c.heldBy(newcomer.owner), class(has)
+	at = -1
+	for i := range s.entries {
+		e := s.entries[i].Load()
+		if e == nil || e == newcomer {
+			continue
+		}
+		if e.dies <= age {
+			return i
+		}
+		held := class(has)
+		if other := c.heldBy(e.owner); other != own {
+			held = class(*other)
+		}
+		if held > most || held == most && (at < 0 || e.dies < first) {
+			at, first, most = i, e.dies, held
+		}
+	}
+	return at
 }
 
 // put fills or frees a place. A reader in between finds an entry that is not
@@ -153,6 +216,7 @@ func (s *set[V]) place(k *Key, age time.Duration) (at int, free bool) {
 func (c *Cache[V]) put(s *set[V], i int, e *entry[V]) {
 	if old := s.entries[i].Load(); old != nil {
 		c.bytes -= c.cost(old)
+		*c.heldBy(old.owner)--
 	}
 	s.entries[i].Store(e)
 	if e == nil {
@@ -160,13 +224,14 @@ func (c *Cache[V]) put(s *set[V], i int, e *entry[V]) {
 		return
 	}
 	c.bytes += c.cost(e)
+	*c.heldBy(e.owner)++
 	s.prints[i].Store(e.key.print())
 }
 
 // grow moves what is alive to a table of twice the size.
 func (c *Cache[V]) grow(old *table[V], age time.Duration) *table[V] {
 	t := &table[V]{sets: make([]set[V], 2*len(old.sets))}
-	c.bytes = 0
+	c.bytes, c.held = 0, make([]int32, ways*len(t.sets))
 	for i := range old.sets {
 		for j := range old.sets[i].entries {
 			if e := old.sets[i].entries[j].Load(); e != nil && e.dies > age {
@@ -191,14 +256,17 @@ func (c *Cache[V]) sweep(age time.Duration) {
 	}
 }
 
-// evict frees all places of a set but that of the entry that has just come.
-func (c *Cache[V]) evict(but *entry[V]) {
-	s := c.next()
-	for i := range s.entries {
-		if e := s.entries[i].Load(); e != nil && e != but {
+// evict frees a place for the entry that has just come, in one of the sets
+// ahead, or takes that entry out again.
+func (c *Cache[V]) evict(newcomer *entry[V], age time.Duration) {
+	for range lookedAt {
+		s := c.next()
+		if i := c.pays(s, newcomer, *c.heldBy(newcomer.owner), age); i >= 0 {
 			c.put(s, i, nil)
+			return
 		}
 	}
+	c.remove(newcomer.key)
 }
 
 func (c *Cache[V]) next() *set[V] {

@@ -27,22 +27,22 @@ func TestGet_TOK_62(t *testing.T) {
 	one, two := 1, 2
 	k := keyOf(1)
 	assert.Nil(t, c.Get(k, now), "empty")
-	c.Add(k, &one, now, time.Minute)
+	c.Add(k, 0, &one, now, time.Minute)
 	assert.Same(t, &one, c.Get(k, now))
 	assert.Same(t, &one, c.Get(k, now.Add(time.Minute-1)))
 	assert.Nil(t, c.Get(k, now.Add(time.Minute)), "TOK-62: its time is over")
 	assert.Nil(t, c.Get(keyOf(2), now), "another token")
-	c.Add(k, &two, now, time.Hour)
+	c.Add(k, 0, &two, now, time.Hour)
 	assert.Same(t, &two, c.Get(k, now.Add(time.Minute)), "the later one counts")
 	assert.Equal(t, 100+overhead, c.bytes)
 	c.Remove(keyOf(3))
 	c.Remove(k)
 	assert.Nil(t, c.Get(k, now))
 	assert.Zero(t, c.bytes)
-	c.Add(k, &one, now, 0)
+	c.Add(k, 0, &one, now, 0)
 	assert.Nil(t, c.Get(k, now), "no life, no entry")
 	small := New(64, 100, hundred)
-	small.Add(k, &one, now, time.Hour)
+	small.Add(k, 0, &one, now, time.Hour)
 	assert.Nil(t, small.Get(k, now), "larger than all there is")
 }
 
@@ -53,9 +53,9 @@ func TestFingerprint_TOK_62(t *testing.T) {
 	a, b := Key{0: 1, 15: 1}, Key{0: 1, 15: 2}
 	require.Equal(t, a.print(), b.print())
 	one, two := 1, 2
-	c.Add(a, &one, now, time.Hour)
+	c.Add(a, 0, &one, now, time.Hour)
 	assert.Nil(t, c.Get(b, now))
-	c.Add(b, &two, now, time.Hour)
+	c.Add(b, 0, &two, now, time.Hour)
 	assert.Same(t, &one, c.Get(a, now))
 	assert.Same(t, &two, c.Get(b, now))
 }
@@ -88,7 +88,7 @@ func TestBounds_TOK_62(t *testing.T) {
 		switch r.IntN(8) {
 		case 0, 1, 2:
 			life := time.Duration(r.IntN(100)) * time.Second
-			c.Add(k, &n, now, life)
+			c.Add(k, 0, &n, now, life)
 			if life > 0 {
 				dies[k] = now.Add(life)
 			}
@@ -118,14 +118,14 @@ func TestGrowth(t *testing.T) {
 	now := c.start
 	h := newHasher(false)
 	for i := range 1000 {
-		c.Add(h.key(fmt.Sprint(i)), &i, now, time.Hour)
+		c.Add(h.key(fmt.Sprint(i)), 0, &i, now, time.Hour)
 	}
 	for i := range 1000 {
 		require.NotNil(t, c.Get(h.key(fmt.Sprint(i)), now), i)
 	}
 	// A flood of further tokens takes places, and the bound holds.
 	for i := range 60_000 {
-		c.Add(h.key(fmt.Sprint("flood", i)), &i, now, time.Hour)
+		c.Add(h.key(fmt.Sprint("flood", i)), 0, &i, now, time.Hour)
 	}
 	entries, _ := c.count()
 	assert.LessOrEqual(t, entries, 1<<14)
@@ -133,10 +133,89 @@ func TestGrowth(t *testing.T) {
 	// The dead leave with the writes that follow.
 	later := now.Add(2 * time.Hour)
 	for i := range 1 << 11 {
-		c.Add(h.key(fmt.Sprint("later", i)), &i, later, time.Minute)
+		c.Add(h.key(fmt.Sprint("later", i)), 0, &i, later, time.Minute)
 	}
 	entries, _ = c.count()
 	assert.LessOrEqual(t, entries, 1<<11, "swept")
+}
+
+// Whoever fills the memory pushes out what it has there itself: what somebody else has
+// is found for all of its life, whether bytes run out or places, and a newcomer finds room.
+func TestFlood_LIMITS_13(t *testing.T) {
+	for _, row := range []struct {
+		name             string
+		entries, bytes   int
+		size, flood      int
+		owners, ownerHas int // of the flood, and how many others there are with how many each
+	}{
+		{"LIMITS-13 bytes", 1 << 16, 64 << 20, 1900, 1_000_000, 1, 1},
+		{"LIMITS-13 bytes, large tokens", 1 << 16, 64 << 20, 25_000, 200_000, 1, 3},
+		{"LIMITS-13 places", 1 << 14, 1 << 30, 100, 1_000_000, 1, 4},
+		{"LIMITS-13 a hundred who flood", 1 << 16, 64 << 20, 1900, 500_000, 100, 50},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			c := New(row.entries, row.bytes, func(*int) int { return row.size })
+			now, value := c.start, 1
+			key := func(owner string, i int) Key { return c.hasher.key(fmt.Sprint(owner, i)) }
+			const others = 100
+			for o := range others {
+				owner := fmt.Sprint("u", o)
+				for i := range row.ownerHas {
+					c.Add(key(owner, i), c.Owner("as", owner), &value, now, time.Minute)
+				}
+			}
+			for i := range row.flood {
+				owner := fmt.Sprint("flooder", i%row.owners)
+				c.Add(key(owner, i), c.Owner("as", owner), &value, now.Add(time.Second), time.Minute)
+				if i%1000 == 0 {
+					require.LessOrEqual(t, c.bytes, row.bytes)
+				}
+			}
+			end := now.Add(time.Minute - 1)
+			lost := 0
+			for o := range others {
+				for i := range row.ownerHas {
+					if c.Get(key(fmt.Sprint("u", o), i), end) == nil {
+						lost++
+					}
+				}
+			}
+			assert.LessOrEqual(t, lost, row.ownerHas*2, "whose number is the flooder's, which is one of %d", len(c.held))
+			newcomers := 0
+			for i := range others {
+				owner := fmt.Sprint("newcomer", i)
+				c.Add(key(owner, i), c.Owner("as", owner), &value, end, time.Minute)
+				if c.Get(key(owner, i), end) != nil {
+					newcomers++
+				}
+			}
+			assert.GreaterOrEqual(t, newcomers, others-2)
+			entries, bytes := c.count()
+			assert.Equal(t, bytes, c.bytes)
+			assert.LessOrEqual(t, bytes, row.bytes)
+			assert.LessOrEqual(t, entries, row.entries)
+			counted := 0
+			for _, n := range c.held {
+				counted += int(n)
+			}
+			assert.Equal(t, entries, counted)
+		})
+	}
+}
+
+// Who has as many as everybody else is not worse off for coming late: the oldest makes room.
+func TestEquals_LIMITS_13(t *testing.T) {
+	c := New(64, 1<<20, hundred)
+	value, now := 1, c.start
+	key := func(i int) Key { return c.hasher.key(fmt.Sprint(i)) }
+	for i := range 1000 {
+		now = now.Add(time.Millisecond)
+		c.Add(key(i), uint32(i), &value, now, time.Hour)
+		require.NotNil(t, c.Get(key(i), now), i)
+	}
+	for i := range 500 {
+		require.Nil(t, c.Get(key(i), now), i)
+	}
 }
 
 func TestReadersAndWriters(t *testing.T) {
@@ -161,7 +240,7 @@ func TestReadersAndWriters(t *testing.T) {
 		wg.Go(func() {
 			for i := range 5_000 {
 				n := (i*17 + w) % len(values)
-				c.Add(keyOf(n), &values[n], c.start, time.Hour)
+				c.Add(keyOf(n), 0, &values[n], c.start, time.Hour)
 				if i%5 == 0 {
 					c.Remove(keyOf((n + 1) % len(values)))
 				}
@@ -206,7 +285,7 @@ func TestAllocations(t *testing.T) {
 	}
 	c := New(64, 1<<20, hundred)
 	token, value := strings.Repeat("x", 900), 1
-	c.Add(c.Key(token), &value, c.start, time.Hour)
+	c.Add(c.Key(token), 0, &value, c.start, time.Hour)
 	assert.Zero(t, testing.AllocsPerRun(1000, func() {
 		if c.Get(c.Key(token), c.start) == nil {
 			t.Fatal("not found")
@@ -243,7 +322,7 @@ func BenchmarkGet(b *testing.B) {
 			c := New(2*n, math.MaxInt, hundred)
 			value := 1
 			for i := range n {
-				c.Add(c.Key(text(i)), &value, c.start, time.Hour)
+				c.Add(c.Key(text(i)), 0, &value, c.start, time.Hour)
 			}
 			runtime.GC()
 			runtime.ReadMemStats(&after)
@@ -271,7 +350,7 @@ func BenchmarkGetParallel(b *testing.B) {
 	tokens := make([]string, 1024)
 	for i := range tokens {
 		tokens[i] = strings.Repeat("x", 900) + fmt.Sprint(i)
-		c.Add(c.Key(tokens[i]), &value, c.start, time.Hour)
+		c.Add(c.Key(tokens[i]), 0, &value, c.start, time.Hour)
 	}
 	b.RunParallel(func(pb *testing.PB) {
 		for i := 0; pb.Next(); i++ {
