@@ -1,25 +1,30 @@
 package auditlog
 
 import (
-	"sync"
-
 	"github.com/seed-1e292522/mcpauth"
+	"github.com/seed-1e292522/mcpauth/internal/owned"
 )
 
-// maxElevations bounds how many refusals are remembered.
-const maxElevations = 4096
+// Bounds of what is remembered of refusals. Who is refused more than its share is
+// forgotten of its own, and who has most when all together are too many.
+const (
+	maxOwnElevations     = 64       // of one principal
+	maxOwnElevationNames = 64 << 10 // bytes, of what it was refused
+	maxElevationMemory   = 2 << 20
+	elevationOverhead    = 512 // bytes of one beside the name
+)
 
 // elevations remembers who was refused what for want of scopes, so that the
 // first success afterwards shows in the records as a step up.
-type elevations struct {
-	mu      sync.Mutex
-	refused map[elevation]string // -> id of the refusal
-	order   []elevation          // oldest first
+type elevations struct{ refused *owned.Store[string] } // -> id of the refusal
+
+func newElevations() elevations {
+	return elevations{owned.New[string](owned.Limits{
+		Overhead: elevationOverhead, Entries: maxOwnElevations, Size: maxOwnElevationNames, All: maxElevationMemory,
+	})}
 }
 
-type elevation struct{ principal, target string }
-
-func (e *elevations) note(d mcpauth.Decision, r *Record) {
+func (e elevations) note(d mcpauth.Decision, r *Record) {
 	if d.Principal == nil || len(d.Calls) == 0 {
 		return
 	}
@@ -27,28 +32,16 @@ func (e *elevations) note(d mcpauth.Decision, r *Record) {
 	if d.Err != nil && !short {
 		return
 	}
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if len(e.refused) == 0 && !short {
+	if !short && e.refused.Empty() {
 		return // nobody waits: nothing to compute
 	}
-	key := elevation{d.Principal.Key(), string(d.Calls[0].Kind) + " " + d.Calls[0].Method + " " + d.Calls[0].Name}
-	if !short {
-		if id, waits := e.refused[key]; waits {
-			r.Event, r.ElevatedFrom = "scope_elevated", id
-			delete(e.refused, key)
-		}
-		return
+	key := d.Principal.Key()
+	target := key + " " + string(d.Calls[0].Kind) + " " + d.Calls[0].Method + " " + d.Calls[0].Name
+	id, waits := e.refused.Take(key, target)
+	switch {
+	case short:
+		e.refused.Add(key, target, d.ID, len(target))
+	case waits:
+		r.Event, r.ElevatedFrom = "scope_elevated", id
 	}
-	if e.refused == nil {
-		e.refused = map[elevation]string{}
-	}
-	if _, waits := e.refused[key]; !waits {
-		e.order = append(e.order, key)
-		if len(e.order) > maxElevations {
-			delete(e.refused, e.order[0])
-			e.order = e.order[1:]
-		}
-	}
-	e.refused[key] = d.ID
 }

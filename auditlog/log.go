@@ -48,7 +48,7 @@ func New(sink Sink, options Options) (*Log, error) {
 	case options.SubjectKey != nil && len(options.SubjectKey) < 32:
 		return nil, fmt.Errorf("auditlog: SubjectKey has %d bytes, want 32 random ones or more", len(options.SubjectKey))
 	}
-	return &Log{sink: sink, options: options}, nil
+	return &Log{sink: sink, options: options, elevations: newElevations()}, nil
 }
 
 // OnDecision records a decision. It goes into [mcpauth.Config].OnDecision. It

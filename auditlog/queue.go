@@ -15,7 +15,8 @@ var ErrFull = errors.New("auditlog: the queue is full")
 var ErrClosed = errors.New("auditlog: closed")
 
 const (
-	maxBatch = 256 // records that a queue hands on at once
+	maxBatch   = 256 // records that a queue hands on at once
+	queueShare = 8   // of the places that are left, one caller may have this part
 
 	// A sink that fails is tried again: the records wait, and so do those behind them.
 	minRetry = 50 * time.Millisecond
@@ -26,49 +27,82 @@ const (
 // never waits: a record finds room, or is refused with [ErrFull]. What was
 // accepted is handed on in order, in batches, and again if the sink fails,
 // so that an outage of the sink loses nothing before the queue is full.
+//
+// It is full for each caller apart. Beyond its size there are as many places again, of
+// which no principal may have more than an eighth of those that are left: one that floods
+// the queue fills its size, and everybody else still finds room. Records without
+// a principal are one caller's.
 type Queue struct {
 	sink    Sink
-	waiting chan Record
+	waiting chan Record  // of twice the size
 	pending atomic.Int64 // accepted and not yet written
 	refused atomic.Uint64
 	retries atomic.Uint64
 
-	mu     sync.RWMutex // guards closed against the channel's closing
+	mu     sync.Mutex     // who has it sends, and closes
+	held   map[caller]int // records in waiting
 	closed bool
 	stop   context.CancelFunc
 	done   chan struct{}
 }
 
-// NewQueue starts a queue for size records, 4096 if size is not positive. It
-// runs one goroutine until [Queue.Close].
+// caller is the principal of a record; zero for none.
+type caller struct {
+	issuer, subject string
+	machine         bool
+}
+
+func callerOf(r *Record) caller { return caller{r.Issuer, r.Subject, r.Machine} }
+
+// NewQueue starts a queue for size records, 4096 if size is not positive, and as
+// many again that no one caller can fill. It runs one goroutine until [Queue.Close].
 func NewQueue(sink Sink, size int) *Queue {
 	if size <= 0 {
 		size = 4096
 	}
 	ctx, stop := context.WithCancel(context.Background())
-	q := &Queue{sink: sink, waiting: make(chan Record, size), stop: stop, done: make(chan struct{})}
+	q := &Queue{sink: sink, waiting: make(chan Record, 2*size), held: map[caller]int{}, stop: stop, done: make(chan struct{})}
 	go q.run(ctx)
 	return q
 }
 
-// Write accepts all of the records or, with [ErrFull], as many as find room.
-func (q *Queue) Write(records ...Record) error {
-	q.mu.RLock()
-	defer q.mu.RUnlock()
+// Write accepts all of the records or, with [ErrFull], those that find room.
+func (q *Queue) Write(records ...Record) (err error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
 	if q.closed {
 		return ErrClosed
 	}
-	for i, record := range records {
+	for i := range records {
+		owner := callerOf(&records[i])
+		if !q.hasRoom(owner) {
+			q.refused.Add(1)
+			err = ErrFull
+			continue
+		}
+		q.held[owner]++
 		q.pending.Add(1)
-		select {
-		case q.waiting <- record:
-		default:
-			q.pending.Add(-1)
-			q.refused.Add(uint64(len(records) - i))
-			return ErrFull
+		q.waiting <- records[i] // there is a place, and nobody else sends
+	}
+	return err
+}
+
+// hasRoom reports whether there is a place for one more record of a caller's.
+func (q *Queue) hasRoom(owner caller) bool {
+	left := cap(q.waiting) - len(q.waiting)
+	return left > cap(q.waiting)/2 || q.held[owner] < (left+queueShare-1)/queueShare
+}
+
+// taken gives the places of a batch back.
+func (q *Queue) taken(batch []Record) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for i := range batch {
+		owner := callerOf(&batch[i])
+		if q.held[owner]--; q.held[owner] <= 0 {
+			delete(q.held, owner)
 		}
 	}
-	return nil
 }
 
 // Pending tells how many records are accepted and not yet written.
@@ -115,6 +149,7 @@ func (q *Queue) run(ctx context.Context) {
 				break more
 			}
 		}
+		q.taken(batch)
 		if !q.deliver(ctx, batch) {
 			return
 		}
