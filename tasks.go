@@ -8,11 +8,11 @@ import (
 	"github.com/seed-1e292522/mcpauth/internal/strictjson"
 )
 
-// Bounds of what is remembered of tasks. A principal that begins more than its
-// share loses its own, the longest unused first; when all together are too many,
+// Bounds of what is remembered of tasks. A client that begins more for its principal than
+// its share loses its own, the longest unused first; when all together are too many,
 // the one who holds most does. A forgotten task belongs to nobody.
 const (
-	maxOwnTasks         = 1000    // of one principal
+	maxOwnTasks         = 1000    // of one principal and client
 	maxOwnTaskArguments = 4 << 20 // bytes, of the calls that began them
 	maxTaskMemory       = 64 << 20
 	taskOverhead        = maxTaskMemory / 100_000 // bytes of a task beside its arguments; measured: 275, and 463 with an owner of its own
@@ -40,7 +40,7 @@ func (t tasks) begin(id string, p *Principal, call Call) {
 		return
 	}
 	call.Arguments = bytes.Clone(call.Arguments)
-	t.known.Add(p.Key(), id, call, len(call.Arguments))
+	t.known.Add(p.Key(), callerKey(p), id, call, len(call.Arguments))
 }
 
 // of returns the call that began a task of the principal's.

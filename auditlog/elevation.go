@@ -8,7 +8,7 @@ import (
 // Bounds of what is remembered of refusals. Who is refused more than its share is
 // forgotten of its own, and who has most when all together are too many.
 const (
-	maxOwnElevations     = 64       // of one principal
+	maxOwnElevations     = 64       // of one principal and client
 	maxOwnElevationNames = 64 << 10 // bytes, of what it was refused
 	maxElevationMemory   = 2 << 20
 	elevationOverhead    = 512 // bytes of one beside the name
@@ -35,12 +35,12 @@ func (e elevations) note(d mcpauth.Decision, r *Record) {
 	if !short && e.refused.Empty() {
 		return // nobody waits: nothing to compute
 	}
-	key := d.Principal.Key()
+	key := d.Principal.Key() + " " + d.Principal.ClientID
 	target := key + " " + string(d.Calls[0].Kind) + " " + d.Calls[0].Method + " " + d.Calls[0].Name
 	id, waits := e.refused.Take(key, target)
 	switch {
 	case short:
-		e.refused.Add(key, target, d.ID, len(target))
+		e.refused.Add(key, key, target, d.ID, len(target))
 	case waits:
 		r.Event, r.ElevatedFrom = "scope_elevated", id
 	}

@@ -11,35 +11,37 @@ import (
 // Limits bound a [Store].
 type Limits struct {
 	Overhead int // what an entry costs beside its size, in bytes
-	Entries  int // of one owner
-	Size     int // of all entries of one owner together, in bytes without overhead
+	Entries  int // on one account
+	Size     int // of all entries on one account together, in bytes without overhead
 	All      int // of everything, in bytes with overhead
 }
 
-// Store remembers values by name, each for one owner. An owner who has more
-// than its share loses its own entries, those first that were not used for
-// longest. When everything together is too much, the owner who holds most
-// loses one. It is safe for concurrent use.
+// Store remembers values by name, each for one owner and on one account: that
+// of the owner, or of a part of it. An account with more than its share loses its
+// own entries, those first that were not used for longest. When everything
+// together is too much, the account that holds most loses one. It is safe for
+// concurrent use.
 type Store[V any] struct {
 	limits Limits
 
-	mu      sync.Mutex
-	byName  map[string]*list.Element // of *entry[V]
-	byOwner map[string]*owner
-	most    byCost
-	held    int    // bytes, with overhead
-	clock   uint64 // counts uses
+	mu        sync.Mutex
+	byName    map[string]*list.Element // of *entry[V]
+	byAccount map[string]*account
+	most      byCost
+	held      int    // bytes, with overhead
+	clock     uint64 // counts uses
 }
 
 type entry[V any] struct {
-	name  string
-	owner *owner
-	size  int
-	value V
+	name    string
+	owner   string
+	account *account
+	size    int
+	value   V
 }
 
-// owner is somebody who has entries.
-type owner struct {
+// account is what is held for somebody.
+type account struct {
 	key    string
 	recent list.List // of *entry[V], the latest first
 	size   int       // bytes, without overhead
@@ -50,24 +52,24 @@ type owner struct {
 
 // New makes a store.
 func New[V any](limits Limits) *Store[V] {
-	return &Store[V]{limits: limits, byName: map[string]*list.Element{}, byOwner: map[string]*owner{}}
+	return &Store[V]{limits: limits, byName: map[string]*list.Element{}, byAccount: map[string]*account{}}
 }
 
 // Add remembers a value of so many bytes. A name that is known keeps its owner
-// and its value, and what is larger than anybody's share is not remembered.
-func (s *Store[V]) Add(key, name string, value V, size int) {
+// and its value, and what is larger than an account's share is not remembered.
+func (s *Store[V]) Add(owner, payer, name string, value V, size int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.byName[name] != nil || size > s.limits.Size {
 		return
 	}
-	o := s.byOwner[key]
+	o := s.byAccount[payer]
 	if o == nil {
-		o = &owner{key: key}
-		s.byOwner[key] = o
+		o = &account{key: payer}
+		s.byAccount[payer] = o
 		heap.Push(&s.most, o)
 	}
-	s.byName[name] = o.recent.PushFront(&entry[V]{name: name, owner: o, size: size, value: value})
+	s.byName[name] = o.recent.PushFront(&entry[V]{name: name, owner: owner, account: o, size: size, value: value})
 	s.book(o, size, s.limits.Overhead)
 	s.use(o)
 	for o.recent.Len() > s.limits.Entries || o.size > s.limits.Size {
@@ -79,24 +81,24 @@ func (s *Store[V]) Add(key, name string, value V, size int) {
 }
 
 // Get returns the value of a name that is the owner's.
-func (s *Store[V]) Get(key, name string) (V, bool) {
+func (s *Store[V]) Get(owner, name string) (V, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	e, found := s.find(key, name)
+	e, found := s.find(owner, name)
 	if found == nil {
 		var none V
 		return none, false
 	}
-	e.owner.recent.MoveToFront(found)
-	s.use(e.owner)
+	e.account.recent.MoveToFront(found)
+	s.use(e.account)
 	return e.value, true
 }
 
 // Take is Get, and the name is nobody's afterwards.
-func (s *Store[V]) Take(key, name string) (V, bool) {
+func (s *Store[V]) Take(owner, name string) (V, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	e, found := s.find(key, name)
+	e, found := s.find(owner, name)
 	if found == nil {
 		var none V
 		return none, false
@@ -112,27 +114,27 @@ func (s *Store[V]) Empty() bool {
 	return len(s.byName) == 0
 }
 
-func (s *Store[V]) find(key, name string) (*entry[V], *list.Element) {
+func (s *Store[V]) find(owner, name string) (*entry[V], *list.Element) {
 	found := s.byName[name]
 	if found == nil {
 		return nil, nil
 	}
 	e := found.Value.(*entry[V])
-	if e.owner.key != key {
+	if e.owner != owner {
 		return nil, nil
 	}
 	return e, found
 }
 
-// use notes that an owner is there. Among those who hold as much as one another, who
+// use notes that an account is used. Among those who hold as much as one another, who
 // was not heard of for longest loses first.
-func (s *Store[V]) use(o *owner) {
+func (s *Store[V]) use(o *account) {
 	s.clock++
 	o.used = s.clock
 	heap.Fix(&s.most, o.place)
 }
 
-func (s *Store[V]) book(o *owner, size, overhead int) {
+func (s *Store[V]) book(o *account, size, overhead int) {
 	o.size += size
 	o.cost += size + overhead
 	s.held += size + overhead
@@ -140,7 +142,7 @@ func (s *Store[V]) book(o *owner, size, overhead int) {
 
 func (s *Store[V]) forget(element *list.Element) {
 	e := element.Value.(*entry[V])
-	o := e.owner
+	o := e.account
 	o.recent.Remove(element)
 	delete(s.byName, e.name)
 	s.book(o, -e.size, -s.limits.Overhead)
@@ -149,11 +151,11 @@ func (s *Store[V]) forget(element *list.Element) {
 		return
 	}
 	heap.Remove(&s.most, o.place)
-	delete(s.byOwner, o.key)
+	delete(s.byAccount, o.key)
 }
 
-// byCost is a heap of owners: on top is the one who holds most.
-type byCost []*owner
+// byCost is a heap of accounts: on top is the one that holds most.
+type byCost []*account
 
 func (h byCost) Len() int { return len(h) }
 
@@ -171,8 +173,8 @@ func (h byCost) Swap(i, j int) {
 
 // Push implements [heap.Interface].
 func (h *byCost) Push(o any) {
-	o.(*owner).place = len(*h)
-	*h = append(*h, o.(*owner))
+	o.(*account).place = len(*h)
+	*h = append(*h, o.(*account))
 }
 
 // Pop implements [heap.Interface].

@@ -104,7 +104,7 @@ func TestStore_STORE_05(t *testing.T) {
 			if r.IntN(50) == 0 {
 				size = 190 + r.IntN(20)
 			}
-			s.Add(owner, name, i, size)
+			s.Add(owner, owner, name, i, size)
 			m.add(modelEntry{owner, name, size, i})
 		case 4:
 			got, ok := s.Take(owner, name)
@@ -122,7 +122,7 @@ func TestStore_STORE_05(t *testing.T) {
 		}
 		require.Equal(t, m.held(), s.held, i)
 		require.Len(t, s.byName, len(m.entries), i)
-		require.Len(t, s.most, len(s.byOwner), i)
+		require.Len(t, s.most, len(s.byAccount), i)
 		require.Equal(t, len(m.entries) == 0, s.Empty())
 	}
 	assert.Greater(t, found, 100)
@@ -131,7 +131,7 @@ func TestStore_STORE_05(t *testing.T) {
 		require.True(t, ok)
 	}
 	assert.True(t, s.Empty())
-	assert.Empty(t, s.byOwner)
+	assert.Empty(t, s.byAccount)
 	assert.Empty(t, s.most)
 	assert.Zero(t, s.held)
 }
@@ -140,20 +140,34 @@ func TestStore_STORE_05(t *testing.T) {
 func TestWhoHoldsMostPays_STORE_05_LIMITS_13(t *testing.T) {
 	s := New[int](Limits{Overhead: 1, Entries: 100, Size: 100, All: 20})
 	has := func(owner, name string) bool { _, ok := s.Get(owner, name); return ok }
-	s.Add("u1", "mine", 1, 4)
+	s.Add("u1", "u1", "mine", 1, 4)
 	for i := range 50 {
-		s.Add("u2", fmt.Sprint(i), 1, 0)
+		s.Add("u2", "u2", fmt.Sprint(i), 1, 0)
 	}
 	assert.True(t, has("u1", "mine"))
 	assert.True(t, has("u2", "35"))
 	assert.False(t, has("u2", "34"))
-	s.Add("u3", "theirs", 1, 0)
+	s.Add("u3", "u3", "theirs", 1, 0)
 	assert.True(t, has("u3", "theirs"))
 	assert.True(t, has("u1", "mine"))
 	assert.False(t, has("u2", "36"), "35 was used since")
 	assert.False(t, has("u3", "mine"), "somebody else's")
-	s.Add("u3", "mine", 2, 0)
+	s.Add("u3", "u3", "mine", 2, 0)
 	assert.True(t, has("u1", "mine"), "a name keeps its owner")
+}
+
+// Two accounts of one owner: each pays for its own, and both may use all.
+func TestAccountsOfOneOwner_STORE_05_LIMITS_13(t *testing.T) {
+	s := New[int](Limits{Overhead: 1, Entries: 3, Size: 100, All: 100})
+	has := func(owner, name string) bool { _, ok := s.Get(owner, name); return ok }
+	s.Add("u1", "u1 by client 1", "mine", 1, 0)
+	for i := range 50 {
+		s.Add("u1", "u1 by client 2", fmt.Sprint(i), 1, 0)
+	}
+	assert.True(t, has("u1", "mine"))
+	assert.True(t, has("u1", "47"))
+	assert.False(t, has("u1", "46"))
+	assert.False(t, has("u1 by client 1", "mine"), "an account is no owner")
 }
 
 func TestStoreRace(t *testing.T) {
@@ -164,7 +178,7 @@ func TestStoreRace(t *testing.T) {
 			owner := fmt.Sprint("o", w)
 			for i := range 5_000 {
 				name := fmt.Sprint("n", i%50)
-				s.Add(owner, name, w, i%5)
+				s.Add(owner, owner, name, w, i%5)
 				if got, ok := s.Get(owner, name); ok && got != w {
 					t.Error("the value of another owner")
 				}
@@ -205,11 +219,11 @@ func BenchmarkAdd(b *testing.B) {
 			names := make([]string, 300_000)
 			for i := range names {
 				names[i] = fmt.Sprint("name-", i)
-				s.Add(keys[i%owners], names[i], i, 0)
+				s.Add(keys[i%owners], keys[i%owners], names[i], i, 0)
 			}
 			i := 0
 			for b.Loop() {
-				s.Add(keys[i%owners], names[i%len(names)], i, 0)
+				s.Add(keys[i%owners], keys[i%owners], names[i%len(names)], i, 0)
 				i++
 			}
 		})
