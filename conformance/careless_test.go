@@ -8,6 +8,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -15,6 +16,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/mark3labs/mcp-go/mcp"
 	"github.com/mark3labs/mcp-go/server"
@@ -23,6 +26,7 @@ import (
 
 	"github.com/seed-1e292522/mcpauth"
 	"github.com/seed-1e292522/mcpauth/conformance"
+	"github.com/seed-1e292522/mcpauth/internal/inprocess"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -36,10 +40,45 @@ const (
 var tools = []conformance.Tool{
 	{Name: "read", Scopes: []string{"notes:read"}, Arguments: json.RawMessage(`{}`)},
 	{Name: "write", Scopes: []string{"notes:read", "notes:write"}},
+	{Name: "count", Scopes: []string{"notes:read"}},
 }
 
 func textTool(context.Context, mcp.CallToolRequest) (*mcp.CallToolResult, error) {
 	return mcp.NewToolResultText("done"), nil
+}
+
+// countTool counts to 20 in two seconds and tells of each number.
+func countTool(ctx context.Context, r mcp.CallToolRequest) (*mcp.CallToolResult, error) {
+	s := server.ServerFromContext(ctx)
+	for i := range 20 {
+		if r.Params.Meta != nil && r.Params.Meta.ProgressToken != nil {
+			_ = s.SendNotificationToClient(ctx, "notifications/progress", map[string]any{"progressToken": r.Params.Meta.ProgressToken, "progress": i})
+		}
+		_ = s.SendNotificationToClient(ctx, "notifications/message", map[string]any{"level": "info", "data": fmt.Sprintf("counted to %d", i)})
+		select {
+		case <-time.After(100 * time.Millisecond):
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	return mcp.NewToolResultText("counted"), nil
+}
+
+// mcpServer is an MCP server with the tools. It is closed at the end of the test.
+func mcpServer(t *testing.T, options ...server.StreamableHTTPOption) http.Handler {
+	t.Helper()
+	notes := server.NewMCPServer("notes", "1.0.0")
+	for _, tool := range tools {
+		handler := textTool
+		if tool.Name == "count" {
+			handler = countTool
+		}
+		notes.AddTool(mcp.NewTool(tool.Name), handler)
+	}
+	handler := server.NewStreamableHTTPServer(notes, append(options, server.WithEventStore(server.NewInMemoryEventStore()),
+		server.WithStreamableHTTPLogger(slog.New(slog.DiscardHandler)))...)
+	t.Cleanup(func() { handler.CloseSessions(context.Background()) })
+	return handler
 }
 
 // sharedIssuer saves the time that RSA keys take.
@@ -51,40 +90,39 @@ var sharedIssuer = sync.OnceValue(func() *conformance.Issuer {
 	return issuer
 })
 
-// inProcess answers requests with a handler.
-type inProcess struct{ handler http.Handler }
-
-func (p inProcess) RoundTrip(r *http.Request) (*http.Response, error) {
-	in := httptest.NewRequest(r.Method, r.URL.RequestURI(), r.Body).WithContext(r.Context())
-	in.Header, in.Host = r.Header, r.URL.Host
-	if r.Host != "" {
-		in.Host = r.Host
-	}
-	recorder := httptest.NewRecorder()
-	p.handler.ServeHTTP(recorder, in)
-	return recorder.Result(), nil
-}
-
-// good is a server that has no flaw: this library in front of an MCP server with sessions.
-func good(t *testing.T, issuer *conformance.Issuer) http.Handler {
+// newAuth is this library, with rules for the tools.
+func newAuth(t *testing.T, issuer *conformance.Issuer) *mcpauth.Middleware {
 	t.Helper()
 	auth, err := mcpauth.New(mcpauth.Config{
 		Resource:  resource,
 		Issuers:   []mcpauth.Issuer{{URL: issuer.Issuer()}},
-		Transport: inProcess{issuer},
+		Transport: inprocess.Transport{Handler: issuer},
 		Policy: mcpauth.Rules{Tools: map[string]mcpauth.Requirement{
-			"read": mcpauth.Scopes("notes:read"), "write": mcpauth.Scopes("notes:read", "notes:write"),
+			"read": mcpauth.Scopes("notes:read"), "write": mcpauth.Scopes("notes:read", "notes:write"), "count": mcpauth.Scopes("notes:read"),
 		}},
 		Scopes:                []string{"notes:read"},
 		AllowedOrigins:        []string{origin},
 		AllowInsecureLoopback: true,
 	})
 	require.NoError(t, err)
-	notes := server.NewMCPServer("notes", "1.0.0")
-	for _, tool := range tools {
-		notes.AddTool(mcp.NewTool(tool.Name), textTool)
-	}
-	return auth.Wrap(server.NewStreamableHTTPServer(notes))
+	return auth
+}
+
+// good is a server that has no flaw: this library in front of an MCP server with sessions.
+func good(t *testing.T, issuer *conformance.Issuer) http.Handler {
+	return newAuth(t, issuer).Wrap(mcpServer(t))
+}
+
+// bearerOnly is an MCP server without sessions behind a check of the token and nothing else.
+func bearerOnly(t *testing.T, issuer *conformance.Issuer, good http.Handler) http.Handler {
+	auth, inner := newAuth(t, issuer), mcpServer(t, server.WithStateLess(true))
+	return before(func(w http.ResponseWriter, r *http.Request) bool {
+		if _, err := auth.Authenticate(r); err != nil || r.URL.Path != "/mcp" || r.Method == http.MethodOptions {
+			return false
+		}
+		inner.ServeHTTP(w, r)
+		return true
+	})(issuer, good)
 }
 
 // flaw is one careless server: the good one with something wrong.
@@ -209,6 +247,15 @@ var flaws = []flaw{
 			return ended[id] && refuse(w, http.StatusNotFound)
 		})(nil, good)
 	}},
+	{"a session is anybody's client's", before(func(w http.ResponseWriter, r *http.Request) bool {
+		if _, claims := claimsOf(r); r.Header.Get("Mcp-Session-Id") == "" || claims["client_id"] != "mcpauth-check-2" {
+			return false
+		}
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(w, served)
+		return true
+	})},
+	{"no session is everybody's session", nil},
 	{"browsers are forgotten", after(func(_ *http.Request, answer *httptest.ResponseRecorder) {
 		for name := range answer.Header() {
 			if strings.HasPrefix(name, "Access-Control-") {
@@ -232,6 +279,7 @@ var flaws = []flaw{
 	})},
 }
 
+// check runs the suite against the good server with something wrong.
 func check(t *testing.T, name string, spoil func(*conformance.Issuer, http.Handler) http.Handler) *conformance.Report {
 	t.Helper()
 	issuer := sharedIssuer()
@@ -240,11 +288,28 @@ func check(t *testing.T, name string, spoil func(*conformance.Issuer, http.Handl
 		issuer, err = conformance.NewIssuer(issuerURL)
 		require.NoError(t, err)
 	}
-	report, err := conformance.Run(t.Context(), conformance.Target{
-		URL: resource, Minter: issuer, Tools: tools, Origin: origin, Rate: -1, Transport: inProcess{spoil(issuer, good(t, issuer))},
-		Outage: name == "an outage spoils tokens" || name == "",
+	return checkServer(t, issuer, func(t *testing.T) http.Handler {
+		if spoil == nil {
+			return bearerOnly(t, issuer, good(t, issuer))
+		}
+		return spoil(issuer, good(t, issuer))
+	}, func(target *conformance.Target) { target.Outage = name == "an outage spoils tokens" || name == "" })
+}
+
+// checkServer runs the suite in virtual time: a tool that takes seconds takes none.
+func checkServer(t *testing.T, issuer *conformance.Issuer, make func(t *testing.T) http.Handler, changes ...func(*conformance.Target)) (report *conformance.Report) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		target := conformance.Target{
+			URL: resource, Minter: issuer, Tools: tools, Notifier: "count", Origin: origin, Rate: -1, Transport: inprocess.Transport{Handler: make(t)},
+		}
+		for _, change := range changes {
+			change(&target)
+		}
+		var err error
+		report, err = conformance.Run(t.Context(), target)
+		require.NoError(t, err)
 	})
-	require.NoError(t, err)
 	return report
 }
 
@@ -276,6 +341,32 @@ func TestGoodGolden_TEST_07(t *testing.T) {
 	assert.Empty(t, report.Findings(conformance.Low))
 	for _, result := range report.Results {
 		assert.Equal(t, conformance.Pass, result.Outcome, "%s: %s", result.ID, result.Detail)
+	}
+}
+
+// TestTwoPeople_ISOL_12: this library keeps two people apart in front of a
+// server that keeps everything by session id, whether or not it gives any out.
+// The same server behind a check of the token shares all of it.
+func TestTwoPeople_ISOL_12(t *testing.T) {
+	issuer := sharedIssuer()
+	for name, options := range map[string][]server.StreamableHTTPOption{
+		"without sessions": {server.WithStateLess(true)}, "with sessions": {server.WithStateful(true)}, "by default": nil,
+		"without sessions, answers in JSON": {server.WithStateLess(true), server.WithDisableStreaming(true)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			report := checkServer(t, issuer, func(t *testing.T) http.Handler { return newAuth(t, issuer).Wrap(mcpServer(t, options...)) })
+			ran := 0
+			for _, result := range report.Results {
+				if result.Group == "isolation" || result.ID == "session.other-client" {
+					assert.NotEqual(t, conformance.Fail, result.Outcome, "%s: %s", result.ID, result.Detail)
+					t.Log(result.ID, result.Outcome, result.Detail)
+					if result.Outcome == conformance.Pass {
+						ran++
+					}
+				}
+			}
+			assert.GreaterOrEqual(t, ran, 4)
+		})
 	}
 }
 

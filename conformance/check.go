@@ -31,6 +31,7 @@ const (
 	needModern                     // a target that speaks 2026-07-28
 	needLegacy                     // a target that speaks an older revision
 	needOrigin                     // an origin that the target admits
+	needNotifier                   // a tool that sends notifications while it runs
 )
 
 // verdict is the outcome of a check.
@@ -68,6 +69,7 @@ func (s *suite) lacks(n need) string {
 		{needSession, s.session != "", "the target gave no session id"},
 		{needModern, s.modern, "the target does not speak " + modernVersion},
 		{needLegacy, !s.modernOnly, "the target speaks no revision before " + modernVersion},
+		{needNotifier, s.target.Notifier != "", "no tool that sends notifications was named"},
 		{needOrigin, s.target.Origin != "", "no admitted browser origin was named"},
 	} {
 		if n&required.need != 0 && !required.met {

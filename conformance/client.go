@@ -117,12 +117,8 @@ func (c *client) wait(ctx context.Context) error {
 	return ctx.Err()
 }
 
-func (c *client) do(ctx context.Context, r request) (*answer, error) {
-	if err := c.wait(ctx); err != nil {
-		return nil, err
-	}
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
-	defer cancel()
+// build makes the request.
+func (r *request) build(ctx context.Context) (*http.Request, error) {
 	method := r.method
 	if method == "" {
 		method = http.MethodPost
@@ -145,6 +141,19 @@ func (c *client) do(ctx context.Context, r request) (*answer, error) {
 	if r.host != "" {
 		out.Host = r.host
 	}
+	return out, nil
+}
+
+func (c *client) do(ctx context.Context, r request) (*answer, error) {
+	if err := c.wait(ctx); err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	out, err := r.build(ctx)
+	if err != nil {
+		return nil, err
+	}
 	c.sent++
 	response, err := c.transport.RoundTrip(out)
 	if err != nil {
@@ -164,29 +173,49 @@ func (c *client) do(ctx context.Context, r request) (*answer, error) {
 // status has been seen, and that is what counts.
 func (a *answer) read(body io.Reader) {
 	body = io.LimitReader(body, maxAnswer)
-	if mediaType, _, _ := mime.ParseMediaType(a.header.Get("Content-Type")); mediaType != "text/event-stream" {
+	if !a.isStream() {
 		a.body, _ = io.ReadAll(body)
 		_ = json.Unmarshal(a.body, &a.rpc)
 		return
 	}
-	var event bytes.Buffer
+	var text bytes.Buffer
+	readEvents(io.TeeReader(body, &text), func(_ string, data []byte) bool {
+		var rpc rpcAnswer
+		if json.Unmarshal(data, &rpc) == nil && (rpc.Result != nil || rpc.Error != nil) {
+			a.rpc = rpc
+			return false
+		}
+		return true
+	})
+	a.body = text.Bytes()
+}
+
+// isStream reports whether the answer is an event stream.
+func (a *answer) isStream() bool {
+	mediaType, _, _ := mime.ParseMediaType(a.header.Get("Content-Type"))
+	return mediaType == "text/event-stream"
+}
+
+// readEvents reads an event stream (HTML Living Standard section 9.2.6) until each
+// wants no more of it. An event may have an id and no data.
+func readEvents(body io.Reader, each func(id string, data []byte) bool) {
+	var id string
+	var data []byte
 	lines := bufio.NewScanner(body)
 	lines.Buffer(nil, maxAnswer)
 	for lines.Scan() {
-		line := lines.Bytes()
-		a.body = append(append(a.body, line...), '\n')
-		if data, ok := bytes.CutPrefix(line, []byte("data:")); ok {
-			event.Write(data)
-			continue
+		field, value, _ := strings.Cut(lines.Text(), ":")
+		value = strings.TrimPrefix(value, " ")
+		switch {
+		case lines.Text() == "":
+			if (id != "" || len(data) > 0) && !each(id, data) {
+				return
+			}
+			id, data = "", nil
+		case field == "id":
+			id = value
+		case field == "data":
+			data = append(append(data, value...), '\n')
 		}
-		if len(line) > 0 {
-			continue
-		}
-		var rpc rpcAnswer
-		if json.Unmarshal(event.Bytes(), &rpc) == nil && (rpc.Result != nil || rpc.Error != nil) {
-			a.rpc = rpc
-			return
-		}
-		event.Reset()
 	}
 }

@@ -63,14 +63,20 @@ func (s *suite) message(token, method string, params map[string]any) request {
 	if s.modernOnly {
 		params["_meta"] = json.RawMessage(modernMeta)
 	}
-	body, err := json.Marshal(map[string]any{"jsonrpc": "2.0", "id": 1, "method": method, "params": params})
-	if err != nil {
-		panic("conformance: " + err.Error()) // arguments have been checked to be JSON
-	}
+	body := encoded(map[string]any{"jsonrpc": "2.0", "id": 1, "method": method, "params": params})
 	if s.modernOnly {
-		return modern(token, method, name, string(body))
+		return modern(token, method, name, body)
 	}
-	return legacy(token, s.session, string(body))
+	return legacy(token, s.session, body)
+}
+
+// encoded is the JSON text of what can be one: arguments have been checked to be JSON.
+func encoded(v any) string {
+	text, err := json.Marshal(v)
+	if err != nil {
+		panic("conformance: " + err.Error())
+	}
+	return string(text)
 }
 
 // call is a call of a tool.

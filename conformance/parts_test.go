@@ -22,6 +22,7 @@ import (
 
 	"github.com/seed-1e292522/mcpauth"
 	"github.com/seed-1e292522/mcpauth/conformance"
+	"github.com/seed-1e292522/mcpauth/internal/inprocess"
 )
 
 // silent counts requests and answers none.
@@ -88,7 +89,7 @@ func TestEndedContext_CONC_04(t *testing.T) {
 		}
 		w.WriteHeader(http.StatusUnauthorized)
 	})
-	_, err := conformance.Run(ctx, conformance.Target{URL: resource, Transport: inProcess{handler}, Rate: -1})
+	_, err := conformance.Run(ctx, conformance.Target{URL: resource, Transport: inprocess.Transport{Handler: handler}, Rate: -1})
 	assert.ErrorIs(t, err, gone)
 }
 
@@ -102,7 +103,7 @@ func TestRate(t *testing.T) {
 		}
 		w.WriteHeader(http.StatusUnauthorized)
 	})
-	_, err := conformance.Run(ctx, conformance.Target{URL: resource, Transport: inProcess{handler}, Rate: 100})
+	_, err := conformance.Run(ctx, conformance.Target{URL: resource, Transport: inprocess.Transport{Handler: handler}, Rate: 100})
 	require.ErrorIs(t, err, context.Canceled)
 	for i := 1; i < len(seen); i++ {
 		assert.GreaterOrEqual(t, seen[i].Sub(seen[i-1]), 9*time.Millisecond)
@@ -153,7 +154,7 @@ func accepts(t *testing.T, signer *conformance.Signer) {
 		_, _ = w.Write([]byte(": hello\n\ndata: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/x\"}\n\ndata: " + served + "\n\n"))
 	}))
 	report, err := conformance.Run(t.Context(), conformance.Target{
-		URL: "https://mcp.example.com/mcp", Owned: true, Rate: -1, Minter: signer, Transport: inProcess{handler},
+		URL: "https://mcp.example.com/mcp", Owned: true, Rate: -1, Minter: signer, Transport: inprocess.Transport{Handler: handler},
 		Tools: []conformance.Tool{{Name: "read", Scopes: []string{"notes:read"}}},
 	})
 	require.NoError(t, err)
@@ -176,7 +177,7 @@ func TestOperatorsToken_TOK_33(t *testing.T) {
 		require.NoError(t, err)
 		return token
 	}
-	target := conformance.Target{URL: resource, Transport: inProcess{good(t, issuer)}, Rate: -1, Token: mint("a"), OtherToken: mint("b")}
+	target := conformance.Target{URL: resource, Transport: inprocess.Transport{Handler: good(t, issuer)}, Rate: -1, Token: mint("a"), OtherToken: mint("b")}
 	report, err := conformance.Run(t.Context(), target)
 	require.NoError(t, err)
 	assert.Empty(t, report.Findings(conformance.Low))
@@ -212,7 +213,7 @@ func TestOpaqueToken(t *testing.T) {
 			w.Header().Set("Content-Type", "application/json")
 			_, _ = w.Write([]byte(served))
 		})
-		report, err := conformance.Run(t.Context(), conformance.Target{URL: resource, Transport: inProcess{handler}, Rate: -1, Token: token})
+		report, err := conformance.Run(t.Context(), conformance.Target{URL: resource, Transport: inprocess.Transport{Handler: handler}, Rate: -1, Token: token})
 		require.NoError(t, err)
 		for _, result := range report.Results {
 			if result.Group == "forgery" && result.ID != "forgery.hmac-public-key" && result.ID != "forgery.linked-key" {
@@ -230,7 +231,7 @@ func TestNoAnswer(t *testing.T) {
 		if n++; n > 1 {
 			return nil, errors.New("gone away")
 		}
-		return inProcess{http.NotFoundHandler()}.RoundTrip(r)
+		return inprocess.Transport{Handler: http.NotFoundHandler()}.RoundTrip(r)
 	})})
 	require.NoError(t, err)
 	assert.Zero(t, report.Failed)
@@ -310,7 +311,7 @@ func TestModernOnly_MCP_20(t *testing.T) {
 		}
 	})(issuer, good(t, issuer))
 	report, err := conformance.Run(t.Context(), conformance.Target{
-		URL: resource, Transport: inProcess{handler}, Rate: -1, Minter: issuer, Tools: append([]conformance.Tool{}, tools...), Scopes: []string{"more"},
+		URL: resource, Transport: inprocess.Transport{Handler: handler}, Rate: -1, Minter: issuer, Tools: append([]conformance.Tool{}, tools...), Scopes: []string{"more"},
 	})
 	require.NoError(t, err)
 	assert.Empty(t, report.Findings(conformance.Low))
@@ -321,7 +322,7 @@ func TestModernOnly_MCP_20(t *testing.T) {
 	}
 
 	report, err = conformance.Run(t.Context(), conformance.Target{
-		URL: resource, Transport: inProcess{good(t, issuer)}, Rate: -1, Minter: issuer, Tools: []conformance.Tool{{Name: "no-rule"}},
+		URL: resource, Transport: inprocess.Transport{Handler: good(t, issuer)}, Rate: -1, Minter: issuer, Tools: []conformance.Tool{{Name: "no-rule"}},
 	})
 	require.NoError(t, err)
 	findings := report.Findings(conformance.Low)
@@ -378,7 +379,7 @@ func TestMetadataElsewhere_PRM_31(t *testing.T) {
 				w.WriteHeader(http.StatusNotFound)
 			}
 		})
-		report, err := conformance.Run(t.Context(), conformance.Target{URL: resource, Transport: inProcess{handler}, Rate: -1})
+		report, err := conformance.Run(t.Context(), conformance.Target{URL: resource, Transport: inprocess.Transport{Handler: handler}, Rate: -1})
 		require.NoError(t, err)
 		assert.Equal(t, "metadata.served", report.Results[1].ID)
 		assert.Contains(t, report.Results[1].Detail, tt.detail)

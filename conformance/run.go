@@ -27,6 +27,10 @@ type suite struct {
 	modernOnly     bool
 	session        string // of the control token, "" for none
 
+	sessionOfOther *string // of the other person; nil: not asked for yet
+	ways           []way   // to make the call that sends notifications; nil: not tried yet
+	waysProblem    string  // why there is none
+
 	notUnauthorized []string // ids of tokens that were refused with another status than 401
 	issued          string   // iss of minted tokens
 	stranger        *Signer  // a key that nobody trusts
@@ -133,7 +137,7 @@ func (s *suite) first() request {
 func groups() [][]check {
 	return [][]check{
 		outageChecks(), metadataChecks(), challengeChecks(), controlChecks(), credentialChecks(),
-		forgeryChecks(), tokenChecks(), statusChecks(), scopeChecks(), bodyChecks(), sessionChecks(), originChecks(),
+		forgeryChecks(), tokenChecks(), statusChecks(), scopeChecks(), bodyChecks(), isolationChecks(), sessionChecks(), originChecks(),
 	}
 }
 

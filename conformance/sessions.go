@@ -24,6 +24,15 @@ func sessionChecks() []check {
 					return s.refused(r)
 				})
 			}},
+		{id: "session.other-client", title: "the session of another client of the same person is refused", severity: Low, needs: needSession | needMinter,
+			rule: hijack + "; advice", requirement: "ISOL-14", fix: "bind the session id to the client too: another one may have fewer rights, and what a session delivers is not decided anew",
+			run: func(s *suite) verdict {
+				token := s.mint(nil, claims{"client_id": "mcpauth-check-2"})
+				if a := s.send(s.probe(token)); !a.served() {
+					return notRun("a token of another client gets %s", a)
+				}
+				return s.refused(legacy(token, s.session, legacyListBody))
+			}},
 		{id: "session.invented", title: "a session id that was never given out is refused", severity: Medium, needs: needSession,
 			rule: "MCP Transports, Session Management", requirement: "SESS-12", fix: "answer 404", run: func(s *suite) verdict {
 				return s.refused(legacy(s.control, "mcp-session-00000000-0000-4000-8000-000000000000", legacyListBody))

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/seed-1e292522/mcpauth/internal/fetch"
@@ -46,11 +47,22 @@ type Target struct {
 	// Token is a good token, for when there is no Minter.
 	Token string
 
-	// OtherToken is a good token of another person, for the session checks.
+	// OtherToken is a good token of another person, for the checks of what two
+	// people share.
 	OtherToken string
 
 	// Tools are harmless tools, which may be called, and the scopes that each needs.
 	Tools []Tool
+
+	// Notifier names the one of Tools that takes seconds and sends notifications
+	// (progress, log messages) while it runs: what another person does meanwhile
+	// must not touch it. "" if there is none. It is called some dozen times.
+	Notifier string
+
+	// Alone is the operator's word that nobody else uses the target during the
+	// run. It allows a DELETE without a session: a careless server may end by it
+	// what anybody has under way. A target on loopback is taken for alone.
+	Alone bool
 
 	// Origin is a browser origin that the server admits. "" if there is none.
 	Origin string
@@ -97,7 +109,19 @@ func (t *Target) check() (*url.URL, error) {
 			errs = append(errs, fmt.Errorf("conformance: the arguments of tool %q are not a JSON object", tool.Name))
 		}
 	}
+	if _, found := t.notifier(); t.Notifier != "" && !found {
+		errs = append(errs, fmt.Errorf("conformance: the notifier %q is not one of the tools", t.Notifier))
+	}
 	return u, errors.Join(errs...)
+}
+
+// notifier finds the tool that sends notifications.
+func (t *Target) notifier() (Tool, bool) {
+	i := slices.IndexFunc(t.Tools, func(tool Tool) bool { return tool.Name == t.Notifier })
+	if t.Notifier == "" || i < 0 {
+		return Tool{}, false
+	}
+	return t.Tools[i], true
 }
 
 // scopes are those of the control token.

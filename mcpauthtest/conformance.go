@@ -1,13 +1,12 @@
 package mcpauthtest
 
 import (
-	"context"
 	"crypto"
 	"net/http"
-	"net/http/httptest"
 	"testing"
 
 	"github.com/seed-1e292522/mcpauth/conformance"
+	"github.com/seed-1e292522/mcpauth/internal/inprocess"
 )
 
 // Conformance runs the suite of package conformance against a handler, in
@@ -27,7 +26,8 @@ func Conformance(tb testing.TB, handler http.Handler, target conformance.Target)
 	tb.Helper()
 	target.Owned = true
 	target.Rate = -1
-	target.Transport = inProcess{handler}
+	target.Alone = true
+	target.Transport = inprocess.Transport{Handler: handler}
 	report, err := conformance.Run(tb.Context(), target)
 	if err != nil {
 		tb.Fatalf("mcpauthtest: %v", err)
@@ -53,36 +53,4 @@ func (m minter) Key() (kid, alg string, public crypto.PublicKey) {
 
 func (m minter) Sign(header, claims string) (string, error) {
 	return m.issuer.Sign(header, claims), nil
-}
-
-// inProcess calls a handler as a server would, without a socket.
-type inProcess struct{ handler http.Handler }
-
-func (p inProcess) RoundTrip(r *http.Request) (*http.Response, error) {
-	ctx, cancel := context.WithCancel(r.Context())
-	defer cancel()
-	in := httptest.NewRequest(r.Method, r.URL.RequestURI(), r.Body).WithContext(ctx)
-	in.Header, in.ContentLength = r.Header, max(r.ContentLength, 0)
-	if in.Host = r.URL.Host; r.Host != "" {
-		in.Host = r.Host
-	}
-	recorder := httptest.NewRecorder()
-	done := make(chan any, 1)
-	go func() {
-		defer func() { done <- recover() }()
-		p.handler.ServeHTTP(recorder, in)
-	}()
-	select {
-	case recovered := <-done:
-		if recovered != nil && recovered != http.ErrAbortHandler {
-			panic(recovered)
-		}
-		if recovered != nil {
-			return nil, http.ErrAbortHandler
-		}
-		return recorder.Result(), nil
-	case <-ctx.Done():
-		// Who writes to the recorder still may: it is not looked at any more.
-		return nil, context.Cause(ctx)
-	}
 }
