@@ -24,6 +24,7 @@ type live struct {
 	heard  []heard    // the messages, as they came
 	ids    []string   // of events
 	err    error      // why there is no answer
+	cut    bool       // the answer had no end within liveTimeout
 	took   time.Duration
 }
 
@@ -80,6 +81,7 @@ func (l *live) run(transport http.RoundTripper, r *http.Request) {
 	began()
 	l.read(io.LimitReader(response.Body, maxAnswer))
 	l.took = time.Since(start)
+	l.cut = l.took >= liveTimeout
 }
 
 func (l *live) read(body io.Reader) {
@@ -147,7 +149,7 @@ func (l *live) isOver() bool {
 
 // complete reports whether the request was served, and its response came.
 func (l *live) complete() bool {
-	return l.err == nil && l.answer.served() && l.answer.rpc.Result != nil
+	return l.err == nil && !l.cut && l.answer.served() && l.answer.rpc.Result != nil
 }
 
 // String describes how the answer ended.
@@ -155,6 +157,8 @@ func (l *live) String() string {
 	switch {
 	case l.err != nil:
 		return "no answer: " + l.err.Error()
+	case l.cut:
+		return l.answer.String() + " and no end within " + liveTimeout.String()
 	case l.answer.status < 300 && l.answer.rpc.Result == nil && l.answer.rpc.Error == nil:
 		return l.answer.String() + " and an end without a response"
 	}

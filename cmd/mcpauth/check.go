@@ -33,6 +33,8 @@ func checkCommand(env environment) *cli.Command {
 			&cli.StringFlag{Name: "token", Usage: "`FILE` with a good token, - for standard input"},
 			&cli.StringFlag{Name: "other-token", Usage: "`FILE` with a good token of another person"},
 			&cli.StringSliceFlag{Name: "tool", Usage: "a harmless tool that may be called, as `NAME=SCOPE+SCOPE`"},
+			&cli.StringFlag{Name: "notifier", Usage: "`NAME` of the one of these tools that takes seconds and sends notifications while it runs"},
+			&cli.BoolFlag{Name: "alone", Usage: "nobody else uses the target during the run; needed for what may disturb others, unless it is on loopback"},
 			&cli.StringSliceFlag{Name: "scope", Usage: "a further `SCOPE` for minted tokens"},
 			&cli.StringFlag{Name: "origin", Usage: "a browser `ORIGIN` that the target admits"},
 			&cli.BoolFlag{Name: "outage", Usage: "take the embedded issuer down for a moment at the beginning"},
@@ -96,7 +98,7 @@ func readTarget(c *cli.Command, env environment) (target conformance.Target, sto
 	stop = func() {}
 	target = conformance.Target{
 		URL: c.Args().First(), Owned: c.Bool("i-own-this-target"), Rate: c.Int("rate"), Scopes: c.StringSlice("scope"),
-		Origin: c.String("origin"), Outage: c.Bool("outage"),
+		Notifier: c.String("notifier"), Alone: c.Bool("alone"), Origin: c.String("origin"), Outage: c.Bool("outage"),
 	}
 	if target.Rate < 1 {
 		return target, stop, usageError("--rate must be at least 1")

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mark3labs/mcp-go/server"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -33,7 +34,8 @@ func freeAddress(t *testing.T) string {
 func TestCheckGolden_TEST_07(t *testing.T) {
 	issuer := "http://" + freeAddress(t)
 	args := []string{"check", "--rate", "2000", "--embed-issuer", issuer, "--outage", "--tool", "read=notes:read", "--tool", "write=notes:read+notes:write",
-		"--scope", "other", "--origin", "https://app.example.com", "--wait", "5s", notes(t, issuer)}
+		"--notifier", "write", "--scope", "other", "--origin", "https://app.example.com", "--wait", "5s",
+		notes(t, issuer, server.WithEventStore(server.NewInMemoryEventStore()))}
 	got := mcpauthCommand(t, "", args...)
 	assert.Equal(t, exitOK, got.code, got.stdout+got.stderr)
 	golden(t, "testdata/check.txt", settled(got.stdout))

@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/mark3labs/mcp-go/mcp"
 	"github.com/mark3labs/mcp-go/server"
@@ -41,14 +42,28 @@ func fileWith(t *testing.T, content string) string {
 	return name
 }
 
+// textTool is a tool. Asked for its progress, it takes a while and tells of it.
+func textTool(ctx context.Context, r mcp.CallToolRequest) (*mcp.CallToolResult, error) {
+	for i := range 30 {
+		if r.Params.Meta == nil || r.Params.Meta.ProgressToken == nil {
+			break
+		}
+		_ = server.ServerFromContext(ctx).SendNotificationToClient(ctx, "notifications/progress", map[string]any{"progressToken": r.Params.Meta.ProgressToken, "progress": i})
+		select {
+		case <-time.After(10 * time.Millisecond):
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	return mcp.NewToolResultText("done"), nil
+}
+
 // notes is a server with two tools, on loopback, whose issuer is at a URL.
 func notes(t *testing.T, issuer string, options ...server.StreamableHTTPOption) (resource string) {
 	t.Helper()
 	backend := server.NewMCPServer("notes", "1.0.0")
 	for _, name := range []string{"read", "write"} {
-		backend.AddTool(mcp.NewTool(name), func(context.Context, mcp.CallToolRequest) (*mcp.CallToolResult, error) {
-			return mcp.NewToolResultText("done"), nil
-		})
+		backend.AddTool(mcp.NewTool(name), textTool)
 	}
 	web := httptest.NewUnstartedServer(nil)
 	resource = "http://" + web.Listener.Addr().String() + "/mcp"
@@ -58,9 +73,11 @@ func notes(t *testing.T, issuer string, options ...server.StreamableHTTPOption) 
 		Policy: mcpauth.Rules{Tools: map[string]mcpauth.Requirement{"read": mcpauth.Scopes("notes:read"), "write": mcpauth.Scopes("notes:read", "notes:write")}},
 	})
 	require.NoError(t, err)
-	web.Config.Handler = auth.Wrap(server.NewStreamableHTTPServer(backend, options...))
+	handler := server.NewStreamableHTTPServer(backend, options...)
+	web.Config.Handler = auth.Wrap(handler)
 	web.Start()
 	t.Cleanup(web.Close)
+	t.Cleanup(func() { handler.CloseSessions(context.Background()) })
 	return resource
 }
 
