@@ -40,7 +40,7 @@ const (
 var tools = []conformance.Tool{
 	{Name: "read", Scopes: []string{"notes:read"}, Arguments: json.RawMessage(`{}`)},
 	{Name: "write", Scopes: []string{"notes:read", "notes:write"}},
-	{Name: "count", Scopes: []string{"notes:read"}},
+	{Name: "count", Scopes: []string{"notes:read"}, Arguments: json.RawMessage(`{"to":20}`)},
 }
 
 func textTool(context.Context, mcp.CallToolRequest) (*mcp.CallToolResult, error) {

@@ -23,11 +23,16 @@
 //
 // # What it does to the server
 //
-// It lists tools, makes the handshake, and calls only the tools that are named
-// in [Target].Tools, which are to be harmless. Everything else that it sends
-// is meant to be refused. Requests go out one after the other and no faster
-// than [Target].Rate. A target that is not on loopback is refused unless
-// [Target].Owned says whose it is.
+// It lists tools, makes the handshake, opens streams, and calls only the tools that are
+// named in [Target].Tools, which are to be harmless. Everything else that it sends is
+// meant to be refused, or to have no effect. Requests go out one after the other, but for
+// the calls during which another person does something, and no faster than
+// [Target].Rate. A target that is not on loopback is refused unless [Target].Owned says
+// whose it is.
+//
+// Others may use the target meanwhile. What is cancelled has an id that nobody else has.
+// A DELETE without a session, by which a careless server ends what belongs to anybody, is
+// sent only to loopback, or where [Target].Alone says that there is nobody.
 //
 // # Rules
 //

@@ -72,6 +72,8 @@ var (
 	overTooSoon = notRun("it was over before another person could do anything: name a tool that takes seconds")
 )
 
+func refusedNow(own *live) verdict { return notRun("it got %s, and was served before", own) }
+
 // attempts is how often a check is tried that came to nothing, because the call
 // was over too soon.
 const attempts = 3
@@ -136,7 +138,7 @@ func (s *suite) streamIsDeaf(p *pair) verdict {
 		}
 	}
 	if !own.complete() {
-		return notRun("it got %s, and was served before", own)
+		return refusedNow(own)
 	}
 	if p.isSilent() {
 		return silent
@@ -155,7 +157,9 @@ func (s *suite) answerIsDeaf(p *pair) verdict {
 	}
 	own := s.open(p.request(s, s.control, p.session, p.call))
 	defer own.close()
-	s.awaitUnderWay(p, own)
+	if s.awaitUnderWay(p, own); own.isOver() && !own.complete() {
+		return refusedNow(own)
+	}
 	var answers []*live
 	for _, r := range p.requests(s, func(session string) request { return p.harmless(s, session) }) {
 		answer := s.open(r)
@@ -202,7 +206,9 @@ func (s *suite) endIsNobodys(p *pair) verdict {
 func (s *suite) disturbed(p *pair, what string, requests []request) verdict {
 	own := s.open(p.request(s, s.control, p.session, p.call))
 	defer own.close()
-	s.awaitUnderWay(p, own)
+	if s.awaitUnderWay(p, own); own.isOver() && !own.complete() {
+		return refusedNow(own)
+	}
 	tooSoon := p.isQuick()
 	for _, r := range requests {
 		s.send(r)

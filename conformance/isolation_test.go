@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -127,6 +128,18 @@ func TestTools_ISOL_12(t *testing.T) {
 		}
 		return done, nil
 	}
+	progress := func(ctx context.Context, r mcp.CallToolRequest) (*mcp.CallToolResult, error) {
+		for i := range 20 {
+			if r.Params.Meta == nil {
+				break
+			}
+			tell(ctx, "notifications/progress", map[string]any{"progressToken": r.Params.Meta.ProgressToken, "progress": i})
+			if err := pause(ctx, 100*time.Millisecond); err != nil {
+				return nil, err
+			}
+		}
+		return done, nil
+	}
 	silent := func(ctx context.Context, _ mcp.CallToolRequest) (*mcp.CallToolResult, error) {
 		return done, pause(ctx, 2*time.Second)
 	}
@@ -163,6 +176,8 @@ func TestTools_ISOL_12(t *testing.T) {
 	}{
 		{"logs, bare", logs, true, nil, map[string]conformance.Outcome{"stream": fail, "cancel": fail, "end": fail, "resume": fail},
 			map[string]string{"stream": `a message as the call sends them, "notifications/message"`}},
+		{"tells of its progress, bare", progress, true, nil, map[string]conformance.Outcome{"stream": fail, "answer": fail, "cancel": fail, "end": fail, "resume": fail},
+			map[string]string{"stream": `a message of the call, "notifications/progress"`, "answer": `a message of the call, "notifications/progress"`}},
 		{"logs", logs, false, nil, map[string]conformance.Outcome{"stream": pass, "answer": pass, "cancel": pass, "end": pass, "resume": pass}, nil},
 		{"tells everybody of something else", broadcasts, false, nil, map[string]conformance.Outcome{"stream": pass, "answer": pass}, nil},
 		{"silent, bare", silent, true, nil, map[string]conformance.Outcome{"stream": notRun, "answer": notRun, "cancel": fail},
@@ -182,6 +197,47 @@ func TestTools_ISOL_12(t *testing.T) {
 				assert.Contains(t, results[id].Detail, row.details[id], id)
 			}
 		})
+	}
+}
+
+// TestAnswers_ISOL_12: what of a call can stand in the answer to somebody else's ping.
+func TestAnswers_ISOL_12(t *testing.T) {
+	issuer := sharedIssuer()
+	for answer, detail := range map[string]string{
+		`data: {"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info","data":"x"}}` + "\n\n": `a message as the call sends them, "notifications/message"`,
+		`data: {"jsonrpc":"2.0","id":1,"result":{"content":[]}}` + "\n\n":                                        "the result of the call",
+		`data: {"jsonrpc":"2.0","method":"notifications/tools/list_changed"}` + "\n\n":                           "",
+	} {
+		report := checkServer(t, issuer, func(t *testing.T) http.Handler {
+			return before(func(w http.ResponseWriter, r *http.Request) bool {
+				if _, claims := claimsOf(r); claims["sub"] != "mcpauth-check-2" || !strings.Contains(bodyOf(r), `"ping"`) {
+					return false
+				}
+				w.Header().Set("Content-Type", "text/event-stream")
+				_, _ = io.WriteString(w, answer)
+				return true
+			})(issuer, good(t, issuer))
+		})
+		got := isolationOf(report)["answer"]
+		assert.Equal(t, detail != "", got.Outcome == conformance.Fail, got.Detail)
+		assert.Contains(t, got.Detail, detail)
+	}
+}
+
+// TestServedOnce_ISOL_12: a call that is refused while another person is there
+// proves nothing of what that person could hear or do.
+func TestServedOnce_ISOL_12(t *testing.T) {
+	issuer := sharedIssuer()
+	report := checkServer(t, issuer, func(t *testing.T) http.Handler {
+		var calls atomic.Int32
+		return before(func(w http.ResponseWriter, r *http.Request) bool {
+			return strings.Contains(bodyOf(r), `"progressToken"`) && calls.Add(1) > 2 && refuse(w, http.StatusTooManyRequests)
+		})(issuer, good(t, issuer))
+	})
+	results := isolationOf(report)
+	for _, id := range []string{"stream", "answer", "cancel", "end"} {
+		assert.Equal(t, conformance.NotRun, results[id].Outcome, id)
+		assert.Contains(t, results[id].Detail, "it got 429, and was served before", id)
 	}
 }
 

@@ -69,6 +69,7 @@ func TestTargetMistakes(t *testing.T) {
 		{conformance.Target{URL: "ftp://127.0.0.1/x"}, []string{"not an absolute"}},
 		{conformance.Target{URL: "http://127.0.0.1/x#y", Tools: []conformance.Tool{{}, {Name: "a", Arguments: json.RawMessage(`[]`)}, {Name: "b", Arguments: json.RawMessage(`{`)}}},
 			[]string{"fragment", "without a name", `tool "a"`, `tool "b"`}},
+		{conformance.Target{URL: "http://127.0.0.1/x", Tools: []conformance.Tool{{Name: "a"}}, Notifier: "b"}, []string{`"b" is not one of the tools`}},
 	} {
 		_, err := conformance.Run(t.Context(), tt.target)
 		require.Error(t, err)

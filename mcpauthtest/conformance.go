@@ -21,6 +21,8 @@ import (
 //		Tools:  []conformance.Tool{{Name: "whoami", Scopes: []string{"profile:read"}}},
 //	})
 //
+// Within [testing/synctest.Test] a Notifier that takes seconds takes no time.
+//
 // The report is returned for further looks; [conformance.Report.WriteText] prints it.
 func Conformance(tb testing.TB, handler http.Handler, target conformance.Target) *conformance.Report {
 	tb.Helper()

@@ -102,20 +102,67 @@ func bearer(t *testing.T, issuer, resource string, next http.Handler) http.Handl
 	return mux
 }
 
-func mcpGo() http.Handler {
-	backend := server.NewMCPServer("notes", "1.0.0")
-	backend.AddTool(mcp.NewTool("read"), func(context.Context, mcp.CallToolRequest) (*mcp.CallToolResult, error) {
-		return mcp.NewToolResultText("done"), nil
-	})
-	return server.NewStreamableHTTPServer(backend)
+// steps is how often the tool tells of its progress to whoever asks for it, and pace how fast.
+const (
+	steps = 30
+	pace  = 10 * time.Millisecond
+)
+
+// pause waits for the next step, unless the call is ended.
+func pause(ctx context.Context) error {
+	select {
+	case <-time.After(pace):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
-func goSDK() http.Handler {
-	backend := sdk.NewServer(&sdk.Implementation{Name: "notes", Version: "1.0.0"}, nil)
-	sdk.AddTool(backend, &sdk.Tool{Name: "read"}, func(context.Context, *sdk.CallToolRequest, struct{}) (*sdk.CallToolResult, any, error) {
-		return &sdk.CallToolResult{Content: []sdk.Content{&sdk.TextContent{Text: "done"}}}, nil, nil
-	})
-	return sdk.NewStreamableHTTPHandler(func(*http.Request) *sdk.Server { return backend }, nil)
+func mcpGo(options ...server.StreamableHTTPOption) func() http.Handler {
+	return func() http.Handler {
+		backend := server.NewMCPServer("notes", "1.0.0")
+		backend.AddTool(mcp.NewTool("read"), func(ctx context.Context, r mcp.CallToolRequest) (*mcp.CallToolResult, error) {
+			for i := range steps {
+				if r.Params.Meta == nil || r.Params.Meta.ProgressToken == nil {
+					break
+				}
+				_ = server.ServerFromContext(ctx).SendNotificationToClient(ctx, "notifications/progress", map[string]any{"progressToken": r.Params.Meta.ProgressToken, "progress": i})
+				if err := pause(ctx); err != nil {
+					return nil, err
+				}
+			}
+			return mcp.NewToolResultText("done"), nil
+		})
+		return server.NewStreamableHTTPServer(backend, options...)
+	}
+}
+
+func goSDK(options *sdk.StreamableHTTPOptions) func() http.Handler {
+	return func() http.Handler {
+		backend := sdk.NewServer(&sdk.Implementation{Name: "notes", Version: "1.0.0"}, nil)
+		sdk.AddTool(backend, &sdk.Tool{Name: "read"}, func(ctx context.Context, r *sdk.CallToolRequest, _ struct{}) (*sdk.CallToolResult, any, error) {
+			for i := range steps {
+				if r.Params.GetProgressToken() == nil {
+					break
+				}
+				_ = r.Session.NotifyProgress(ctx, &sdk.ProgressNotificationParams{ProgressToken: r.Params.GetProgressToken(), Progress: float64(i)})
+				if err := pause(ctx); err != nil {
+					return nil, nil, err
+				}
+			}
+			return &sdk.CallToolResult{Content: []sdk.Content{&sdk.TextContent{Text: "done"}}}, nil, nil
+		})
+		return sdk.NewStreamableHTTPHandler(func(*http.Request) *sdk.Server { return backend }, options)
+	}
+}
+
+// backends are the servers of both SDKs, in the ways in which they keep what belongs to a session.
+var backends = map[string]func() http.Handler{
+	"mcp-go":            mcpGo(),
+	"mcp-go, stateless": mcpGo(server.WithStateLess(true), server.WithEventStore(server.NewInMemoryEventStore())),
+	"go-sdk":            goSDK(&sdk.StreamableHTTPOptions{EventStore: sdk.NewMemoryEventStore(nil)}),
+	"go-sdk, stateless": goSDK(&sdk.StreamableHTTPOptions{Stateless: true}),
+	"go-sdk, JSON":      goSDK(&sdk.StreamableHTTPOptions{Stateless: true, JSONResponse: true}),
 }
 
 func run(t *testing.T, issuer *conformance.Issuer, resource string) *conformance.Report {
@@ -123,7 +170,7 @@ func run(t *testing.T, issuer *conformance.Issuer, resource string) *conformance
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	report, err := conformance.Run(ctx, conformance.Target{
-		URL: resource, Minter: issuer, Rate: 1000, Tools: []conformance.Tool{{Name: "read", Scopes: []string{scope}}},
+		URL: resource, Minter: issuer, Rate: 1000, Tools: []conformance.Tool{{Name: "read", Scopes: []string{scope}}}, Notifier: "read",
 	})
 	require.NoError(t, err)
 	var text strings.Builder
@@ -146,7 +193,7 @@ func complete(t *testing.T, report *conformance.Report) {
 
 // TestOurs: nothing is found in this library, over sockets and in front of the servers of both SDKs.
 func TestOurs_TEST_07(t *testing.T) {
-	for name, backend := range map[string]func() http.Handler{"mcp-go": mcpGo, "go-sdk": goSDK} {
+	for name, backend := range backends {
 		t.Run(name, func(t *testing.T) {
 			issuer := issuerOn(t)
 			report := run(t, issuer, serve(t, func(resource string) http.Handler {
@@ -163,14 +210,21 @@ func TestOurs_TEST_07(t *testing.T) {
 	}
 }
 
-// TestBearerMiddleware: the middleware of the official SDK, with a common JWT library behind it.
-func TestBearerMiddleware(t *testing.T) {
-	for name, backend := range map[string]func() http.Handler{"mcp-go": mcpGo, "go-sdk": goSDK} {
+// TestBearerMiddleware: the middleware of the official SDK, with a common JWT library behind it. One
+// of the servers keeps what all have under way under one empty name, and that is found out.
+func TestBearerMiddleware_ISOL_12(t *testing.T) {
+	for name, backend := range backends {
 		t.Run(name, func(t *testing.T) {
 			issuer := issuerOn(t)
-			complete(t, run(t, issuer, serve(t, func(resource string) http.Handler {
+			report := run(t, issuer, serve(t, func(resource string) http.Handler {
 				return bearer(t, issuer.Issuer(), resource, backend())
-			})))
+			}))
+			complete(t, report)
+			for _, result := range report.Results {
+				if result.Group == "isolation" {
+					assert.Equal(t, name == "mcp-go, stateless", result.Outcome == conformance.Fail, "%s: %s", result.ID, result.Detail)
+				}
+			}
 		})
 	}
 }

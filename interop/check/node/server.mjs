@@ -26,7 +26,15 @@ const verifier = {
 
 function newServer() {
   const server = new McpServer({ name: "notes", version: "1.0.0" });
-  server.registerTool("read", { description: "reads" }, async () => ({ content: [{ type: "text", text: "done" }] }));
+  server.registerTool("read", { description: "reads" }, async (extra) => {
+    const progressToken = extra._meta?.progressToken;
+    for (let progress = 0; progressToken !== undefined && progress < 30; progress++) {
+      extra.signal.throwIfAborted();
+      await extra.sendNotification({ method: "notifications/progress", params: { progressToken, progress } });
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+    return { content: [{ type: "text", text: "done" }] };
+  });
   return server;
 }
 
