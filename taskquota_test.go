@@ -113,3 +113,19 @@ func TestTaskSybils_STORE_05(t *testing.T) {
 		})
 	}
 }
+
+// TestTaskQuotaOfClients_STORE_05_LIMITS_13: another client of the same user, with fewer
+// rights, uses up its own share and not that of the first.
+func TestTaskQuotaOfClients_STORE_05_LIMITS_13(t *testing.T) {
+	b := crowd(t)
+	owner, other := b.token(nil), b.token(mcpauthtest.Claims{"client_id": "client-2", "scope": nil})
+	b.starts(owner, "mine", 1<<10)
+	for i := range 1001 {
+		b.starts(other, fmt.Sprint("flood-", i), 0)
+	}
+	b.has(owner, "mine")
+	b.has(other, "mine")
+	b.has(other, "flood-1")
+	b.ran = 0
+	b.unknown(b.legacyTask(other, "tasks/get", "flood-0"))
+}
