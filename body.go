@@ -155,9 +155,9 @@ func denyUnread(err error) *DeniedError {
 // holding is what one request makes us hold beyond what is free, booked on the
 // account of its caller: the principal and the client that it uses.
 type holding struct {
-	accounts       *owned.Accounts
-	owner          string // key of the account; "" before anything is booked
-	body, response int    // bytes
+	accounts       *owned.Accounts // nil once the request is over
+	owner          string          // key of the account; "" before anything is booked
+	body, response int             // bytes
 }
 
 // hold books that one of the two holds so many bytes now. Up to maxPooled it
@@ -169,6 +169,9 @@ func (h *holding) hold(part *int, size int, p *Principal) bool {
 	more := size - *part
 	if more == 0 {
 		return true
+	}
+	if h.accounts == nil {
+		return false // nobody would give it back
 	}
 	if h.owner == "" {
 		h.owner = callerKey(p)
@@ -187,8 +190,8 @@ func (h *holding) hold(part *int, size int, p *Principal) bool {
 func (h *holding) release() {
 	if held := h.body + h.response; held > 0 {
 		h.accounts.Give(h.owner, held)
-		h.body, h.response = 0, 0
 	}
+	*h = holding{}
 }
 
 func denyHeld() *DeniedError {

@@ -239,7 +239,8 @@ func (row boundRow) run(t *testing.T, strangers bool) {
 	}
 	fillers := u2
 	if strangers {
-		fillers = func(i int) string { return badTokens(f, u1)[i%6] }
+		bad := badTokens(f, u1)
+		fillers = func(i int) string { return bad[i%len(bad)] }
 	}
 	row.fill(f, ctx, fillers)
 	synctest.Wait()

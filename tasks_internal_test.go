@@ -46,6 +46,25 @@ func TestTaskBound_MCP_83(t *testing.T) {
 	assert.Equal(t, 100_013, kept)
 }
 
+// TestManySybils_STORE_05: 200 principals with a thousand tasks each leave somebody the one that it has.
+func TestManySybils_STORE_05(t *testing.T) {
+	store := newTasks()
+	owner := &Principal{Issuer: "https://as.example.com", Subject: "user-1"}
+	store.begin("mine", owner, Call{Arguments: make([]byte, maxTaskArguments)})
+	for i := range 200 {
+		sybil := &Principal{Issuer: "https://as.example.com", Subject: fmt.Sprint("sybil-", i)}
+		for task := range 1000 {
+			store.begin(fmt.Sprint(i, "-", task), sybil, Call{Name: "echo"})
+		}
+	}
+	_, ok := store.of("mine", owner)
+	assert.True(t, ok)
+	for i := range 200 { // who came first has no less than who came last
+		_, ok := store.of(fmt.Sprint(i, "-", 999), &Principal{Issuer: "https://as.example.com", Subject: fmt.Sprint("sybil-", i)})
+		require.True(t, ok, i)
+	}
+}
+
 // TestTaskMemory_MCP_83: ids and arguments are bounded too, and what is kept is a copy.
 func TestTaskMemory_MCP_83(t *testing.T) {
 	store := newTasks()
