@@ -189,17 +189,17 @@ func namesSession(query string) bool {
 	return false
 }
 
+// callerKey names a principal together with the client that acts for it: two
+// clients of one user are two callers.
+func callerKey(p *Principal) string {
+	sum := sha256.Sum256(appendCaller(nil, p))
+	return base64.RawURLEncoding.EncodeToString(sum[:])
+}
+
 // Key returns a short name of the principal that is equal for all its tokens
 // and differs between issuers, and between a user and a client of the same
 // subject: for handlers that keep state and must not mix it up.
 func (p *Principal) Key() string {
 	sum := sha256.Sum256(appendPrincipal(nil, p))
-	return base64.RawURLEncoding.EncodeToString(sum[:])
-}
-
-// callerKey names the principal and the client that it uses: what is not decided
-// anew each time must not pass from one client of a user to another.
-func callerKey(p *Principal) string {
-	sum := sha256.Sum256(appendCaller(nil, p))
 	return base64.RawURLEncoding.EncodeToString(sum[:])
 }
