@@ -6,8 +6,6 @@ import (
 	"net/http"
 	"sync"
 	"time"
-
-	"github.com/seed-1e292522/mcpauth/internal/owned"
 )
 
 // Bounds of the buffers that bodies are read into.
@@ -68,7 +66,7 @@ func (x *exchange) readBody(w http.ResponseWriter, r *http.Request, buf []byte) 
 			return body, denyUnread(err)
 		case len(body) == cap(body):
 			size := biggerBuffer(cap(body), int(r.ContentLength))
-			if !x.held.hold(&x.held.body, size-bufferMargin, x.principal) {
+			if !x.hold(&x.held.body, size-bufferMargin) {
 				return body, denyHeld()
 			}
 			body = append(make([]byte, 0, size), body...)
@@ -152,46 +150,40 @@ func denyUnread(err error) *DeniedError {
 	return denyFor(errUnreadableBody, "reading the body", err)
 }
 
-// holding is what one request makes us hold beyond what is free, booked on the
-// account of its caller: the principal and the client that it uses.
-type holding struct {
-	accounts       *owned.Accounts // nil once the request is over
-	owner          string          // key of the account; "" before anything is booked
-	body, response int             // bytes
-}
+// holding is what one request makes us hold beyond what is free, in bytes. It is
+// booked on the account of the caller: the principal and the client that it uses.
+type holding struct{ body, response int32 }
+
+// overHolding stands in a holding when the request is over: nobody would give
+// anything back.
+const overHolding = -1
 
 // hold books that one of the two holds so many bytes now. Up to maxPooled it
 // costs nothing and is not counted.
-func (h *holding) hold(part *int, size int, p *Principal) bool {
+func (x *exchange) hold(part *int32, size int) bool {
 	if size <= maxPooled {
 		size = 0
 	}
-	more := size - *part
-	if more == 0 {
+	switch more := size - int(*part); {
+	case *part == overHolding:
+		return size == 0
+	case more == 0:
 		return true
-	}
-	if h.accounts == nil {
-		return false // nobody would give it back
-	}
-	if h.owner == "" {
-		h.owner = callerKey(p)
-	}
-	if more > 0 && !h.accounts.Take(h.owner, more, maxHeldForCaller) {
+	case more < 0:
+		x.lease.m.held.Give(callerKey(x.principal), -more)
+	case !x.lease.m.held.Take(callerKey(x.principal), more, maxHeldForCaller):
 		return false
 	}
-	if more < 0 {
-		h.accounts.Give(h.owner, -more)
-	}
-	*part = size
+	*part = int32(size)
 	return true
 }
 
 // release gives everything back.
-func (h *holding) release() {
-	if held := h.body + h.response; held > 0 {
-		h.accounts.Give(h.owner, held)
+func (x *exchange) release() {
+	if held := x.held.body + x.held.response; held > 0 {
+		x.lease.m.held.Give(callerKey(x.principal), int(held))
 	}
-	*h = holding{}
+	x.held = holding{overHolding, overHolding}
 }
 
 func denyHeld() *DeniedError {

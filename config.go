@@ -50,7 +50,10 @@ type Config struct {
 	// localhost and loopback addresses. For development.
 	AllowInsecureLoopback bool
 
-	// Revoked is asked about each token that is good otherwise. An error is answered with 503.
+	// Revoked is asked about each token that is good otherwise, for each request, and
+	// every minute about what lasts, such as an event stream: there it has five
+	// seconds, as its context says. An error is answered with 503; what lasts goes on in
+	// spite of it, for five minutes after the last good answer.
 	Revoked func(context.Context, *Principal) (bool, error)
 
 	// LegacyASMetadata helps clients of 2025-03-26, which take the resource's

@@ -57,6 +57,7 @@ const (
 	errUnknownMethod  Reason = "method not found"
 	errUnknownSession Reason = "session not found"
 	errUnknownTask    Reason = "task not found"
+	errCancelled      Reason = "request cancelled"
 	errTooManyStreams Reason = "too many streams"
 	errUnfiltered     Reason = "list cannot be filtered"
 )
@@ -108,6 +109,8 @@ func (r Reason) answer() refusal {
 		return refusal{http.StatusNotFound, "", -31404}
 	case errUnknownTask:
 		return refusal{http.StatusOK, "", -32602} // as the handler answers
+	case errCancelled:
+		return refusal{http.StatusOK, "", -31499} // nobody waits for it, but clients want a whole answer
 	case errTooManyStreams, errTooMuchHeld:
 		return refusal{http.StatusTooManyRequests, "", -31429}
 	case errUnfiltered:

@@ -28,7 +28,7 @@ type exchange struct {
 	ctx    requestContext
 	url    url.URL
 	reader checkedBody
-	expiry expiry
+	lease  lease
 	out    response
 	fields [2]string // values of the response header
 }
@@ -37,7 +37,8 @@ type exchange struct {
 // the operator's own code sees the arguments in it and may keep them.
 func (m *Middleware) newExchange(r *http.Request) *exchange {
 	x := new(exchange)
-	x.ctx.Context, x.trail, x.held.accounts = r.Context(), m.newTrail(), &m.held
+	x.lease.m, x.lease.x = m, x
+	x.ctx.Context, x.trail = r.Context(), m.newTrail()
 	if _, declared := m.policy.policy.(*ruleBook); declared && m.onDecision == nil {
 		x.pooled = buffers.Get().(*[]byte)
 	}
@@ -93,9 +94,9 @@ func (x *exchange) read(w http.ResponseWriter, r *http.Request) (denied *DeniedE
 
 // serve calls the handler, for as long as the token is good.
 func (m *Middleware) serve(w http.ResponseWriter, r *http.Request, x *exchange, next *backend) {
-	x.expiry = expiry{ResponseWriter: w, ctx: &x.ctx, at: x.principal.Expiry.Add(m.leeway), m: m, p: x.principal}
+	x.lease.ResponseWriter = w
 	if x.isStream() {
-		x.expiry.arm()
+		x.lease.arm()
 	}
 	if begun := x.begun(m); x.filters() || begun != nil {
 		x.filter = &listFilter{ctx: &x.ctx, m: m, begun: begun, principal: x.principal, private: x.era == modern}
@@ -104,8 +105,7 @@ func (m *Middleware) serve(w http.ResponseWriter, r *http.Request, x *exchange, 
 		m.serveUnnamed(w, r, x, next)
 		return
 	}
-	forwarded := m.answer(&x.out, r, x)
-	next.ServeHTTP(&x.out, forwarded)
+	x.run(next, &x.out, m.answer(&x.out, r, x))
 	x.out.finish()
 	if x.initializes() && first(w.Header()["Mcp-Session-Id"]) != "" {
 		next.settle(r.URL.Path, true)
@@ -120,14 +120,35 @@ func (m *Middleware) answer(out *response, r *http.Request, x *exchange) (forwar
 	} else {
 		forwarded = x.forward(r, &x.url, &x.reader)
 	}
-	*out = response{ResponseWriter: &x.expiry, m: m, r: forwarded, x: x, expiry: &x.expiry}
+	*out = response{ResponseWriter: &x.lease, r: forwarded, x: x}
+	if h := x.lease.ResponseWriter.Header(); len(h) > 0 {
+		out.outer = maps.Clone(h)
+	}
 	return forwarded
+}
+
+// run calls the handler. One that panics to abort a response which was cut, as a
+// proxy does, leaves it to us to end it, or to abort it all the same.
+func (x *exchange) run(next http.Handler, out *response, r *http.Request) {
+	defer func() {
+		if x.lease.cutFor() == nil {
+			return
+		}
+		switch recovered := recover(); recovered {
+		case nil:
+		case http.ErrAbortHandler:
+			x.lease.abandon()
+		default:
+			panic(recovered)
+		}
+	}()
+	next.ServeHTTP(out, r)
 }
 
 // end lets go of what was made for the request, also after a panic of the
 // handler. What a handler still holds afterwards is dead: its context, and its body.
 func (x *exchange) end() {
-	x.expiry.stop()
+	x.lease.stop()
 	x.ctx.end()
 	x.reader.mu.Lock()
 	x.over, x.reader.rest, x.reader.closed = true, nil, true
@@ -135,7 +156,7 @@ func (x *exchange) end() {
 	if u := x.unnamed; u != nil && u.again != nil {
 		_ = u.again.reader.Close()
 	}
-	x.held.release()
+	x.release()
 	if x.pooled != nil && cap(*x.pooled) <= maxPooled {
 		buffers.Put(x.pooled)
 	}

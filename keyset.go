@@ -1,7 +1,9 @@
 package mcpauth
 
 import (
+	"context"
 	"crypto/sha256"
+	"time"
 
 	"github.com/seed-1e292522/mcpauth/internal/jose"
 )
@@ -52,4 +54,30 @@ func (set *keySet) candidates(into []*jose.Key, h *jose.Header) (keys []*jose.Ke
 		return nil, true
 	}
 	return into, true
+}
+
+// has reports whether the set has the very key, fit for a token that names it, or
+// names none, and for the algorithm.
+func (set *keySet) has(key *jose.Key, named bool, alg string) bool {
+	for i := range set.keys {
+		k := &set.keys[i]
+		if (!named || set.anyKid || k.HasKid && k.Kid == key.Kid) && k.Supports(alg) && k.Same(key) {
+			return true
+		}
+	}
+	return false
+}
+
+// awaited is serving for who can wait when there is nothing at hand, as long as
+// ctx allows.
+func (s *keySource) awaited(ctx context.Context, asked time.Time) (*keySet, error) {
+	keys, err := s.remoteKeys(ctx, asked)
+	if err != nil {
+		return nil, err
+	}
+	doc, err := keys.get(ctx, asked)
+	if err != nil {
+		return nil, err
+	}
+	return doc.value, nil
 }

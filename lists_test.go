@@ -267,7 +267,7 @@ func TestUnreadableLists_MCP_63_MCP_65(t *testing.T) {
 			}
 			w := f.serve(listsRequest(f, "tools/list", listsToken(f, "mcp:read"), false))
 			f.served(w)
-			assert.Equal(t, "data: {}\n\n", w.Body.String(), "the stream ends")
+			assert.Equal(t, "data: {}\n\n"+lastEvent(-32603, "list cannot be filtered"), w.Body.String(), "the stream ends")
 			assert.Equal(t, 1, strings.Count(f.log.String(), "event stream ended because an event cannot be filtered"))
 		})
 	}

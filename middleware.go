@@ -3,6 +3,7 @@ package mcpauth
 import (
 	"context"
 	"net/http"
+	"time"
 
 	"github.com/seed-1e292522/mcpauth/internal/identity"
 )
@@ -15,6 +16,11 @@ import (
 // The handler receives the very bytes that were checked and the caller in the
 // request's context ([FromContext]), but no Authorization, DPoP or
 // Proxy-Authorization header: the token ends here. So do Upgrade and Connection.
+//
+// An event stream ends before its handler does when the token expires, is revoked
+// or loses its key, or when the policy does not allow its calls any more. The cause of the end of
+// the request's context is then a *[DeniedError], and a client that waits for an
+// answer gets an error.
 func (m *Middleware) Wrap(next http.Handler) http.Handler {
 	if next == nil {
 		panic("mcpauth: Wrap(nil): there is no handler to protect")
@@ -28,7 +34,7 @@ func (m *Middleware) Wrap(next http.Handler) http.Handler {
 		defer x.end()
 		denied := m.judge(w, r, x)
 		if denied == nil && x.isStream() {
-			defer m.streams.end(x.principal.Key())
+			defer m.streams.end(callerKey(x.principal))
 		}
 		denied = m.report(r, x, denied)
 		if denied != nil {
@@ -59,7 +65,10 @@ func (m *Middleware) admit(w http.ResponseWriter, r *http.Request, x *exchange) 
 	if denied = checkMethod(r); denied != nil {
 		return denied
 	}
-	if x.principal, denied = m.verify(r.Context(), token); denied != nil {
+	now := time.Now()
+	v, denied := m.verify(r.Context(), token, now)
+	x.principal, x.lease.token, x.lease.verified = v.known(), v, now
+	if denied != nil {
 		return denied
 	}
 	x.trail.tokenVerified()
@@ -77,8 +86,8 @@ func (m *Middleware) admit(w http.ResponseWriter, r *http.Request, x *exchange) 
 	if notOwn != nil {
 		return notOwn
 	}
-	if x.isStream() && !m.streams.begin(x.principal.Key()) {
-		return deny(errTooManyStreams, "streams of this principal", "", "at most 32 at a time")
+	if x.isStream() && !m.streams.begin(callerKey(x.principal)) {
+		return deny(errTooManyStreams, "streams of this principal and client", "", "at most 32 at a time")
 	}
 	return nil
 }
@@ -123,11 +132,11 @@ func (m *Middleware) Authenticate(r *http.Request) (*Principal, error) {
 	if denied != nil {
 		return nil, denied
 	}
-	p, denied := m.verify(r.Context(), token)
+	v, denied := m.verify(r.Context(), token, time.Now())
 	if denied != nil {
 		return nil, denied
 	}
-	return p.clone(), nil
+	return v.principal.clone(), nil
 }
 
 // Authorize decides whether the principal may make all of the calls: nil, or

@@ -139,7 +139,7 @@ func TestStreamOutlivesReadTimeout_MCP_55(t *testing.T) {
 		require.Equal(t, http.StatusOK, response.StatusCode)
 		events, err := io.ReadAll(response.Body)
 		require.NoError(t, err)
-		assert.Equal(t, strings.Repeat(streamEvent, 11), string(events))
+		assert.Equal(t, strings.Repeat(streamEvent, 11)+lastEvent(-31401, "token expired"), string(events))
 		assert.Equal(t, 10*time.Minute+30*time.Second, time.Since(begun), "exp and leeway")
 	})
 }

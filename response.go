@@ -17,21 +17,21 @@ import (
 // has to be looked at first: lists, which are filtered.
 type response struct {
 	http.ResponseWriter
-	m      *Middleware
-	r      *http.Request // as the handler sees it: this must not lead to the token
-	x      *exchange
-	expiry *expiry
+	r     *http.Request // as the handler sees it: this must not lead to the token
+	x     *exchange
+	outer http.Header // what stood in the header before the handler was called
 
-	wrote   bool // the handler has sent its header
-	status  int
-	stream  bool          // of events
-	filters bool          // lists are filtered; otherwise what is held is looked at only
-	held    *bytes.Buffer // a JSON response that is looked at
-	header  http.Header   // of what is held, as it was checked
-	events  *eventFilter  // an event stream that is filtered
-	watch   *eventFilter  // an event stream that is passed on and looked at
-	failed  error         // why the rest of the response is withheld
-	minded  bool          // the handler minds the alias of a request without a session: this response is none
+	status  int32 // 0 for none, which net/http takes for 200
+	wrote   bool  // the handler has sent its header
+	stream  bool  // of events
+	filters bool  // lists are filtered; otherwise what is held is looked at only
+	minded  bool  // the handler minds the alias of a request without a session: this response is none
+
+	held   *bytes.Buffer // a JSON response that is looked at
+	header http.Header   // of what is held, as it was checked
+	events *eventFilter  // an event stream that is filtered
+	watch  *eventFilter  // an event stream that is passed on and looked at
+	failed error         // why the rest of the response is withheld
 }
 
 // WriteHeader sends the header, or keeps it until the list is complete.
@@ -51,7 +51,7 @@ func (w *response) begin(status int) bool {
 	if w.wrote {
 		return false
 	}
-	w.wrote, w.status, w.filters = true, status, w.x.filters()
+	w.wrote, w.status, w.filters = true, int32(status), w.x.filters()
 	if u := w.x.unnamed; u != nil && u.spare && w == &w.x.out && (status == http.StatusBadRequest || status == http.StatusNotFound) {
 		w.minded = true
 		return false
@@ -61,9 +61,8 @@ func (w *response) begin(status int) bool {
 		keepPrivate(h)
 	}
 	w.decorate(status)
-	w.stream = isEventStream(h)
-	if w.stream {
-		w.expiry.arm()
+	if w.stream = isEventStream(h); w.stream {
+		w.x.lease.becomesStream(isCoded(h["Content-Encoding"]))
 		if u := w.x.unnamed; u != nil && status < 300 {
 			u.leaves = w.x.body == nil
 		}
@@ -169,16 +168,23 @@ func (w *response) Write(data []byte) (int, error) {
 
 // holds books so many bytes of the response on the caller's account.
 func (w *response) holds(size int) bool {
-	return w.x.held.hold(&w.x.held.response, size, w.x.principal)
+	return w.x.hold(&w.x.held.response, size)
 }
 
 // endStream ends an event stream in which an event could not be filtered.
 func (w *response) endStream() {
 	if err := w.events.refused; err != nil && w.failed == nil {
-		if !errors.Is(err, errOver) {
-			w.m.log.Error("mcpauth: event stream ended because an event cannot be filtered", "error", err)
+		if errors.Is(err, errOver) {
+			w.fail(err)
+			return
 		}
-		w.fail(err)
+		w.x.lease.m.log.Error("mcpauth: event stream ended because an event cannot be filtered", "error", err)
+		w.failed = err
+		denied := denyFor(errUnfiltered, "", err)
+		if errors.Is(err, errTooMuchHeld) {
+			denied = denyHeld()
+		}
+		w.x.lease.cut(denied)
 	}
 }
 
@@ -205,8 +211,27 @@ func (w *response) FlushError() error {
 // Unwrap lets [http.ResponseController] reach the server's own writer.
 func (w *response) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// finish is called when the handler has returned. It sends what was held.
+// finish is called when the handler has returned. It sends what was held or, if
+// the response was cut, what is left to be said.
 func (w *response) finish() {
+	if w.x.lease.cutFor() == nil {
+		w.complete()
+	}
+	denied := w.x.lease.settle()
+	switch {
+	case denied == nil:
+	case !w.x.lease.sent:
+		h := w.Header()
+		clear(h) // the handler's answer does not go out: nor does what it says of it
+		maps.Copy(h, w.outer)
+		w.x.lease.m.refuse(w.x.lease.ResponseWriter, w.r, w.x, denied)
+	case !w.x.lease.isWhole():
+		panic(http.ErrAbortHandler) // to end it as if it were complete would be a lie
+	}
+}
+
+// complete sends what was held.
+func (w *response) complete() {
 	switch {
 	case !w.wrote:
 		w.wrote = true
@@ -248,12 +273,12 @@ func (w *response) sendList() {
 		if w.failed == errTooMuchHeld {
 			denied = denyHeld()
 		}
-		w.m.logRefusal(w.r, w.x, denied)
+		w.x.lease.m.logRefusal(w.r, w.x, denied)
 		for _, name := range [...]string{"Content-Encoding", "Content-Range", "Etag", "Expires", "Last-Modified", "Mcp-Session-Id", "Trailer"} {
 			delete(h, name)
 		}
 		w.replaceHeader()
-		w.m.refuse(w.ResponseWriter, w.r, w.x, denied)
+		w.x.lease.m.refuse(w.ResponseWriter, w.r, w.x, denied)
 		return
 	}
 	if len(body) > 0 {
@@ -282,7 +307,7 @@ func (w *response) sendHeld(body []byte) {
 	if w.filters && (prefixed != nil || len(h["Trailer"]) > 0) {
 		delete(h, "Content-Length") // HTTP/1.1 has trailers only where the length is not known
 	}
-	w.ResponseWriter.WriteHeader(w.status)
+	w.ResponseWriter.WriteHeader(int(w.status))
 	maps.Copy(h, declared) // a name that was declared is one of the header, too, until that is sent
 	_, _ = w.ResponseWriter.Write(body)
 }
@@ -323,7 +348,7 @@ func (w *response) rewrite(event string, data []byte) ([]byte, error) {
 	event = strings.TrimSpace(event)
 	switch {
 	case event == "endpoint":
-		return []byte(w.m.sessions.sealEndpoint(w.x.principal, string(data))), nil
+		return []byte(w.x.lease.m.sessions.sealEndpoint(w.x.principal, string(data))), nil
 	case bytes.IndexByte(data, '{') < 0: // no message, and no entry of a list
 		return data, nil
 	}
@@ -353,8 +378,8 @@ func (w *response) decorate(status int) {
 	} else {
 		addToList(h, "Vary", "Authorization")
 	}
-	w.m.allowOrigin(h, w.r)
-	w.m.sealSession(h, w.x, status)
+	w.x.lease.m.allowOrigin(h, w.r)
+	w.x.lease.m.sealSession(h, w.x, status)
 }
 
 // addToList adds members to a header field that is a list (RFC 9110 section

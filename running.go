@@ -2,7 +2,6 @@ package mcpauth
 
 import (
 	"crypto/sha256"
-	"errors"
 	"slices"
 	"sync"
 
@@ -34,9 +33,6 @@ func grantOf(p *Principal) grant {
 	}
 	return sha256.Sum256(text)
 }
-
-// errCancelled is the cause of a context's end when the client has given up the request.
-var errCancelled = errors.New("mcpauth: the client has cancelled this request")
 
 // canBeCancelled reports whether the client may name the request in a
 // cancellation that only we can understand.
@@ -101,14 +97,15 @@ func (t *running) end(x *exchange) {
 	}
 }
 
-// cancel ends the request that a caller has under way by this id. Where two
-// windows of one client have used the same id, nobody can say which is meant, and none ends.
-func (t *running) cancel(g grant, id string) {
+// meant returns the request that a caller has under way by this id, or nil. Where
+// two windows of one client have used the same id, nobody can say which is meant.
+func (t *running) meant(g grant, id string) *exchange {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if meant := t.of[runningKey{g, id}]; meant != nil && meant.unnamed.next == nil {
-		meant.ctx.cancel(errCancelled)
+	if x := t.of[runningKey{g, id}]; x != nil && x.unnamed.next == nil {
+		return x
 	}
+	return nil
 }
 
 // cancelOwn does what the cancellations in a request without a session ask for.
@@ -116,7 +113,9 @@ func (m *Middleware) cancelOwn(x *exchange) {
 	g := grantOf(x.principal)
 	each(x.body, func(message []byte) {
 		if textOf(message, "method") == cancelMethod {
-			m.running.cancel(g, idKey(lookupWithin(message, requestIDPath, listLimits)))
+			if meant := m.running.meant(g, idKey(lookupWithin(message, requestIDPath, listLimits))); meant != nil {
+				meant.lease.cut(deny(errCancelled, "the client has given up this request", "", ""))
+			}
 		}
 	})
 }

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/seed-1e292522/mcpauth/internal/jose"
 	"github.com/seed-1e292522/mcpauth/internal/tokencache"
 )
 
@@ -23,6 +24,9 @@ type verified struct {
 	principal Principal
 	issuer    *issuer
 	keys      *keySet   // whose key made the signature
+	key       *jose.Key // which one it was
+	alg       string    // of the signature
+	named     bool      // the token names its key
 	notBefore time.Time // the later one of nbf and iat; zero for neither
 }
 
@@ -48,6 +52,15 @@ func (m *Middleware) remember(key tokencache.Key, v *verified, now time.Time) {
 	life := min(seenLife, v.principal.Expiry.Add(m.leeway).Sub(now))
 	p := &v.principal
 	m.seen.Add(key, m.seen.Owner(p.Issuer, p.Subject, strconv.FormatBool(p.Client)), v, now, life)
+}
+
+// vouchedBy reports whether a key set of the issuer still has the key that made the
+// signature, whatever other keys have come and gone.
+func (v *verified) vouchedBy(set *keySet) *DeniedError {
+	if set == v.keys || set.has(v.key, v.named, v.alg) {
+		return nil
+	}
+	return deny(ErrUnknownKey, "kid", v.key.Kid, "a key of the issuer's current key set")
 }
 
 // size is roughly what the verified token keeps in memory: the texts of the

@@ -1,22 +1,17 @@
 package mcpauth
 
 import (
-	"errors"
+	"bytes"
 	"net/http"
 	"strings"
 	"sync"
-	"sync/atomic"
-	"time"
 )
 
-// maxStreams bounds the long-lived streams of one principal.
+// maxStreams bounds the long-lived streams of one caller.
 const maxStreams = 32
 
-// errStreamExpired is the cause of the request context's end when a stream
-// outlives its token.
-var errStreamExpired = errors.New("mcpauth: the access token of this stream has expired")
-
-// streams counts the long-lived streams of each principal.
+// streams counts the long-lived streams of each caller, by [callerKey]: one client
+// of a user cannot lock out another.
 type streams struct {
 	mu   sync.Mutex
 	open map[string]int
@@ -52,52 +47,58 @@ func (x *exchange) isStream() bool {
 	return false
 }
 
-// expiry ends a response at the moment when the token expires: it tells the handler
-// by its context, and lets nothing pass that the handler writes all the same, such as the
-// result of a call which was cut short. Long-lived streams are armed from the
-// start; any other response is when it turns out to be one.
-type expiry struct {
-	http.ResponseWriter
-	ctx   *requestContext
-	at    time.Time
-	timer *time.Timer
-	over  atomic.Bool
-	m     *Middleware
-	p     *Principal
-}
-
-// Write refuses what comes too late.
-func (e *expiry) Write(data []byte) (int, error) {
-	if e.over.Load() {
-		return 0, errStreamExpired
-	}
-	return e.ResponseWriter.Write(data)
-}
-
-// Unwrap lets [http.ResponseController] reach the server's own writer.
-func (e *expiry) Unwrap() http.ResponseWriter { return e.ResponseWriter }
-
-// arm sets the timer, once.
-func (e *expiry) arm() {
-	if e.timer == nil {
-		e.timer = time.AfterFunc(time.Until(e.at), e.end)
-	}
-}
-
-func (e *expiry) end() {
-	e.over.Store(true)
-	e.ctx.cancel(errStreamExpired)
-	e.m.log.Info("mcpauth: stream ended because its token expired", "issuer", e.p.Issuer, "subject", shown(e.p.Subject), "exp", e.p.Expiry)
-}
-
-// stop lets go of the timer.
-func (e *expiry) stop() {
-	if e.timer != nil {
-		e.timer.Stop()
-	}
-}
-
 func isEventStream(h http.Header) bool {
 	mediaType, _, _ := strings.Cut(first(h["Content-Type"]), ";")
 	return strings.EqualFold(strings.TrimSpace(mediaType), "text/event-stream")
 }
+
+// eventEdge follows the bytes of an event stream and knows whether they end
+// between two events: what is cut elsewhere cannot be made whole by anything that
+// is put behind it.
+type eventEdge struct {
+	inside bool // a line of an event has been passed, and not the blank one that ends it
+	line   lineState
+}
+
+// lineState is how much of a line has been passed.
+type lineState uint8
+
+const (
+	lineStart   lineState = iota
+	lineReturn            // nothing but a carriage return
+	lineComment           // it begins with a colon
+	lineField
+)
+
+// pass takes the next bytes of the stream.
+func (e *eventEdge) pass(data []byte) {
+	for {
+		line, rest, ended := bytes.Cut(data, []byte("\n"))
+		if len(line) > 0 {
+			e.begin(line)
+		}
+		if !ended {
+			return
+		}
+		if e.line == lineStart || e.line == lineReturn {
+			e.inside = false
+		}
+		e.line, data = lineStart, rest
+	}
+}
+
+// begin takes a piece of a line. A carriage return that ends a line alone is
+// none here: the event stays open.
+func (e *eventEdge) begin(piece []byte) {
+	switch {
+	case e.line == lineStart && piece[0] == ':':
+		e.line = lineComment
+	case e.line == lineStart && string(piece) == "\r":
+		e.line = lineReturn
+	case e.line == lineStart || e.line == lineReturn:
+		e.line, e.inside = lineField, true
+	}
+}
+
+// between reports whether the bytes so far are whole events.
+func (e *eventEdge) between() bool { return !e.inside && e.line == lineStart }

@@ -21,11 +21,27 @@ import (
 )
 
 const (
-	streamExpired = "mcpauth: the access token of this stream has expired"
-	streamLogLine = "stream ended because its token expired"
+	streamLogLine = "stream ended early"
 	streamEvent   = "event: message\ndata: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/message\",\"params\":{}}\n\n"
 	streamResult  = "event: message\ndata: {\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{}}\n\n"
 )
+
+// lastEvent is what a stream ends with that owes an answer to request 1.
+func lastEvent(code int, words string) string {
+	data := ""
+	if code == -31401 {
+		data = `,"data":{"error":"invalid_token","resource_metadata":"` + testMetadataURL + `"}`
+	}
+	return fmt.Sprintf("event: message\ndata: {\"jsonrpc\":\"2.0\",\"id\":1,\"error\":{\"code\":%d,\"message\":%q%s}}\n\n", code, words, data)
+}
+
+// owed is how a stream ends: with an error for its request, if it is one's answer.
+func (o streamOpen) owed(code int, words string) string {
+	if o.name == "GET" {
+		return ""
+	}
+	return lastEvent(code, words)
+}
 
 // streamOpen is one way to ask for a stream, or to get one.
 type streamOpen struct {
@@ -57,9 +73,12 @@ func streamToken(f *fixture, life time.Duration) string {
 // passes nothing on after that.
 func TestStreamExpiry_MCP_55(t *testing.T) {
 	for _, open := range streamOpens {
-		for _, leeway := range []time.Duration{0, time.Nanosecond, 5 * time.Minute} {
-			t.Run(fmt.Sprint(open.name, " leeway ", leeway), func(t *testing.T) {
+		for _, row := range []struct{ life, leeway time.Duration }{
+			{2 * time.Minute, 0}, {2 * time.Minute, time.Nanosecond}, {2 * time.Minute, 5 * time.Minute}, {time.Second, time.Nanosecond}, {59 * time.Second, time.Millisecond},
+		} {
+			t.Run(fmt.Sprint(open.name, " life ", row.life, " leeway ", row.leeway), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
+					leeway := row.leeway
 					f := newFixture(t, func(c *mcpauth.Config) { c.Leeway = leeway })
 					var cause, writeErr error
 					f.inner = func(w http.ResponseWriter, r *http.Request) {
@@ -70,17 +89,17 @@ func TestStreamExpiry_MCP_55(t *testing.T) {
 						cause = context.Cause(r.Context())
 						_, writeErr = io.WriteString(w, streamResult) // as a handler that was interrupted may
 					}
-					token, begun := streamToken(f, 2*time.Minute), time.Now()
+					token, begun := streamToken(f, row.life), time.Now()
 					w := f.serve(open.send(f, token))
 					wait := leeway
 					if wait == 0 {
 						wait = 30 * time.Second
 					}
-					assert.Equal(t, 2*time.Minute+wait, time.Since(begun))
-					assert.EqualError(t, cause, streamExpired)
-					assert.EqualError(t, writeErr, streamExpired)
+					assert.Equal(t, row.life+wait, time.Since(begun))
+					assert.ErrorIs(t, cause, mcpauth.ErrExpired)
+					assert.ErrorIs(t, writeErr, mcpauth.ErrExpired)
 					assert.Equal(t, http.StatusOK, w.Code)
-					assert.Equal(t, streamEvent, w.Body.String(), "no result after the end")
+					assert.Equal(t, streamEvent+open.owed(-31401, "token expired"), w.Body.String(), "no result after the end")
 					synctest.Wait()
 					assert.Equal(t, 1, strings.Count(f.log.String(), streamLogLine))
 					assert.Contains(t, f.log.String(), `subject="\"user-1\""`)
@@ -170,7 +189,7 @@ func TestStreamKinds_MCP_55(t *testing.T) {
 				begun := time.Now()
 				w := f.serve(streamOpens[2].send(f, streamToken(f, 2*time.Minute)))
 				if row.cut {
-					assert.EqualError(t, cause, streamExpired)
+					assert.ErrorIs(t, cause, mcpauth.ErrExpired)
 					assert.Equal(t, max(2*time.Minute+30*time.Second, row.after), time.Since(begun))
 					assert.NotContains(t, w.Body.String(), "end")
 					return
@@ -200,7 +219,7 @@ func TestStreamDeaf_MCP_55(t *testing.T) {
 			}
 		}
 		w := f.serve(streamOpens[2].send(f, streamToken(f, time.Minute)))
-		assert.EqualError(t, err, streamExpired)
+		assert.ErrorIs(t, err, mcpauth.ErrExpired)
 		assert.Equal(t, 90, strings.Count(w.Body.String(), streamEvent), "one each second until exp and leeway")
 	})
 }

@@ -23,8 +23,9 @@ import (
 // the handler under a session id that nobody else has ever had, its alias. Nobody is told of
 // it, and who guesses it has nothing, because a client's own id needs a seal.
 
-// forgetTimeout bounds how long a handler may take to forget an alias.
-const forgetTimeout = 5 * time.Second
+// forgetTimeout bounds how long a handler may take to forget an alias. The end of
+// the stream waits for it, and may be under a deadline ([lastWrite]).
+const forgetTimeout = 2 * time.Second
 
 // unnamed is what a request has that presents no session.
 type unnamed struct {
@@ -153,14 +154,13 @@ func (m *Middleware) serveUnnamed(w http.ResponseWriter, r *http.Request, x *exc
 	if u.spare = u.spare && next.minds(path); !u.spare {
 		forwarded := m.answer(&x.out, r, x)
 		defer m.forget(x, forwarded, next)
-		next.ServeHTTP(&x.out, forwarded)
+		x.run(next, &x.out, forwarded)
 		x.out.finish()
 		return
 	}
-	before := w.Header().Clone()
 	forwarded := m.answer(&x.out, r, x)
 	defer m.forget(x, forwarded, next)
-	next.ServeHTTP(&x.out, forwarded)
+	x.run(next, &x.out, forwarded)
 	if !x.out.minded {
 		if x.asks() && x.out.status < 300 {
 			next.settle(path, true)
@@ -170,9 +170,9 @@ func (m *Middleware) serveUnnamed(w http.ResponseWriter, r *http.Request, x *exc
 	}
 	u.alias, u.again = "", new(secondTry)
 	clear(w.Header())
-	maps.Copy(w.Header(), before)
+	maps.Copy(w.Header(), x.out.outer)
 	again := &u.again.out
-	next.ServeHTTP(again, m.answer(again, r, x))
+	x.run(next, again, m.answer(again, r, x))
 	if again.status < 300 && next.settle(path, false) {
 		m.log.Warn("mcpauth: the handler serves requests that present no session, and refuses them under a session id of ours. "+
 			"That is safe as long as it keeps nothing by session id", "path", shown(path),

@@ -14,13 +14,13 @@ import (
 // maxToken bounds the Authorization header field, in bytes.
 const maxToken = 16 << 10
 
-// verify turns a compact token into a principal, which nobody may change. A
-// token that was verified a moment ago is not verified again.
-func (m *Middleware) verify(ctx context.Context, compact string) (*Principal, *DeniedError) {
+// verify turns a compact token that arrived now into a verified one, which
+// nobody may change. A token that was verified a moment ago is not verified again. With a
+// refusal comes what is known of the token, or nil.
+func (m *Middleware) verify(ctx context.Context, compact string, now time.Time) (*verified, *DeniedError) {
 	if m.seen == nil {
 		return nil, deny(ErrIssuer, "a Middleware that New has not made", "", "one made by New")
 	}
-	now := time.Now()
 	if strings.Count(compact, ".") != 2 { // it is no JWS, and not worth a look into the memory
 		_, denied := m.verifyAnew(ctx, compact, now)
 		return nil, denied
@@ -30,14 +30,11 @@ func (m *Middleware) verify(ctx context.Context, compact string) (*Principal, *D
 	if v == nil {
 		var denied *DeniedError
 		if v, denied = m.verifyAnew(ctx, compact, now); denied != nil {
-			return v.known(), denied
+			return v, denied
 		}
 		m.remember(key, v, now)
 	}
-	if denied := m.checkRevoked(ctx, &v.principal); denied != nil {
-		return &v.principal, denied
-	}
-	return &v.principal, nil
+	return v, m.checkRevoked(ctx, &v.principal)
 }
 
 // verifyAnew makes every check there is. The order is the defence: what can be
@@ -72,11 +69,11 @@ func (m *Middleware) verifyAnew(ctx context.Context, compact string, now time.Ti
 	if denied != nil {
 		return nil, denied
 	}
-	keys, denied := s.checkSignature(ctx, &token, now)
+	keys, key, denied := s.checkSignature(ctx, &token, now)
 	if denied != nil {
 		return nil, denied
 	}
-	v := &verified{issuer: s, keys: keys, notBefore: c.notBefore()}
+	v := &verified{issuer: s, keys: keys, key: key, alg: token.Header.Alg, named: token.Header.HasKid, notBefore: c.notBefore()}
 	if denied := s.principal(&c, &v.principal); denied != nil {
 		return v, denied
 	}
@@ -251,20 +248,20 @@ func (s *issuer) checkPurpose(c *claims, h *jose.Header) *DeniedError {
 }
 
 // checkSignature tries the keys that fit, and no more than a handful. It
-// returns the key set to which they belong.
-func (s *issuer) checkSignature(ctx context.Context, token *jose.Token, asked time.Time) (*keySet, *DeniedError) {
+// returns the one that made the signature, and the set to which it belongs.
+func (s *issuer) checkSignature(ctx context.Context, token *jose.Token, asked time.Time) (*keySet, *jose.Key, *DeniedError) {
 	var buffer [maxNoKid]*jose.Key
 	keys, set, denied := s.keys.find(ctx, buffer[:0], &token.Header, asked)
 	if denied != nil {
-		return nil, denied
+		return nil, nil, denied
 	}
 	for _, key := range keys {
 		if token.Verify(key) == nil {
 			s.announce()
-			return set, nil
+			return set, key, nil
 		}
 	}
-	return nil, deny(ErrSignature, "kid", token.Header.Kid, "a signature by that key of issuer "+s.url)
+	return nil, nil, deny(ErrSignature, "kid", token.Header.Kid, "a signature by that key of issuer "+s.url)
 }
 
 // principal believes the claims of a token whose signature is good.

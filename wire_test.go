@@ -201,6 +201,7 @@ var wireCalls = []wire{
 	{name: "streams-too-many", ids: "LIMITS-09", status: 429, method: "GET", token: wireGood, prepare: wireStreams(32), inner: wireEndless},
 	{name: "messages-too-many", ids: "LIMITS-13", status: 429, token: wireGood, prepare: wireStalled, body: sized(65 << 10), bodyText: "<a call of 65 KiB>"},
 	{name: "body-too-slow", ids: "LIMITS-03", status: 408, token: wireGood, prepare: wireSlow, body: legacyCall("echo")},
+	{name: "cancelled", ids: "ISOL-07", status: 200, ran: 1, token: wireGood, prepare: wireCancelled, body: legacyCall("echo")},
 	{name: "body-duplicate-method", ids: "section 0.4", status: 400, token: wireGood, body: `{"jsonrpc":"2.0","id":"dup","method":"ping","method":"tools/call"}`},
 	{name: "body-duplicate-id", ids: "CHAL-20", status: 400, token: wireGood, body: `{"jsonrpc":"2.0","id":1,"id":2,"method":"ping"}`},
 	{name: "body-not-utf8", ids: "section 0.4", status: 400, token: wireGood, body: "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"\xff\"}", bodyText: "<a byte that is not UTF-8>"},
@@ -279,6 +280,14 @@ func wireSlow(f *fixture) {
 		r.Body = io.NopCloser(iotest.ErrReader(os.ErrDeadlineExceeded))
 		next.ServeHTTP(w, r)
 	})
+}
+
+// wireCancelled has the client give the request up while it is under way.
+func wireCancelled(f *fixture) {
+	f.inner = func(_ http.ResponseWriter, r *http.Request) {
+		assert.Equal(f.tb, http.StatusAccepted, f.post(wireGood.make(f), cancellation("1")).Code)
+		<-r.Context().Done()
+	}
 }
 
 func wireEndless(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }

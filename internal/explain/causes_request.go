@@ -50,6 +50,8 @@ var requestCauses = []Cause{
 		"To serve an extension, list its method in Rules.Methods."},
 	{"session", "unknown_session", "The session was not begun by this principal and client with this SessionKey.",
 		"Give all replicas the same Config.SessionKey; without one a restart ends all sessions. It is also the answer to somebody else's session id."},
+	{"cancelled", "cancelled", "The client has given up the request.",
+		"Nothing."},
 	{"task", "unknown_task", "The task was not begun by this principal in this process.",
 		"With several replicas set DelegateTasks. It is also the answer to somebody else's task."},
 	{"streams", "too_many_streams", "The principal has 32 streams open.",

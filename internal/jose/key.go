@@ -50,6 +50,13 @@ func (k *Key) Supports(alg string) bool {
 	return false
 }
 
+// Same reports whether two keys are the same public key, whatever they are
+// called.
+func (k *Key) Same(other *Key) bool {
+	public, ok := k.Public.(interface{ Equal(crypto.PublicKey) bool })
+	return ok && public.Equal(other.Public)
+}
+
 // checkPublic says why a public key must not be used, whatever it was read
 // from; an empty reason means that it may (RFC 8725 section 3.4).
 func checkPublic(public crypto.PublicKey) Reason {

@@ -332,6 +332,28 @@ func TestPublicKeysAreTheStandardLibrarys_JWKS06(t *testing.T) {
 	assert.Equal(t, edKey().Public(), keys[4].Public)
 }
 
+// A key is the same however it is called and pinned, and never one of another kind.
+func TestSameKey_INTRO23(t *testing.T) {
+	parse := func(more ...string) []jose.Key {
+		keys, skipped, err := jose.ParseSet(set(
+			jwk(rsaKey().Public(), more...), jwk(otherRSA().Public(), more...), jwk(p256Key().Public(), more...),
+			jwk(p384Key().Public(), more...), jwk(p521Key().Public(), more...), jwk(edKey().Public(), more...),
+		))
+		require.NoError(t, err)
+		require.Empty(t, skipped)
+		return keys
+	}
+	first, second := parse(), parse(`"kid":"k"`, `"use":"sig"`)
+	for i := range first {
+		for j := range second {
+			assert.Equal(t, i == j, first[i].Same(&second[j]), "%d and %d", i, j)
+		}
+		assert.False(t, first[i].Same(&jose.Key{}))
+		assert.False(t, (&jose.Key{}).Same(&first[i]))
+	}
+	assert.False(t, (&jose.Key{}).Same(&jose.Key{}), "there is no key to be the same")
+}
+
 func TestSameKidTwice_JWKS09(t *testing.T) {
 	keys, skipped, err := jose.ParseSet(set(jwk(otherRSA().Public(), `"kid":"k1"`), jwk(rsaKey().Public(), `"kid":"k1"`)))
 	require.NoError(t, err)

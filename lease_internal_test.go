@@ -1,0 +1,517 @@
+package mcpauth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+	"weak"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+const (
+	leaseEvent = "event: message\ndata: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/message\",\"params\":{}}\n\n"
+	leaseKeys  = `{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"k1","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}`
+)
+
+func leaseMiddleware(t *testing.T) *Middleware {
+	t.Helper()
+	m, err := New(Config{
+		Resource: "https://mcp.example.com/mcp",
+		Issuers:  []Issuer{{URL: "https://as.example.com", Keys: []byte(leaseKeys)}},
+		Policy:   Rules{Tools: map[string]Requirement{"echo": Authenticated()}},
+		Logger:   slog.New(slog.DiscardHandler),
+	})
+	require.NoError(t, err)
+	return m
+}
+
+// leased serves a request that has been admitted. The handler gets the lease,
+// as somebody else does who knows the request.
+func leased(t *testing.T, m *Middleware, w http.ResponseWriter, method, body string, handler func(http.ResponseWriter, *http.Request, *lease)) {
+	t.Helper()
+	r := httptest.NewRequest(method, "/mcp", strings.NewReader(body))
+	r.Header.Set("Content-Type", "application/json")
+	if strings.Contains(body, modernVersion) {
+		r.Header.Set("MCP-Protocol-Version", modernVersion)
+		r.Header.Set("Mcp-Method", "subscriptions/listen")
+	}
+	x := m.newExchange(r)
+	defer x.end()
+	require.Nil(t, x.read(w, r))
+	s := m.ordered[0]
+	x.lease.token = &verified{principal: Principal{Issuer: s.url, Subject: "u", Expiry: time.Now().Add(time.Hour)}, issuer: s, keys: s.keys.static, key: &s.keys.static.keys[0], alg: "EdDSA", named: true}
+	x.lease.verified = time.Now()
+	x.principal = &x.lease.token.principal
+	x.ctx.principal = x.principal
+	m.serve(w, r, x, &backend{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { handler(w, r, &x.lease) })})
+}
+
+const (
+	leaseCall  = `{"jsonrpc":"2.0","id":"a<b","method":"tools/call","params":{"name":"echo","arguments":{}}}`
+	leaseBatch = `[{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"echo"}},{"jsonrpc":"2.0","method":"notifications/initialized"},{"jsonrpc":"2.0","id":"two","method":"ping"}]`
+)
+
+// leaseDenied is a reason for a cut that is answered with a JSON-RPC error and status 200.
+func leaseDenied() *DeniedError { return deny(errUnknownTask, "test", "", "") }
+
+const leaseBody = `{"jsonrpc":"2.0","id":"a<b","error":{"code":-32602,"message":"task not found"}}`
+
+// TestCut_MCP_55: whatever a response was about to be, who cuts it has the last
+// word, and nothing of the handler's is in a refusal that takes its place.
+func TestCut_MCP_55(t *testing.T) {
+	m := leaseMiddleware(t)
+	refused := http.Header{
+		"Cache-Control": {"no-store"}, "X-Content-Type-Options": {"nosniff"},
+		"Content-Type": {"application/json"}, "Content-Length": {strconv.Itoa(len(leaseBody))},
+		"Vary": {"Accept-Encoding"}, "Strict-Transport-Security": {"max-age=1"}, // of who wraps us
+	}
+	event := func(id string) string {
+		return `event: message` + "\n" + `data: {"jsonrpc":"2.0","id":` + id + `,"error":{"code":-32602,"message":"task not found"}}` + "\n\n"
+	}
+	unsent := func(w http.ResponseWriter, r *http.Request, l *lease) {
+		h := w.Header()
+		for _, name := range []string{"Mcp-Session-Id", "Set-Cookie", "Etag", "Content-Encoding", "X-Own", "Vary"} {
+			h.Set(name, "x")
+		}
+		assert.True(t, l.cut(leaseDenied()))
+		assert.ErrorIs(t, context.Cause(r.Context()), errUnknownTask)
+		h.Set("Content-Type", "text/event-stream")
+		h.Set("Content-Length", "7")
+		w.WriteHeader(http.StatusTeapot)
+		n, err := io.WriteString(w, "{}")
+		assert.Zero(t, n)
+		assert.ErrorIs(t, err, errUnknownTask)
+		assert.ErrorIs(t, http.NewResponseController(w).Flush(), errUnknownTask)
+	}
+	stream := func(before string, after ...string) func(http.ResponseWriter, *http.Request, *lease) {
+		return func(w http.ResponseWriter, _ *http.Request, l *lease) {
+			w.Header().Set("Content-Type", "text/event-stream")
+			_, err := io.WriteString(w, before)
+			assert.NoError(t, err)
+			assert.True(t, l.cut(leaseDenied()))
+			for _, text := range after {
+				_, err := io.WriteString(w, text)
+				assert.ErrorIs(t, err, errUnknownTask)
+			}
+		}
+	}
+	for _, row := range []struct {
+		name, method, body string
+		handler            func(http.ResponseWriter, *http.Request, *lease)
+		status             int
+		header             http.Header // nil: not looked at
+		want               string
+		aborted            bool
+	}{
+		{"a call that is not answered yet", "POST", leaseCall, unsent, 200, refused, leaseBody, false},
+		{"a listen that has said nothing", "POST", `{"jsonrpc":"2.0","id":"a<b","method":"subscriptions/listen","params":{"notifications":{},"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28"}}}`, unsent, 200, refused, leaseBody, false},
+		{"a list that is held", "POST", strings.Replace(leaseCall, "tools/call", "tools/list", 1), func(w http.ResponseWriter, r *http.Request, l *lease) {
+			w.Header().Set("Content-Type", "application/json")
+			_, err := io.WriteString(w, `{"jsonrpc":"2.0","id":"a<b","result":{"tools":[]}}`)
+			assert.NoError(t, err)
+			assert.True(t, l.cut(leaseDenied()))
+		}, 200, refused, leaseBody, false},
+		{"a GET that has said nothing", "GET", "", func(_ http.ResponseWriter, _ *http.Request, l *lease) {
+			assert.True(t, l.cut(deny(ErrUnavailable, "", "", "")))
+		}, 503, nil, `{"jsonrpc":"2.0","error":{"code":-31503,"message":"authorization temporarily unavailable"}}`, false},
+		{"a notification", "POST", `{"jsonrpc":"2.0","method":"notifications/initialized"}`, func(_ http.ResponseWriter, _ *http.Request, l *lease) {
+			assert.True(t, l.cut(deny(ErrRevoked, "", "", "")))
+		}, 401, nil, `{"error":"invalid_token","error_description":"token revoked"}`, false},
+		{"a handler that panics to abort", "POST", leaseCall, func(_ http.ResponseWriter, _ *http.Request, l *lease) {
+			assert.True(t, l.cut(leaseDenied()))
+			panic(http.ErrAbortHandler)
+		}, 200, refused, leaseBody, false},
+		{"a whole answer", "POST", leaseCall, func(w http.ResponseWriter, _ *http.Request, l *lease) {
+			_, _ = io.WriteString(w, `{"whole":true}`)
+			assert.True(t, l.cut(leaseDenied()))
+		}, 200, nil, `{"whole":true}`, false},
+		{"half an answer", "POST", leaseCall, func(w http.ResponseWriter, _ *http.Request, l *lease) {
+			_, _ = io.WriteString(w, `{"whole":`)
+			assert.True(t, l.cut(leaseDenied()))
+			_, _ = io.WriteString(w, `false}`)
+		}, 200, nil, `{"whole":`, true},
+		{"half an answer, which the handler aborts", "POST", leaseCall, func(w http.ResponseWriter, _ *http.Request, l *lease) {
+			_, _ = io.WriteString(w, `{"whole":`)
+			assert.True(t, l.cut(leaseDenied()))
+			panic(http.ErrAbortHandler)
+		}, 200, nil, `{"whole":`, true},
+		{"a stream that the handler aborts", "POST", leaseCall, func(w http.ResponseWriter, r *http.Request, l *lease) {
+			stream(leaseEvent)(w, r, l)
+			panic(http.ErrAbortHandler)
+		}, 200, nil, leaseEvent + event(`"a<b"`), false},
+		{"a status without a body", "POST", leaseCall, func(w http.ResponseWriter, _ *http.Request, l *lease) {
+			w.WriteHeader(http.StatusAccepted)
+			assert.True(t, l.cut(leaseDenied()))
+		}, 202, nil, "", false},
+		{"an early hint is no header", "POST", leaseCall, func(w http.ResponseWriter, _ *http.Request, l *lease) {
+			w.WriteHeader(http.StatusEarlyHints)
+			assert.True(t, l.cut(leaseDenied()))
+		}, 103 /* the recorder keeps the first */, nil, leaseBody, false},
+		{"a stream", "POST", leaseCall, stream(leaseEvent, leaseEvent, "\n\n"), 200, nil, leaseEvent + event(`"a<b"`), false},
+		{"a stream without an event", "POST", leaseCall, stream(""), 200, nil, event(`"a<b"`), false},
+		{"a stream of a batch", "POST", leaseBatch, stream(leaseEvent), 200, nil, leaseEvent + event("1") + event(`"two"`), false},
+		{"a stream for a notification", "POST", `{"jsonrpc":"2.0","method":"notifications/initialized"}`, stream(leaseEvent), 200, nil, leaseEvent, false},
+		{"a stream in the middle of an event", "POST", leaseCall, stream("id: 1\n", "data: {}\n\n"), 200, nil, "id: 1\n", true},
+		{"a stream for a notification, in the middle of an event", "POST", `{"jsonrpc":"2.0","method":"notifications/initialized"}`, stream("data: {\n"), 200, nil, "data: {\n", true},
+		{"a stream of the server's own", "GET", "", stream(leaseEvent, leaseEvent), 200, nil, leaseEvent, false},
+		{"a filtered stream in the middle of an event", "GET", "", stream(leaseEvent + "data: {"), 200, nil, leaseEvent, false},
+		{"a compressed stream", "POST", leaseCall, func(w http.ResponseWriter, r *http.Request, l *lease) {
+			w.Header().Set("Content-Encoding", "gzip")
+			stream("zip\n\n")(w, r, l)
+		}, 200, nil, "zip\n\n", true},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			w := httptest.NewRecorder()
+			w.Header().Set("Vary", "Accept-Encoding")
+			w.Header().Set("Strict-Transport-Security", "max-age=1")
+			var held *lease
+			var panicked any
+			func() {
+				defer func() { panicked = recover() }()
+				leased(t, m, w, row.method, row.body, func(w http.ResponseWriter, r *http.Request, l *lease) {
+					held = l
+					defer func() { assert.False(t, l.cut(deny(ErrExpired, "", "", "")), "cut a second time") }()
+					row.handler(w, r, l)
+				})
+			}()
+			if row.aborted {
+				assert.Equal(t, http.ErrAbortHandler, panicked)
+			} else {
+				assert.Nil(t, panicked)
+			}
+			assert.Equal(t, row.status, w.Code)
+			if row.header != nil {
+				assert.Equal(t, row.header, w.Result().Header)
+			}
+			assert.Equal(t, row.want, w.Body.String())
+			assert.False(t, held.cut(leaseDenied()), "cut when it was over")
+			assert.Equal(t, row.want, w.Body.String())
+		})
+	}
+}
+
+// TestCut_TooLate_MCP_55: what is over is not cut, and a bug of the handler stays one.
+func TestCut_TooLate_MCP_55(t *testing.T) {
+	m := leaseMiddleware(t)
+	w := httptest.NewRecorder()
+	var held *lease
+	leased(t, m, w, "POST", leaseCall, func(w http.ResponseWriter, _ *http.Request, l *lease) {
+		held = l
+		w.Header().Set("Content-Type", "text/event-stream")
+		_, _ = io.WriteString(w, leaseEvent)
+	})
+	assert.False(t, held.cut(leaseDenied()))
+	assert.Equal(t, leaseEvent, w.Body.String())
+	assert.Nil(t, held.cutFor())
+
+	bug := errors.New("bug")
+	assert.PanicsWithValue(t, bug, func() {
+		leased(t, m, httptest.NewRecorder(), "POST", leaseCall, func(_ http.ResponseWriter, _ *http.Request, l *lease) {
+			l.cut(leaseDenied())
+			panic(bug)
+		})
+	})
+	assert.PanicsWithValue(t, http.ErrAbortHandler, func() {
+		leased(t, m, httptest.NewRecorder(), "POST", leaseCall, func(http.ResponseWriter, *http.Request, *lease) {
+			panic(http.ErrAbortHandler)
+		})
+	})
+
+	// Cut before the handler was called: it is told.
+	w = httptest.NewRecorder()
+	r := httptest.NewRequest("GET", "/mcp", nil)
+	x := m.newExchange(r)
+	require.Nil(t, x.read(w, r))
+	x.lease.token, x.lease.verified = held.token, time.Now()
+	x.principal = &held.token.principal
+	assert.True(t, x.lease.cut(leaseDenied()))
+	m.serve(w, r, x, &backend{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		assert.ErrorIs(t, context.Cause(r.Context()), errUnknownTask)
+		w.WriteHeader(http.StatusNoContent)
+	})})
+	x.end()
+	assert.Equal(t, 200, w.Code)
+	assert.Equal(t, `{"jsonrpc":"2.0","error":{"code":-32602,"message":"task not found"}}`, w.Body.String())
+
+	// The handler breaks while somebody is about to cut.
+	w = httptest.NewRecorder()
+	assert.PanicsWithValue(t, bug, func() {
+		leased(t, m, w, "POST", leaseCall, func(w http.ResponseWriter, _ *http.Request, l *lease) {
+			w.Header().Set("Content-Type", "text/event-stream")
+			_, _ = io.WriteString(w, leaseEvent)
+			held = l
+			assert.True(t, l.claim(leaseDenied()))
+			panic(bug)
+		})
+	})
+	held.tell()
+	assert.Equal(t, leaseEvent, w.Body.String(), "written after the request")
+}
+
+// TestCut_Anywhere_MCP_55: a stream that is cut after any number of its bytes ends
+// with the error, or it is aborted where an event has begun; a reader never gets an
+// event that the handler did not write.
+func TestCut_Anywhere_MCP_55(t *testing.T) {
+	m := leaseMiddleware(t)
+	for _, text := range []string{
+		leaseEvent + leaseEvent,
+		"\ufeffid: 1\r\nevent: message\r\ndata: {}\r\n\r\n: ping\r\n\r\ndata: {}\r\n\r\n",
+		": comment\n: another\n\nretry: 10\n\ndata\n\n\n\ndata: a\rdata: b\n\ndata: x\r\r\n\n",
+	} {
+		for size := range len(text) + 1 {
+			whole := openAfter(text[:size]) == ""
+			w := httptest.NewRecorder()
+			var panicked any
+			func() {
+				defer func() { panicked = recover() }()
+				leased(t, m, w, "POST", leaseCall, func(w http.ResponseWriter, _ *http.Request, l *lease) {
+					w.Header().Set("Content-Type", "text/event-stream")
+					w.WriteHeader(http.StatusOK)
+					for _, b := range []byte(text[:size]) { // however it is written
+						_, _ = w.Write([]byte{b})
+					}
+					l.cut(leaseDenied())
+					_, _ = io.WriteString(w, text[size:])
+				})
+			}()
+			if whole {
+				assert.Nil(t, panicked, "%q", text[:size])
+				assert.Equal(t, text[:size]+"event: message\ndata: "+leaseBody+"\n\n", w.Body.String())
+				continue
+			}
+			assert.Equal(t, http.ErrAbortHandler, panicked, "%q", text[:size])
+			assert.Equal(t, text[:size], w.Body.String())
+		}
+	}
+}
+
+// openAfter is what of a stream does not belong to a whole event, read plainly:
+// a line at a time.
+func openAfter(text string) (open string) {
+	for line := range strings.SplitAfterSeq(text, "\n") {
+		switch bare, ended := strings.CutSuffix(line, "\n"); {
+		case !ended:
+			open += line
+		case bare == "" || bare == "\r":
+			open = ""
+		case bare[0] != ':':
+			open += line
+		}
+	}
+	return open
+}
+
+// TestEventEdge_MCP_55 compares with the plain reading, in pieces of all sizes.
+func TestEventEdge_MCP_55(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	pieces := []string{"\n", "\n", "\n\n", "\r\n", "\r", ":", ": x", "data: {}", "id", "\r\n\r\n", "", "x\ry"}
+	between := 0
+	for range 20_000 {
+		var edge eventEdge
+		text := ""
+		for range random.IntN(12) {
+			piece := pieces[random.IntN(len(pieces))]
+			text += piece
+			edge.pass([]byte(piece))
+		}
+		if edge.between() {
+			between++
+		}
+		require.Equal(t, openAfter(text) == "", edge.between(), "%q", text)
+	}
+	assert.Greater(t, between, 2_000)
+	assert.Less(t, between, 18_000)
+}
+
+// exclusive is a writer that the race detector watches: who writes at the same
+// time as somebody else is found.
+type exclusive struct {
+	header http.Header
+	body   []byte
+	status int
+}
+
+func (w *exclusive) Header() http.Header         { return w.header }
+func (w *exclusive) WriteHeader(status int)      { w.status = status }
+func (w *exclusive) Write(b []byte) (int, error) { w.body = append(w.body, b...); return len(b), nil }
+func (w *exclusive) Flush()                      { w.body = w.body[:len(w.body):len(w.body)] }
+
+// TestCut_Race_MCP_55: while the handler writes and flushes, several cut the
+// response. What arrives is whole events and one error at the end.
+func TestCut_Race_MCP_55(t *testing.T) {
+	m := leaseMiddleware(t)
+	for i := range 300 {
+		w := &exclusive{header: http.Header{}}
+		cuts := make(chan bool, 3)
+		leased(t, m, w, "POST", leaseCall, func(w http.ResponseWriter, r *http.Request, l *lease) {
+			w.Header().Set("Content-Type", "text/event-stream")
+			var wait sync.WaitGroup
+			for range cap(cuts) {
+				go func() {
+					for range i % 7 {
+						_, _ = r.Context(), fmt.Sprint(i)
+					}
+					cuts <- l.cut(leaseDenied())
+				}()
+			}
+			var mu sync.Mutex // as handlers have one
+			for range 4 {
+				wait.Go(func() {
+					for r.Context().Err() == nil {
+						mu.Lock()
+						_, err := io.WriteString(w, leaseEvent)
+						_ = http.NewResponseController(w).Flush()
+						mu.Unlock()
+						if err != nil {
+							return
+						}
+					}
+				})
+			}
+			wait.Wait()
+		})
+		won := 0
+		for range cap(cuts) {
+			if <-cuts {
+				won++
+			}
+		}
+		require.Equal(t, 1, won)
+		if string(w.body) == leaseBody { // nothing had been sent
+			continue
+		}
+		events := strings.TrimSuffix(string(w.body), "event: message\ndata: "+leaseBody+"\n\n")
+		require.NotEqual(t, string(w.body), events)
+		require.Empty(t, strings.ReplaceAll(events, leaseEvent, ""))
+	}
+}
+
+// TestCut_WriterPanics_MCP_55: a writer around the server's that panics harms the
+// request that it belongs to, and nobody else's goroutine.
+func TestCut_WriterPanics_MCP_55(t *testing.T) {
+	m := leaseMiddleware(t)
+	w := &panickingWriter{ResponseRecorder: httptest.NewRecorder()}
+	assert.PanicsWithValue(t, http.ErrAbortHandler, func() {
+		leased(t, m, w, "POST", leaseCall, func(rw http.ResponseWriter, _ *http.Request, l *lease) {
+			rw.Header().Set("Content-Type", "text/event-stream")
+			_, _ = io.WriteString(rw, leaseEvent)
+			w.armed = true
+			assert.True(t, l.cut(leaseDenied()))
+		})
+	})
+	assert.Equal(t, leaseEvent, w.Body.String())
+}
+
+type panickingWriter struct {
+	*httptest.ResponseRecorder
+	armed bool
+}
+
+func (w *panickingWriter) Write(data []byte) (int, error) {
+	if w.armed {
+		panic("a bug of somebody else")
+	}
+	return w.ResponseRecorder.Write(data)
+}
+
+// busyWriter keeps one who writes waiting.
+type busyWriter struct {
+	exclusive
+	mu      sync.Mutex
+	entered chan struct{}
+	let     chan struct{}
+}
+
+func (w *busyWriter) Write(data []byte) (int, error) {
+	if w.entered != nil {
+		close(w.entered)
+		w.entered = nil
+		<-w.let
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.exclusive.Write(data)
+}
+
+func (w *busyWriter) text() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return string(w.body)
+}
+
+// TestCut_WhileWriting_MCP_55: who cuts does not wait for one who writes. The error
+// follows the event that was under way, at once, though the handler goes on.
+func TestCut_WhileWriting_MCP_55(t *testing.T) {
+	m := leaseMiddleware(t)
+	w := &busyWriter{exclusive: exclusive{header: http.Header{}}, entered: make(chan struct{}), let: make(chan struct{})}
+	entered := w.entered
+	leased(t, m, w, "POST", leaseCall, func(rw http.ResponseWriter, r *http.Request, l *lease) {
+		go func() {
+			<-entered
+			assert.True(t, l.cut(leaseDenied()))
+			assert.Error(t, r.Context().Err())
+			assert.Empty(t, w.text())
+			close(w.let)
+		}()
+		rw.Header().Set("Content-Type", "text/event-stream")
+		_, err := io.WriteString(rw, leaseEvent)
+		assert.NoError(t, err, "it was sent")
+		assert.Equal(t, leaseEvent+"event: message\ndata: "+leaseBody+"\n\n", w.text())
+	})
+}
+
+// TestStreamLeavesNothing_MCP_55: no timer holds on to a request that is over.
+func TestStreamLeavesNothing_MCP_55(t *testing.T) {
+	m := leaseMiddleware(t)
+	for _, cut := range []bool{false, true} {
+		var held weak.Pointer[exchange]
+		leased(t, m, httptest.NewRecorder(), "GET", "", func(w http.ResponseWriter, _ *http.Request, l *lease) {
+			held = weak.Make(l.x)
+			assert.NotNil(t, l.inquiry)
+			if cut {
+				l.cut(leaseDenied())
+			}
+		})
+		runtime.GC()
+		runtime.GC()
+		assert.Nil(t, held.Value(), "cut %t", cut)
+	}
+}
+
+// TestCallerKey_LIMITS_13: a caller is a principal and its client, whatever else
+// its token says.
+func TestCallerKey_LIMITS_13(t *testing.T) {
+	base := Principal{Issuer: "https://as.example.com", Subject: "u", ClientID: "c"}
+	same := base
+	same.Scopes, same.ID, same.Expiry, same.claims = []string{"a"}, "jti", time.Now(), "{}"
+	assert.Equal(t, callerKey(&base), callerKey(&same))
+	seen := map[string]string{callerKey(&base): "base", base.Key(): "Key"}
+	assert.Len(t, seen, 2)
+	for name, change := range map[string]func(*Principal){
+		"client":  func(p *Principal) { p.ClientID = "d" },
+		"none":    func(p *Principal) { p.ClientID = "" },
+		"subject": func(p *Principal) { p.Subject = "v" },
+		"issuer":  func(p *Principal) { p.Issuer = "https://other.example.com" },
+		"kind":    func(p *Principal) { p.Client = true },
+		"shifted": func(p *Principal) { p.Subject, p.ClientID = "uc", "" },
+	} {
+		other := base
+		change(&other)
+		key := callerKey(&other)
+		assert.Empty(t, seen[key], name)
+		seen[key] = name
+	}
+}

@@ -1,0 +1,212 @@
+package mcpauth
+
+import (
+	"cmp"
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+)
+
+// What lasts is asked again: whether the token has been revoked, whether its
+// issuer has withdrawn the key, and whether the policy has changed its mind.
+const (
+	askEvery   = time.Minute     // give or take a tenth
+	askTimeout = 5 * time.Second // for what the operator's functions take to answer
+	maxDoubt   = 5 * time.Minute // without a good answer
+
+	// lastChance is the age of the last good answer at which a question can still
+	// be answered in time.
+	lastChance = maxDoubt - askTimeout - time.Second
+)
+
+// inquiry asks on behalf of a response that lasts.
+type inquiry struct {
+	lease *lease
+
+	mu     sync.Mutex  // guards the rest
+	timer  *time.Timer // the only one; nil when it is over
+	ends   time.Time   // when the token does
+	good   time.Time   // the last good answer
+	asking bool        // a question is under way
+	doubt  *DeniedError
+}
+
+// arm makes the response one that lasts, once: it ends with its token, and is
+// asked about until then.
+func (l *lease) arm() {
+	l.mu.Lock()
+	if l.inquiry != nil || l.over {
+		l.mu.Unlock()
+		return
+	}
+	l.inquiry = &inquiry{lease: l, good: l.verified}
+	l.mu.Unlock()
+	if denied := l.inquiry.begin(); denied != nil {
+		l.end(denied)
+	}
+}
+
+// begin sets the timer, unless it is too late for that. The verification of the
+// request was the first good answer. Where a response becomes a stream long after
+// that, it is asked about at once.
+func (q *inquiry) begin() *DeniedError {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	now := time.Now()
+	q.ends = now.Add(q.lease.token.principal.Expiry.Add(q.lease.m.leeway).Sub(now)) // on both clocks
+	at := q.good.Add(spread(askEvery, 0.1))
+	if oldest := now.Add(-lastChance); q.good.Before(oldest) {
+		q.good = oldest
+	}
+	if at.After(q.ends) {
+		at = q.ends
+	}
+	denied := q.overdue(now)
+	if denied == nil {
+		q.timer = time.AfterFunc(at.Sub(now), q.tick)
+	}
+	return denied
+}
+
+// stop lets go of the timer.
+func (q *inquiry) stop() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.timer != nil {
+		q.timer.Stop()
+		q.timer = nil
+	}
+}
+
+// tick is what the timer does.
+func (q *inquiry) tick() {
+	now := time.Now()
+	ask, denied := q.turn(now)
+	if denied == nil {
+		set := q.lease.token.issuer.keys.serving(now)
+		if set != nil {
+			denied = q.lease.token.vouchedBy(set)
+		}
+		if denied == nil && ask {
+			denied = q.ask(now, set != nil)
+		}
+	}
+	if denied != nil {
+		q.lease.end(denied)
+	}
+}
+
+// turn sets the timer again, before anybody is asked, so that one who never
+// answers keeps nothing from ending; nor is he asked twice.
+func (q *inquiry) turn(now time.Time) (ask bool, denied *DeniedError) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.timer == nil || q.lease.cutFor() != nil {
+		return false, nil
+	}
+	if denied = q.overdue(now); denied != nil {
+		return false, denied
+	}
+	q.timer.Reset(q.next(now).Sub(now))
+	ask = !q.asking
+	q.asking = true
+	return ask, nil
+}
+
+// overdue returns why the response must end at this moment, whoever is asked.
+func (q *inquiry) overdue(now time.Time) *DeniedError {
+	switch {
+	case reached(now, q.ends):
+		exp := q.lease.token.principal.Expiry.UTC().Format(time.RFC3339)
+		return deny(ErrExpired, "exp "+exp, "", "later than "+now.UTC().Format(time.RFC3339))
+	case reached(now, q.good.Add(maxDoubt)):
+		if q.doubt == nil {
+			return deny(ErrUnavailable, "no answer for "+maxDoubt.String(), "", "")
+		}
+		return denyFor(ErrUnavailable, "no good answer for "+maxDoubt.String(), q.doubt.Err)
+	}
+	return nil
+}
+
+// next returns the moment of the next tick.
+func (q *inquiry) next(now time.Time) time.Time {
+	at := now.Add(spread(askEvery, 0.1))
+	if last := q.good.Add(lastChance); at.After(last) {
+		at = last
+		if !now.Before(last) {
+			at = q.good.Add(maxDoubt)
+		}
+	}
+	if at.After(q.ends) {
+		at = q.ends
+	}
+	return at
+}
+
+// ask asks those who may have changed their mind, and returns why the response
+// must end if one of them says so. vouched says that the key is known to be good; if
+// not, there are no keys at hand, and they are waited for. A good answer counts
+// from when it was asked for.
+func (q *inquiry) ask(asked time.Time, vouched bool) *DeniedError {
+	ctx, cancel := context.WithTimeout(&q.lease.x.ctx, askTimeout)
+	defer cancel()
+	p := &q.lease.token.principal
+	var doubt *DeniedError
+	for _, question := range []func() *DeniedError{
+		func() *DeniedError { return q.lease.m.policy.decide(ctx, p, q.lease.x.calls) },
+		func() *DeniedError { return q.lease.m.checkRevoked(ctx, p) },
+		func() *DeniedError { return q.askKey(ctx, asked, vouched) },
+	} {
+		denied := question()
+		if denied != nil && !denied.isDoubt() {
+			return denied
+		}
+		doubt = cmp.Or(doubt, denied)
+	}
+	if doubt == nil && time.Since(asked) > askTimeout {
+		doubt = deny(ErrUnavailable, "no answer within "+askTimeout.String(), "", "")
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.asking = false
+	if q.doubt = doubt; doubt == nil {
+		q.good = asked
+	}
+	return nil
+}
+
+func (q *inquiry) askKey(ctx context.Context, asked time.Time, vouched bool) *DeniedError {
+	if vouched {
+		return nil
+	}
+	set, err := q.lease.token.issuer.keys.awaited(ctx, asked)
+	if err != nil {
+		return denyUnavailable(err)
+	}
+	return q.lease.token.vouchedBy(set)
+}
+
+// isDoubt reports whether a refusal says that nobody knows. It is no answer.
+func (e *DeniedError) isDoubt() bool {
+	reason := e.reason()
+	return reason == ErrUnavailable || reason == ErrPolicy
+}
+
+// end cuts the response and tells the operator.
+func (l *lease) end(denied *DeniedError) {
+	// A writer or a log that is not ours may panic. In the timer's goroutine that
+	// would end the process.
+	defer func() { _ = recover() }()
+	if !l.cut(denied) {
+		return
+	}
+	p := &l.token.principal
+	l.m.log.LogAttrs(&l.x.ctx, levelOf(denied), "mcpauth: stream ended early",
+		slog.String("reason", denied.Err.Error()), slog.String("issuer", p.Issuer), slog.String("subject", shown(p.Subject)))
+}
+
+// reached reports whether a moment has come on either clock: see [passed].
+func reached(now, moment time.Time) bool {
+	return !now.Before(moment) || !now.Round(0).Before(moment.Round(0))
+}
