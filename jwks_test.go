@@ -623,6 +623,7 @@ func TestRefresh_NeverBlocks_JWKS_18(t *testing.T) {
 		waiting.Wait()
 		assert.Zero(t, time.Since(begun), "somebody waited for the refresh")
 		assert.Equal(t, 1000, f.ran)
+		synctest.Wait()
 		assert.Equal(t, 2, keyFetches(f), "and one is under way")
 		time.Sleep(5 * time.Second)
 	})
