@@ -54,7 +54,7 @@ var requestCauses = []Cause{
 		"Nothing."},
 	{"task", "unknown_task", "The task was not begun by this principal in this process.",
 		"With several replicas set DelegateTasks. It is also the answer to somebody else's task."},
-	{"streams", "too_many_streams", "The principal has 32 streams open.",
+	{"streams", "too_many_streams", "The principal has 32 streams open with this client.",
 		"Look for a client that opens streams and does not close them."},
 	{"messages-held", "too_much_held", "More than 64 MiB of the caller's long bodies and answers are under way.",
 		"Look for a client that sends many large bodies at once, or begins them and does not go on."},
