@@ -447,6 +447,19 @@ func TestSecondTry_ISOL_10_ISOL_19(t *testing.T) {
 			assert.Len(t, a.take(), 1)
 		}
 	})
+	t.Run("ISOL-10 what stands in front keeps its header", func(t *testing.T) {
+		f, a := newArrivalLog(t, nil)
+		a.answer = minds(http.StatusNotFound)
+		inner := f.handler
+		f.handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Strict-Transport-Security", "max-age=1")
+			inner.ServeHTTP(w, r)
+		})
+		w := f.post(f.token(nil), legacyCall("echo"))
+		assert.Equal(t, http.StatusOK, w.Code)
+		assert.Equal(t, "max-age=1", w.Header().Get("Strict-Transport-Security"))
+		assert.Empty(t, w.Header().Get("Set-Cookie"))
+	})
 	t.Run("ISOL-19 what is refused twice", func(t *testing.T) {
 		f, a := newArrivalLog(t, nil)
 		a.answer = func(w http.ResponseWriter, r *http.Request) {
@@ -477,6 +490,9 @@ func TestSecondTryEnds_ISOL_19(t *testing.T) {
 		if r.Header.Get("Begin") != "" {
 			w.Header().Set("Mcp-Session-Id", "s")
 		}
+		if r.Header.Get("Fail") != "" {
+			w.WriteHeader(http.StatusInternalServerError)
+		}
 	}
 	for _, row := range []struct {
 		name   string
@@ -496,6 +512,7 @@ func TestSecondTryEnds_ISOL_19(t *testing.T) {
 			f.post(token, modernCall("echo"), modernHeaders("tools/call", "echo")...)
 		}, true},
 		{"what is answered here", func(f *fixture, token string) { f.post(token, cancellation("1")) }, true},
+		{"a request that failed under an id", func(f *fixture, token string) { f.post(token, legacyCall("echo"), "Fail: 1") }, true},
 		{"another path", func(f *fixture, token string) { f.do(http.MethodPost, "/mcp/", token, legacyCall("echo")) }, true},
 	} {
 		t.Run("ISOL-19 "+row.name, func(t *testing.T) {
@@ -524,6 +541,14 @@ func TestSecondTryEnds_ISOL_19(t *testing.T) {
 				assert.Equal(t, http.StatusOK, f.do(http.MethodPost, path, f.token(nil), legacyCall("echo")).Code)
 				assert.Len(t, a.take(), tries)
 			}
+		}
+	})
+	t.Run("ISOL-19 a path that is too long to be remembered", func(t *testing.T) {
+		f, a := newArrivalLog(t, nil)
+		a.answer = withStatus(http.StatusNotFound)
+		for length, tries := range map[int]int{512: 2, 513: 1} {
+			f.do(http.MethodPost, "/"+strings.Repeat("p", length-1), f.token(nil), legacyCall("echo"))
+			assert.Len(t, a.take(), tries, length)
 		}
 	})
 	t.Run("LIMITS-13 paths that somebody else invents", func(t *testing.T) {
@@ -602,6 +627,7 @@ func TestForgotten_ISOL_20(t *testing.T) {
 			assert.Regexp(t, aliasPattern, got[1].session)
 		})
 	}
+	assert.NotContains(t, f.log.String(), "level=ERROR")
 	t.Run("ISOL-20 after a panic, as of a proxy whose client leaves", func(t *testing.T) {
 		a.answer = func(w http.ResponseWriter, r *http.Request) {
 			stream("")(w, r)
