@@ -113,7 +113,7 @@ type Middleware struct {
 	ready       map[Reason]*readyAnswer
 	legacyAS    bool
 	sessions    sessions
-	streams     streams
+	streams     owned.Accounts // open ones, by callerKey
 	tasks       tasks
 	running     running
 	held        owned.Accounts // bytes, by callerKey

@@ -108,7 +108,7 @@ func (m *Middleware) serve(w http.ResponseWriter, r *http.Request, x *exchange, 
 	x.run(next, &x.out, m.answer(&x.out, r, x))
 	x.out.finish()
 	if x.initializes() && first(w.Header()["Mcp-Session-Id"]) != "" {
-		next.settle(r.URL.Path, true)
+		m.settle(next, r.URL.Path)
 	}
 }
 

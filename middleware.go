@@ -34,7 +34,7 @@ func (m *Middleware) Wrap(next http.Handler) http.Handler {
 		defer x.end()
 		denied := m.judge(w, r, x)
 		if denied == nil && x.isStream() {
-			defer m.streams.end(callerKey(x.principal))
+			defer m.streams.Give(callerKey(x.principal), 1)
 		}
 		denied = m.report(r, x, denied)
 		if denied != nil {
@@ -86,7 +86,7 @@ func (m *Middleware) admit(w http.ResponseWriter, r *http.Request, x *exchange) 
 	if notOwn != nil {
 		return notOwn
 	}
-	if x.isStream() && !m.streams.begin(callerKey(x.principal)) {
+	if x.isStream() && !m.streams.Take(callerKey(x.principal), 1, maxStreams) {
 		return deny(errTooManyStreams, "streams of this principal and client", "", "at most 32 at a time")
 	}
 	return nil

@@ -175,7 +175,6 @@ func (b *builder) policy() {
 }
 
 func (b *builder) sessions() {
-	b.m.streams.open = map[string]int{}
 	b.m.tasks = newTasks()
 	book, declared := b.m.policy.policy.(*ruleBook)
 	b.m.bindsTasks = !b.config.DelegateTasks && (!declared || book.opensTasks())

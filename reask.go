@@ -35,16 +35,21 @@ type inquiry struct {
 // arm makes the response one that lasts, once: it ends with its token, and is
 // asked about until then.
 func (l *lease) arm() {
-	l.mu.Lock()
-	if l.inquiry != nil || l.over {
-		l.mu.Unlock()
-		return
-	}
-	l.inquiry = &inquiry{lease: l, good: l.verified}
-	l.mu.Unlock()
-	if denied := l.inquiry.begin(); denied != nil {
+	if denied := l.inquire(); denied != nil {
 		l.end(denied)
 	}
+}
+
+// inquire begins the inquiry, unless there is one or the request is over: who
+// stops it then finds a timer to stop, or none is set.
+func (l *lease) inquire() *DeniedError {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.inquiry != nil || l.over {
+		return nil
+	}
+	l.inquiry = &inquiry{lease: l, good: l.verified}
+	return l.inquiry.begin()
 }
 
 // begin sets the timer, unless it is too late for that. The verification of the

@@ -21,11 +21,11 @@ type response struct {
 	x     *exchange
 	outer http.Header // what stood in the header before the handler was called
 
-	status  int32 // 0 for none, which net/http takes for 200
-	wrote   bool  // the handler has sent its header
-	stream  bool  // of events
-	filters bool  // lists are filtered; otherwise what is held is looked at only
-	minded  bool  // the handler minds the alias of a request without a session: this response is none
+	status       int32 // 0 for none, which net/http takes for 200
+	wrote        bool  // the handler has sent its header
+	stream       bool  // of events
+	filters      bool  // lists are filtered; otherwise what is held is looked at only
+	aliasRefused bool  // the handler minds the alias of a request without a session: this response is none
 
 	held   *bytes.Buffer // a JSON response that is looked at
 	header http.Header   // of what is held, as it was checked
@@ -52,8 +52,8 @@ func (w *response) begin(status int) bool {
 		return false
 	}
 	w.wrote, w.status, w.filters = true, int32(status), w.x.filters()
-	if u := w.x.unnamed; u != nil && u.spare && w == &w.x.out && (status == http.StatusBadRequest || status == http.StatusNotFound) {
-		w.minded = true
+	if u := w.x.unnamed; u != nil && u.mayRetry && (status == http.StatusBadRequest || status == http.StatusNotFound) {
+		w.aliasRefused, w.held, w.header = true, new(bytes.Buffer), w.Header().Clone()
 		return false
 	}
 	h := w.Header()
@@ -131,8 +131,11 @@ func (w *response) Write(data []byte) (int, error) {
 		u.leaves = hasEventID(data)
 	}
 	switch {
-	case w.minded:
-		return len(data), nil
+	case w.aliasRefused && w.held.Len()+len(data) <= maxRefusal:
+		return w.held.Write(data)
+	case w.aliasRefused:
+		w.accept()
+		return w.Write(data)
 	case w.failed != nil:
 		return 0, w.failed
 	case w.events != nil:
@@ -196,7 +199,7 @@ func (w *response) FlushError() error {
 	if !w.wrote {
 		w.WriteHeader(http.StatusOK)
 	}
-	if w.minded {
+	if w.aliasRefused {
 		return nil
 	}
 	if w.held != nil && !w.filters {
@@ -288,6 +291,15 @@ func (w *response) sendList() {
 		h.Set("Content-Length", strconv.Itoa(len(body)))
 	}
 	w.sendHeld(body)
+}
+
+// accept makes an answer of what looked like the refusal of an alias.
+func (w *response) accept() {
+	refusal := w.held
+	w.replaceHeader()
+	w.x.unnamed.mayRetry, w.aliasRefused, w.wrote, w.held, w.header = false, false, false, nil, nil
+	w.WriteHeader(int(w.status))
+	_, _ = w.Write(refusal.Bytes())
 }
 
 // release sends what was held only to be looked at.

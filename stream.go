@@ -4,37 +4,10 @@ import (
 	"bytes"
 	"net/http"
 	"strings"
-	"sync"
 )
 
 // maxStreams bounds the long-lived streams of one caller.
 const maxStreams = 32
-
-// streams counts the long-lived streams of each caller, by [callerKey]: one client
-// of a user cannot lock out another.
-type streams struct {
-	mu   sync.Mutex
-	open map[string]int
-}
-
-// begin takes a place, if one is free.
-func (s *streams) begin(key string) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.open[key] >= maxStreams {
-		return false
-	}
-	s.open[key]++
-	return true
-}
-
-func (s *streams) end(key string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.open[key]--; s.open[key] <= 0 {
-		delete(s.open, key)
-	}
-}
 
 // isStream reports whether the request asks for a stream that lives as long as
 // the client likes.

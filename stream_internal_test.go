@@ -7,37 +7,38 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+
+	"github.com/seed-1e292522/mcpauth/internal/owned"
 )
 
 // TestStreamPlaces_LIMITS_09: no race gives a principal a place too many, and
 // what is over leaves nothing behind.
 func TestStreamPlaces_LIMITS_09(t *testing.T) {
-	places := streams{open: map[string]int{}}
+	var places owned.Accounts
 	var now, most atomic.Int32
 	var wait sync.WaitGroup
 	for i := range 64 {
 		wait.Go(func() {
 			key := fmt.Sprint(i % 2)
 			for range 200 {
-				if !places.begin(key) {
+				if !places.Take(key, 1, maxStreams) {
 					continue
 				}
 				if n := now.Add(1); n > most.Load() {
 					most.Store(n)
 				}
 				now.Add(-1)
-				places.end(key)
+				places.Give(key, 1)
 			}
 		})
 	}
 	wait.Wait()
 	assert.LessOrEqual(t, most.Load(), int32(2*maxStreams))
-	assert.Empty(t, places.open)
 	for range maxStreams {
-		assert.True(t, places.begin("a"))
+		assert.True(t, places.Take("a", 1, maxStreams))
 	}
-	assert.False(t, places.begin("a"))
-	assert.True(t, places.begin("b"))
+	assert.False(t, places.Take("a", 1, maxStreams))
+	assert.True(t, places.Take("b", 1, maxStreams))
 }
 
 // TestTaskRace_MCP_80: of several principals to whom one id is given at once, one has the task.

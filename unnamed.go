@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/seed-1e292522/mcpauth/internal/identity"
+	"github.com/seed-1e292522/mcpauth/internal/jsonrpc"
 )
 
 // A request of the legacy era may present no session. Handlers keep what they
@@ -29,12 +30,12 @@ const forgetTimeout = 2 * time.Second
 
 // unnamed is what a request has that presents no session.
 type unnamed struct {
-	alias  string // the session id that the handler sees; "" once it has refused that
-	ours   bool   // nothing of it concerns the handler
-	steers bool   // see steering
-	spare  bool   // may be tried without the alias
-	leaves bool   // the handler may keep something under the alias after the request
-	lasts  bool   // and is to keep it
+	alias    string // the session id that the handler sees; "" once it has refused that
+	ours     bool   // nothing of it concerns the handler
+	steers   bool   // see steering
+	mayRetry bool   // may be tried without the alias
+	leaves   bool   // the handler may keep something under the alias after the request
+	fixed    bool   // the alias is the same for later requests: nothing is to be forgotten
 
 	running runningKey // set while the client can cancel the request
 	next    *exchange  // another one of the same name
@@ -63,10 +64,10 @@ func (m *Middleware) checkUnnamed(r *http.Request, x *exchange) *DeniedError {
 		return nil // it begins a session and uses none
 	}
 	steers, only := x.steering()
-	u := &unnamed{steers: steers, ours: only && x.query == nil, spare: !steers}
+	u := &unnamed{steers: steers, ours: only && x.query == nil, mayRetry: !steers}
 	x.unnamed = u
 	if !u.ours {
-		u.alias, u.lasts = m.aliasOf(x)
+		u.alias, u.fixed = m.aliasOf(x)
 	}
 	return nil
 }
@@ -76,7 +77,7 @@ func (m *Middleware) checkUnnamed(r *http.Request, x *exchange) *DeniedError {
 // requests on tasks of one client have one alias, and who may use which task is
 // decided anew each time. What a client sets for a session that it does not have
 // is kept once for all who hold the same rights, and has no effect.
-func (m *Middleware) aliasOf(x *exchange) (alias string, lasts bool) {
+func (m *Middleware) aliasOf(x *exchange) (alias string, fixed bool) {
 	switch {
 	case x.usesTasks():
 		return identity.AliasPrefix + m.sessions.mac(x.principal, "tasks", ""), true
@@ -138,9 +139,12 @@ func mayHave(text []byte, literal string) bool {
 	return bytes.Contains(text, []byte(literal)) || bytes.IndexByte(text, '\\') >= 0
 }
 
+// maxRefusal bounds the answer of a handler that refuses an alias, in bytes.
+const maxRefusal = 64 << 10
+
 // serveUnnamed calls the handler for a request with an alias, and once more
-// without it if the handler refuses the alias: an answer of 400 or 404 says
-// that it has done nothing.
+// without it if the handler refuses the alias: an answer of 400 or 404 that is
+// none to the request itself says that the handler has done nothing.
 func (m *Middleware) serveUnnamed(w http.ResponseWriter, r *http.Request, x *exchange, next *backend) {
 	u, path := x.unnamed, r.URL.Path
 	if u.steers && x.query == nil {
@@ -151,24 +155,21 @@ func (m *Middleware) serveUnnamed(w http.ResponseWriter, r *http.Request, x *exc
 		x.out.WriteHeader(http.StatusAccepted)
 		return
 	}
-	if u.spare = u.spare && next.minds(path); !u.spare {
-		forwarded := m.answer(&x.out, r, x)
-		defer m.forget(x, forwarded, next)
-		x.run(next, &x.out, forwarded)
-		x.out.finish()
-		return
-	}
+	u.mayRetry = u.mayRetry && next.minds(path)
 	forwarded := m.answer(&x.out, r, x)
 	defer m.forget(x, forwarded, next)
 	x.run(next, &x.out, forwarded)
-	if !x.out.minded {
-		if x.asks() && x.out.status < 300 {
-			next.settle(path, true)
+	if x.out.aliasRefused && x.isAnswered(x.out.held.Bytes()) {
+		x.out.accept()
+	}
+	if !x.out.aliasRefused {
+		if u.mayRetry && x.asks() && x.out.status < 300 {
+			m.settle(next, path)
 		}
 		x.out.finish()
 		return
 	}
-	u.alias, u.again = "", new(secondTry)
+	u.alias, u.mayRetry, u.again = "", false, new(secondTry)
 	clear(w.Header())
 	maps.Copy(w.Header(), x.out.outer)
 	again := &u.again.out
@@ -176,10 +177,22 @@ func (m *Middleware) serveUnnamed(w http.ResponseWriter, r *http.Request, x *exc
 	if again.status < 300 && next.settle(path, false) {
 		m.log.Warn("mcpauth: the handler serves requests that present no session, and refuses them under a session id of ours. "+
 			"That is safe as long as it keeps nothing by session id", "path", shown(path),
-			"fix", "With the official Go SDK, put gosdk.Handler around the handler: docs/operations.md, Requests without a session.")
+			"fix", "With the official Go SDK, put gosdk.Handler around the handler; have any other server ignore ids that it has not given out: docs/operations.md, Requests without a session.")
 	}
 	again.finish()
 }
+
+// isAnswered reports whether a body is a JSON-RPC answer to the request, or to
+// one of a batch: whoever refuses a session does not get that far.
+func (x *exchange) isAnswered(body []byte) bool {
+	if x.id == nil {
+		return jsonrpc.IsBatch(x.body) && jsonrpc.IsBatch(body)
+	}
+	id := idKey(lookupWithin(body, idPath, listLimits))
+	return id != "" && id == idKey(x.id)
+}
+
+var idPath = []string{"id"}
 
 // hasEventID reports whether a piece of an event stream has events with an id.
 func hasEventID(piece []byte) bool {
@@ -195,7 +208,7 @@ func (x *exchange) asks() bool { return x.id != nil || x.body == nil }
 // events with an id, which it keeps to replay them. Nobody can come back for them. It
 // does so also after a panic, which is how a reverse proxy says that its client has left.
 func (m *Middleware) forget(x *exchange, forwarded *http.Request, next http.Handler) {
-	if u := x.unnamed; u.alias == "" || u.lasts || !u.leaves {
+	if u := x.unnamed; u.alias == "" || u.fixed || !u.leaves {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(&x.ctx), forgetTimeout)
@@ -235,6 +248,15 @@ type backend struct {
 	paths atomic.Pointer[map[string]bool] // never changed, only replaced
 }
 
+// settle notes that the handler keeps things by session id at this path. If it has
+// served requests without one there, they are refused from now on, and the operator is told.
+func (m *Middleware) settle(b *backend, path string) {
+	if b.settle(path, true) {
+		m.log.Warn("mcpauth: the handler keeps things by session id at a path where it has served requests without one: those are refused there from now on",
+			"path", shown(path), "fix", "Have its clients begin sessions, or serve those without on a path of their own: docs/operations.md, Requests without a session.")
+	}
+}
+
 // minds reports whether a request that the handler refuses under its alias may be
 // tried without it. Some servers serve nobody with an id that they have not given
 // out, and keep nothing by it either. But a path that has served an alias once, or
@@ -254,8 +276,9 @@ func (b *backend) minds(path string) bool {
 
 // settle remembers that a path keeps things by session id or, with false, that it has
 // served a request without one. The latter only keeps its place when the table is
-// full. It reports whether the path is new.
-func (b *backend) settle(path string, named bool) (isNew bool) {
+// full. It reports whether that is news: the first request without one, or the first
+// sign of the contrary after that.
+func (b *backend) settle(path string, named bool) (news bool) {
 	if len(path) > maxPathLength {
 		return false
 	}
@@ -276,5 +299,5 @@ func (b *backend) settle(path string, named bool) (isNew bool) {
 	}
 	paths[path] = settled || named
 	b.paths.Store(&paths)
-	return !known
+	return known == named && !settled
 }

@@ -460,6 +460,49 @@ func TestSecondTry_ISOL_10_ISOL_19(t *testing.T) {
 		assert.Equal(t, "max-age=1", w.Header().Get("Strict-Transport-Security"))
 		assert.Empty(t, w.Header().Get("Set-Cookie"))
 	})
+	t.Run("ISOL-19 an answer to the request is no refusal of its session", func(t *testing.T) {
+		answer := func(id string) string {
+			return `{"jsonrpc":"2.0","id":` + id + `,"error":{"code":-32602,"message":"no such row"}}`
+		}
+		batch := batchBody(batchRequest(1, "ping", ""), batchRequest(2, "ping", ""))
+		text := strings.Replace(legacyCall("echo"), `"id":1`, `"id":"a"`, 1)
+		for _, row := range []struct {
+			name, request, answer string
+			runs                  int
+		}{
+			{"its id", legacyCall("echo"), answer("1"), 1},
+			{"its id, with space", legacyCall("echo"), " {\n \"id\" : 1 }", 1},
+			{"its id, a text", text, answer(`"\u0061"`), 1},
+			{"the answers of a batch", batch, "[" + answer("1") + "," + answer("2") + "]", 1},
+			{"longer than any refusal", legacyCall("echo"), strings.Repeat("x", 64<<10+1), 1},
+			{"as long as a refusal may be", legacyCall("echo"), strings.Repeat("x", 64<<10), 2},
+			{"null", legacyCall("echo"), answer("null"), 2},
+			{"another id", legacyCall("echo"), answer("2"), 2},
+			{"a text for a number", legacyCall("echo"), answer(`"1"`), 2},
+			{"no id", legacyCall("echo"), `{"error":"session not found"}`, 2},
+			{"an id elsewhere", legacyCall("echo"), `{"error":{"id":1}}`, 2},
+			{"one answer to a batch", batch, answer("1"), 2},
+			{"nothing", legacyCall("echo"), "", 2},
+		} {
+			for _, status := range []int{400, 404} {
+				f, a := newArrivalLog(t, nil)
+				a.answer = func(w http.ResponseWriter, _ *http.Request) {
+					w.Header().Set("Content-Type", "application/json")
+					w.Header().Set("X-Own", "1")
+					w.WriteHeader(status)
+					w.Header().Set("X-Late", "1")
+					for piece := range slices.Chunk([]byte(row.answer), 1000) {
+						_, _ = w.Write(piece)
+					}
+				}
+				w := f.post(f.token(nil), row.request)
+				assert.Len(t, a.take(), row.runs, row.name)
+				assert.Equal(t, status, w.Code, row.name)
+				assert.Equal(t, row.answer, w.Body.String(), row.name)
+				assert.Equal(t, http.Header{"Content-Type": {"application/json"}, "Vary": {"Authorization"}, "X-Own": {"1"}}, w.Result().Header, row.name)
+			}
+		}
+	})
 	t.Run("ISOL-19 what is refused twice", func(t *testing.T) {
 		f, a := newArrivalLog(t, nil)
 		a.answer = func(w http.ResponseWriter, r *http.Request) {
@@ -542,6 +585,29 @@ func TestSecondTryEnds_ISOL_19(t *testing.T) {
 				assert.Len(t, a.take(), tries)
 			}
 		}
+	})
+	t.Run("ISOL-19 who is cut off by a first session is told of in the log", func(t *testing.T) {
+		f, a := newArrivalLog(t, nil)
+		a.answer = func(w http.ResponseWriter, r *http.Request) { // it takes who has none, and only its own ids
+			switch {
+			case r.Header.Get("Begin") != "":
+				w.Header().Set("Mcp-Session-Id", "s")
+			case r.Header.Get("Mcp-Session-Id") != "":
+				w.WriteHeader(http.StatusBadRequest)
+			}
+		}
+		const told = "those are refused there from now on"
+		assert.Equal(t, http.StatusOK, f.post(f.token(nil), legacyCall("echo")).Code)
+		assert.NotContains(t, f.log.String(), told)
+		for range 3 {
+			f.post(f.token(nil), sessionInitialize, "Begin: 1")
+			assert.Equal(t, http.StatusBadRequest, f.post(f.token(nil), legacyCall("echo")).Code)
+		}
+		assert.Equal(t, 1, strings.Count(f.log.String(), told))
+		f, a = newArrivalLog(t, nil)
+		a.answer = served
+		f.post(f.token(nil), sessionInitialize, "Begin: 1")
+		assert.NotContains(t, f.log.String(), told, "nobody has lost anything")
 	})
 	t.Run("ISOL-19 a path that is too long to be remembered", func(t *testing.T) {
 		f, a := newArrivalLog(t, nil)

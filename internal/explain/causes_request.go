@@ -49,7 +49,7 @@ var requestCauses = []Cause{
 	{"method", "unknown_method", "The method is none of MCP.",
 		"To serve an extension, list its method in Rules.Methods."},
 	{"session", "unknown_session", "The session was not begun by this principal and client with this SessionKey.",
-		"Give all replicas the same Config.SessionKey; without one a restart ends all sessions. It is also the answer to somebody else's session id."},
+		"Give all replicas the same Config.SessionKey; without one a restart ends all sessions. It is also the answer to somebody else's session id, and to a DELETE that names none."},
 	{"cancelled", "cancelled", "The client has given up the request.",
 		"Nothing."},
 	{"task", "unknown_task", "The task was not begun by this principal in this process.",

@@ -22,7 +22,7 @@ func Page(measured []Measured) []byte {
 This page is made from the catalogue in internal/explain, which log lines and the doctor
 use too. ` + "`make golden`" + ` writes it anew.
 
-Set ` + "`Config.Logger`" + `. Every refusal is one line: ` + "`reason`" + ` says what was got and what was
+Set ` + "`Config.Logger`" + `. Every request that is refused is one line: ` + "`reason`" + ` says what was got and what was
 expected, ` + "`cause`" + ` is one of the ids below, ` + "`detail`" + ` has the facts of the case and ` + "`fix`" + `
 what to do. The client sees none of this; ` + "`id`" + ` is that of the audit record, if there is one.
 

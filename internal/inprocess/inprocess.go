@@ -18,7 +18,7 @@ type Transport struct{ Handler http.Handler }
 
 // RoundTrip calls the handler and returns once it has sent its header.
 func (t Transport) RoundTrip(r *http.Request) (*http.Response, error) {
-	ctx, cancel := context.WithCancel(r.Context())
+	ctx, cancel := context.WithCancel(context.WithoutCancel(r.Context()))
 	body, out := io.Pipe()
 	w := &writer{method: r.Method, header: http.Header{}, ready: make(chan struct{}), body: out}
 	go func() {
@@ -26,7 +26,10 @@ func (t Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 		defer func() { w.end(recover()) }()
 		t.Handler.ServeHTTP(w, received(r, ctx))
 	}()
-	stop := context.AfterFunc(r.Context(), func() { _ = out.CloseWithError(context.Cause(r.Context())) })
+	stop := context.AfterFunc(r.Context(), func() {
+		_ = out.CloseWithError(context.Cause(r.Context())) // first, or the handler's next words would still be read
+		cancel()
+	})
 	select {
 	case <-w.ready:
 	case <-r.Context().Done():

@@ -183,7 +183,8 @@ func TestFlood_LIMITS_13(t *testing.T) {
 					}
 				}
 			}
-			assert.LessOrEqual(t, lost, row.ownerHas*2, "whose number is the flooder's, which is one of %d", len(c.held))
+			// Who has the number of one who floods, by chance, pays with him. More than so many never do.
+			assert.LessOrEqual(t, lost, row.ownerHas*(2+row.owners/8), "numbers: %d", len(c.held))
 			newcomers := 0
 			for i := range others {
 				owner := fmt.Sprint("newcomer", i)
