@@ -1,0 +1,135 @@
+package isolation
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+)
+
+// attacks are all of them, in the order of the table's columns.
+var attacks = slices.Concat(sees, steers, breaks)
+
+// result is what came of all cells of a row and column of the table.
+type result struct{ run, crossed, excused int }
+
+type cell struct{ backend, era, kind string }
+
+// results collects the cells of a run.
+type results struct {
+	lock   sync.Mutex
+	cells  map[cell]*result
+	used   map[*excuse]bool
+	red    []string
+	filled bool
+}
+
+func (r *results) add(c cell, crossings []string, e *excuse, name string) {
+	r.lock.Lock()
+	defer r.lock.Unlock()
+	if r.cells[c] == nil {
+		r.cells[c] = &result{}
+	}
+	one := r.cells[c]
+	one.run++
+	switch {
+	case len(crossings) == 0:
+	case e != nil:
+		one.excused++
+		r.used[e] = true
+	default:
+		one.crossed++
+		r.red = append(r.red, name+": "+strings.Join(crossings, "; "))
+	}
+}
+
+// excuse is a crossing that mcpauth cannot hold off, or means to allow.
+type excuse struct {
+	reason  string
+	applies func(*scene, *attack) bool
+}
+
+var excuses = []*excuse{
+	{"a narrower token of the same client, in the session that this client began", func(s *scene, _ *attack) bool {
+		return s.sameClient && s.setup.attacker.presence == stolen
+	}},
+}
+
+func (s *scene) excuse(a *attack) *excuse {
+	for _, e := range excuses {
+		if e.applies(s, a) {
+			return e
+		}
+	}
+	return nil
+}
+
+// TestTwoCallers is the matrix: whatever two callers do, and however they come
+// to whatever server, neither has anything of the other.
+func TestTwoCallers_ISOL_01_ISOL_02_ISOL_08_ISOL_11_ISOL_13_ISOL_14(t *testing.T) {
+	all := &results{cells: map[cell]*result{}, used: map[*excuse]bool{}}
+	issuers := newIssuers(t)
+	t.Run("cells", func(t *testing.T) {
+		for _, b := range goBackends {
+			t.Run(b.name, func(t *testing.T) {
+				t.Parallel()
+				b.meetAll(t, issuers, all)
+			})
+		}
+	})
+	slices.Sort(all.red)
+	for _, red := range all.red {
+		t.Log("RED ", red)
+	}
+	run, crossed := 0, 0
+	for _, c := range all.cells {
+		run, crossed = run+c.run, crossed+c.crossed
+	}
+	t.Logf("%d cells, %d crossings", run, crossed)
+}
+
+func (b *backend) meetAll(t *testing.T, issuers two, all *results) {
+	for _, setup := range setups {
+		if !b.holds(setup) {
+			continue
+		}
+		for _, pair := range pairs {
+			t.Run(fmt.Sprintf("%s, %s, %s", setup.era, setup.name, pair.name), func(t *testing.T) {
+				w := newWorld(t, issuers, b, false)
+				for i := range attacks {
+					a := &attacks[i]
+					if a.applies != nil && !a.applies(b, setup) {
+						continue
+					}
+					s := &scene{backend: b, setup: setup, pair: pair, world: w}
+					t.Run(a.kind+" "+a.name, func(t *testing.T) {
+						s.t = t
+						defer func() {
+							s.settle(t, a, all)
+						}()
+						s.enter()
+						a.run(s)
+					})
+				}
+			})
+		}
+	}
+}
+
+// settle looks at what the attacker has seen in all, and notes the cell.
+func (s *scene) settle(t *testing.T, a *attack, all *results) {
+	if s.attacker == nil || s.victim == nil {
+		return
+	}
+	if strings.Contains(s.attacker.saw(), s.canary) {
+		s.cross("the attacker saw the canary")
+	}
+	e := s.excuse(a)
+	all.add(cell{s.backend.name, s.era, a.kind}, s.crossings, e, t.Name())
+	if e == nil {
+		assert.Empty(t, s.crossings)
+	}
+}
