@@ -58,12 +58,16 @@ func (c goSDKCall) notify(ctx context.Context, text string) error {
 	return c.log(ctx, "emergency", text)
 }
 
+// Where there is no stream for a notification, this server tells the tool. It
+// goes on all the same, as most tools would.
 func (c goSDKCall) progress(ctx context.Context, token, text string, n int) error {
-	return c.session.NotifyProgress(ctx, &sdk.ProgressNotificationParams{ProgressToken: token, Message: text, Progress: float64(n)})
+	_ = c.session.NotifyProgress(ctx, &sdk.ProgressNotificationParams{ProgressToken: token, Message: text, Progress: float64(n)})
+	return ctx.Err()
 }
 
 func (c goSDKCall) log(ctx context.Context, level, text string) error {
-	return c.session.Log(ctx, &sdk.LoggingMessageParams{Level: sdk.LoggingLevel(level), Logger: "run", Data: text})
+	_ = c.session.Log(ctx, &sdk.LoggingMessageParams{Level: sdk.LoggingLevel(level), Logger: "run", Data: text})
+	return ctx.Err()
 }
 
 func (c goSDKCall) elicit(ctx context.Context, text string) (string, error) {

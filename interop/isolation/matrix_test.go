@@ -53,8 +53,19 @@ type excuse struct {
 }
 
 var excuses = []*excuse{
-	{"a narrower token of the same client, in the session that this client began", func(s *scene, _ *attack) bool {
-		return s.sameClient && s.setup.attacker.presence == stolen
+	{"A narrower token of the same client may resume what this client began in its own session.", func(s *scene, a *attack) bool {
+		return s.sameClient && s.setup.attacker.presence == stolen && a.name == replay
+	}},
+	{"mcp-go runs every call of 2026-07-28 under the empty session: tools that such a call adds to its session are everybody's " +
+		"(add none, or keep state by Principal.Key).", func(s *scene, a *attack) bool {
+		return strings.HasPrefix(s.backend.name, "mcp-go") && s.victim.modern() && s.attacker.modern() && a.name == sessionTools
+	}},
+	{"One event store for all sessions replays to any of them, for whoever knows the id of an event, which nobody can guess " +
+		"(in TypeScript give each session a store of its own; the Python SDK has one for all).", func(s *scene, a *attack) bool {
+		return s.upstream != "" && s.oneStore && a.name == replay
+	}},
+	{"mcp-go tells everybody who listens of every task (notifications/tasks/status), without its result.", func(s *scene, a *attack) bool {
+		return strings.HasPrefix(s.backend.name, "mcp-go") && a.name == taskStatus
 	}},
 }
 
@@ -73,22 +84,17 @@ func TestTwoCallers_ISOL_01_ISOL_02_ISOL_08_ISOL_11_ISOL_13_ISOL_14(t *testing.T
 	all := &results{cells: map[cell]*result{}, used: map[*excuse]bool{}}
 	issuers := newIssuers(t)
 	t.Run("cells", func(t *testing.T) {
-		for _, b := range goBackends {
-			t.Run(b.name, func(t *testing.T) {
-				t.Parallel()
-				b.meetAll(t, issuers, all)
-			})
-		}
+		everyBackend(t, func(t *testing.T, b *backend) { b.meetAll(t, issuers, all) })
 	})
 	slices.Sort(all.red)
 	for _, red := range all.red {
 		t.Log("RED ", red)
 	}
-	run, crossed := 0, 0
+	run, crossed, excused := 0, 0, 0
 	for _, c := range all.cells {
-		run, crossed = run+c.run, crossed+c.crossed
+		run, crossed, excused = run+c.run, crossed+c.crossed, excused+c.excused
 	}
-	t.Logf("%d cells, %d crossings", run, crossed)
+	t.Logf("%d cells, %d crossings, %d excused", run, crossed, excused)
 }
 
 func (b *backend) meetAll(t *testing.T, issuers two, all *results) {
@@ -97,12 +103,18 @@ func (b *backend) meetAll(t *testing.T, issuers two, all *results) {
 			continue
 		}
 		for _, pair := range pairs {
+			if !b.meets(setup, pair) {
+				continue
+			}
 			t.Run(fmt.Sprintf("%s, %s, %s", setup.era, setup.name, pair.name), func(t *testing.T) {
 				w := newWorld(t, issuers, b, false)
 				for i := range attacks {
 					a := &attacks[i]
 					if a.applies != nil && !a.applies(b, setup) {
 						continue
+					}
+					if pair.sameClient && setup.attacker.presence == stolen && a.name != replay {
+						continue // it is the session of that one client
 					}
 					s := &scene{backend: b, setup: setup, pair: pair, world: w}
 					t.Run(a.kind+" "+a.name, func(t *testing.T) {
@@ -117,6 +129,17 @@ func (b *backend) meetAll(t *testing.T, issuers two, all *results) {
 			})
 		}
 	}
+}
+
+// meets reports whether two such callers are worth a meeting at a server. At
+// a program only two users meet in every way and through both proxies: whom
+// mcpauth takes for another is decided before any server is asked.
+func (b *backend) meets(s setup, p pair) bool {
+	if b.upstream == "" || p.name == pairs[0].name {
+		return true
+	}
+	plain := !s.attacker.batches && s.era != "across" && s.victim.presence != s.attacker.presence == (s.attacker.presence == stolen)
+	return plain && !strings.HasSuffix(b.name, flushing[0].name)
 }
 
 // settle looks at what the attacker has seen in all, and notes the cell.

@@ -14,6 +14,13 @@ type attack struct {
 	run        func(*scene)
 }
 
+// The names of attacks that something is said about.
+const (
+	replay       = "events of a call, replayed"
+	sessionTools = "tools of a session"
+	taskStatus   = "the status of a task, on a stream"
+)
+
 func legacyAttacker(_ *backend, s setup) bool { return !s.attacker.modern() }
 
 // sees is what one may not see of the other.
@@ -51,8 +58,8 @@ var sees = []attack{
 			}
 		}
 	}},
-	{"events of a call, replayed", "see", legacyAttacker, seesReplay},
-	{"tools of a session", "see", func(b *backend, _ setup) bool { return b.tools }, func(s *scene) {
+	{replay, "see", legacyAttacker, seesReplay},
+	{sessionTools, "see", func(b *backend, _ setup) bool { return b.tools }, func(s *scene) {
 		stream := s.openStream()
 		name, done, used := unique("own"), unique("done"), unique("call")
 		s.victim.call(1, "run", unique("call"), step{Do: "tool", Text: name}, step{Do: "say", Text: done})
@@ -72,7 +79,7 @@ var sees = []attack{
 	{"an elicitation", "see", asks, func(s *scene) { s.seesQuestion("elicit", "elicitation/create") }},
 	{"a sampling request", "see", asks, func(s *scene) { s.seesQuestion("sample", "sampling/createMessage") }},
 	{"a task", "see", func(b *backend, s setup) bool { return b.tasks && !s.victim.modern() }, seesTask},
-	{"the status of a task, on a stream", "see", func(b *backend, s setup) bool {
+	{taskStatus, "see", func(b *backend, s setup) bool {
 		return b.tasks && !s.victim.modern() && !s.attacker.modern() && (b.streams || s.attacker.presence == own)
 	}, func(s *scene) {
 		stream := s.openStream()
@@ -163,6 +170,9 @@ func seesProgress(s *scene) {
 		s.stand().finish()
 		return
 	}
+	if s.setup.attacker.presence == own {
+		s.openStream() // some of it may come there
+	}
 	other, gate, last := unique("attackers"), s.newGate(), s.newGate()
 	tags := [2]string{unique("call"), unique("call")}
 	steps := func(text string) []step {
@@ -206,8 +216,14 @@ func seesReplay(s *scene) {
 	}
 	for _, id := range ids {
 		again := s.attacker.listen("Last-Event-ID", id)
-		if again.began() == http.StatusOK {
+		switch {
+		case again.began() != http.StatusOK:
+		case strings.HasPrefix(s.backend.name, "mcp-go") && !s.sse:
 			s.mark(again)
+		default: // nothing else comes on such a stream: what it has to say comes before it answers later requests
+			for range 3 {
+				s.attacker.there()
+			}
 		}
 		again.close()
 	}
@@ -239,7 +255,7 @@ func (s *scene) ask(do, method string) *question {
 	theStage.until(func() bool {
 		id, asked := requestOf(s.victim.saw(), method)
 		q.id = id
-		return asked || theStage.ended(q.tag) != "" || strings.Contains(s.attacker.saw(), s.canary)
+		return asked || !s.asked(s.setup.victim, do) && theStage.has(q.tag, do+"s") || theStage.ended(q.tag) != "" || strings.Contains(s.attacker.saw(), s.canary)
 	})
 	if q.id == "" && !strings.Contains(s.attacker.saw(), s.canary) && s.asked(s.setup.victim, do) {
 		s.cross("the victim was not asked: %q %q", theStage.noted(q.tag), s.victim.saw())
@@ -273,6 +289,11 @@ func (s *scene) seesQuestion(do, method string) {
 	mine := s.inFlight(gate)
 	q := s.ask(do, method)
 	s.mark(stream)
+	if q.id == "" { // this server has questions and notifications in two queues, in no order
+		for range 5 {
+			s.mark(stream)
+		}
+	}
 	theStage.open(gate)
 	s.answered(mine)
 	if do == "elicit" {

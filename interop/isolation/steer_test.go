@@ -144,6 +144,9 @@ func (s *scene) levels() (heard []string) {
 	if !s.victim.awaits(tag + "-done") {
 		s.cross("the victim has no result")
 	}
+	if s.stream != nil && s.reaches(s.setup.victim) { // what comes there is in order
+		s.marks(s.victim, s.stream)
+	}
 	for _, level := range all {
 		if strings.Contains(s.victim.saw(), level+"-of-"+tag) {
 			heard = append(heard, level)
@@ -156,7 +159,7 @@ func (s *scene) levels() (heard []string) {
 var breaks = []attack{
 	{"the end of a session", "break", legacyAttacker, func(s *scene) {
 		tool := unique("own")
-		had := s.tools && s.setup.victim.presence == own
+		had := s.tools && (s.setup.victim.presence == own || s.setup.victim.modern())
 		if had {
 			s.victim.call("tool", "run", unique("call"), step{Do: "tool", Text: tool}, step{Do: "say", Text: "added"})
 			s.victim.awaits("added")
@@ -166,7 +169,6 @@ var breaks = []attack{
 		s.attacker.send("DELETE", s.attacker.target(), "").ended()
 		st.finish()
 		s.works()
-		s.mark()
 		if had {
 			called := unique("called")
 			s.victim.call("tool", tool, unique("call"), step{Do: "say", Text: called})
@@ -203,25 +205,14 @@ var breaks = []attack{
 	}},
 	{"a stream that stands already", "break", func(b *backend, s setup) bool { return !s.attacker.modern() && !s.victim.modern() && !b.sse }, func(s *scene) {
 		s.openStream()
-		if s.setup.victim.presence == own {
-			s.stream.close()
-			s.stream = nil
-			theStage.until(func() bool { // the server may take a moment to see that the first one has gone
-				s.stream = s.victim.listen()
-				return s.stream.began() == 200
-			})
-		} else {
+		if s.stream == nil {
 			s.stream = s.victim.listen()
 			s.stream.began()
 		}
 		st := s.stand()
 		st.finish()
-		if s.stream.status == 200 && s.reaches(s.setup.victim) {
-			marker := unique("marker")
-			s.victim.call(2, "look", unique("call"), step{Do: "broadcast", Text: marker})
-			if !theStage.until(func() bool { return strings.Contains(s.stream.text(), marker) || isClosed(s.stream.done) }) || isClosed(s.stream.done) {
-				s.cross("the victim's stream is dead")
-			}
+		if s.stream.status == 200 && s.reaches(s.setup.victim) && !s.marks(s.victim, s.stream) {
+			s.cross("the victim's stream is dead")
 		}
 	}},
 	{"leaving a call of an equal id", "break", nil, func(s *scene) {
@@ -237,7 +228,7 @@ var breaks = []attack{
 
 // rounds is a number of repetitions, fewer where each costs more.
 func (b *backend) rounds(n int) int {
-	if b.program {
+	if b.upstream != "" {
 		return (n + 9) / 10
 	}
 	return n
