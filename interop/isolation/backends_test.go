@@ -13,6 +13,7 @@ import (
 type backend struct {
 	name    string
 	handler func(t testing.TB) http.Handler
+	bare    func(t testing.TB) http.Handler // where the handler needs mcpauth around it
 
 	sse       bool   // HTTP+SSE of 2024-11-05
 	stateless bool   // serves legacy calls of who presents no session
@@ -96,10 +97,12 @@ var goBackends = []*backend{
 	}, stateless: true, batches: true},
 	{name: `go-sdk, GetSessionID "", gosdk.Handler`, handler: func(testing.TB) http.Handler {
 		return withCaller(sdk.ServerOptions{GetSessionID: noSessionID}, sdk.StreamableHTTPOptions{})
+	}, bare: func(testing.TB) http.Handler {
+		return goSDKHandler(sdk.ServerOptions{GetSessionID: noSessionID}, sdk.StreamableHTTPOptions{})
 	}, stateless: true, batches: true},
 	{name: "go-sdk, stateful, gosdk.Handler", handler: func(testing.TB) http.Handler {
 		return withCaller(sdk.ServerOptions{}, sdk.StreamableHTTPOptions{})
-	}, sessions: true, batches: true, level: "info", asks: true, subs: true},
+	}, bare: goSDKOf(sdk.StreamableHTTPOptions{}, false), sessions: true, batches: true, level: "info", asks: true, subs: true},
 	{name: "go-sdk, HTTP+SSE", handler: func(testing.TB) http.Handler { return goSDKSSE() }, sse: true, sessions: true, level: "info", asks: true, subs: true},
 	{name: "go-sdk, HTTP+SSE, session in the path", handler: func(testing.TB) http.Handler {
 		return &pathSSE{goSDK: newGoSDK(sdk.ServerOptions{})}

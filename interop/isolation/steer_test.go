@@ -135,8 +135,14 @@ func (s *scene) levels() (heard []string) {
 	gate := s.newGate()
 	// What is sent last comes last: when it is there, or the call has ended, nothing more comes.
 	steps = append(steps, step{Do: "notify", Text: tag, N: 1}, step{Do: "wait", Gate: gate}, step{Do: "say", Text: tag + "-done"})
-	s.victim.call(1, "run", tag, steps...)
-	theStage.until(func() bool { return theStage.has(tag, "waits "+gate) || isBad(theStage.ended(tag)) })
+	call := s.victim.call(1, "run", tag, steps...)
+	theStage.until(func() bool {
+		return theStage.has(tag, "waits "+gate) || isBad(theStage.ended(tag)) || !s.sse && isClosed(call.done)
+	})
+	if len(theStage.noted(tag)) == 0 {
+		s.cross("the victim is not served: %d", call.status)
+		return []string{"refused"}
+	}
 	if s.hears(s.setup.victim) {
 		s.victim.awaits(numbered(tag, 0))
 	}

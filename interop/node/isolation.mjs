@@ -10,7 +10,6 @@
 import { randomUUID } from "node:crypto";
 import { createServer } from "node:http";
 import { toNodeHandler } from "@modelcontextprotocol/node";
-import { InMemoryEventStore } from "@modelcontextprotocol/sdk/examples/shared/inMemoryEventStore.js";
 import { Server } from "@modelcontextprotocol/sdk/server/index.js";
 import { StreamableHTTPServerTransport } from "@modelcontextprotocol/sdk/server/streamableHttp.js";
 import * as types from "@modelcontextprotocol/sdk/types.js";
@@ -22,8 +21,8 @@ const servers = new Set(); // those that are connected, in their order
 const lately = 8; // a broadcast is for as many: the tests leave others behind
 const subscriptions = new Map(); // server to set of URIs
 
-const note = (tag, what) =>
-  fetch(`${stage}/note`, { method: "POST", body: JSON.stringify({ tag, what }) }).then((r) => r.arrayBuffer());
+const note = async (tag, what) =>
+  tag && fetch(`${stage}/note`, { method: "POST", body: JSON.stringify({ tag, what }) }).then((r) => r.arrayBuffer());
 const numbered = (text, i) => `${text}-n${i};`;
 
 // play does the steps of a call. What needs a server is in hands.
@@ -164,8 +163,32 @@ async function stateless(request, response) {
 }
 
 const sessions = new Map();
-const oneStore = new InMemoryEventStore(); // as in the SDK's examples
-const eventStore = { store: () => oneStore, stores: () => new InMemoryEventStore() }[kind];
+
+// EventStore keeps events as that of the SDK's examples does, and in their order, which
+// that one loses within a millisecond.
+class EventStore {
+  streams = new Map();
+  streamOf = new Map();
+
+  async storeEvent(stream, message) {
+    const id = randomUUID();
+    if (!this.streams.has(stream)) this.streams.set(stream, []);
+    this.streams.get(stream).push({ id, message });
+    this.streamOf.set(id, stream);
+    return id;
+  }
+
+  async replayEventsAfter(last, { send }) {
+    const stream = this.streamOf.get(last) ?? "";
+    const events = this.streams.get(stream) ?? [];
+    const after = events.findIndex(({ id }) => id === last) + 1;
+    for (const { id, message } of events.slice(after)) if (Object.keys(message).length > 0) await send(id, message);
+    return stream;
+  }
+}
+
+const oneStore = new EventStore();
+const eventStore = { store: () => oneStore, stores: () => new EventStore() }[kind];
 
 async function sessionful(request, response) {
   const id = request.headers["mcp-session-id"];
