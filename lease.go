@@ -43,6 +43,7 @@ type lease struct {
 	edge   eventEdge // of what was sent
 	word   word
 	missed bool // the handler wanted to say more
+	gone   bool // the request is over, and the writer is the server's again
 }
 
 // word is what has become of the last word in a stream.
@@ -189,7 +190,7 @@ func (l *lease) becomesStream(coded bool) {
 func (l *lease) WriteHeader(status int) {
 	l.out.Lock()
 	defer l.release()
-	if l.cutFor() != nil {
+	if l.gone || l.cutFor() != nil {
 		return
 	}
 	l.sent = l.sent || status >= 200
@@ -200,6 +201,9 @@ func (l *lease) WriteHeader(status int) {
 func (l *lease) Write(data []byte) (int, error) {
 	l.out.Lock()
 	defer l.release()
+	if l.gone {
+		return 0, http.ErrHandlerTimeout
+	}
 	if denied := l.cutFor(); denied != nil {
 		l.missed = true
 		return 0, denied
@@ -214,6 +218,9 @@ func (l *lease) Write(data []byte) (int, error) {
 func (l *lease) FlushError() error {
 	l.out.Lock()
 	defer l.release()
+	if l.gone {
+		return http.ErrHandlerTimeout
+	}
 	if denied := l.cutFor(); denied != nil {
 		return denied
 	}
@@ -274,9 +281,7 @@ func (l *lease) stop() {
 	if inquiry != nil {
 		inquiry.stop()
 	}
-	if l.cutFor() != nil { // who has cut it may not have come to the last word
-		l.out.Lock()
-		defer l.out.Unlock()
-		l.word = max(l.word, saying)
-	}
+	l.out.Lock() // who has cut it may not have come to the last word
+	defer l.out.Unlock()
+	l.word, l.gone = max(l.word, saying), true
 }

@@ -11,9 +11,10 @@ import (
 // What lasts is asked again: whether the token has been revoked, whether its
 // issuer has withdrawn the key, and whether the policy has changed its mind.
 const (
-	askEvery   = time.Minute     // give or take a tenth
-	askTimeout = 5 * time.Second // for what the operator's functions take to answer
-	maxDoubt   = 5 * time.Minute // without a good answer
+	askEvery   = time.Minute           // give or take a tenth
+	askTimeout = 5 * time.Second       // for what the operator's functions take to answer
+	callTime   = 50 * time.Millisecond // for the policy, and each call more
+	maxDoubt   = 5 * time.Minute       // without a good answer
 
 	// lastChance is the age of the last good answer at which a question can still
 	// be answered in time.
@@ -28,7 +29,7 @@ type inquiry struct {
 	timer  *time.Timer // the only one; nil when it is over
 	ends   time.Time   // when the token does
 	good   time.Time   // the last good answer
-	asking bool        // a question is under way
+	asking [2]bool     // which questions are under way, see ask
 	doubt  *DeniedError
 }
 
@@ -93,8 +94,8 @@ func (q *inquiry) tick() {
 		if set != nil {
 			denied = q.lease.token.vouchedBy(set)
 		}
-		if denied == nil && ask {
-			denied = q.ask(now, set != nil)
+		if denied == nil && ask != [...]bool{false, false} {
+			denied = q.ask(now, ask, set != nil)
 		}
 	}
 	if denied != nil {
@@ -104,18 +105,20 @@ func (q *inquiry) tick() {
 
 // turn sets the timer again, before anybody is asked, so that one who never
 // answers keeps nothing from ending; nor is he asked twice.
-func (q *inquiry) turn(now time.Time) (ask bool, denied *DeniedError) {
+func (q *inquiry) turn(now time.Time) (ask [2]bool, denied *DeniedError) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.timer == nil || q.lease.cutFor() != nil {
-		return false, nil
+		return ask, nil
 	}
 	if denied = q.overdue(now); denied != nil {
-		return false, denied
+		return ask, denied
 	}
 	q.timer.Reset(q.next(now).Sub(now))
-	ask = !q.asking
-	q.asking = true
+	for i, asking := range q.asking {
+		ask[i] = !asking
+	}
+	q.asking = [...]bool{true, true}
 	return ask, nil
 }
 
@@ -150,35 +153,64 @@ func (q *inquiry) next(now time.Time) time.Time {
 }
 
 // ask asks those who may have changed their mind, and returns why the response
-// must end if one of them says so. vouched says that the key is known to be good; if
+// must end if one of them says so. Each has its own time, so that one who does not
+// answer silences no other. vouched says that the key is known to be good; if
 // not, there are no keys at hand, and they are waited for. A good answer counts
 // from when it was asked for.
-func (q *inquiry) ask(asked time.Time, vouched bool) *DeniedError {
-	ctx, cancel := context.WithTimeout(&q.lease.x.ctx, askTimeout)
-	defer cancel()
-	p := &q.lease.token.principal
-	var doubt *DeniedError
-	for _, question := range []func() *DeniedError{
-		func() *DeniedError { return q.lease.m.policy.decide(ctx, p, q.lease.x.calls) },
-		func() *DeniedError { return q.lease.m.checkRevoked(ctx, p) },
-		func() *DeniedError { return q.askKey(ctx, asked, vouched) },
+func (q *inquiry) ask(asked time.Time, ask [2]bool, vouched bool) *DeniedError {
+	p, calls := &q.lease.token.principal, q.lease.x.calls
+	doubt := deny(ErrUnavailable, "no answer yet", "", "")
+	if ask == [...]bool{true, true} {
+		doubt = nil
+	}
+	for i, question := range []struct {
+		time time.Duration
+		ask  func(context.Context) *DeniedError
+	}{
+		{askTimeout, func(ctx context.Context) *DeniedError {
+			if denied := q.lease.m.checkRevoked(ctx, p); denied != nil {
+				return denied
+			}
+			return q.askKey(ctx, asked, vouched)
+		}},
+		{policyTime(len(calls)), func(ctx context.Context) *DeniedError { return q.lease.m.policy.decide(ctx, p, calls) }},
 	} {
-		denied := question()
+		if !ask[i] {
+			continue
+		}
+		denied := q.put(i, question.time, question.ask)
 		if denied != nil && !denied.isDoubt() {
 			return denied
 		}
 		doubt = cmp.Or(doubt, denied)
 	}
-	if doubt == nil && time.Since(asked) > askTimeout {
-		doubt = deny(ErrUnavailable, "no answer within "+askTimeout.String(), "", "")
-	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.asking = false
 	if q.doubt = doubt; doubt == nil {
 		q.good = asked
 	}
 	return nil
+}
+
+// put puts one question. An answer that comes too late is none, unless it says
+// that the response must end.
+func (q *inquiry) put(i int, patience time.Duration, ask func(context.Context) *DeniedError) *DeniedError {
+	begun := time.Now()
+	ctx, cancel := context.WithTimeout(&q.lease.x.ctx, patience)
+	defer cancel()
+	denied := ask(ctx)
+	if denied == nil && time.Since(begun) > patience {
+		denied = deny(ErrUnavailable, "no answer within "+patience.String(), "", "")
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.asking[i] = false
+	return denied
+}
+
+// policyTime is what a policy has for so many calls: a subscription may have a thousand.
+func policyTime(calls int) time.Duration {
+	return min(askTimeout+time.Duration(calls)*callTime, askEvery/2)
 }
 
 func (q *inquiry) askKey(ctx context.Context, asked time.Time, vouched bool) *DeniedError {

@@ -208,7 +208,7 @@ func (x *exchange) asks() bool { return x.id != nil || x.body == nil }
 // events with an id, which it keeps to replay them. Nobody can come back for them. It
 // does so also after a panic, which is how a reverse proxy says that its client has left.
 func (m *Middleware) forget(x *exchange, forwarded *http.Request, next http.Handler) {
-	if u := x.unnamed; u.alias == "" || u.fixed || !u.leaves {
+	if u := x.unnamed; u.alias == "" || u.fixed || !u.leaves || x.query != nil { // the query names a session that goes on
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(&x.ctx), forgetTimeout)
