@@ -102,13 +102,16 @@ func (m *Middleware) serve(w http.ResponseWriter, r *http.Request, x *exchange, 
 		x.filter = &listFilter{ctx: &x.ctx, m: m, begun: begun, principal: x.principal, private: x.era == modern}
 	}
 	if x.unnamed != nil {
+		if x.filter != nil {
+			x.filter.alias = x.unnamed.alias
+		}
 		m.serveUnnamed(w, r, x, next)
 		return
 	}
 	x.run(next, &x.out, m.answer(&x.out, r, x))
 	x.out.finish()
 	if x.initializes() && first(w.Header()["Mcp-Session-Id"]) != "" {
-		m.settle(next, r.URL.Path)
+		m.keepsByID(next, r.URL.Path, false)
 	}
 }
 

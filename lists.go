@@ -43,9 +43,10 @@ type listFilter struct {
 	ctx       context.Context
 	m         *Middleware
 	principal *Principal
-	private   bool  // add cacheScope where it is missing (modern era)
-	begun     *Call // the tool call that may begin a task, nil for none
-	dropped   bool  // the message is a notification that is not for this caller
+	private   bool   // add cacheScope where it is missing (modern era)
+	begun     *Call  // the tool call that may begin a task, nil for none
+	alias     string // under which the handler has the request, "" for none
+	dropped   bool   // the message is a notification that is not for this caller
 }
 
 var (
@@ -223,7 +224,7 @@ func (f *listFilter) result(r *strictjson.Reader, edits []edit) ([]edit, error) 
 		}
 		scoped = scoped || string(name) == "cacheScope"
 		if id, ok := beginsTask(string(name), raw); ok && f.begun != nil {
-			f.m.tasks.begin(id, f.principal, *f.begun)
+			f.m.tasks.begin(id, f.principal, *f.begun, f.alias)
 		}
 	}
 	switch {

@@ -30,11 +30,12 @@ type sharedServer struct {
 	waiting chan struct{} // a call of wait has begun
 	goOn    chan struct{} // and may end
 	ended   chan error    // and has
+	asked   chan struct{} // its question has ended
 }
 
 func newSharedServer(t *testing.T, options ...server.StreamableHTTPOption) *sharedServer {
 	t.Helper()
-	s := &sharedServer{heard: make(chan struct{}), waiting: make(chan struct{}, 1), goOn: make(chan struct{}), ended: make(chan error, 1)}
+	s := &sharedServer{heard: make(chan struct{}), waiting: make(chan struct{}, 1), goOn: make(chan struct{}), ended: make(chan error, 1), asked: make(chan struct{})}
 	s.fixture = newFixture(t, func(c *mcpauth.Config) {
 		c.Policy = mcpauth.Rules{Tools: map[string]mcpauth.Requirement{
 			"payroll": mcpauth.Scopes("mcp:admin"), "wait": mcpauth.Scopes("mcp:admin"), "harmless": mcpauth.Authenticated(),
@@ -55,7 +56,12 @@ func newSharedServer(t *testing.T, options ...server.StreamableHTTPOption) *shar
 		return mcp.NewToolResultText("done"), nil
 	})
 	s.inner.AddTool(mcp.NewTool("wait"), func(ctx context.Context, _ mcp.CallToolRequest) (*mcp.CallToolResult, error) {
-		go func() { _, _ = s.inner.RequestElicitation(ctx, mcp.ElicitationRequest{}) }() // registers the session until the call ends
+		go func() { // registers the session until the call ends
+			question := mcp.ElicitationRequest{Params: mcp.ElicitationParams{Message: "payroll question", RequestedSchema: map[string]any{"type": "object", "properties": map[string]any{}}}}
+			answer, err := s.inner.RequestElicitation(ctx, question)
+			assert.Error(t, err, "somebody has answered: %v", answer)
+			close(s.asked)
+		}()
 		notify(ctx, 5)
 		s.waiting <- struct{}{}
 		select {
@@ -108,6 +114,27 @@ func call(tool string) string {
 	return fmt.Sprintf(`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":%q,"_meta":{"progressToken":1}}}`, tool)
 }
 
+// asTask is a call that asks for a task.
+func asTask(tool string) string { return strings.Replace(call(tool), `"_meta"`, `"task":{},"_meta"`, 1) }
+
+// A call that asks for a task, and in it asks its client, is heard by nobody with other rights.
+func TestSharedTask_ISOL_01(t *testing.T) {
+	s := newSharedServer(t)
+	admin := s.token(mcpauthtest.Claims{"scope": "mcp:read mcp:admin"})
+	waits := bufio.NewReader(s.open(t, http.MethodPost, admin, asTask("wait")).Body)
+	until(t, waits, "elicitation/create")
+	<-s.waiting
+	for _, claims := range []mcpauthtest.Claims{{"scope": nil}, {"client_id": "client-2"}, {"sub": "user-2"}} {
+		for range 5 {
+			_, text := s.whole(t, http.MethodPost, s.token(claims), asTask("harmless"))
+			assert.NotContains(t, text, "payroll")
+		}
+	}
+	close(s.goOn)
+	assert.NoError(t, <-s.ended)
+	<-s.asked
+}
+
 // Two principals, and two windows of one, nobody with a session, on one server without sessions.
 func TestSharedServer_ISOL_01_ISOL_02_ISOL_13(t *testing.T) {
 	store := func() []server.StreamableHTTPOption {
@@ -139,20 +166,25 @@ func TestSharedServer_ISOL_01_ISOL_02_ISOL_13(t *testing.T) {
 			// While a call waits: the answers to others carry nothing of it.
 			waits := bufio.NewReader(s.open(t, http.MethodPost, admin, call("wait")).Body)
 			<-s.waiting
-			heard := until(t, waits, "row 4")
+			heard := until(t, waits, "elicitation/create")
+			if !strings.Contains(heard, "row 4") {
+				heard += until(t, waits, "row 4")
+			}
 			for who, token := range others {
-				status, text := s.whole(t, http.MethodPost, token, call("harmless"))
-				assert.Equal(t, http.StatusOK, status, who)
-				assert.NotContains(t, text, "payroll", who)
+				for _, body := range []string{call("harmless"), asTask("harmless"), batchRequest(1, "tools/list", ""), batchRequest(1, "ping", "")} {
+					status, text := s.whole(t, http.MethodPost, token, body)
+					assert.Equal(t, http.StatusOK, status, who)
+					assert.NotRegexp(t, "payroll (row|result|question)", text, who)
+				}
 				if who != "another window of this client" {
-					status, text = s.whole(t, http.MethodPost, token, cancellation("1"))
+					status, text := s.whole(t, http.MethodPost, token, cancellation("1"))
 					assert.Equal(t, []any{http.StatusAccepted, ""}, []any{status, text}, who)
 				}
 				for id := range 3 { // an answer to the question that the call asks
-					status, _ = s.whole(t, http.MethodPost, token, fmt.Sprintf(`{"jsonrpc":"2.0","id":%d,"result":{"action":"accept","content":{}}}`, id))
+					status, _ := s.whole(t, http.MethodPost, token, fmt.Sprintf(`{"jsonrpc":"2.0","id":%d,"result":{"action":"accept","content":{}}}`, id))
 					assert.Equal(t, http.StatusAccepted, status, who)
 				}
-				status, _ = s.whole(t, http.MethodDelete, token, "")
+				status, _ := s.whole(t, http.MethodDelete, token, "")
 				assert.Equal(t, http.StatusNotFound, status, who)
 				// ISOL-02: what has been can not be had again.
 				resumed := bufio.NewReader(s.open(t, http.MethodGet, token, "", "Last-Event-ID: 1").Body)
@@ -161,6 +193,7 @@ func TestSharedServer_ISOL_01_ISOL_02_ISOL_13(t *testing.T) {
 			}
 			close(s.goOn)
 			assert.NoError(t, <-s.ended, "somebody has ended it")
+			<-s.asked
 			heard += until(t, waits, "payroll result")
 			assert.Equal(t, 5, strings.Count(heard, "payroll row"))
 

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -702,5 +703,56 @@ func TestStreamRuns_INTRO_23(t *testing.T) {
 		assert.Zero(t, now.Load(), "the question outlives its request")
 		assert.Equal(t, context.Canceled, left)
 		assert.EqualValues(t, 1, most.Load())
+	})
+}
+
+// A policy that does not answer silences nobody else, whether it looks at its
+// context or not; and one that has much to answer is in no doubt.
+func TestStreamPolicyHangs_INTRO_23(t *testing.T) {
+	for name, hang := range map[string]func(context.Context, <-chan struct{}){
+		"until its context ends": func(ctx context.Context, _ <-chan struct{}) { <-ctx.Done() },
+		"for ever":               func(_ context.Context, never <-chan struct{}) { <-never },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				m, never := &minds{}, make(chan struct{})
+				f := newFixture(t, m.config)
+				l := f.lasts(streamOpens[2].send(f, longToken(f, nil)))
+				m.change(func() {
+					m.require = func(ctx context.Context, _ mcpauth.Call) (mcpauth.Requirement, error) {
+						hang(ctx, never)
+						return mcpauth.Requirement{}, context.Canceled
+					}
+				})
+				time.Sleep(70 * time.Second) // it hangs by now
+				m.change(func() {
+					m.revoked = func(ctx context.Context, _ *mcpauth.Principal) (bool, error) { return true, ctx.Err() }
+				})
+				revoked := time.Now()
+				time.Sleep(67 * time.Second)
+				l.endedWith(t, revoked, revoked.Add(66*time.Second), mcpauth.ErrRevoked, streamOpens[2].owed(-31401, "token revoked"))
+				close(never)
+			})
+		})
+	}
+	t.Run("600 resources at 10 ms each", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			m := &minds{}
+			f := newFixture(t, m.config)
+			m.change(func() {
+				m.require = func(context.Context, mcpauth.Call) (mcpauth.Requirement, error) {
+					time.Sleep(10 * time.Millisecond)
+					return mcpauth.Authenticated(), nil
+				}
+			})
+			var uris []string
+			for i := range 600 {
+				uris = append(uris, strconv.Quote("r://"+strconv.Itoa(i)))
+			}
+			body := modernBody("subscriptions/listen", `"notifications":{"resourceSubscriptions":[`+strings.Join(uris, ",")+`]}`)
+			l := f.lasts(f.request(http.MethodPost, "/mcp", longToken(f, nil), body, modernHeaders("subscriptions/listen", "")...))
+			time.Sleep(20 * time.Minute)
+			l.goesOn(t)
+		})
 	})
 }

@@ -50,7 +50,7 @@ func TestTaskRace_MCP_80(t *testing.T) {
 	for i := range 8 {
 		wait.Go(func() {
 			p := &Principal{Subject: fmt.Sprint(i)}
-			store.begin("t", p, Call{Name: "echo"})
+			store.begin("t", p, Call{Name: "echo"}, "")
 			all.Done()
 			all.Wait()
 			if _, ok := store.of("t", p); ok {

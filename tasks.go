@@ -24,10 +24,17 @@ const (
 
 // tasks remembers who began which task with which call. A task id cannot carry a MAC
 // as a session id does: it stands in bodies, which are passed on byte by byte.
-type tasks struct{ known *owned.Store[Call] }
+type tasks struct{ known *owned.Store[begunTask] }
+
+// begunTask is how a task was begun: by which call, and under which alias if
+// that had no session.
+type begunTask struct {
+	call  Call
+	alias string
+}
 
 func newTasks() tasks {
-	return tasks{owned.New[Call](owned.Limits{
+	return tasks{owned.New[begunTask](owned.Limits{
 		Overhead: taskOverhead, Entries: maxOwnTasks, Size: maxOwnTaskArguments, All: maxTaskMemory,
 	})}
 }
@@ -35,16 +42,16 @@ func newTasks() tasks {
 // begin remembers a task. An id that is known keeps its owner. A call with more
 // arguments than we can keep begins a task that nobody can use: without them, a
 // policy that looks at arguments could later ask for less than it did.
-func (t tasks) begin(id string, p *Principal, call Call) {
+func (t tasks) begin(id string, p *Principal, call Call, alias string) {
 	if len(id) > maxTaskID || len(call.Arguments) > maxTaskArguments {
 		return
 	}
 	call.Arguments = bytes.Clone(call.Arguments)
-	t.known.Add(p.Key(), callerKey(p), id, call, len(call.Arguments))
+	t.known.Add(p.Key(), callerKey(p), id, begunTask{call, alias}, len(call.Arguments))
 }
 
-// of returns the call that began a task of the principal's.
-func (t tasks) of(id string, p *Principal) (Call, bool) { return t.known.Get(p.Key(), id) }
+// of returns how a task of the principal's was begun.
+func (t tasks) of(id string, p *Principal) (begunTask, bool) { return t.known.Get(p.Key(), id) }
 
 // addTaskCalls adds to the calls of a request those that began the tasks which
 // it names. The refusal is for after the policy has said yes.
@@ -71,7 +78,7 @@ func (m *Middleware) withTaskCalls(calls []Call, p *Principal) (all []Call, notO
 			notOwn = deny(errUnknownTask, "taskId", call.Name, "a task that this principal began here")
 			continue
 		}
-		all = append(all, began)
+		all = append(all, began.call)
 	}
 	return all, notOwn
 }

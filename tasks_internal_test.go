@@ -20,18 +20,18 @@ func TestTaskBound_MCP_83(t *testing.T) {
 	knows := func(i, task int) bool { _, ok := store.of(fmt.Sprint(i, "-", task), owner(i)); return ok }
 	for i := range 100 {
 		for task := range 1000 {
-			store.begin(fmt.Sprint(i, "-", task), owner(i), call)
+			store.begin(fmt.Sprint(i, "-", task), owner(i), call, "")
 		}
 	}
 	for i := range 100 {
 		require.True(t, knows(i, 0), i)
 		require.True(t, knows(i, 999), i)
 	}
-	store.begin("0-1000", owner(0), call)
+	store.begin("0-1000", owner(0), call, "")
 	assert.True(t, knows(0, 0), "used a moment ago")
 	assert.False(t, knows(0, 1), "longest unused")
 	for task := range 20 {
-		store.begin(fmt.Sprint("100-", task), owner(100), call)
+		store.begin(fmt.Sprint("100-", task), owner(100), call, "")
 	}
 	assert.True(t, knows(100, 0))
 	kept := 20
@@ -50,11 +50,11 @@ func TestTaskBound_MCP_83(t *testing.T) {
 func TestManySybils_STORE_05(t *testing.T) {
 	store := newTasks()
 	owner := &Principal{Issuer: "https://as.example.com", Subject: "user-1"}
-	store.begin("mine", owner, Call{Arguments: make([]byte, maxTaskArguments)})
+	store.begin("mine", owner, Call{Arguments: make([]byte, maxTaskArguments)}, "")
 	for i := range 200 {
 		sybil := &Principal{Issuer: "https://as.example.com", Subject: fmt.Sprint("sybil-", i)}
 		for task := range 1000 {
-			store.begin(fmt.Sprint(i, "-", task), sybil, Call{Name: "echo"})
+			store.begin(fmt.Sprint(i, "-", task), sybil, Call{Name: "echo"}, "")
 		}
 	}
 	_, ok := store.of("mine", owner)
@@ -72,19 +72,19 @@ func TestTaskMemory_MCP_83(t *testing.T) {
 	knows := func(id string) bool { _, ok := store.of(id, owner); return ok }
 	arguments := []byte(strings.Repeat("a", maxTaskArguments))
 	for i := range 65 {
-		store.begin(fmt.Sprint(i), owner, Call{Arguments: arguments})
+		store.begin(fmt.Sprint(i), owner, Call{Arguments: arguments}, "")
 	}
 	assert.False(t, knows("0"), "4 MiB are 64 times 64 KiB")
 	assert.True(t, knows("1"))
-	store.begin("large", owner, Call{Arguments: append(arguments, 'a')})
-	store.begin(strings.Repeat("i", maxTaskID+1), owner, Call{})
+	store.begin("large", owner, Call{Arguments: append(arguments, 'a')}, "")
+	store.begin(strings.Repeat("i", maxTaskID+1), owner, Call{}, "")
 	assert.False(t, knows("large"))
 	assert.False(t, knows(strings.Repeat("i", maxTaskID+1)))
 	assert.True(t, knows("2"), "what is not kept pushes nothing out")
-	store.begin(strings.Repeat("i", maxTaskID), owner, Call{})
+	store.begin(strings.Repeat("i", maxTaskID), owner, Call{}, "")
 	assert.True(t, knows(strings.Repeat("i", maxTaskID)))
 	arguments[0] = 'b'
 	kept, ok := store.of("64", owner)
 	require.True(t, ok)
-	assert.Equal(t, byte('a'), kept.Arguments[0], "what is kept is a copy")
+	assert.Equal(t, byte('a'), kept.call.Arguments[0], "what is kept is a copy")
 }

@@ -73,22 +73,33 @@ func (m *Middleware) checkUnnamed(r *http.Request, x *exchange) *DeniedError {
 }
 
 // aliasOf makes the alias of a request. It is a new one, unless the handler keeps
-// something by it for longer: a task is under the session that began it, so all
-// requests on tasks of one client have one alias, and who may use which task is
-// decided anew each time. What a client sets for a session that it does not have
-// is kept once for all who hold the same rights, and has no effect.
+// something by it for later requests: a task is under the session that began it,
+// whatever scopes its owner holds by now, and who may use it is decided anew each time.
+// What begins a task, or lists them, has one alias for all who hold the same rights,
+// and so has what a client sets for a session that it does not have. The
+// latter has no effect.
 func (m *Middleware) aliasOf(x *exchange) (alias string, fixed bool) {
 	switch {
 	case x.usesTasks():
-		return identity.AliasPrefix + m.sessions.mac(x.principal, "tasks", ""), true
+		if call := &x.calls[0]; isTaskMethod(call.Method) {
+			if began, ok := m.tasks.of(call.Name, x.principal); ok && began.alias != "" {
+				return began.alias, true
+			}
+		}
+		return m.aliasFor(x.principal, "tasks"), true
 	case x.sets():
-		g := grantOf(x.principal)
-		return identity.AliasPrefix + m.sessions.mac(x.principal, "settings", string(g[:])), true
+		return m.aliasFor(x.principal, "settings"), true
 	}
 	random := x.unnamed.random[:]
 	_, _ = rand.Read(random)
 	room := append(make([]byte, 0, len(identity.AliasPrefix)+tagLength), identity.AliasPrefix...)
 	return string(base64.RawURLEncoding.AppendEncode(room, random)), false
+}
+
+// aliasFor makes the alias of all who hold the same rights, for one use.
+func (m *Middleware) aliasFor(p *Principal, use string) string {
+	g := grantOf(p)
+	return identity.AliasPrefix + m.sessions.mac(p, use, string(g[:]))
 }
 
 func (x *exchange) sets() bool {
@@ -155,7 +166,7 @@ func (m *Middleware) serveUnnamed(w http.ResponseWriter, r *http.Request, x *exc
 		x.out.WriteHeader(http.StatusAccepted)
 		return
 	}
-	u.mayRetry = u.mayRetry && next.minds(path)
+	u.mayRetry = u.mayRetry && next.mayMind(path, x.body == nil)
 	forwarded := m.answer(&x.out, r, x)
 	defer m.forget(x, forwarded, next)
 	x.run(next, &x.out, forwarded)
@@ -164,20 +175,21 @@ func (m *Middleware) serveUnnamed(w http.ResponseWriter, r *http.Request, x *exc
 	}
 	if !x.out.aliasRefused {
 		if u.mayRetry && x.asks() && x.out.status < 300 {
-			m.settle(next, path)
+			m.keepsByID(next, path, x.body == nil)
 		}
 		x.out.finish()
 		return
 	}
 	u.alias, u.mayRetry, u.again = "", false, new(secondTry)
+	if x.filter != nil {
+		x.filter.alias = ""
+	}
 	clear(w.Header())
 	maps.Copy(w.Header(), x.out.outer)
 	again := &u.again.out
 	x.run(next, again, m.answer(again, r, x))
-	if again.status < 300 && next.settle(path, false) {
-		m.log.Warn("mcpauth: the handler serves requests that present no session, and refuses them under a session id of ours. "+
-			"That is safe as long as it keeps nothing by session id", "path", shown(path),
-			"fix", "With the official Go SDK, put gosdk.Handler around the handler; have any other server ignore ids that it has not given out: docs/operations.md, Requests without a session.")
+	if again.status < 300 {
+		m.servesUnnamed(next, path)
 	}
 	again.finish()
 }
@@ -237,67 +249,95 @@ func (u unread) Flush()                      {}
 
 // Bounds of what is remembered of a handler's paths.
 const (
-	maxPaths      = 1024
-	maxPathLength = 512 // bytes
+	maxPaths      = 1024 // that keep things by session id
+	maxToldPaths  = 64   // of which the operator was told that they do not
+	maxPathLength = 512  // bytes
 )
 
 // backend is a wrapped handler, and what it has shown of itself.
 type backend struct {
 	http.Handler
 	mu    sync.Mutex
-	paths atomic.Pointer[map[string]bool] // never changed, only replaced
+	paths atomic.Pointer[map[string]pathState] // never changed, only replaced
 }
 
-// settle notes that the handler keeps things by session id at this path. If it has
+// pathState is what a path has shown.
+type pathState uint8
+
+const (
+	servedUnnamed pathState = 1 << iota // it has served a request without a session id that it had refused with one
+	namesStreams                        // it has served a stream under an alias
+	namesAll                            // it has served a request under one, or given out a session id
+)
+
+func (b *backend) state(path string) pathState {
+	if paths := b.paths.Load(); paths != nil {
+		return (*paths)[path]
+	}
+	return 0
+}
+
+// mayMind reports whether a request that the handler refuses under its alias may be
+// tried without it. Some servers serve nobody with an id that they have not given
+// out, and keep nothing by it either. But a path that has served an alias once, or
+// given out a session id, keeps things by session id: there the second try is over for
+// good, so that no failure of a moment can bring back what all callers share. A
+// stream says nothing of requests, since some servers look at the id of the latter only.
+func (b *backend) mayMind(path string, stream bool) bool {
+	state := b.state(path)
+	return len(path) <= maxPathLength && state&namesAll == 0 && !(stream && state&namesStreams != 0)
+}
+
+// note remembers what a path has shown. It returns what was known of it before,
+// and whether this is new. What does not fit is not remembered: callers can invent
+// paths, and shall not take the second try from those that need it.
+func (b *backend) note(path string, shown pathState) (before pathState, isNew bool) {
+	if before = b.state(path); before&shown != 0 || len(path) > maxPathLength {
+		return before, false
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	paths, told := map[string]pathState{}, 0
+	if old := b.paths.Load(); old != nil {
+		maps.Copy(paths, *old)
+	}
+	for _, state := range paths {
+		if state == servedUnnamed {
+			told++
+		}
+	}
+	before = paths[path]
+	full := len(paths)-told >= maxPaths
+	if shown == servedUnnamed {
+		full = told >= maxToldPaths
+	}
+	if full || before&shown != 0 {
+		return before, false
+	}
+	paths[path] = before | shown
+	b.paths.Store(&paths)
+	return before, true
+}
+
+// keepsByID notes that the handler keeps things by session id at this path. If it has
 // served requests without one there, they are refused from now on, and the operator is told.
-func (m *Middleware) settle(b *backend, path string) {
-	if b.settle(path, true) {
+func (m *Middleware) keepsByID(b *backend, path string, stream bool) {
+	if stream {
+		b.note(path, namesStreams)
+		return
+	}
+	if before, isNew := b.note(path, namesAll); isNew && before&servedUnnamed != 0 {
 		m.log.Warn("mcpauth: the handler keeps things by session id at a path where it has served requests without one: those are refused there from now on",
 			"path", shown(path), "fix", "Have its clients begin sessions, or serve those without on a path of their own: docs/operations.md, Requests without a session.")
 	}
 }
 
-// minds reports whether a request that the handler refuses under its alias may be
-// tried without it. Some servers serve nobody with an id that they have not given
-// out, and keep nothing by it either. But a path that has served an alias once, or
-// given out a session id, keeps things by session id: there the second try is over for
-// good, so that no failure of a moment can bring back what all callers share.
-func (b *backend) minds(path string) bool {
-	if len(path) > maxPathLength {
-		return false
+// servesUnnamed notes that the handler serves a request without a session id that it
+// has refused with one, and tells the operator once for each path.
+func (m *Middleware) servesUnnamed(b *backend, path string) {
+	if _, isNew := b.note(path, servedUnnamed); isNew {
+		m.log.Warn("mcpauth: the handler serves requests that present no session, and refuses them under a session id of ours. "+
+			"That is safe as long as it keeps nothing by session id", "path", shown(path),
+			"fix", "With the official Go SDK, put gosdk.Handler around the handler; have any other server ignore ids that it has not given out: docs/operations.md, Requests without a session.")
 	}
-	paths := b.paths.Load()
-	if paths == nil {
-		return true
-	}
-	settled, known := (*paths)[path]
-	return !settled && (known || len(*paths) < maxPaths)
-}
-
-// settle remembers that a path keeps things by session id or, with false, that it has
-// served a request without one. The latter only keeps its place when the table is
-// full. It reports whether that is news: the first request without one, or the first
-// sign of the contrary after that.
-func (b *backend) settle(path string, named bool) (news bool) {
-	if len(path) > maxPathLength {
-		return false
-	}
-	if paths := b.paths.Load(); paths != nil {
-		if settled, known := (*paths)[path]; known && (settled || !named) || !known && len(*paths) >= maxPaths {
-			return false
-		}
-	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	paths := map[string]bool{}
-	if old := b.paths.Load(); old != nil {
-		maps.Copy(paths, *old)
-	}
-	settled, known := paths[path]
-	if !known && len(paths) >= maxPaths {
-		return false
-	}
-	paths[path] = settled || named
-	b.paths.Store(&paths)
-	return known == named && !settled
 }

@@ -88,7 +88,7 @@ func TestAliases_ISOL_04_ISOL_09(t *testing.T) {
 		c.Policy = mcpauth.Rules{
 			Tools:     map[string]mcpauth.Requirement{"echo": mcpauth.Scopes("mcp:read")},
 			Resources: map[string]mcpauth.Requirement{"r://x": mcpauth.Authenticated()},
-			Methods:   map[string]mcpauth.Requirement{"tasks/list": mcpauth.Authenticated()},
+			Methods:   map[string]mcpauth.Requirement{"tasks/list": mcpauth.Authenticated(), "tasks/get": mcpauth.Authenticated()},
 		}
 	})
 	user := f.token(nil)
@@ -124,18 +124,33 @@ func TestAliases_ISOL_04_ISOL_09(t *testing.T) {
 		batch := batchBody(batchRequest(1, "ping", ""), batchRequest(2, "ping", ""))
 		assert.NotEqual(t, ask(user, batch), ask(user, batch))
 	})
-	t.Run("ISOL-04 tasks: one for each client", func(t *testing.T) {
+	t.Run("ISOL-04 tasks: one for each set of rights, and later the one that began it", func(t *testing.T) {
 		tasks := batchRequest(1, "tasks/list", "")
 		begin := `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"echo","task":{"ttl":1}}}`
 		escaped := strings.Replace(begin, `"task"`, `"t\u0061sk"`, 1)
 		id := ask(user, tasks)
 		assert.Regexp(t, aliasPattern, id)
-		for _, same := range []string{ask(user, begin), ask(user, escaped), ask(f.token(mcpauthtest.Claims{"jti": "later"}), tasks), ask(narrow, begin)} {
+		for _, same := range []string{ask(user, begin), ask(user, escaped), ask(f.token(mcpauthtest.Claims{"jti": "later"}), tasks)} {
 			assert.Equal(t, id, same)
 		}
-		assert.NotEqual(t, id, ask(otherClient, tasks), "what is delivered there is not decided anew")
-		assert.NotEqual(t, id, ask(otherUser, tasks))
+		for _, token := range []string{otherClient, otherUser, narrow} {
+			assert.NotEqual(t, id, ask(token, tasks), "what is delivered there is not decided anew")
+		}
 		assert.NotEqual(t, id, ask(user, strings.Replace(begin, `"task":{"ttl":1}`, `"arguments":{"task":{"ttl":1}}`, 1)), "no task")
+
+		a.answer = func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
+			_, _ = io.WriteString(w, `{"jsonrpc":"2.0","id":1,"result":{"task":{"taskId":"t-1","status":"working"}}}`)
+		}
+		id = ask(narrow, begin)
+		a.answer = nil
+		get := batchRequest(1, "tasks/get", `"taskId":"t-1"`)
+		for _, token := range []string{narrow, user, sameScopes, otherClient} {
+			assert.Equal(t, id, ask(token, get), "its owner, by whatever token may make the call")
+		}
+		w := f.post(otherUser, get)
+		assert.Contains(t, w.Body.String(), "task not found")
+		assert.Empty(t, a.take())
 	})
 	t.Run("ISOL-20 settings: one for each set of rights", func(t *testing.T) {
 		level := batchRequest(1, "logging/setLevel", `"level":"debug"`)
@@ -544,7 +559,7 @@ func TestSecondTryEnds_ISOL_19(t *testing.T) {
 	}{
 		{"nothing", func(*fixture, string) {}, true},
 		{"a request served under an id", func(f *fixture, token string) { f.post(token, legacyCall("echo")) }, false},
-		{"a stream served under an id", func(f *fixture, token string) { f.do(http.MethodGet, "/mcp", token, "") }, false},
+		{"a stream served under an id", func(f *fixture, token string) { f.do(http.MethodGet, "/mcp", token, "") }, true}, // some look at the id of requests alone
 		{"a session id given out", func(f *fixture, token string) { f.post(token, sessionInitialize, "Begin: 1") }, false},
 		{"initialize without one", func(f *fixture, token string) { f.post(token, sessionInitialize) }, true},
 		{"a session id on another answer", func(f *fixture, token string) {
@@ -635,10 +650,32 @@ func TestSecondTryEnds_ISOL_19(t *testing.T) {
 		}
 		status, tries = call("user-1", "/refusing")
 		assert.Equal(t, []int{200, 2}, []int{status, tries}, "a path that was used before keeps its place")
-		for _, path := range []string{"/invented/0", "/invented/1023", "/invented/1099", "/invented/new", "/" + strings.Repeat("long", 200)} {
+		for path, want := range map[string]int{"/invented/0": 1, "/invented/1023": 1, "/invented/1024": 2, "/" + strings.Repeat("long", 200): 1} {
 			status, tries = call("user-2", path, "Fail: 1")
-			assert.Equal(t, []int{404, 1}, []int{status, tries}, "what is not known has no second try: %s", path)
+			assert.Equal(t, []int{404, want}, []int{status, tries}, path)
 		}
+	})
+	t.Run("LIMITS-13 paths that somebody else invents, at a handler that minds ids", func(t *testing.T) {
+		f, a := newArrivalLog(t, nil)
+		a.answer = func(w http.ResponseWriter, r *http.Request) {
+			if r.Header.Get("Mcp-Session-Id") != "" {
+				w.WriteHeader(http.StatusNotFound)
+			}
+		}
+		for i := range 1100 {
+			f.do(http.MethodPost, fmt.Sprint("/invented/", i), f.token(mcpauthtest.Claims{"sub": "user-2"}), batchRequest(1, "ping", ""))
+		}
+		assert.Equal(t, http.StatusOK, f.post(f.token(nil), legacyCall("echo")).Code, "a path that nobody had used")
+		assert.Equal(t, 64, strings.Count(f.log.String(), "under a session id of ours"))
+	})
+	t.Run("ISOL-19 a stream settles streams", func(t *testing.T) {
+		f, a := newArrivalLog(t, nil)
+		token := f.token(nil)
+		f.do(http.MethodGet, "/mcp", token, "")
+		a.take()
+		a.answer = withStatus(http.StatusNotFound)
+		f.do(http.MethodGet, "/mcp", token, "")
+		assert.Len(t, a.take(), 1)
 	})
 }
 
