@@ -116,6 +116,7 @@ type Middleware struct {
 	streams     owned.Accounts // open ones, by callerKey
 	tasks       tasks
 	running     running
+	endpoints   endpoints
 	held        owned.Accounts // bytes, by callerKey
 	bindsTasks  bool
 	scope       string // the scopes to begin with, joined

@@ -30,6 +30,7 @@
 //   - call.go, batch.go, agree.go: the body becomes [Call] values, and headers must agree with it
 //   - session.go, tasks.go: sessions and tasks belong to who began them
 //   - unnamed.go, running.go: requests without a session, which share nothing either
+//   - endpoints.go: the message endpoints of HTTP+SSE
 //   - scopes.go, rules.go, pattern.go, uri.go: the decision
 //   - decision.go, explain.go: the record of the decision, and the likely cause and fix of a refusal
 //   - refuse.go, ready.go, errors.go: a [DeniedError] becomes status, challenge and body

@@ -135,10 +135,11 @@ func (x *exchange) initializes() bool {
 const endpointTag = "mcpauth"
 
 // sealEndpoint adds the tag to the URI reference that an endpoint event names.
-func (s *sessions) sealEndpoint(p *Principal, reference string) string {
+func (m *Middleware) sealEndpoint(p *Principal, reference string) string {
 	bare, _, _ := strings.Cut(reference, "#") // nobody sends a fragment
 	path, query, _ := strings.Cut(bare, "?")
-	tag := endpointTag + "=" + s.endpointMAC(p, path, query)
+	m.endpoints.announce(path, query)
+	tag := endpointTag + "=" + m.sessions.endpointMAC(p, path, query)
 	if query == "" {
 		return path + "?" + tag
 	}
@@ -155,15 +156,15 @@ func (s *sessions) endpointMAC(p *Principal, path, query string) string {
 }
 
 // checkEndpointSession verifies the tag of a query and takes it off. A query that
-// names a session needs one.
+// names a session needs one, and so does what looks like an announced endpoint.
 func (m *Middleware) checkEndpointSession(r *http.Request, x *exchange) *DeniedError {
 	raw := r.URL.RawQuery
-	if raw == "" {
+	if raw == "" && !m.endpoints.any.Load() {
 		return nil
 	}
 	query, tag, tagged := strings.Cut("&"+raw, "&"+endpointTag+"=")
 	query = strings.TrimPrefix(query, "&")
-	if !tagged && !namesSession(raw) {
+	if !tagged && !namesSession(raw) && !m.endpoints.knows(r.URL.EscapedPath(), raw) {
 		return nil
 	}
 	if subtle.ConstantTimeCompare([]byte(tag), []byte(m.sessions.endpointMAC(x.principal, r.URL.EscapedPath(), query))) != 1 {

@@ -753,6 +753,7 @@ func TestStreamPolicyHangs_INTRO_23(t *testing.T) {
 			l := f.lasts(f.request(http.MethodPost, "/mcp", longToken(f, nil), body, modernHeaders("subscriptions/listen", "")...))
 			time.Sleep(20 * time.Minute)
 			l.goesOn(t)
+			time.Sleep(time.Minute) // a question may be under way
 		})
 	})
 }

@@ -883,3 +883,54 @@ func TestNothingUnnamedIsLegacy_ISOL_13(t *testing.T) {
 	}
 	assert.Greater(t, reached, 60)
 }
+
+// What was announced with a tag is accepted only with one, wherever its session stands.
+func TestEndpointsNeedTheirTag_ISOL_09_SESS_04(t *testing.T) {
+	const id = "0123456789abcdef"
+	for reference, others := range map[string][]string{
+		"/message?sid=" + id:                    {"/message?sid=" + id, "/message?SID=" + id, "/message?x=1&sid=" + id, "/message?s%69d=" + id, "/proxy/message?sid=" + id},
+		"message?clientId=" + id + "&tenant=a":  {"/sse/message?clientId=" + id, "/sse/message?tenant=b"},
+		"/message/" + id:                        {"/message/" + id, "/message/fedcba9876543210", "/proxy/message/" + id, "/message/" + id + "?x=1"},
+		"https://mcp.example.com/message/" + id: {"/message/" + id},
+	} {
+		f, a := newArrivalLog(t, nil)
+		a.answer = func(w http.ResponseWriter, r *http.Request) {
+			if r.Method == http.MethodGet {
+				w.Header().Set("Content-Type", "text/event-stream")
+				_, _ = io.WriteString(w, "event: endpoint\ndata: "+reference+"\n\n")
+			}
+		}
+		owner, attacker := f.token(nil), f.token(mcpauthtest.Claims{"sub": "attacker"})
+		_, endpoint, _ := strings.Cut(strings.TrimSpace(f.do(http.MethodGet, "/sse", owner, "").Body.String()), "data: ")
+		_, query, _ := strings.Cut(endpoint, "?")
+		a.take()
+		for _, target := range others {
+			for _, token := range []string{attacker, owner} {
+				w := f.do(http.MethodPost, target, token, legacyCall("echo"))
+				assert.Equal(t, http.StatusNotFound, w.Code, "%s: %s", reference, target)
+				assert.Empty(t, a.take(), "%s: %s", reference, target)
+			}
+		}
+		path, _, _ := strings.Cut(others[0], "?")
+		assert.Equal(t, http.StatusOK, f.do(http.MethodPost, path+"?"+query, owner, legacyCall("echo")).Code)
+		assert.Len(t, a.take(), 1)
+		// Nothing else needs a tag.
+		for _, target := range []string{"/mcp", "/message", "/mcp?x=1", "/mcp?sid=1", "/other/" + id, "/message/short", "/message?other=1"} {
+			assert.Equal(t, http.StatusOK, f.do(http.MethodPost, target, owner, legacyCall("echo")).Code, "%s: %s", reference, target)
+		}
+	}
+	t.Run("LIMITS-13 names that a caller has the handler announce", func(t *testing.T) {
+		f, a := newArrivalLog(t, nil)
+		a.answer = func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Type", "text/event-stream")
+			_, _ = io.WriteString(w, "event: endpoint\ndata: /message?sid=1&"+r.URL.RawQuery+"\n\n")
+		}
+		for i := range 100 {
+			f.do(http.MethodGet, fmt.Sprint("/sse?n", i, "=1"), f.token(mcpauthtest.Claims{"sub": "user-2"}), "")
+		}
+		a.answer = nil
+		a.take()
+		assert.Equal(t, http.StatusNotFound, f.do(http.MethodPost, "/message?sid=1", f.token(nil), legacyCall("echo")).Code)
+		assert.Equal(t, http.StatusOK, f.do(http.MethodPost, "/mcp?n1=1", f.token(nil), legacyCall("echo")).Code)
+	})
+}

@@ -1,0 +1,83 @@
+package mcpauth
+
+import (
+	"net/url"
+	"strings"
+	"sync"
+	"sync/atomic"
+)
+
+// Bounds of what is remembered of message endpoints.
+const (
+	maxEndpoints  = 64  // names
+	maxEndpoint   = 256 // bytes of one
+	minPathSecret = 16  // bytes; a shorter last segment of a path is no session id
+)
+
+// endpoints remembers what the message endpoints of the HTTP+SSE transport look
+// like that handlers have announced: what was announced with a tag is accepted
+// only with one, wherever the session stands in it.
+type endpoints struct {
+	any   atomic.Bool
+	mu    sync.RWMutex
+	names map[string]bool // "message?sid": a parameter; "message/": a segment above an id
+}
+
+// announce remembers an endpoint.
+func (e *endpoints) announce(path, query string) {
+	if namesSession(query) {
+		return // known by its name
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for name := range endpointNames(path, query) {
+		if len(e.names) >= maxEndpoints || len(name) > maxEndpoint {
+			return
+		}
+		if e.names == nil {
+			e.names = map[string]bool{}
+		}
+		e.names[name] = true
+		e.any.Store(true)
+	}
+}
+
+// knows reports whether a request without a tag looks like an endpoint that was announced with one.
+func (e *endpoints) knows(path, query string) bool {
+	if !e.any.Load() {
+		return false
+	}
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	for name := range endpointNames(path, query) {
+		if e.names[name] {
+			return true
+		}
+	}
+	return false
+}
+
+// endpointNames yields what of an endpoint may name a session: each parameter of its query or, of
+// a path that ends in what may be an id, the segment above. What stands before
+// that may be rewritten on the way.
+func endpointNames(path, query string) func(yield func(string) bool) {
+	return func(yield func(string) bool) {
+		above, last := "", path
+		if i := strings.LastIndexByte(path, '/'); i >= 0 {
+			above, last = path[:i], path[i+1:]
+			above = above[strings.LastIndexByte(above, '/')+1:]
+		}
+		if len(last) >= minPathSecret && !yield(above+"/") {
+			return
+		}
+		for pair := range strings.FieldsFuncSeq(query, func(r rune) bool { return r == '&' || r == ';' }) {
+			name, _, _ := strings.Cut(pair, "=")
+			if decoded, err := url.QueryUnescape(name); err == nil {
+				name = decoded
+			}
+			if !yield(last + "?" + strings.ToLower(name)) {
+				return
+			}
+		}
+	}
+}
