@@ -26,7 +26,7 @@ import (
 // calls do, unless the environment says how many.
 const (
 	allCalls  = 100_000
-	someCalls = 2_000
+	someCalls = 5_000
 	users     = 100
 	allowance = 1 << 10 // bytes that a user may cost the server beyond what it costs bare
 )
@@ -48,12 +48,14 @@ type load struct {
 	name string
 	body string // of a POST; "" for a stream that is opened and left
 	part int    // of the count of calls
+	slow bool   // a fourth of that does when the count is not the full one
+	warm int    // before the count: an engine that compiles what it runs keeps that too
 }
 
 var loads = []load{
-	{"calls with a notification", text(callOf(1, "look", "", step{Do: "notify", Text: "x", N: 1}, step{Do: "say", Text: "done"})), 1},
-	{"logging/setLevel", `{"jsonrpc":"2.0","id":1,"method":"logging/setLevel","params":{"level":"error"}}`, 1},
-	{"streams, opened and left", "", 20},
+	{"calls with a notification", text(callOf(1, "look", "", step{Do: "notify", Text: "x", N: 1}, step{Do: "say", Text: "done"})), 1, false, 0},
+	{"logging/setLevel", `{"jsonrpc":"2.0","id":1,"method":"logging/setLevel","params":{"level":"error"}}`, 1, false, 0},
+	{"streams, opened and left", "", 20, false, 0},
 }
 
 // kept are the bytes and goroutines that were there more after a load than before.
@@ -88,11 +90,12 @@ func TestMemory_ISOL_20(t *testing.T) {
 		}, loads[:2]},
 	} {
 		for _, load := range tt.loads {
+			load.slow = strings.HasPrefix(tt.name, "go-sdk")
 			t.Run(tt.name+", "+load.name, func(t *testing.T) {
 				one := row{server: tt.name, load: load.name}
 				one.bare = measure(t, tt.handler(), load, true, heap)
 				one.wrapped = measure(t, tt.handler(), load, false, heap)
-				one.check(t)
+				one.check(t, 64<<10)
 				rows = append(rows, one)
 			})
 		}
@@ -102,24 +105,23 @@ func TestMemory_ISOL_20(t *testing.T) {
 		ready := p.start(t)
 		b := p.behind(ready, "flush -1", -1)
 		fewer := loads[0]
-		fewer.part = 20
+		fewer.part, fewer.warm = 20, 500
 		counter := func(t *testing.T) int { return nodeHeap(t, b.upstream) }
 		one := row{server: p.name, load: fewer.name}
 		one.bare = measure(t, b.handler(t), fewer, true, counter)
 		one.wrapped = measure(t, b.handler(t), fewer, false, counter)
-		one.check(t)
+		one.check(t, 1<<20) // V8 keeps what it has compiled, and drops it again
 		rows = append(rows, one)
 	})
 	compareBytes(t, rows, calls(t))
 }
 
-// check holds the wrapped server against the bare one. Half a byte a call is
-// what counting in a heap that others use cannot tell from nothing.
-func (r *row) check(t *testing.T) {
+// check holds the wrapped server against the bare one. Some bytes are noise, of a
+// heap that others use.
+func (r *row) check(t *testing.T, noise int) {
 	t.Logf("bare: %+v, wrapped: %+v", r.bare, r.wrapped)
-	noise := 64<<10 + r.bare.calls/2
 	assert.LessOrEqual(t, r.wrapped.bytes, max(r.bare.bytes, 0)+users*allowance+noise)
-	assert.LessOrEqual(t, r.wrapped.goroutines, r.bare.goroutines+4)
+	assert.LessOrEqual(t, r.wrapped.goroutines, max(r.bare.goroutines, 0)+4)
 }
 
 func measure(t *testing.T, handler http.Handler, load load, bare bool, heap func(*testing.T) int) kept {
@@ -142,6 +144,12 @@ func measure(t *testing.T, handler http.Handler, load load, bare bool, heap func
 		require.Equal(t, http.StatusOK, knock(handler, tokens[i%users], ping))
 	}
 	n := calls(t) / load.part
+	if load.slow && n < allCalls {
+		n /= 4
+	}
+	for i := range load.warm {
+		knock(handler, tokens[i%users], load.body)
+	}
 	before, goroutines := heap(t), runtime.NumGoroutine()
 	for i := range n {
 		if status := knock(handler, tokens[i%users], load.body); status != http.StatusOK {
