@@ -111,7 +111,7 @@ func (m *Middleware) serve(w http.ResponseWriter, r *http.Request, x *exchange, 
 	x.run(next, &x.out, m.answer(&x.out, r, x))
 	x.out.finish()
 	if x.initializes() && first(w.Header()["Mcp-Session-Id"]) != "" {
-		m.keepsByID(next, r.URL.Path, false)
+		m.keepsByID(next, r.URL.Path)
 	}
 }
 

@@ -115,7 +115,9 @@ func call(tool string) string {
 }
 
 // asTask is a call that asks for a task.
-func asTask(tool string) string { return strings.Replace(call(tool), `"_meta"`, `"task":{},"_meta"`, 1) }
+func asTask(tool string) string {
+	return strings.Replace(call(tool), `"_meta"`, `"task":{},"_meta"`, 1)
+}
 
 // A call that asks for a task, and in it asks its client, is heard by nobody with other rights.
 func TestSharedTask_ISOL_01(t *testing.T) {

@@ -166,7 +166,7 @@ func (m *Middleware) serveUnnamed(w http.ResponseWriter, r *http.Request, x *exc
 		x.out.WriteHeader(http.StatusAccepted)
 		return
 	}
-	u.mayRetry = u.mayRetry && next.mayMind(path, x.body == nil)
+	u.mayRetry = u.mayRetry && next.mayMind(path)
 	forwarded := m.answer(&x.out, r, x)
 	defer m.forget(x, forwarded, next)
 	x.run(next, &x.out, forwarded)
@@ -175,7 +175,7 @@ func (m *Middleware) serveUnnamed(w http.ResponseWriter, r *http.Request, x *exc
 	}
 	if !x.out.aliasRefused {
 		if u.mayRetry && x.asks() && x.out.status < 300 {
-			m.keepsByID(next, path, x.body == nil)
+			m.keepsByID(next, path)
 		}
 		x.out.finish()
 		return
@@ -266,8 +266,7 @@ type pathState uint8
 
 const (
 	servedUnnamed pathState = 1 << iota // it has served a request without a session id that it had refused with one
-	namesStreams                        // it has served a stream under an alias
-	namesAll                            // it has served a request under one, or given out a session id
+	keepsByID                           // it has served something under an alias, or given out a session id
 )
 
 func (b *backend) state(path string) pathState {
@@ -281,11 +280,9 @@ func (b *backend) state(path string) pathState {
 // tried without it. Some servers serve nobody with an id that they have not given
 // out, and keep nothing by it either. But a path that has served an alias once, or
 // given out a session id, keeps things by session id: there the second try is over for
-// good, so that no failure of a moment can bring back what all callers share. A
-// stream says nothing of requests, since some servers look at the id of the latter only.
-func (b *backend) mayMind(path string, stream bool) bool {
-	state := b.state(path)
-	return len(path) <= maxPathLength && state&namesAll == 0 && !(stream && state&namesStreams != 0)
+// good, so that no failure of a moment can bring back what all callers share.
+func (b *backend) mayMind(path string) bool {
+	return len(path) <= maxPathLength && b.state(path)&keepsByID == 0
 }
 
 // note remembers what a path has shown. It returns what was known of it before,
@@ -321,12 +318,8 @@ func (b *backend) note(path string, shown pathState) (before pathState, isNew bo
 
 // keepsByID notes that the handler keeps things by session id at this path. If it has
 // served requests without one there, they are refused from now on, and the operator is told.
-func (m *Middleware) keepsByID(b *backend, path string, stream bool) {
-	if stream {
-		b.note(path, namesStreams)
-		return
-	}
-	if before, isNew := b.note(path, namesAll); isNew && before&servedUnnamed != 0 {
+func (m *Middleware) keepsByID(b *backend, path string) {
+	if before, isNew := b.note(path, keepsByID); isNew && before&servedUnnamed != 0 {
 		m.log.Warn("mcpauth: the handler keeps things by session id at a path where it has served requests without one: those are refused there from now on",
 			"path", shown(path), "fix", "Have its clients begin sessions, or serve those without on a path of their own: docs/operations.md, Requests without a session.")
 	}

@@ -115,7 +115,7 @@ func TestWhatArrives_ISOL_03_ISOL_04_ISOL_05_ISOL_06_ISOL_07_ISOL_08_ISOL_09_ISO
 					}
 				}
 			}
-			assert.Len(t, seen, map[string]int{fresh: 12, fixed: 3}[tt.want])
+			assert.Len(t, seen, map[string]int{fresh: 12, fixed: 4}[tt.want])
 		})
 	}
 }
