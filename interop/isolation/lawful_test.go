@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 )
@@ -389,6 +390,12 @@ func (c *client) cancels() string {
 	}
 	said := c.told("notifications/cancelled", object("requestId", id))
 	c.there()
+	for range 200 { // some servers hear of it after they have answered
+		if theStage.ended(tag) != "" {
+			break
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
 	theStage.open(gate) // a server that has not heard of it ends the call well
 	theStage.until(func() bool { return theStage.ended(tag) != "" })
 	a.close()
