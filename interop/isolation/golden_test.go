@@ -184,13 +184,13 @@ func compareBytes(t *testing.T, rows []row, calls int) {
 	for _, r := range rows {
 		fmt.Fprintf(&b, "| %s | %s |", r.server, r.load)
 		for _, k := range []kept{r.bare, r.wrapped} {
-			bytes := max(0, k.bytes)
+			bytes := max(0, k.Bytes)
 			if bytes < 128<<10 { // less than a heap that others use can tell
 				bytes = 0
 			}
-			fmt.Fprintf(&b, " %d | %d |", bytes/k.calls, bytes/users)
+			fmt.Fprintf(&b, " %d | %d |", bytes/k.Calls, bytes/users)
 		}
-		fmt.Fprintf(&b, " %d | %d |\n", max(0, r.bare.goroutines), max(0, r.wrapped.goroutines))
+		fmt.Fprintf(&b, " %d | %d |\n", max(0, r.bare.Goroutines), max(0, r.wrapped.Goroutines))
 	}
 	golden(t, "bytes", b.String()+"\n", func(old, fresh string) bool {
 		return slices.Equal(firstColumns(old), firstColumns(fresh)) || len(rows) < 11

@@ -2,11 +2,13 @@ package isolation
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"runtime"
 	"strconv"
 	"strings"
@@ -59,9 +61,7 @@ var loads = []load{
 }
 
 // kept are the bytes and goroutines that were there more after a load than before.
-type kept struct {
-	calls, bytes, goroutines int
-}
+type kept struct{ Calls, Bytes, Goroutines int }
 
 // row is a line of the table: a server under a load, bare and wrapped.
 type row struct {
@@ -69,59 +69,102 @@ type row struct {
 	bare, wrapped kept
 }
 
+// keepers are the servers that are counted, each in a process of its own.
+var keepers = []struct {
+	name    string
+	handler func() http.Handler
+	loads   []load
+}{
+	{"mcp-go, stateless", func() http.Handler { return mcpGoHandler(server.WithStateLess(true)) }, loads},
+	{"mcp-go, stateless, event store", func() http.Handler {
+		return mcpGoHandler(server.WithStateLess(true), server.WithEventStore(server.NewInMemoryEventStore()))
+	}, loads},
+	{"go-sdk, stateless", func() http.Handler {
+		return goSDKHandler(sdk.ServerOptions{}, sdk.StreamableHTTPOptions{Stateless: true})
+	}, loads[:2]},
+	{`go-sdk, GetSessionID ""`, func() http.Handler {
+		return goSDKHandler(sdk.ServerOptions{GetSessionID: noSessionID}, sdk.StreamableHTTPOptions{})
+	}, loads[:2]},
+}
+
 // TestMemory_ISOL_20: what a server keeps of requests without a session is no more
 // than bare, but for a little for each user.
 func TestMemory_ISOL_20(t *testing.T) {
 	var rows []row
-	for _, tt := range []struct {
-		name    string
-		handler func() http.Handler
-		loads   []load
-	}{
-		{"mcp-go, stateless", func() http.Handler { return mcpGoHandler(server.WithStateLess(true)) }, loads},
-		{"mcp-go, stateless, event store", func() http.Handler {
-			return mcpGoHandler(server.WithStateLess(true), server.WithEventStore(server.NewInMemoryEventStore()))
-		}, loads},
-		{"go-sdk, stateless", func() http.Handler {
-			return goSDKHandler(sdk.ServerOptions{}, sdk.StreamableHTTPOptions{Stateless: true})
-		}, loads[:2]},
-		{`go-sdk, GetSessionID ""`, func() http.Handler {
-			return goSDKHandler(sdk.ServerOptions{GetSessionID: noSessionID}, sdk.StreamableHTTPOptions{})
-		}, loads[:2]},
-	} {
-		for _, load := range tt.loads {
-			load.slow = strings.HasPrefix(tt.name, "go-sdk")
-			t.Run(tt.name+", "+load.name, func(t *testing.T) {
-				one := row{server: tt.name, load: load.name}
-				one.bare = measure(t, tt.handler(), load, true, heap)
-				one.wrapped = measure(t, tt.handler(), load, false, heap)
+	for _, keeper := range keepers {
+		for _, load := range keeper.loads {
+			t.Run(keeper.name+", "+load.name, func(t *testing.T) {
+				one := row{server: keeper.name, load: load.name}
+				one.bare, one.wrapped = apart(t, keeper.name, load.name, true), apart(t, keeper.name, load.name, false)
 				one.check(t, 64<<10)
 				rows = append(rows, one)
 			})
 		}
 	}
 	t.Run("TypeScript 1.32.2, stateless", func(t *testing.T) {
-		p := typeScript("stateless", backend{name: "TypeScript 1.32.2, stateless"})
-		ready := p.start(t)
-		b := p.behind(ready, "flush -1", -1)
 		fewer := loads[0]
-		fewer.part, fewer.warm = 20, 500
-		counter := func(t *testing.T) int { return nodeHeap(t, b.upstream) }
-		one := row{server: p.name, load: fewer.name}
-		one.bare = measure(t, b.handler(t), fewer, true, counter)
-		one.wrapped = measure(t, b.handler(t), fewer, false, counter)
+		fewer.part, fewer.warm = 20, max(500, calls(t)/20)
+		one := row{server: "TypeScript 1.32.2, stateless", load: fewer.name}
+		for kept, bare := range map[*kept]bool{&one.bare: true, &one.wrapped: false} {
+			p := typeScript("stateless", backend{name: one.server})
+			b := p.behind(p.start(t), "flush -1", -1)
+			*kept = measure(t, b.handler(t), fewer, bare, func(t *testing.T) int { return nodeHeap(t, b.upstream) })
+		}
 		one.check(t, 1<<20) // V8 keeps what it has compiled, and drops it again
 		rows = append(rows, one)
 	})
 	compareBytes(t, rows, calls(t))
 }
 
+// one names a count to the process that makes it.
+type one struct {
+	Server, Load string
+	Bare         bool
+	Calls        int
+}
+
+// theOne is the variable of the environment in which it stands.
+const theOne = "MCPAUTH_ISOLATION_ONE"
+
+// apart counts in a process of its own, where nobody else uses the heap.
+func apart(t *testing.T, server, load string, bare bool) (k kept) {
+	t.Helper()
+	command := exec.Command(os.Args[0], "-test.run=^TestMemoryApart$", "-test.v")
+	command.Env = append(os.Environ(), theOne+"="+text(one{server, load, bare, calls(t)}))
+	output, err := command.CombinedOutput()
+	require.NoError(t, err, "%s", output)
+	_, rest, found := strings.Cut(string(output), "KEPT ")
+	require.True(t, found, "%s", output)
+	line, _, _ := strings.Cut(rest, "\n")
+	require.NoError(t, json.Unmarshal([]byte(line), &k))
+	return k
+}
+
+// TestMemoryApart is what that process runs.
+func TestMemoryApart(t *testing.T) {
+	asked := os.Getenv(theOne)
+	if asked == "" {
+		return // it is part of TestMemory
+	}
+	var what one
+	require.NoError(t, json.Unmarshal([]byte(asked), &what))
+	t.Setenv("MCPAUTH_ISOLATION_CALLS", strconv.Itoa(what.Calls))
+	for _, keeper := range keepers {
+		for _, load := range keeper.loads {
+			if keeper.name == what.Server && load.name == what.Load {
+				load.slow = strings.HasPrefix(keeper.name, "go-sdk")
+				fmt.Println("KEPT " + text(measure(t, keeper.handler(), load, what.Bare, heap)))
+			}
+		}
+	}
+}
+
 // check holds the wrapped server against the bare one. Some bytes are noise, of a
 // heap that others use.
 func (r *row) check(t *testing.T, noise int) {
 	t.Logf("bare: %+v, wrapped: %+v", r.bare, r.wrapped)
-	assert.LessOrEqual(t, r.wrapped.bytes, max(r.bare.bytes, 0)+users*allowance+noise)
-	assert.LessOrEqual(t, r.wrapped.goroutines, max(r.bare.goroutines, 0)+4)
+	assert.LessOrEqual(t, r.wrapped.Bytes, max(r.bare.Bytes, 0)+users*allowance+noise)
+	assert.LessOrEqual(t, r.wrapped.Goroutines, max(r.bare.Goroutines, 0)+4)
 }
 
 func measure(t *testing.T, handler http.Handler, load load, bare bool, heap func(*testing.T) int) kept {
@@ -157,7 +200,7 @@ func measure(t *testing.T, handler http.Handler, load load, bare bool, heap func
 		}
 	}
 	after := heap(t)
-	k := kept{calls: n, bytes: after - before, goroutines: runtime.NumGoroutine() - goroutines}
+	k := kept{Calls: n, Bytes: after - before, Goroutines: runtime.NumGoroutine() - goroutines}
 	runtime.KeepAlive(handler)
 	return k
 }
