@@ -294,3 +294,22 @@ func TestLenientServer_ISOL_19(t *testing.T) {
 	assert.Equal(t, http.StatusOK, a.status)
 	assert.Len(t, d.visits(shared), 1)
 }
+
+// TestAnsweredRefusal_ISOL_19: a 404 or 400 that answers the request itself
+// says that the server has looked at it. It is passed on, and nothing is tried again.
+func TestAnsweredRefusal_ISOL_19(t *testing.T) {
+	issuers := newIssuers(t)
+	for _, status := range []int{http.StatusBadRequest, http.StatusNotFound} {
+		w, d := newDoor(t, issuers, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
+			w.WriteHeader(status)
+			_, _ = w.Write([]byte(`{"jsonrpc":"2.0","id":7,"error":{"code":-32602,"message":"the server's own"}}`))
+		}))
+		c := w.caller(t, "client", pairs[0].victim, latest)
+		a := c.call(7, "run", "")
+		require.True(t, a.ended())
+		assert.Equal(t, status, a.status)
+		assert.Contains(t, a.text(), "the server's own")
+		assert.Len(t, d.visits(func(visit) bool { return true }), 1)
+	}
+}
