@@ -8,6 +8,7 @@ import (
 	"log"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -151,4 +152,24 @@ func TestPanics(t *testing.T) {
 			assert.PanicsWithValue(t, value, func() { _ = read() })
 		}
 	}
+}
+
+// TestABareRequest: a request that a client may send without a path, a header or a
+// body reaches the handler with all three, as a server hands it on.
+func TestABareRequest(t *testing.T) {
+	called := false
+	answer, err := Transport{http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		called = true
+		body, err := io.ReadAll(r.Body)
+		assert.NoError(t, err)
+		assert.Empty(t, body)
+		assert.Equal(t, "/", r.URL.Path)
+		assert.Equal(t, "/", r.RequestURI)
+		assert.Equal(t, "mcp.example", r.Host)
+		r.Header.Set("X-Of-The-Handler", "may be set")
+	})}.RoundTrip(&http.Request{Method: http.MethodGet, URL: &url.URL{Scheme: "http", Host: "mcp.example"}})
+	require.NoError(t, err)
+	assert.Equal(t, http.StatusOK, answer.StatusCode)
+	assert.NoError(t, answer.Body.Close())
+	assert.True(t, called)
 }
