@@ -53,7 +53,7 @@ demo: ## the whole story on one terminal: challenge, token, call, step-up
 	go run ./examples/quickstart
 
 interop: ## real authorization servers and clients
-	@set -e; for dir in $(INTEROP); do echo "$$dir"; (cd "$$dir" && go vet ./... && go test -timeout 20m ./...); done
+	@set -e; for dir in $(INTEROP); do echo "$$dir"; (cd "$$dir" && go vet ./... && go test -p 1 -timeout 20m ./...); done
 
 bench: ## measure side by side with peers, five minutes, and write bench/RESULTS.md
 	cd bench && go run ./cmd/results
