@@ -125,7 +125,11 @@ var everything = []lawful{
 	{"a task, begun, looked at and done", func(b *backend, s side) bool { return b.tasks && !s.modern() }, func(c *client) string { return c.task(false) }},
 	{"a task, begun and ended", func(b *backend, s side) bool { return b.tasks && !s.modern() }, func(c *client) string { return c.task(true) }},
 	{toolHolds, func(b *backend, s side) bool { return b.tools && !s.modern() }, func(c *client) string {
-		c.call(c.next(), "run", unique("call"), step{Do: "tool", Text: "own-lawful"}, step{Do: "say", Text: "added"}).ended()
+		added := unique("added")
+		a := c.call(c.next(), "run", unique("call"), step{Do: "tool", Text: "own-lawful"}, step{Do: "say", Text: added})
+		if a.ended(); a.status < 300 {
+			c.awaits(added)
+		}
 		return c.outcome("tools/list", nil)
 	}},
 	{"a listen stream", isModern, func(c *client) string { return c.listens() }},
@@ -551,11 +555,10 @@ func (c *client) streams() string {
 	for range 50 {
 		other.call(c.next(), "look", unique("call"), step{Do: "broadcast", Text: marker}).ended()
 		// Where all share a session, it may come on the answer to the call instead.
-		theStage.until(func() bool { return strings.Contains(a.text()+other.saw(), marker) })
+		theStage.until(func() bool { return strings.Contains(a.text()+c.caller.saw(), marker) })
 		if strings.Contains(a.text(), marker) {
 			return "200, reached"
 		}
-		marker = unique("marker")
 	}
 	return "200, not reached"
 }
