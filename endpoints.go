@@ -23,14 +23,26 @@ type endpoints struct {
 	names map[string]bool // "message?sid": a parameter; "message/": a segment above an id
 }
 
-// announce remembers an endpoint.
-func (e *endpoints) announce(path, query string) {
+// announce remembers an endpoint that was announced on a stream. Some handlers repeat the
+// query of the stream in it: names in that are the client's, and none is remembered, lest
+// one caller fill the bound, or have the requests of another taken for an endpoint.
+func (e *endpoints) announce(path, query, asked string) {
 	if namesSession(query) {
 		return // known by its name
+	}
+	var invented map[string]bool
+	for name := range queryNames(asked) {
+		if invented == nil {
+			invented = map[string]bool{}
+		}
+		invented[name] = true
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for name := range endpointNames(path, query) {
+		if _, parameter, isParameter := strings.Cut(name, "?"); isParameter && invented[parameter] {
+			continue
+		}
 		if len(e.names) >= maxEndpoints || len(name) > maxEndpoint {
 			return
 		}
@@ -70,12 +82,23 @@ func endpointNames(path, query string) func(yield func(string) bool) {
 		if len(last) >= minPathSecret && !yield(above+"/") {
 			return
 		}
+		for name := range queryNames(query) {
+			if !yield(last + "?" + name) {
+				return
+			}
+		}
+	}
+}
+
+// queryNames yields the names of a query's parameters, in lower case.
+func queryNames(query string) func(yield func(string) bool) {
+	return func(yield func(string) bool) {
 		for pair := range strings.FieldsFuncSeq(query, func(r rune) bool { return r == '&' || r == ';' }) {
 			name, _, _ := strings.Cut(pair, "=")
 			if decoded, err := url.QueryUnescape(name); err == nil {
 				name = decoded
 			}
-			if !yield(last + "?" + strings.ToLower(name)) {
+			if !yield(strings.ToLower(name)) {
 				return
 			}
 		}

@@ -360,7 +360,7 @@ func (w *response) rewrite(event string, data []byte) ([]byte, error) {
 	event = strings.TrimSpace(event)
 	switch {
 	case event == "endpoint":
-		return []byte(w.x.lease.m.sealEndpoint(w.x.principal, string(data))), nil
+		return []byte(w.x.lease.m.sealEndpoint(w.x.principal, w.r.URL.RawQuery, string(data))), nil
 	case bytes.IndexByte(data, '{') < 0: // no message, and no entry of a list
 		return data, nil
 	}

@@ -7,7 +7,6 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"net/http"
-	"net/url"
 	"strings"
 )
 
@@ -134,11 +133,12 @@ func (x *exchange) initializes() bool {
 // HTTP+SSE transport (2024-11-05) to the principal's client that was told it.
 const endpointTag = "mcpauth"
 
-// sealEndpoint adds the tag to the URI reference that an endpoint event names.
-func (m *Middleware) sealEndpoint(p *Principal, reference string) string {
+// sealEndpoint adds the tag to the URI reference that an endpoint event names, on a stream
+// that was asked for with a query.
+func (m *Middleware) sealEndpoint(p *Principal, asked, reference string) string {
 	bare, _, _ := strings.Cut(reference, "#") // nobody sends a fragment
 	path, query, _ := strings.Cut(bare, "?")
-	m.endpoints.announce(path, query)
+	m.endpoints.announce(path, query, asked)
 	tag := endpointTag + "=" + m.sessions.endpointMAC(p, path, query)
 	if query == "" {
 		return path + "?" + tag
@@ -177,13 +177,8 @@ func (m *Middleware) checkEndpointSession(r *http.Request, x *exchange) *DeniedE
 // namesSession reports whether a query has a parameter such as sessionId,
 // session_id or sessionid.
 func namesSession(query string) bool {
-	for pair := range strings.FieldsFuncSeq(query, func(r rune) bool { return r == '&' || r == ';' }) {
-		name, _, _ := strings.Cut(pair, "=")
-		if decoded, err := url.QueryUnescape(name); err == nil {
-			name = decoded
-		}
-		name = strings.NewReplacer("_", "", "-", "").Replace(strings.ToLower(name))
-		if name == "sessionid" {
+	for name := range queryNames(query) {
+		if strings.NewReplacer("_", "", "-", "").Replace(name) == "sessionid" {
 			return true
 		}
 	}

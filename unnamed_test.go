@@ -923,5 +923,31 @@ func TestEndpointsNeedTheirTag_ISOL_09_SESS_04(t *testing.T) {
 		a.take()
 		assert.Equal(t, http.StatusNotFound, f.do(http.MethodPost, "/message?sid=1", f.token(nil), legacyCall("echo")).Code)
 		assert.Equal(t, http.StatusOK, f.do(http.MethodPost, "/mcp?n1=1", f.token(nil), legacyCall("echo")).Code)
+		assert.Equal(t, http.StatusOK, f.do(http.MethodPost, "/message?n1=1", f.token(nil), legacyCall("echo")).Code, "a name that another caller has made up")
+	})
+	t.Run("LIMITS-13 invented names first, another endpoint then", func(t *testing.T) {
+		f, a := newArrivalLog(t, nil)
+		reference := "/other?key=1"
+		a.answer = func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Type", "text/event-stream")
+			_, _ = io.WriteString(w, "event: endpoint\ndata: "+reference+"&"+r.URL.RawQuery+"\n\n")
+		}
+		var invented strings.Builder
+		for i := range 100 {
+			fmt.Fprint(&invented, "n", i, "=1&")
+		}
+		stranger := f.token(mcpauthtest.Claims{"sub": "user-2"})
+		for _, own := range []string{invented.String(), "key=2&K%65y=3", strings.ToUpper(invented.String())} {
+			f.do(http.MethodGet, "/sse?"+own, stranger, "")
+		}
+		f.do(http.MethodGet, "/sse", f.token(nil), "")
+		reference = "/message?sid=1"
+		f.do(http.MethodGet, "/sse", f.token(nil), "")
+		a.answer = nil
+		a.take()
+		for _, target := range []string{"/message?sid=1", "/other?key=1"} {
+			assert.Equal(t, http.StatusNotFound, f.do(http.MethodPost, target, stranger, legacyCall("echo")).Code, target)
+			assert.Empty(t, a.take(), target)
+		}
 	})
 }
