@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/seed-1e292522/mcpauth/internal/owned"
@@ -51,9 +52,9 @@ type Config struct {
 	AllowInsecureLoopback bool
 
 	// Revoked is asked about each token that is good otherwise, for each request, and
-	// every minute about what lasts, such as an event stream: there it has five
-	// seconds, as its context says. An error is answered with 503; what lasts goes on in
-	// spite of it, for five minutes after the last good answer.
+	// every minute about what lasts, such as an event stream. It has five seconds, as its
+	// context says, and is not waited for any longer. An error, or no answer, is 503; what
+	// lasts goes on in spite of it, for five minutes after the last good answer.
 	Revoked func(context.Context, *Principal) (bool, error)
 
 	// LegacyASMetadata helps clients of 2025-03-26, which take the resource's
@@ -106,6 +107,7 @@ type Middleware struct {
 	seen        seen
 	leeway      time.Duration
 	revoked     func(context.Context, *Principal) (bool, error)
+	abandoned   atomic.Int64 // calls of revoked whose requests have had their answer
 	onDecision  func(context.Context, Decision)
 	log         *slog.Logger
 	origins     map[string]bool

@@ -168,7 +168,7 @@ func (q *inquiry) ask(asked time.Time, ask [2]bool, vouched bool) *DeniedError {
 		ask  func(context.Context) *DeniedError
 	}{
 		{askTimeout, func(ctx context.Context) *DeniedError {
-			if denied := q.lease.m.checkRevoked(ctx, p); denied != nil {
+			if denied := q.lease.m.askRevoked(ctx, p); denied != nil {
 				return denied
 			}
 			return q.askKey(ctx, asked, vouched)

@@ -302,8 +302,37 @@ func (s *issuer) checkRequired(c *claims) *DeniedError {
 	return nil
 }
 
-// checkRevoked asks the operator's function and contains its failures.
-func (m *Middleware) checkRevoked(ctx context.Context, p *Principal) (denied *DeniedError) {
+// maxAbandoned is how many calls of Revoked may go on after their request has had its answer.
+const maxAbandoned = 1000
+
+// checkRevoked asks the operator's function for a request, which waits for askTimeout at
+// the most: a function that does not heed its context is left behind.
+func (m *Middleware) checkRevoked(ctx context.Context, p *Principal) *DeniedError {
+	if m.revoked == nil {
+		return nil
+	}
+	if m.abandoned.Load() >= maxAbandoned {
+		return doubtRevoked(fmt.Errorf("%d calls of it have not returned", maxAbandoned))
+	}
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	answer := make(chan *DeniedError, 1)
+	go func() { answer <- m.askRevoked(ctx, p) }()
+	select {
+	case denied := <-answer:
+		return denied
+	case <-ctx.Done():
+	}
+	m.abandoned.Add(1)
+	go func() {
+		<-answer
+		m.abandoned.Add(-1)
+	}()
+	return doubtRevoked(ctx.Err())
+}
+
+// askRevoked asks the operator's function, if there is one, and contains its failures.
+func (m *Middleware) askRevoked(ctx context.Context, p *Principal) (denied *DeniedError) {
 	if m.revoked == nil {
 		return nil
 	}
@@ -313,13 +342,17 @@ func (m *Middleware) checkRevoked(ctx context.Context, p *Principal) (denied *De
 		}
 	}()
 	revoked, err := m.revoked(ctx, p.clone())
-	if err != nil {
-		denied := denyFor(ErrUnavailable, "Revoked", err)
-		denied.RetryAfter = minBackoff
-		return denied
-	}
-	if revoked {
+	switch {
+	case err != nil:
+		return doubtRevoked(err)
+	case revoked:
 		return deny(ErrRevoked, "jti", p.ID, "a token that is not revoked")
 	}
 	return nil
+}
+
+func doubtRevoked(err error) *DeniedError {
+	denied := denyFor(ErrUnavailable, "Revoked", err)
+	denied.RetryAfter = minBackoff
+	return denied
 }

@@ -10,6 +10,8 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -652,6 +654,80 @@ func TestRevoked_TOK_61(t *testing.T) {
 	got = nil
 	f.refused(f.call(f.token(mcpauthtest.Claims{"exp": 1}), "echo"), http.StatusUnauthorized, invalidToken("token expired"))
 	assert.Nil(t, got, "asked about a token that is refused anyway")
+}
+
+// TestRevokedHangs: whoever asks is answered by our own clock, and what is left behind is
+// bounded.
+func TestRevokedHangs_TOK_61(t *testing.T) {
+	for name, row := range map[string]struct {
+		hang   func(ctx context.Context, free chan struct{})
+		leaves time.Duration // when the client goes, if it does
+		after  time.Duration
+	}{
+		"for ever":                    {func(_ context.Context, free chan struct{}) { <-free }, 0, 5 * time.Second},
+		"as long as its context":      {func(ctx context.Context, _ chan struct{}) { <-ctx.Done() }, 0, 5 * time.Second},
+		"for ever, the client leaves": {func(_ context.Context, free chan struct{}) { <-free }, time.Second, time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				free := make(chan struct{})
+				hangs := map[string]bool{"user-1": true}
+				var asked atomic.Int64
+				f := newFixture(t, func(c *mcpauth.Config) {
+					c.Revoked = func(ctx context.Context, p *mcpauth.Principal) (bool, error) {
+						asked.Add(1)
+						if hangs[p.Subject] {
+							row.hang(ctx, free)
+						}
+						return false, nil
+					}
+				})
+				begun := time.Now()
+				r := f.request(http.MethodPost, "/mcp", f.token(nil), modernCall("echo"), modernHeaders("tools/call", "echo")...)
+				if row.leaves > 0 {
+					ctx, cancel := context.WithTimeout(t.Context(), row.leaves)
+					defer cancel()
+					r = r.WithContext(ctx)
+				}
+				w := f.serve(r)
+				assert.Equal(t, row.after, time.Since(begun))
+				f.refused(w, http.StatusServiceUnavailable, "")
+				assert.Regexp(t, `^([1-9]|[12][0-9]|30)$`, w.Header().Get("Retry-After"))
+				assert.Contains(t, f.log.String(), "Revoked")
+				f.served(f.call(f.token(mcpauthtest.Claims{"sub": "user-2"}), "echo"))
+				assert.EqualValues(t, 2, asked.Load())
+				close(free)
+				synctest.Wait()
+			})
+		})
+	}
+	t.Run("LIMITS-13 a thousand that never return", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			free := make(chan struct{})
+			var asked atomic.Int64
+			f := newFixture(t, func(c *mcpauth.Config) {
+				c.Revoked = func(context.Context, *mcpauth.Principal) (bool, error) {
+					asked.Add(1)
+					<-free
+					return false, nil
+				}
+			})
+			var group sync.WaitGroup
+			for range 1000 {
+				group.Go(func() { f.refused(f.call(f.token(nil), "echo"), http.StatusServiceUnavailable, "") })
+			}
+			group.Wait()
+			synctest.Wait()
+			begun := time.Now()
+			f.refused(f.call(f.token(nil), "echo"), http.StatusServiceUnavailable, "")
+			assert.Zero(t, time.Since(begun))
+			assert.EqualValues(t, 1000, asked.Load())
+			close(free)
+			synctest.Wait()
+			f.served(f.call(f.token(nil), "echo"))
+			assert.EqualValues(t, 1001, asked.Load())
+		})
+	})
 }
 
 // TestNoResultOutlivesItsReasons: whatever is remembered of a token, the key
