@@ -28,7 +28,7 @@
 //   - jwks.go, keyset.go, remote.go, discovery.go: the keys, their rotation, outages
 //   - body.go: the body, read once and within its bounds
 //   - call.go, batch.go, agree.go: the body becomes [Call] values, and headers must agree with it
-//   - session.go, tasks.go: sessions and tasks belong to who began them
+//   - session.go, tasks.go, hearing.go: sessions and tasks belong to who began them
 //   - unnamed.go, running.go: requests without a session, which share nothing either
 //   - endpoints.go: the message endpoints of HTTP+SSE
 //   - scopes.go, rules.go, pattern.go, uri.go: the decision

@@ -18,6 +18,7 @@ type exchange struct {
 	query     *string     // the query without our tag, if it had one
 	unnamed   *unnamed    // set if no session is presented where there could be one
 	filter    *listFilter // set if the response is filtered
+	tasks     *hearing    // set if a task may begin in the response
 	hides     bool        // there is a field, Authorization aside, that the handler must not see as it came
 	over      bool        // under reader.mu: the request is over
 	pooled    *[]byte     // where the body's buffer came from, and goes back to; nil if others may still look at it
@@ -49,18 +50,6 @@ func (m *Middleware) newExchange(r *http.Request) *exchange {
 // method, and a stream of the server's own, which may replay one.
 func (x *exchange) filters() bool {
 	return asksForList(x.calls) || x.isStream()
-}
-
-// begun returns the tool call whose result may name a task that it began.
-func (x *exchange) begun(m *Middleware) *Call {
-	if !m.bindsTasks || len(x.calls) != 1 || x.calls[0].Kind != KindTool {
-		return nil
-	}
-	call := x.calls[0]
-	if _, declared := m.policy.policy.(*ruleBook); declared {
-		call.Arguments = nil // rules do not look at them
-	}
-	return &call
 }
 
 // read finds out what the request asks for: from the body of a POST, and from the verb of
@@ -98,13 +87,13 @@ func (m *Middleware) serve(w http.ResponseWriter, r *http.Request, x *exchange, 
 	if x.isStream() {
 		x.lease.arm()
 	}
-	if begun := x.begun(m); x.filters() || begun != nil {
-		x.filter = &listFilter{ctx: &x.ctx, m: m, begun: begun, principal: x.principal, private: x.era == modern}
+	if x.filters() {
+		x.filter = &listFilter{ctx: &x.ctx, m: m, principal: x.principal, private: x.era == modern}
+	}
+	if x.tasks = x.hearing(m); x.tasks != nil && x.query != nil {
+		x.tasks.await(m.sessions.endpointMAC(x.principal, r.URL.EscapedPath(), *x.query))
 	}
 	if x.unnamed != nil {
-		if x.filter != nil {
-			x.filter.alias = x.unnamed.alias
-		}
 		m.serveUnnamed(w, r, x, next)
 		return
 	}
@@ -243,7 +232,7 @@ func (x *exchange) header(h http.Header) http.Header {
 		u.header[0] = u.alias
 		out["Mcp-Session-Id"] = u.header[:1:1]
 	}
-	if x.filter != nil {
+	if x.filter != nil || x.tasks != nil {
 		delete(out, "Accept-Encoding")
 	}
 	return out

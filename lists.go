@@ -43,10 +43,8 @@ type listFilter struct {
 	ctx       context.Context
 	m         *Middleware
 	principal *Principal
-	private   bool   // add cacheScope where it is missing (modern era)
-	begun     *Call  // the tool call that may begin a task, nil for none
-	alias     string // under which the handler has the request, "" for none
-	dropped   bool   // the message is a notification that is not for this caller
+	private   bool // add cacheScope where it is missing (modern era)
+	dropped   bool // the message is a notification that is not for this caller
 }
 
 var (
@@ -161,18 +159,11 @@ func (f *listFilter) mayHear(method, params []byte) (bool, error) {
 	default:
 		return true, nil
 	}
-	if f.looks() {
-		return true, nil
-	}
 	if err := f.goesOn(); err != nil {
 		return false, err
 	}
 	return f.admits(call), f.goesOn()
 }
-
-// looks reports whether messages are only looked at, for a task, and pass as
-// they are: nobody needs to be asked about them.
-func (f *listFilter) looks() bool { return f.begun != nil }
 
 // goesOn returns an error once the request is over, because its client has left or its
 // time is up. Then nobody is asked any more, and an answer that came after that counts for
@@ -208,7 +199,7 @@ func (f *listFilter) result(r *strictjson.Reader, edits []edit) ([]edit, error) 
 		if !more {
 			break
 		}
-		if i := slices.IndexFunc(lists, func(l listing) bool { return l.member == string(name) }); i >= 0 && !f.looks() {
+		if i := slices.IndexFunc(lists, func(l listing) bool { return l.member == string(name) }); i >= 0 {
 			if edits, err = f.list(r, &lists[i], edits); err != nil {
 				return nil, err
 			}
@@ -223,9 +214,6 @@ func (f *listFilter) result(r *strictjson.Reader, edits []edit) ([]edit, error) 
 			scope = []edit{{r.Offset() - len(raw), r.Offset(), []byte(`"private"`)}}
 		}
 		scoped = scoped || string(name) == "cacheScope"
-		if id, ok := beginsTask(string(name), raw); ok && f.begun != nil {
-			f.m.tasks.begin(id, f.principal, *f.begun, f.alias)
-		}
 	}
 	switch {
 	case listEnd < 0:

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"io"
 	"maps"
 	"net/http"
 	"slices"
@@ -24,13 +23,13 @@ type response struct {
 	status       int32 // 0 for none, which net/http takes for 200
 	wrote        bool  // the handler has sent its header
 	stream       bool  // of events
-	filters      bool  // lists are filtered; otherwise what is held is looked at only
+	filters      bool  // lists are filtered
+	hears        bool  // a task may begin in it
 	aliasRefused bool  // the handler minds the alias of a request without a session: this response is none
 
-	held   *bytes.Buffer // a JSON response that is looked at
+	held   *bytes.Buffer // a JSON response that is filtered
 	header http.Header   // of what is held, as it was checked
 	events *eventFilter  // an event stream that is filtered
-	watch  *eventFilter  // an event stream that is passed on and looked at
 	failed error         // why the rest of the response is withheld
 }
 
@@ -67,19 +66,17 @@ func (w *response) begin(status int) bool {
 			u.leaves = w.x.body == nil
 		}
 	}
-	if status >= 300 || w.x.filter == nil {
+	coded := isCoded(h["Content-Encoding"])
+	w.hears = w.x.tasks != nil && w.x.tasks.start(status, coded, w.stream)
+	switch {
+	case status >= 300 || w.x.filter == nil:
 		return true
-	}
-	switch coded := isCoded(h["Content-Encoding"]); {
-	case coded && w.filters:
+	case coded:
 		w.held = new(bytes.Buffer)
 		w.fail(errors.New("the handler has compressed it"))
-	case coded:
-	case w.stream && w.filters:
+	case w.stream:
 		w.events = &eventFilter{out: w.ResponseWriter, rewrite: w.rewrite, limit: maxHeld}
 		h.Del("Content-Length")
-	case w.stream:
-		w.watch = &eventFilter{out: io.Discard, rewrite: w.look, limit: maxTaskResult}
 	case w.r.Method != http.MethodGet: // a GET is answered with a stream, or not by MCP
 		w.held = new(bytes.Buffer)
 	}
@@ -130,6 +127,9 @@ func (w *response) Write(data []byte) (int, error) {
 	if u := w.x.unnamed; u != nil && w.stream && !u.leaves {
 		u.leaves = hasEventID(data)
 	}
+	if w.hears {
+		w.x.tasks.listener.Pass(data) // before anybody is sent it, and can ask for the task
+	}
 	switch {
 	case w.aliasRefused && w.held.Len()+len(data) <= maxRefusal:
 		return w.held.Write(data)
@@ -145,18 +145,10 @@ func (w *response) Write(data []byte) (int, error) {
 		}
 		w.endStream()
 		return n, err
-	case w.watch != nil:
-		if _, err := w.watch.Write(data); err != nil {
-			w.watch = nil
-		}
-		return w.ResponseWriter.Write(data)
 	case w.held == nil:
 		return w.ResponseWriter.Write(data)
 	}
 	switch size := w.held.Len() + len(data); {
-	case !w.filters && size > maxTaskResult:
-		w.release()
-		return w.ResponseWriter.Write(data)
 	case size > maxHeld:
 		w.held = new(bytes.Buffer)
 		w.fail(errors.New("larger than 16 MiB"))
@@ -202,9 +194,6 @@ func (w *response) FlushError() error {
 	if w.aliasRefused {
 		return nil
 	}
-	if w.held != nil && !w.filters {
-		w.release()
-	}
 	if w.failed != nil || w.held != nil {
 		return w.failed
 	}
@@ -242,13 +231,7 @@ func (w *response) complete() {
 	case w.events != nil:
 		_ = w.events.close()
 		w.endStream()
-	case w.watch != nil:
-		_ = w.watch.close()
-	case w.held == nil:
-	case !w.filters:
-		_, _ = w.x.filter.message(w.held.Bytes()) // for the task in it
-		w.release()
-	default:
+	case w.held != nil:
 		w.sendList()
 	}
 }
@@ -302,13 +285,6 @@ func (w *response) accept() {
 	_, _ = w.Write(refusal.Bytes())
 }
 
-// release sends what was held only to be looked at.
-func (w *response) release() {
-	held := w.held
-	w.held = nil
-	w.sendHeld(held.Bytes())
-}
-
 // sendHeld sends an answer that was held, with the header as it was checked. What the handler
 // has done to the header since then has no effect, as [http.ResponseWriter] has it of a header that
 // was sent. Trailers are the exception, and are left for the server to find.
@@ -316,7 +292,7 @@ func (w *response) sendHeld(body []byte) {
 	declared, prefixed := w.trailers(w.Header())
 	h := w.replaceHeader()
 	maps.Copy(h, prefixed)
-	if w.filters && (prefixed != nil || len(h["Trailer"]) > 0) {
+	if prefixed != nil || len(h["Trailer"]) > 0 {
 		delete(h, "Content-Length") // HTTP/1.1 has trailers only where the length is not known
 	}
 	w.ResponseWriter.WriteHeader(int(w.status))
@@ -339,7 +315,7 @@ func (w *response) trailers(h http.Header) (declared, prefixed http.Header) {
 		bare, hasPrefix := strings.CutPrefix(name, http.TrailerPrefix)
 		into := &declared
 		switch {
-		case w.filters && slices.Contains(wholeOnly, http.CanonicalHeaderKey(bare)):
+		case slices.Contains(wholeOnly, http.CanonicalHeaderKey(bare)):
 			continue
 		case hasPrefix:
 			into = &prefixed
@@ -360,7 +336,11 @@ func (w *response) rewrite(event string, data []byte) ([]byte, error) {
 	event = strings.TrimSpace(event)
 	switch {
 	case event == "endpoint":
-		return []byte(w.x.lease.m.sealEndpoint(w.x.principal, w.r.URL.RawQuery, string(data))), nil
+		sealed := w.x.lease.m.sealEndpoint(w.x.principal, w.r.URL.RawQuery, string(data))
+		if w.x.tasks != nil {
+			w.x.tasks.endpoint = sealed[len(sealed)-tagLength:]
+		}
+		return []byte(sealed), nil
 	case bytes.IndexByte(data, '{') < 0: // no message, and no entry of a list
 		return data, nil
 	}
@@ -369,12 +349,6 @@ func (w *response) rewrite(event string, data []byte) ([]byte, error) {
 		return data, nil // it is no message, and need not be JSON
 	}
 	return filtered, err
-}
-
-// look notes the task that an event names.
-func (w *response) look(_ string, data []byte) ([]byte, error) {
-	_, _ = w.x.filter.message(data)
-	return data, nil
 }
 
 // decorate keeps shared caches away from what one caller may see, lets

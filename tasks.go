@@ -4,8 +4,8 @@ import (
 	"bytes"
 	"strings"
 
+	"github.com/seed-1e292522/mcpauth/internal/overhear"
 	"github.com/seed-1e292522/mcpauth/internal/owned"
-	"github.com/seed-1e292522/mcpauth/internal/strictjson"
 )
 
 // Bounds of what is remembered of tasks. A client that begins more for its principal than
@@ -15,16 +15,19 @@ const (
 	maxOwnTasks         = 1000    // of one principal and client
 	maxOwnTaskArguments = 4 << 20 // bytes, of the calls that began them
 	maxTaskMemory       = 64 << 20
+	maxOwedMemory       = 16 << 20                // of the calls whose answer has not come
 	taskOverhead        = maxTaskMemory / 100_000 // bytes of a task beside its arguments; measured: 275, and 463 with an owner of its own
 
 	maxTaskID        = 512      // bytes; no request can name a longer one
 	maxTaskArguments = 64 << 10 // bytes, of the call that began it
-	maxTaskResult    = 64 << 10 // bytes; a longer result names no task
 )
 
 // tasks remembers who began which task with which call. A task id cannot carry a MAC
 // as a session id does: it stands in bodies, which are passed on byte by byte.
-type tasks struct{ known *owned.Store[begunTask] }
+type tasks struct {
+	known *owned.Store[begunTask]
+	owed  *owedAnswers
+}
 
 // begunTask is how a task was begun: by which call, and under which alias if
 // that had no session.
@@ -34,20 +37,28 @@ type begunTask struct {
 }
 
 func newTasks() tasks {
-	return tasks{owned.New[begunTask](owned.Limits{
+	known := owned.New[begunTask](owned.Limits{
 		Overhead: taskOverhead, Entries: maxOwnTasks, Size: maxOwnTaskArguments, All: maxTaskMemory,
-	})}
+	})
+	return tasks{known: known, owed: newOwedAnswers()}
 }
 
-// begin remembers a task. An id that is known keeps its owner. A call with more
+// begin remembers a task, and reports why it cannot. An id that is known keeps its owner. A call with more
 // arguments than we can keep begins a task that nobody can use: without them, a
 // policy that looks at arguments could later ask for less than it did.
-func (t tasks) begin(id string, p *Principal, call Call, alias string) {
-	if len(id) > maxTaskID || len(call.Arguments) > maxTaskArguments {
-		return
+func (t tasks) begin(id string, p *Principal, call Call, alias string) error {
+	switch {
+	case len(id) > maxTaskID:
+		return overhear.ErrLongID
+	case len(call.Arguments) > maxTaskArguments:
+		return errLongArguments
 	}
 	call.Arguments = bytes.Clone(call.Arguments)
 	t.known.Add(p.Key(), callerKey(p), id, begunTask{call, alias}, len(call.Arguments))
+	if _, ok := t.of(id, p); !ok {
+		return errOthersTask
+	}
+	return nil
 }
 
 // of returns how a task of the principal's was begun.
@@ -85,21 +96,3 @@ func (m *Middleware) withTaskCalls(calls []Call, p *Principal) (all []Call, notO
 
 // isTaskMethod reports whether a method is one on tasks, of any revision or of none.
 func isTaskMethod(method string) bool { return strings.HasPrefix(method, "tasks/") }
-
-// beginsTask looks at the result of a call for a task that it began: in the
-// member task (2025-11-25), or in the result itself (tasks extension).
-func beginsTask(member string, raw []byte) (id string, ok bool) {
-	switch member {
-	case "task":
-		raw = lookup(raw, []string{"taskId"})
-	case "taskId":
-	default:
-		return "", false
-	}
-	if len(raw) == 0 || raw[0] != '"' {
-		return "", false
-	}
-	r := strictjson.NewReader(raw, claimLimits)
-	s, err := r.String()
-	return string(s), err == nil && len(s) > 0
-}

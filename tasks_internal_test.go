@@ -88,3 +88,61 @@ func TestTaskMemory_MCP_83(t *testing.T) {
 	require.True(t, ok)
 	assert.Equal(t, byte('a'), kept.call.Arguments[0], "what is kept is a copy")
 }
+
+// TestOwedAnswers_MCP_85_LIMITS_13: calls that await their answer are bounded, and who has many loses its own.
+func TestOwedAnswers_MCP_85_LIMITS_13(t *testing.T) {
+	o := newOwedAnswers()
+	owner := func(name string) *Principal {
+		return &Principal{Issuer: "https://as.example.com", Subject: name}
+	}
+	began := func(tool string, arguments []byte) begunTask {
+		return begunTask{call: Call{Method: "tools/call", Kind: KindTool, Name: tool, Arguments: arguments}}
+	}
+	takes := func(name, by, tool string) {
+		t.Helper()
+		got, known := o.take(name, owner(by))
+		assert.Equal(t, tool != "", known, name)
+		assert.Equal(t, tool, got.call.Name, name)
+	}
+	arguments := []byte(`{"a":1}`)
+	o.add("once", owner("u1"), began("echo", arguments))
+	o.add("twice", owner("u1"), began("echo", arguments))
+	o.add("twice", owner("u1"), began("echo", []byte(`{"a":1}`)))
+	o.add("other tool", owner("u1"), began("echo", nil))
+	o.add("other tool", owner("u1"), began("admin_delete", nil))
+	o.add("other tool", owner("u1"), began("admin_delete", nil))
+	o.add("other arguments", owner("u1"), began("echo", arguments))
+	o.add("other arguments", owner("u1"), began("echo", []byte(`{"a":2}`)))
+	o.add("long", owner("u1"), began("echo", make([]byte, maxTaskArguments+1)))
+	o.add("long", owner("u1"), began("echo", nil))
+	arguments[2] = 'b'
+	takes("once", "u2", "")
+	got, _ := o.take("twice", owner("u1"))
+	assert.JSONEq(t, `{"a":1}`, string(got.call.Arguments), "what is kept is a copy")
+	for _, name := range []string{"twice", "other tool", "other arguments", "long", "never"} {
+		takes(name, "u1", "")
+	}
+
+	for i := range maxOwnTasks + 1 {
+		o.add(fmt.Sprint("flood ", i), owner("u2"), began("echo", nil))
+	}
+	for i := range 100 {
+		for j := range maxOwnTasks {
+			o.add(fmt.Sprint("sybil ", i, " ", j), owner(fmt.Sprint("sybil ", i)), began("echo", nil))
+		}
+	}
+	kept := 0
+	for i := range 100 {
+		for j := range maxOwnTasks {
+			if _, known := o.take(fmt.Sprint("sybil ", i, " ", j), owner(fmt.Sprint("sybil ", i))); known {
+				kept++
+			}
+		}
+	}
+	assert.LessOrEqual(t, kept, maxOwedMemory/taskOverhead)
+	assert.Greater(t, kept, 20_000)
+	takes("flood 0", "u2", "")
+	takes("flood 1000", "u2", "echo")
+	takes("once", "u1", "echo")
+	takes("once", "u1", "")
+}

@@ -181,9 +181,6 @@ func (m *Middleware) serveUnnamed(w http.ResponseWriter, r *http.Request, x *exc
 		return
 	}
 	u.alias, u.mayRetry, u.again = "", false, new(secondTry)
-	if x.filter != nil {
-		x.filter.alias = ""
-	}
 	clear(w.Header())
 	maps.Copy(w.Header(), x.out.outer)
 	again := &u.again.out

@@ -36,12 +36,22 @@ func main() {
 type settings struct{ issuer, resource, upstream string }
 
 // policy needs no list of the tools behind: each has a scope of its own, and
-// one that is added later is locked until somebody grants it.
+// one that is added later is locked until somebody grants it. A task is for
+// whoever began it and may still make the call that did.
 func policy() mcpauth.Rules {
-	return mcpauth.Rules{Tools: map[string]mcpauth.Requirement{
-		"whoami": mcpauth.Authenticated(),
-		"*":      {AllOf: []string{"tool:{name}:execute"}, Visible: true},
-	}}
+	return mcpauth.Rules{
+		Tools: map[string]mcpauth.Requirement{
+			"whoami": mcpauth.Authenticated(),
+			"*":      {AllOf: []string{"tool:{name}:execute"}, Visible: true},
+		},
+		Methods: map[string]mcpauth.Requirement{
+			"tasks/get":    mcpauth.Authenticated(),
+			"tasks/update": mcpauth.Authenticated(),
+			"tasks/cancel": mcpauth.Authenticated(),
+			"tasks/result": mcpauth.Authenticated(),
+			"tasks/list":   mcpauth.Authenticated(),
+		},
+	}
 }
 
 // newHandler is the gate with the proxy behind it. Nothing but the endpoint is passed on.
