@@ -96,6 +96,8 @@ func TestClientLeavesFilter_ISOL_18(t *testing.T) {
 		{"many lists on a stream", listsStream, events(`{"jsonrpc":"2.0","result":{"tools":[{"name":"t%d"}]}}`), stream, false},
 		{"notifications on a stream", listsStream, events(`{"jsonrpc":"2.0","method":"notifications/resources/updated","params":{"uri":"db://%d"}}`), stream, false},
 		{"notifications of tasks", listsStream, events(`{"jsonrpc":"2.0","method":"notifications/tasks/status","params":{"taskId":"task-%d"}}`), stream, false},
+		{"messages about tasks", listsStream, events(`{"jsonrpc":"2.0","method":"notifications/message","params":{"_meta":{"io.modelcontextprotocol/related-task":{"taskId":"task-%d"}}}}`), stream, false},
+		{"results of tasks", listsStream, events(`{"jsonrpc":"2.0","id":1,"result":{"_meta":{"io.modelcontextprotocol/related-task":{"taskId":"task-%d"}}}}`), stream, false},
 	}
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {

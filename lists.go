@@ -43,8 +43,10 @@ type listFilter struct {
 	ctx       context.Context
 	m         *Middleware
 	principal *Principal
-	private   bool // add cacheScope where it is missing (modern era)
-	dropped   bool // the message is a notification that is not for this caller
+	replays   bool   // answers to earlier requests, which are judged as they are sent
+	related   string // the task that the message says to be about, "" for none
+	private   bool   // add cacheScope where it is missing (modern era)
+	dropped   bool   // the message is not for this caller
 }
 
 var (
@@ -121,6 +123,7 @@ func (f *listFilter) response(r *strictjson.Reader, edits []edit) ([]edit, error
 		return nil, err
 	}
 	var method, params []byte
+	f.related = ""
 	for {
 		name, more, err := r.Member()
 		if err != nil {
@@ -138,6 +141,7 @@ func (f *listFilter) response(r *strictjson.Reader, edits []edit) ([]edit, error
 			method, err = r.Skip()
 		case string(name) == "params":
 			params, err = r.Skip()
+			f.relates(params, relatedTask)
 		default:
 			_, err = r.Skip()
 		}
@@ -148,7 +152,7 @@ func (f *listFilter) response(r *strictjson.Reader, edits []edit) ([]edit, error
 }
 
 // mayHear reports whether the caller may still read what a notification on its
-// stream is about: since it subscribed, the policy may have changed.
+// stream, or any other message, is about: since it subscribed, the policy may have changed.
 func (f *listFilter) mayHear(method, params []byte) (bool, error) {
 	var call Call
 	switch string(method) {
@@ -157,12 +161,28 @@ func (f *listFilter) mayHear(method, params []byte) (bool, error) {
 	case `"notifications/tasks"`, `"notifications/tasks/status"`:
 		call = Call{Method: "tasks/get", Kind: KindMethod, Name: textOf(params, "taskId")}
 	default:
-		return true, nil
+		if f.related == "" {
+			return true, nil
+		}
+		call = Call{Method: "tasks/get", Kind: KindMethod, Name: f.related}
 	}
 	if err := f.goesOn(); err != nil {
 		return false, err
 	}
 	return f.admits(call), f.goesOn()
+}
+
+// relatedTask is where the params of a message, and from its second name on a result, say which task it
+// is about (2025-11-25, tasks, related task metadata). It may be a question to the client, or the task's own result.
+var relatedTask = []string{"_meta", "io.modelcontextprotocol/related-task", "taskId"}
+
+// relates notes the task that a message says to be about.
+func (f *listFilter) relates(raw []byte, path []string) {
+	if !mayHave(raw, relatedTask[1]) {
+		return
+	}
+	text, _ := strictjson.NewReader(lookupWithin(raw, path, listLimits), listLimits).String()
+	f.related = string(text)
 }
 
 // goesOn returns an error once the request is over, because its client has left or its
@@ -214,6 +234,9 @@ func (f *listFilter) result(r *strictjson.Reader, edits []edit) ([]edit, error) 
 			scope = []edit{{r.Offset() - len(raw), r.Offset(), []byte(`"private"`)}}
 		}
 		scoped = scoped || string(name) == "cacheScope"
+		if f.replays && string(name) == "_meta" {
+			f.relates(raw, relatedTask[1:])
+		}
 	}
 	switch {
 	case listEnd < 0:

@@ -338,3 +338,47 @@ func TestTaskIsHeardOnSSE_MCP_85(t *testing.T) {
 	b.isOwned("t")
 	b.notOwn(b.token(nil), "other")
 }
+
+// TestTasksOfMessages_ISOL_15: what says to be about a task comes only to whom tasks/get would tell of it.
+func TestTasksOfMessages_ISOL_15(t *testing.T) {
+	b := newTaskBed(t, nil)
+	all := mcpauthtest.Claims{"scope": "mcp:read mcp:admin mcp:audit"}
+	b.begin(b.token(all), "admin_delete", "a")
+	b.begin(b.token(all), "echo", "e")
+	b.begin(b.token(mcpauthtest.Claims{"sub": "user-2"}), "echo", "theirs")
+	about := func(id string) string {
+		return `"_meta":{"x":1,"io.modelcontextprotocol\/related-task":{"taskId":"` + id + `"}}`
+	}
+	for _, shape := range []string{
+		`{"jsonrpc":"2.0","method":"notifications/message","params":{"data":"canary",%s}}`,
+		`{"jsonrpc":"2.0","method":"notifications/progress","params":{%s,"message":"canary"}}`,
+		`{"jsonrpc":"2.0","id":"q","method":"elicitation/create","params":{"message":"canary",%s}}`,
+		`{"jsonrpc":"2.0","id":1,"result":{"content":[{"type":"text","text":"canary"}],%s}}`,
+		`{"result":{%s,"content":"canary"},"jsonrpc":"2.0","id":1}`,
+	} {
+		for id, want := range map[string]bool{"e": true, "a": false, "theirs": false, "random": false, `\u0065`: true} {
+			b.inner = listsAnswer(listsStream, "data: "+fmt.Sprintf(shape, about(id))+"\n\n")
+			w := b.do(http.MethodGet, "/mcp", b.token(nil), "")
+			b.served(w)
+			assert.Equal(t, want, strings.Contains(w.Body.String(), "canary"), "%s %s: %s", shape, id, w.Body)
+		}
+		b.inner = listsAnswer(listsStream, "data: "+fmt.Sprintf(shape, about("a"))+"\n\n")
+		w := b.do(http.MethodGet, "/mcp", b.token(all), "")
+		b.served(w)
+		assert.Contains(t, w.Body.String(), "canary")
+	}
+	// The modern stream of a subscription tells of tasks by the same decision.
+	told := func(id string) string {
+		return "data: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/tasks\",\"params\":{\"taskId\":\"" + id + "\",\"statusMessage\":\"canary-of-" + id + "\"}}\n\n"
+	}
+	b.inner = listsAnswer(listsStream, told("a")+told("e")+told("theirs")+told("random"))
+	w := b.post(b.token(nil), modernBody("subscriptions/listen", `"notifications":{"taskIds":["e"]}`), modernHeaders("subscriptions/listen", "")...)
+	b.served(w)
+	assert.Equal(t, "\n"+told("e")+"\n\n", w.Body.String())
+	for _, meta := range []string{`"_meta":{}`, `"_meta":null`, `"_meta":{"io.modelcontextprotocol/related-task":{}}`, `"x":1`} {
+		b.inner = listsAnswer(listsStream, `data: {"jsonrpc":"2.0","method":"notifications/message","params":{"data":"canary",`+meta+"}}\n\n")
+		w := b.do(http.MethodGet, "/mcp", b.token(nil), "")
+		b.served(w)
+		assert.Contains(t, w.Body.String(), "canary", "%s names no task", meta)
+	}
+}
