@@ -276,15 +276,8 @@ func (s *ruleSet) nameOf(set, name string) string {
 		return ""
 	}
 	var names []string
-	found := -1
-	for _, p := range s.patterns {
-		if found >= 0 && len(p.prefix) < found {
-			break
-		}
-		if p.matches(name) {
-			found = len(p.prefix)
-			names = append(names, fmt.Sprintf("%s[%q]", set, p.key))
-		}
+	for _, p := range s.matching(name) {
+		names = append(names, fmt.Sprintf("%s[%q]", set, p.key))
 	}
 	return strings.Join(names, " and ")
 }

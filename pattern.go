@@ -2,21 +2,26 @@ package mcpauth
 
 import (
 	"errors"
+	"iter"
+	"slices"
 	"strings"
 )
 
 // pattern is a key of [Rules] that stands for more than itself.
 type pattern struct {
 	glob
-	key     string // as it is written in the rules
-	blurred glob   // what it is to a server that ignores case and escapes; of resources only
-	req     Requirement
+	key string // as it is written in the rules
+	req Requirement
+
+	read reading // the pattern with marks for its wildcards; of resources only
 }
 
-// glob is a literal text followed by anything, or by the rest of a template.
+// glob is a literal text, perhaps followed by the rest of a template, and
+// perhaps by anything.
 type glob struct {
 	prefix string   // before the first wildcard
-	parts  []string // after each variable of a template; nil for prefix*
+	parts  []string // after each variable of a template
+	open   bool     // anything may follow
 }
 
 var (
@@ -35,7 +40,7 @@ func parseGlob(key string, templates bool) (*glob, error) {
 	case star >= 0 && templates && strings.ContainsAny(key, "{}"):
 		return nil, errTemplate
 	case star >= 0:
-		return &glob{prefix: key[:star]}, nil
+		return &glob{prefix: key[:star], open: true}, nil
 	case templates && strings.ContainsAny(key, "{}"):
 		return parseTemplate(key)
 	}
@@ -72,52 +77,79 @@ func isVariable(name string) bool {
 	}) < 0
 }
 
-// String is the glob with its variables' names removed.
-func (g glob) String() string {
-	if g.parts == nil {
-		return g.prefix + "*"
-	}
-	return g.prefix + "{}" + strings.Join(g.parts, "{}")
-}
-
-// blur returns the glob as a server sees it that ignores case and escapes.
-func (g glob) blur() glob {
-	blurred := glob{prefix: blur(g.prefix)}
-	for _, part := range g.parts {
-		blurred.parts = append(blurred.parts, blur(part))
-	}
-	return blurred
-}
-
 // matches reports whether the glob covers the name.
 func (g glob) matches(name string) bool {
 	rest, ok := strings.CutPrefix(name, g.prefix)
-	if !ok || g.parts == nil {
-		return ok
+	if !ok || len(g.parts) == 0 {
+		return ok && (g.open || rest == "")
 	}
-	return matchTemplate(rest, g.parts)
+	return matchTemplate(rest, g.parts, g.open, strings.Contains(g.prefix, "?"))
 }
 
-// endsVariable are the characters at which a server would end the segment that
-// a variable stands for.
-const endsVariable = "/?#"
+// What ends the segment that a variable stands for, and in a query the parameter.
+const (
+	endsSegment   = "/?#"
+	endsParameter = "/?#&;+"
+)
 
-// matchTemplate matches V parts[0] V parts[1] ... against the whole of s,
-// where V is [^/?#]+. Taking each literal where it can first stand is enough:
-// no variable can cross a slash, so a later place never opens a match that the
+// matchTemplate matches V parts[0] V parts[1] ... against the whole of s, or,
+// if anything may follow, against its beginning. V is [^/?#]+, in a query
+// [^/?#&;+]+. Taking each literal where it can first stand is enough: no
+// variable can cross a slash, so a later place never opens a match that the
 // first one closes.
-func matchTemplate(s string, parts []string) bool {
+func matchTemplate(s string, parts []string, open, query bool) bool {
 	last := len(parts) - 1
-	for _, literal := range parts[:last] {
+	for i, literal := range parts {
+		ends := endsSegment
+		if query {
+			ends = endsParameter
+		}
 		if s == "" {
 			return false
 		}
+		if i == last && !open {
+			variable, found := strings.CutSuffix(s, literal)
+			return found && variable != "" && !strings.ContainsAny(variable, ends)
+		}
 		end := strings.Index(s[1:], literal) + 1
-		if end == 0 || strings.ContainsAny(s[:end], endsVariable) {
+		if end == 0 || strings.ContainsAny(s[:end], ends) {
 			return false
 		}
 		s = s[end+len(literal):]
+		query = query || strings.Contains(literal, "?")
 	}
-	variable, found := strings.CutSuffix(s, parts[last])
-	return found && variable != "" && !strings.ContainsAny(variable, endsVariable)
+	return true
+}
+
+// prefixes finds values by the beginnings of a text.
+type prefixes[T any] struct {
+	lengths []int // of the prefixes, longest first
+	values  map[string][]T
+}
+
+func (p *prefixes[T]) add(prefix string, value T) {
+	if p.values == nil {
+		p.values = make(map[string][]T)
+	}
+	p.values[prefix] = append(p.values[prefix], value)
+	i, found := slices.BinarySearchFunc(p.lengths, len(prefix), func(length, wanted int) int { return wanted - length })
+	if !found {
+		p.lengths = slices.Insert(p.lengths, i, len(prefix))
+	}
+}
+
+// of yields the values whose prefix the text has, longest prefix first.
+func (p *prefixes[T]) of(text string) iter.Seq[T] {
+	return func(yield func(T) bool) {
+		for _, length := range p.lengths {
+			if length > len(text) {
+				continue
+			}
+			for _, value := range p.values[text[:length]] {
+				if !yield(value) {
+					return
+				}
+			}
+		}
+	}
 }

@@ -1,7 +1,6 @@
 package mcpauth
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -17,18 +16,20 @@ import (
 // name wins over a pattern, and a longer literal prefix over a shorter one;
 // patterns with equally long prefixes must all be met. In Resources a key may
 // also be a URI template such as "db://{table}", whose variables match at least
-// one character and no slash, question mark or number sign.
+// one character and no slash, question mark or number sign, and in a query no
+// ampersand, semicolon or plus sign.
 //
 // {name} inside a scope is replaced by the name of the tool or prompt, so a
 // naming convention is one rule: "*": Scopes("tool:{name}:execute").
 //
 // Patterns never match a resource URI that has a second spelling (dot
 // segments, empty segments, path parameters, percent-encoded separators or
-// unreserved characters, backslashes, characters beyond ASCII, user
-// information, default ports, upper case in scheme or host, a host in a file
-// URI), nor one that a server could take for what another key names, because
-// it differs from that only by case, escapes, query, fragment or a slash at
-// the end. List such a URI as it is written.
+// unreserved characters, backslashes, characters beyond ASCII, escapes that
+// are no UTF-8, user information, default ports, upper case in scheme or host,
+// a host in a file URI), nor one that a server could take for what another key
+// names, because it differs from that only by case, accents, width, escapes,
+// further parameters or their order, fragment, or a slash at the end. List
+// such a URI as it is written.
 type Rules struct {
 	_ [0]func() // keyed literals only
 
@@ -61,9 +62,9 @@ type ruleBook struct {
 
 type ruleSet struct {
 	exact    map[string]Requirement
-	patterns []pattern       // by length of literal prefix, longest first
-	named    bool            // some scope has a {name}
-	blurred  map[string]bool // the exact keys of resources, see [blur]; nil for names
+	patterns prefixes[*pattern]
+	named    bool        // some scope has a {name}
+	near     *neighbours // of resources, nil for names
 }
 
 const namePlaceholder = "{name}"
@@ -123,7 +124,7 @@ func (c *ruleCompiler) check(field string, req Requirement, named bool) Requirem
 func (c *ruleCompiler) set(name string, rules map[string]Requirement, resources bool) ruleSet {
 	set := ruleSet{exact: make(map[string]Requirement, len(rules))}
 	if resources {
-		set.blurred = make(map[string]bool, len(rules))
+		set.near = &neighbours{exact: make(map[string][][]glob, len(rules))}
 	}
 	shapes := map[string]string{}
 	for _, key := range slices.Sorted(maps.Keys(rules)) {
@@ -141,24 +142,22 @@ func (c *ruleCompiler) set(name string, rules map[string]Requirement, resources 
 		case text == nil:
 			set.exact[key] = req
 			if resources {
-				set.blurred[strings.TrimRight(blur(key), "/")] = true
+				set.near.addExact(key)
 			}
 			continue
 		case text.parts != nil:
 			set.exact[key] = req // completion/complete refers to the template itself
 		}
-		p := pattern{glob: *text, key: key, req: req}
+		p := &pattern{glob: *text, key: key, req: req}
 		if resources {
-			p.blurred = text.blur()
-			shape := p.blurred.String()
+			shape := set.near.addPattern(p)
 			if other, twice := shapes[shape]; twice {
 				c.fail(field, key, fmt.Sprintf("stands for the same URIs as %q: keep one of them", other))
 			}
 			shapes[shape] = key
 		}
-		set.patterns = append(set.patterns, p)
+		set.patterns.add(p.prefix, p)
 	}
-	slices.SortStableFunc(set.patterns, func(a, b pattern) int { return cmp.Compare(len(b.prefix), len(a.prefix)) })
 	return set
 }
 
@@ -202,27 +201,13 @@ func (s *ruleSet) find(name string) Requirement {
 // match returns what the patterns with the longest literal prefix require
 // together. It refuses a URI that another rule, as close or closer, may be meant for.
 func (s *ruleSet) match(name string) (req Requirement) {
-	var spellings []string
-	if s.blurred != nil {
-		spellings = blurredSpellings(name)
-		if slices.ContainsFunc(spellings, func(spelling string) bool { return s.blurred[spelling] }) {
+	matching := s.matching(name)
+	for i, p := range matching {
+		if s.near != nil && s.near.mayMean(name, p) {
 			return Requirement{}
 		}
-	}
-	found := -1
-	for i := range s.patterns {
-		p := &s.patterns[i]
-		if found >= 0 && len(p.prefix) < found {
-			break
-		}
-		if !p.matches(name) {
-			if slices.ContainsFunc(spellings, p.blurred.matches) {
-				return Requirement{}
-			}
-			continue
-		}
-		if found < 0 {
-			req, found = p.req, len(p.prefix)
+		if i == 0 {
+			req = p.req
 			continue
 		}
 		req = Requirement{
@@ -234,6 +219,19 @@ func (s *ruleSet) match(name string) (req Requirement) {
 		}
 	}
 	return req
+}
+
+// matching returns the patterns with the longest literal prefix that cover the name.
+func (s *ruleSet) matching(name string) (all []*pattern) {
+	for p := range s.patterns.of(name) {
+		if len(all) > 0 && len(p.prefix) < len(all[0].prefix) {
+			break
+		}
+		if p.matches(name) {
+			all = append(all, p)
+		}
+	}
+	return all
 }
 
 // named puts the name in place of {name}. A name that cannot stand in a scope
@@ -273,8 +271,10 @@ func (b *ruleBook) scopes() []string {
 		for _, req := range set.exact {
 			add(req)
 		}
-		for _, p := range set.patterns {
-			add(p.req)
+		for _, patterns := range set.patterns.values {
+			for _, p := range patterns {
+				add(p.req)
+			}
 		}
 	}
 	for _, req := range b.methods {

@@ -321,7 +321,10 @@ func TestTemplates_MCP_52(t *testing.T) {
 		{"dav://a", "nobody"},
 		{"dav://abc", "two"},
 		{"doc://a?v=1", "version"},
-		{"doc://a?v=1&w=2", "version"},
+		{"doc://a?v=1&w=2", "nobody"}, // a variable is one parameter
+		{"doc://a?v=1;w=2", "nobody"},
+		{"doc://a?v=1+2", "nobody"},
+		{"doc://a&b?v=1", "version"},
 		{"doc://a?v=", "nobody"},
 		{"doc://a?v=1?v=2", "nobody"},
 		{"doc://a?v=1#x", "nobody"},

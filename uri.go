@@ -1,9 +1,9 @@
 package mcpauth
 
 import (
-	"net/url"
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // hierarchicalPorts are the schemes whose URIs always have an authority, with
@@ -23,7 +23,7 @@ func hasSecondSpelling(uri string) bool {
 			return true
 		}
 	}
-	if hasNeedlessEscape(rest) {
+	if hasNeedlessEscape(rest) || hasHiddenSegment(rest) {
 		return true
 	}
 	path, hierarchical := strings.CutPrefix(rest, "//")
@@ -50,10 +50,11 @@ func isScheme(s string) bool {
 // hasSecondAuthority finds user information, upper case, the dot of an
 // absolute host name, and ports that are written without need; in a file URI
 // any host at all, because "file://localhost/x" is "file:///x" (RFC 8089
-// section 2), and in a web URI that there is none.
+// section 2), and in a web URI that there is none, escapes in it, and unusual
+// forms of an IP address.
 func hasSecondAuthority(scheme, authority string) bool {
 	_, always := hierarchicalPorts[scheme]
-	if strings.Contains(authority, "@") || hasUpperCase(authority) || always && (authority == "") != (scheme == "file") {
+	if strings.Contains(authority, "@") || hasUpperCase(authority) || always && ((authority == "") != (scheme == "file") || strings.Contains(authority, "%")) {
 		return true
 	}
 	host := authority
@@ -64,7 +65,8 @@ func hasSecondAuthority(scheme, authority string) bool {
 		}
 		host = authority[:colon]
 	}
-	return strings.HasSuffix(host, ".")
+	address, ok := parseAddress(host)
+	return strings.HasSuffix(host, ".") || always && ok && address != strings.Trim(host, "[]")
 }
 
 // hasUpperCase leaves out percent-encodings, whose digits are upper case.
@@ -103,6 +105,27 @@ func hasOddSegment(path string) bool {
 	return slices.ContainsFunc(rest, func(segment string) bool { return segment == "." || segment == ".." })
 }
 
+// hasHiddenSegment finds escapes that are no UTF-8, and segments that are odd
+// to a server which folds width or drops what cannot be seen.
+func hasHiddenSegment(rest string) bool {
+	if decoded := decode(rest); len(decoded) == len(rest) || decoded == rest {
+		return false
+	} else if !utf8.ValidString(decoded) || strings.ContainsRune(decoded, utf8.RuneError) {
+		return true
+	}
+	plain := undo(rest)
+	if decode(plain) != plain {
+		return true
+	}
+	path, _, _ := strings.Cut(strings.TrimLeft(plain, "/"), "?")
+	for segment := range strings.SplitSeq(strings.TrimSuffix(path, "/"), "/") {
+		if segment == "" || strings.Trim(segment, " ") != segment || strings.HasSuffix(segment, ".") {
+			return true
+		}
+	}
+	return false
+}
+
 // hasNeedlessEscape finds percent-encodings of unreserved characters, slashes,
 // backslashes, percent signs and controls, lower-case hexadecimal, and stray
 // percent signs.
@@ -137,34 +160,4 @@ func unhex(c byte) byte {
 		return c - 'A' + 10
 	}
 	return 16
-}
-
-// blur returns what servers see that ignore case, as many file systems do, and
-// decode escapes that others compare as they are.
-func blur(s string) string {
-	if decoded, err := url.PathUnescape(s); err == nil {
-		s = decoded
-	}
-	return strings.ToLower(s)
-}
-
-// blurredSpellings returns the URI as such a server sees it: whole, without
-// its fragment, and without query and fragment; each also without a slash at
-// the end.
-func blurredSpellings(uri string) []string {
-	spellings := []string{blur(uri)}
-	add := func(spelling string) {
-		if !slices.Contains(spellings, spelling) {
-			spellings = append(spellings, spelling)
-		}
-	}
-	for _, end := range []string{"#", "?#"} {
-		if i := strings.IndexAny(spellings[0], end); i >= 0 {
-			add(spellings[0][:i])
-		}
-	}
-	for _, spelling := range slices.Clone(spellings) {
-		add(strings.TrimRight(spelling, "/"))
-	}
-	return spellings
 }

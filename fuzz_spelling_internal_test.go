@@ -1,0 +1,111 @@
+package mcpauth
+
+import (
+	"maps"
+	"net/url"
+	"path"
+	"slices"
+	"strings"
+	"testing"
+	"unicode"
+
+	"github.com/stretchr/testify/require"
+)
+
+// FuzzSpellings: whenever a simple server finds a key's resource under another
+// URI, no pattern decides about that URI. The steps change the URI as
+// [respellings] do.
+func FuzzSpellings(f *testing.F) {
+	for _, row := range spelledKeys {
+		f.Add(row.key, row.key, uint8(5), []byte(nil))
+	}
+	names := slices.Sorted(maps.Keys(respellings))
+	f.Fuzz(func(t *testing.T, key, uri string, cut uint8, steps []byte) {
+		if len(key) > 200 || len(uri) > 200 || strings.ContainsAny(key, "*{}") || key == "" {
+			return
+		}
+		for _, step := range steps[:min(len(steps), 4)] {
+			if _, rest, found := strings.Cut(uri, ":"); !found || rest == "" {
+				return
+			}
+			uri = respellings[names[int(step)%len(names)]](uri, int(step)/len(names)+int(cut))
+		}
+		if uri == key {
+			return
+		}
+		pattern := uri[:int(cut)%(len(uri)+1)]
+		if strings.ContainsAny(pattern, "*{}") {
+			return
+		}
+		book, errs := Rules{Resources: map[string]Requirement{key: Scopes("exact"), pattern + "*": Scopes("pattern")}}.compile()
+		require.Empty(t, errs)
+		if !byPattern(t, book, uri) {
+			return
+		}
+		for name, find := range simpleServers {
+			other, isOther := find(uri, false)
+			own, isOwn := find(key, true)
+			require.False(t, isOther && isOwn && other == own, "%s finds %q for %q and for %q", name, own, key, uri)
+		}
+	})
+}
+
+// simpleServers turn a URI into what they would look up, each in its own way.
+var simpleServers = map[string]func(uri string, isKey bool) (found string, ok bool){
+	"one that compares without case": func(uri string, _ bool) (string, bool) {
+		plain, err := url.PathUnescape(uri)
+		return foldCase(plain), err == nil
+	},
+	"one that takes plus signs for spaces": func(uri string, _ bool) (string, bool) {
+		base, query, _ := strings.Cut(uri, "?")
+		base, err := url.PathUnescape(base)
+		query, bad := url.QueryUnescape(query)
+		return foldCase(base + "?" + query), err == nil && bad == nil
+	},
+	"one that parses and sorts": func(uri string, _ bool) (string, bool) {
+		u, err := url.Parse(uri)
+		if err != nil || u.Opaque != "" {
+			return "", false
+		}
+		query, err := url.ParseQuery(u.RawQuery)
+		return foldCase(u.Scheme + "://" + u.Hostname() + path.Join("/", u.Path) + "?" + query.Encode()), err == nil
+	},
+	"one that wants a table": func(uri string, isKey bool) (string, bool) {
+		u, err := url.Parse(uri)
+		if err != nil || !u.Query().Has("table") {
+			return "", false
+		}
+		return foldCase(u.Scheme + "://" + u.Host + u.Path + "?" + u.Query().Get("table")), !isKey || len(u.Query()) == 1
+	},
+	"a file server": func(uri string, _ bool) (string, bool) {
+		if !strings.HasPrefix(strings.ToLower(uri), "file://") || strings.ContainsAny(uri, "?#") {
+			return "", false
+		}
+		file, err := url.PathUnescape(uri[len("file://"):])
+		return path.Join("/", foldCase(strings.ReplaceAll(file, `\\`, "/"))), err == nil
+	},
+	"a file server of Windows": func(uri string, _ bool) (string, bool) {
+		if !strings.HasPrefix(uri, "file:///") || strings.ContainsAny(uri, "?#") {
+			return "", false
+		}
+		return resolved(foldCase(strings.ReplaceAll(uri[len("file://"):], `\\`, "/"))), true
+	},
+	"one that does not know fragments": func(uri string, _ bool) (string, bool) {
+		whole, _, _ := strings.Cut(uri, "#")
+		return whole, true
+	},
+	"one with an end slash": func(uri string, _ bool) (string, bool) {
+		return strings.TrimSuffix(uri, "/"), !strings.ContainsAny(uri, "?#")
+	},
+}
+
+// foldCase ignores case as strings.EqualFold does.
+func foldCase(s string) string {
+	return strings.Map(func(r rune) rune {
+		least := r
+		for other := unicode.SimpleFold(r); other != r; other = unicode.SimpleFold(other) {
+			least = min(least, other)
+		}
+		return least
+	}, s)
+}

@@ -1,0 +1,67 @@
+package fold
+
+import (
+	"testing"
+	"unicode"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func TestText_MCP_51(t *testing.T) {
+	for _, row := range []struct{ text, want string }{
+		{"", ""},
+		{"plain/text?a=1", "plain/text?a=1"},
+		{"ABC", "abc"},
+		{"\u212a\u017f\u0130\u0131", "ksii"}, // Kelvin, long s, both i of Turkish
+		{"\u03a3\u03c3\u03c2", "\u03c3\u03c3\u03c3"},
+		{"e\u0301\u00e9\u00c9", "eee"},
+		{"\u1f80\u03ac\u03b1\u0301", "\u03b1\u03b1\u03b1"},
+		{"\u0439\u0418\u0306", "\u0438\u0438"},
+		{"\u304c\u304b\u3099\uff76\uff9e", "\u304b\u304b\u30ab"},
+		{"\ud55c\u1112\u1161\u11ab", "\u1112\u1161\u11ab\u1112\u1161\u11ab"},
+		{"\ufa19\u795e", "\u795e\u795e"},
+		{"\ufb01\u00df\u1e9e\u00e6\u338f", "fissssaekg"},
+		{"\uff33\uff0f\uff05\uff12\uff25\U0001d4b6", "s/%2ea"},
+		{"a\u200b\u00ad\ufeff\x00\tb\ufe0f\u3164", "ab"},
+		{"a\xc0\xafb\xe0\x80\xafc\xf0\x80\x80\xafd", "a/b/c/d"},
+		{"\xe9\xff\xc0x", "ey" + "ax"},
+		{"\u4f60\u597d\u0928\u093f", "\u4f60\u597d\u0928\u093f"[:6] + "\u0928\u093f"},
+	} {
+		assert.Equal(t, row.want, Text(row.text), "%+q", row.text)
+		assert.Equal(t, Text(row.text), Text(Text(row.text)), "%+q", row.text)
+	}
+}
+
+// What is left of a rune is left of it for good, and every rune is folded in
+// upper and lower case alike.
+func TestTable_MCP_51(t *testing.T) {
+	require.Greater(t, len(folds()), 5_800)
+	for r := rune(0); r <= unicode.MaxRune; r++ {
+		if !unicode.IsGraphic(r) || r == 0x345 {
+			continue
+		}
+		left := Text(string(r))
+		require.Equal(t, left, Text(left), "%U", r)
+		for other := unicode.SimpleFold(r); other != r; other = unicode.SimpleFold(other) {
+			if other != 0x345 { // the iota below a letter is a mark
+				require.Equal(t, left, Text(string(other)), "%U and %U", r, other)
+			}
+		}
+	}
+}
+
+func TestHost_MCP_51(t *testing.T) {
+	for _, row := range []struct{ host, want string }{
+		{"x.example", "x.example"},
+		{"xn--bcher-kva.example", "bucher.example"},
+		{"xn--mnchen-3ya.xn--p1ai", "munchen.\u0440\u0444"},
+		{"xn--fiqs8s", "\u4e2d\u56fd"},
+		{"xn--", ""},
+		{"xn--\ue001", "\ue001"},
+		{"xn--99999999999999999999", "99999999999999999999"},
+		{"xn--a-a-a", "a-a"},
+	} {
+		assert.Equal(t, row.want, Host(row.host), row.host)
+	}
+}

@@ -1,0 +1,311 @@
+package mcpauth
+
+import (
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/seed-1e292522/mcpauth/internal/fold"
+)
+
+// reading is what a server may make of a URI that ignores what many ignore:
+// case, accents and width, escapes, empty and dot segments, what stands behind
+// a semicolon or a dollar of a segment, user information, default ports, and
+// the order of parameters. Keys of the rules and requests are read alike.
+type reading struct {
+	base   string   // "scheme:authority/path"
+	params []string // "name=value", in their order
+}
+
+// What stands for the wildcards of a pattern while it is read.
+const (
+	oneSegment = '\ue000'
+	anyRest    = '\ue001'
+)
+
+// readings returns what servers of different habits make of a URI: those that
+// take a plus sign in a query for a space and those that do not, with and
+// without its fragment, and with and without the host of a file.
+func readings(uri string) []reading {
+	texts := []string{undo(uri)}
+	if path, query, found := strings.Cut(uri, "?"); found && strings.Contains(query, "+") {
+		texts = append(texts, undo(path+"?"+strings.ReplaceAll(query, "+", "%20")))
+	}
+	for _, text := range slices.Clone(texts) {
+		if whole, _, found := strings.Cut(text, "#"); found {
+			texts = append(texts, whole)
+		}
+	}
+	var all []reading
+	for _, text := range texts {
+		all = append(all, takeApart(text))
+		if rest, isFile := strings.CutPrefix(text, "file://"); isFile {
+			if host, path, found := strings.Cut(rest, "/"); found && host != "" {
+				all = append(all, takeApart("file:///"+path))
+			}
+		}
+	}
+	return all
+}
+
+// undo removes escapes and folds, until that changes nothing: what is left of a
+// fold may be an escape, too. Eight times are more than any server does it.
+func undo(text string) string {
+	for range 8 {
+		undone := strings.ReplaceAll(fold.Text(decode(text)), `\`, "/")
+		if undone == text {
+			break
+		}
+		text = undone
+	}
+	return text
+}
+
+// decode undoes the escapes of a text once and leaves stray percent signs.
+func decode(s string) string {
+	i := strings.IndexByte(s, '%')
+	if i < 0 {
+		return s
+	}
+	var b strings.Builder
+	for ; i >= 0; i = strings.IndexByte(s, '%') {
+		b.WriteString(s[:i])
+		if c, err := strconv.ParseUint(s[i+1:min(i+3, len(s))], 16, 8); err == nil && i+3 <= len(s) && s[i+1] != '+' {
+			b.WriteByte(byte(c))
+			s = s[i+3:]
+			continue
+		}
+		b.WriteByte('%')
+		s = s[i+1:]
+	}
+	b.WriteString(s)
+	return b.String()
+}
+
+func takeApart(text string) reading {
+	path, query, _ := strings.Cut(text, "?")
+	scheme, rest, found := strings.Cut(path, ":")
+	if found {
+		scheme += ":"
+	} else {
+		scheme, rest = "", path
+	}
+	authority := ""
+	web := isWeb(scheme)
+	if tail, hierarchical := strings.CutPrefix(rest, "//"); hierarchical || web {
+		if web {
+			tail = strings.TrimLeft(rest, "/")
+		}
+		authority, rest = tail, ""
+		if slash := strings.IndexByte(tail, '/'); slash >= 0 {
+			authority, rest = tail[:slash], tail[slash:]
+		}
+		authority = plainAuthority(scheme, authority)
+	}
+	r := reading{base: scheme + plainSegments(rest)}
+	if authority != "" {
+		r.base = strings.TrimSuffix(scheme+authority+"/"+plainSegments(rest), "/")
+		if strings.HasSuffix(rest, "/") {
+			r.base += "/"
+		}
+	}
+	r.base = strings.ReplaceAll(r.base, "+", " ")
+	for _, param := range strings.FieldsFunc(query, func(c rune) bool { return c == '&' || c == ';' || c == '?' }) {
+		name, value, _ := strings.Cut(param, "=")
+		name, _, _ = strings.Cut(name, "[")
+		param = strings.Trim(name, " ")
+		if !strings.ContainsRune(name, anyRest) {
+			param += "=" + strings.Trim(plainSegments(value), "/ ")
+		}
+		r.params = append(r.params, strings.ReplaceAll(param, "+", " "))
+	}
+	return r
+}
+
+// plainSegments resolves dots, drops empty segments and cuts what many cut off:
+// parameters, the stream of a file in NTFS, dots and spaces at the end.
+func plainSegments(path string) string {
+	var kept []string
+	for segment := range strings.SplitSeq(path, "/") {
+		if segment = strings.Trim(cutSegment(segment), " "); segment == ".." {
+			kept = kept[:max(len(kept)-1, 0)]
+			continue
+		}
+		if segment = strings.TrimRight(segment, ". "); segment != "" {
+			kept = append(kept, segment)
+		}
+	}
+	plain := strings.Join(kept, "/")
+	if plain != "" && strings.HasSuffix(path, "/") {
+		plain += "/"
+	}
+	return plain
+}
+
+// cutSegment cuts off parameters, and in "name::$DATA" and "name:stream:$DATA"
+// all but the name.
+func cutSegment(segment string) string {
+	segment, _, _ = strings.Cut(segment, ";")
+	if name, _, found := strings.Cut(segment, ":$"); found {
+		segment = name
+		if colon := strings.LastIndexByte(name, ':'); colon >= 0 {
+			segment = name[:colon]
+		}
+	}
+	return segment
+}
+
+// plainAuthority returns host and port, without user information, what is
+// default, and the dot of an absolute name.
+func plainAuthority(scheme, authority string) string {
+	host := cutSegment(authority[strings.LastIndexByte(authority, '@')+1:])
+	port := ""
+	if colon := strings.LastIndexByte(host, ':'); colon > strings.LastIndexByte(host, ']') {
+		host, port = host[:colon], strings.TrimLeft(host[colon+1:], "0")
+	}
+	host = strings.Trim(host, ". ")
+	if isWeb(scheme) {
+		host = fold.Host(host)
+		if address, ok := parseAddress(host); ok {
+			host = address
+		}
+	}
+	if port != "" && port != hierarchicalPorts[strings.TrimSuffix(scheme, ":")] {
+		host += ":" + port
+	}
+	return host
+}
+
+// isWeb reports whether URLs of a scheme, given with its colon, name a host of
+// the network.
+func isWeb(scheme string) bool { return hierarchicalPorts[strings.TrimSuffix(scheme, ":")] != "" }
+
+// parseAddress returns the usual form of an IP address in any of those that URL
+// parsers know: IPv4 may have fewer than four parts, and each may be hexadecimal
+// or octal.
+func parseAddress(host string) (string, bool) {
+	if inner, found := strings.CutPrefix(host, "["); found {
+		address, err := netip.ParseAddr(strings.TrimSuffix(inner, "]"))
+		return address.Unmap().String(), err == nil
+	}
+	parts := strings.Split(host, ".")
+	if len(parts) > 4 {
+		return "", false
+	}
+	var value uint64
+	for i, part := range parts {
+		if strings.ContainsAny(part, "_obOB") {
+			return "", false
+		}
+		bits := 8
+		if i == len(parts)-1 {
+			bits = 8 * (5 - len(parts))
+		}
+		number, err := strconv.ParseUint(part, 0, bits)
+		if err != nil {
+			return "", false
+		}
+		value = value<<bits | number
+	}
+	return netip.AddrFrom4([4]byte{byte(value >> 24), byte(value >> 16), byte(value >> 8), byte(value)}).String(), true
+}
+
+// neighbours finds the keys of resources that a URI may be another spelling of.
+type neighbours struct {
+	exact    map[string][][]glob // by base, without a slash at the end: their parameters
+	patterns prefixes[neighbour]
+}
+
+// neighbour is one reading of a pattern.
+type neighbour struct {
+	reading
+	base   glob
+	params []glob
+	of     *pattern
+}
+
+func (n *neighbours) addExact(key string) {
+	for _, r := range readings(key) {
+		base := strings.TrimRight(r.base, "/")
+		n.exact[base] = append(n.exact[base], globsOf(r.params))
+	}
+}
+
+// addPattern returns what the pattern is to a server that ignores what
+// [reading] does.
+func (n *neighbours) addPattern(p *pattern) (shape string) {
+	for i, r := range readings(p.marked()) {
+		base := globOf(r.base)
+		n.patterns.add(base.prefix, neighbour{reading: r, base: base, params: globsOf(r.params), of: p})
+		if i == 0 {
+			p.read = r
+			shape = r.base + "?" + strings.Join(slices.Sorted(slices.Values(r.params)), "&")
+		}
+	}
+	return shape
+}
+
+// marked is the pattern with marks for its wildcards.
+func (p *pattern) marked() string {
+	if p.open {
+		return p.prefix + string(anyRest)
+	}
+	return p.prefix + string(oneSegment) + strings.Join(p.parts, string(oneSegment))
+}
+
+// globOf takes a text with marks apart.
+func globOf(text string) glob {
+	text, _, open := strings.Cut(text, string(anyRest))
+	parts := strings.Split(text, string(oneSegment))
+	return glob{prefix: parts[0], parts: parts[1:], open: open}
+}
+
+func globsOf(texts []string) []glob {
+	globs := make([]glob, len(texts))
+	for i, text := range texts {
+		globs[i] = globOf(text)
+	}
+	return globs
+}
+
+// mayMean reports whether the URI, for which the pattern speaks, may be another
+// spelling of what another key stands for, which is as close.
+func (n *neighbours) mayMean(uri string, by *pattern) bool {
+	rank := len(globOf(by.read.base).prefix)
+	for _, r := range readings(uri) {
+		base := strings.TrimRight(r.base, "/")
+		for _, params := range n.exact[base] {
+			if meets(params, r.params, true) {
+				return true
+			}
+		}
+		for other := range n.patterns.of(r.base) {
+			if len(other.base.prefix) < rank {
+				break
+			}
+			if (other.base.matches(r.base) || other.base.matches(base)) && meets(other.params, r.params, len(by.read.params) == 0) &&
+				!other.of.matches(uri) && !other.includes(by.read) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// includes reports whether a pattern is the same with fewer parameters.
+func (r reading) includes(narrow reading) bool {
+	return r.base == narrow.base && !slices.ContainsFunc(r.params, func(param string) bool { return !slices.Contains(narrow.params, param) })
+}
+
+// meets reports whether a URI has all parameters of a key, in any order and
+// beside any others, or, if fewer will do, has some of them and no others.
+func meets(key []glob, uri []string, fewer bool) bool {
+	all := !slices.ContainsFunc(key, func(g glob) bool { return !slices.ContainsFunc(uri, g.matches) })
+	if all || !fewer || len(uri) == 0 {
+		return all
+	}
+	return !slices.ContainsFunc(uri, func(param string) bool {
+		return !slices.ContainsFunc(key, func(g glob) bool { return g.matches(param) })
+	})
+}

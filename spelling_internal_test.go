@@ -1,0 +1,366 @@
+package mcpauth
+
+import (
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// spelledKeys are exact keys, each beside the patterns that would decide about
+// it and its neighbours if it were not listed.
+var spelledKeys = []struct {
+	key   string
+	wider []string
+}{
+	{"db://q?table=salaries", []string{"db://q*", "*", "db://{any}", "db://q?table={t}", "db://q?*", "db://*"}},
+	{"db://q?table=salaries&year=2026", []string{"db://q*", "db://q?table=*", "db://*", "db:*"}},
+	{"db://q?table=top secret", []string{"db://q*", "db://*"}},
+	{"db://q?table=top%20secret", []string{"db://q*", "db://*"}},
+	{"db://q?path=/srv/secret", []string{"db://q*", "db://q?path=/srv/*"}},
+	{"db://Users/Kassensturz", []string{"db://*", "db://{a}/{b}", "*"}},
+	{"file:///data/secret", []string{"file:///data/*", "file:///*", "file:*", "*", "file:///data/{name}", "file:///data/sec*"}},
+	{"file:///data/./vault//secret.txt", []string{"file:///data/*", "file:///data/vault/*", "file:///data/vault/{f}"}},
+	{"file:///data/My File.txt", []string{"file:///data/*"}},
+	{"file:///data/caf%C3%A9", []string{"file:///data/*", "file:///data/{f}"}},
+	{"file:///data/\u00fcbersicht", []string{"file:///data/*"}},
+	{"file:///data/\u03ac\u03c3\u03c2", []string{"file:///data/*"}},
+	{"file:///data/\ud55c\uae00", []string{"file:///data/*"}},
+	{"file:///data/\u304c", []string{"file:///data/*"}},
+	{"file:///data/\ufb01nance", []string{"file:///data/*"}},
+	{"file:///data/stra\u00dfe", []string{"file:///data/*"}},
+	{"file://localhost/data/secret", []string{"file:///data/*", "file:*"}},
+	{"FILE:///data/Secret.", []string{"file:///data/*"}},
+	{"https://x.example/admin", []string{"https://*", "https://x.example/*", "https://{h}/admin", "https://x.example/a{rest}"}},
+	{"https://X.example.:443/Admin/#top", []string{"https://*", "https://x.example/*"}},
+	{"https://user@x.example/admin?b=2&a=1", []string{"https://*", "https://x.example/*", "https://x.example/admin?a=*"}},
+	{"http://127.0.0.1/admin", []string{"http://*", "http://{h}/admin"}},
+	{"https://b\u00fccher.example/x", []string{"https://*"}},
+	{"doc://handbook#salaries", []string{"doc://*", "doc://handbook*", "doc://handbook#*"}},
+	{"urn:isbn:0451450523", []string{"urn:*", "urn:isbn:*", "*"}},
+	{"note:secret", []string{"note:*", "*"}},
+}
+
+// respell returns another spelling of a URI: what somebody behind us, a URL
+// parser, a file system or a database, may take for the same. Not all of them
+// change every URI.
+var respellings = map[string]func(uri string, n int) string{
+	"upper case":   func(uri string, n int) string { return eachRune(uri, n, strings.ToUpper) },
+	"lower case":   func(uri string, n int) string { return eachRune(uri, n, strings.ToLower) },
+	"Kelvin":       func(uri string, n int) string { return swap(uri, n, "k", "%E2%84%AA", "K", "\u212a") },
+	"long s":       func(uri string, n int) string { return swap(uri, n, "s", "%C5%BF", "S", "\u017f") },
+	"dotless i":    func(uri string, n int) string { return swap(uri, n, "i", "%C4%B1", "I", "%C4%B0") },
+	"sigma":        func(uri string, n int) string { return swap(uri, n, "\u03c3", "\u03c2", "\u03c2", "%CE%A3") },
+	"escape":       func(uri string, n int) string { return eachByte(uri, n, "%%%02X") },
+	"small escape": func(uri string, n int) string { return eachByte(uri, n, "%%%02x") },
+	"twice":        func(uri string, n int) string { return eachByte(uri, n, "%%25%02X") },
+	"unescaped": func(uri string, _ int) string {
+		if plain, err := url.PathUnescape(uri); err == nil {
+			return plain
+		}
+		return uri
+	},
+	"overlong":   func(uri string, n int) string { return swap(uri, n, "/", "%C0%AF", ".", "%C0%AE", "e", "%C1%A5") },
+	"full width": func(uri string, n int) string { return eachRune(uri, n, fullWidth) },
+	"full, esc": func(uri string, n int) string {
+		return eachRune(uri, n, func(c string) string { return url.PathEscape(fullWidth(c)) })
+	},
+	"ligature": func(uri string, n int) string { return swap(uri, n, "fi", "\ufb01", "ss", "%C3%9F", "st", "%EF%AC%86") },
+	"decomposed": func(uri string, n int) string {
+		return swap(uri, n, "\u00e9", "e\u0301", "%C3%A9", "e%CC%81", "\u00fc", "u\u0308", "\u03ac", "\u03b1\u0301", "\ud55c", "\u1112\u1161\u11ab", "\u304c", "\u304b\u3099")
+	},
+	"accent":        func(uri string, n int) string { return swap(uri, n, "a", "%C3%A1", "e", "\u00e9", "u", "%C3%BC") },
+	"zero width":    func(uri string, n int) string { return insert(uri, n, "%E2%80%8B") },
+	"soft hyphen":   func(uri string, n int) string { return insert(uri, n, "\u00ad") },
+	"byte order":    func(uri string, n int) string { return insert(uri, n, "%EF%BB%BF") },
+	"zero":          func(uri string, n int) string { return insert(uri, n, "%00") },
+	"tab":           func(uri string, n int) string { return insert(uri, n, "\t") },
+	"backslash":     func(uri string, n int) string { return swap(uri, n, "/", `\`, "/", "%5C") },
+	"slash escape":  func(uri string, n int) string { return swap(uri, n, "/", "%2F", "/", "%E2%88%95") },
+	"two slashes":   func(uri string, n int) string { return swap(uri, n, "/", "//") },
+	"dot":           func(uri string, n int) string { return swap(uri, n, "/", "/./", "/", "/%2E/") },
+	"dots":          func(uri string, n int) string { return swap(uri, n, "/", "/x/../", "/", "/x/%2e%2e/") },
+	"end slash":     func(uri string, _ int) string { return beforeQuery(uri, "/") },
+	"end dot":       func(uri string, _ int) string { return beforeQuery(uri, ".") },
+	"end space":     func(uri string, _ int) string { return beforeQuery(uri, "%20") },
+	"matrix":        func(uri string, _ int) string { return beforeQuery(uri, ";v=1") },
+	"stream":        func(uri string, _ int) string { return beforeQuery(uri, "::$DATA") },
+	"stream escape": func(uri string, _ int) string { return beforeQuery(uri, "%3A%3A%24data") },
+	"fragment":      func(uri string, _ int) string { return uri + "#x" },
+	"no fragment":   func(uri string, _ int) string { uri, _, _ = strings.Cut(uri, "#"); return uri },
+	"empty query":   func(uri string, _ int) string { return withParameter(uri, "", false) },
+	"parameter":     func(uri string, n int) string { return withParameter(uri, "limit=9", n%2 == 0) },
+	"semicolon":     func(uri string, _ int) string { return swap(withParameter(uri, "limit=9", true), 0, "&", ";") },
+	"repeated":      func(uri string, n int) string { return withParameter(uri, "table=users", n%2 == 0) },
+	"reordered": func(uri string, _ int) string {
+		base, query, found := strings.Cut(uri, "?")
+		if one, other, two := strings.Cut(query, "&"); found && two && !strings.Contains(other, "#") {
+			return base + "?" + other + "&" + one
+		}
+		return uri
+	},
+	"dropped": func(uri string, n int) string {
+		base, query, found := strings.Cut(uri, "?")
+		if one, other, two := strings.Cut(query, "&"); found && two {
+			return base + "?" + []string{one, other}[n%2]
+		}
+		return uri
+	},
+	"plus": func(uri string, n int) string {
+		if path, _, _ := strings.Cut(uri, "?"); strings.HasSuffix(path, "%20") || strings.HasSuffix(path, " ") {
+			return uri // at the end of a path, a plus sign is one: c is not c++
+		}
+		return swap(uri, n, " ", "+", "%20", "+", "+", "%20")
+	},
+	"padded": func(uri string, n int) string {
+		if strings.Contains(uri, "?") && n%4 == 0 {
+			return uri + "+"
+		}
+		return uri + []string{"%20", " ", "%C2%A0"}[n%3]
+	},
+	"brackets": func(uri string, n int) string { return swap(uri, n, "table=", "table[]=", "table=", "table%5B0%5D=") },
+	"user":     func(uri string, n int) string { return swap(uri, 0, "://", []string{"://u@", "://u:p@", "://@"}[n%3]) },
+	"localhost": func(uri string, n int) string {
+		return swap(uri, 0, "file:///", []string{"file://localhost/", "file://127.0.0.1/", "file:/", "file:"}[n%4])
+	},
+	"no slashes": func(uri string, _ int) string {
+		if strings.Contains(uri, "@") {
+			return uri
+		}
+		return swap(uri, 0, "://", ":")
+	},
+	"slashes": func(uri string, _ int) string { return swap(uri, 0, "note:", "note://", "urn:", "urn:/") },
+	"port": func(uri string, n int) string {
+		return swap(uri, 0, ".example/", []string{".example:443/", ".example:/", ".example:0443/", ".example./"}[n%4])
+	},
+	"no port": func(uri string, _ int) string { return swap(uri, 0, ".:443", "", "user@", "") },
+	"address": func(uri string, n int) string {
+		return swap(uri, 0, "127.0.0.1", []string{"127.1", "2130706433", "0x7f.0.0.1", "0177.0.0.1", "127.0.0.1.", "[::ffff:127.0.0.1]", "[::ffff:7f00:1]"}[n%7])
+	},
+	"punycode": func(uri string, _ int) string { return swap(uri, 0, "b\u00fccher", "xn--bcher-kva") },
+}
+
+func fullWidth(c string) string {
+	if len(c) == 1 && c[0] > ' ' && c[0] < 0x7f && c[0] != ':' {
+		return string(rune(c[0]) - '!' + '\uff01')
+	}
+	return c
+}
+
+// eachRune changes one rune behind the scheme, or with n%7 == 0 all of them.
+func eachRune(uri string, n int, change func(string) string) string {
+	scheme, rest, _ := strings.Cut(uri, ":")
+	var b strings.Builder
+	runes := []rune(rest)
+	for i, r := range runes {
+		if (n%7 == 0 || i == n%len(runes)) && !(r == '%' || i > 0 && runes[i-1] == '%' || i > 1 && runes[i-2] == '%') {
+			b.WriteString(change(string(r)))
+		} else {
+			b.WriteRune(r)
+		}
+	}
+	return scheme + ":" + b.String()
+}
+
+func eachByte(uri string, n int, format string) string {
+	scheme, rest, _ := strings.Cut(uri, ":")
+	at := n % len(rest)
+	if strings.IndexByte("/?#&=%@:;", rest[at]) >= 0 && n%3 > 0 || at > 0 && rest[at-1] == '%' || at > 1 && rest[at-2] == '%' {
+		return uri
+	}
+	if strings.IndexByte("?#&=", rest[at]) >= 0 { // escaped, they divide nothing: it is another resource
+		return uri
+	}
+	return scheme + ":" + rest[:at] + fmt.Sprintf(format, rest[at]) + rest[at+1:]
+}
+
+// swap replaces the n-th of the pairs, where it stands behind the scheme, or at its end.
+func swap(uri string, n int, pairs ...string) string {
+	i := n % (len(pairs) / 2) * 2
+	if at := strings.IndexByte(uri, ':'); pairs[i][0] != ':' && !strings.Contains(pairs[i], ":") && at > 0 {
+		rest := uri[at+1:]
+		slashes := len(rest) - len(strings.TrimLeft(rest, "/"))
+		if pairs[i] == "/" { // those before the authority are no path
+			return uri[:at+1] + rest[:slashes] + strings.Replace(rest[slashes:], pairs[i], pairs[i+1], 1)
+		}
+		return uri[:at+1] + strings.Replace(rest, pairs[i], pairs[i+1], 1+n%2)
+	}
+	return strings.Replace(uri, pairs[i], pairs[i+1], 1)
+}
+
+func insert(uri string, n int, text string) string {
+	at := strings.IndexByte(uri, ':') + 1
+	runes := []rune(uri[at:])
+	i := n % (len(runes) + 1)
+	if i > 0 && runes[i-1] == '%' || i > 1 && runes[i-2] == '%' {
+		return uri
+	}
+	return uri[:at] + string(runes[:i]) + text + string(runes[i:])
+}
+
+func beforeQuery(uri, text string) string {
+	if i := strings.IndexAny(uri, "?#"); i >= 0 {
+		return uri[:i] + text + uri[i:]
+	}
+	return uri + text
+}
+
+func withParameter(uri, parameter string, first bool) string {
+	uri, fragment, found := strings.Cut(uri, "#")
+	if found {
+		fragment = "#" + fragment
+	}
+	base, query, has := strings.Cut(uri, "?")
+	switch {
+	case !has:
+		return base + "?" + parameter + fragment
+	case first:
+		return base + "?" + parameter + "&" + query + fragment
+	}
+	return base + "?" + query + "&" + parameter + fragment
+}
+
+// booksOf are rule books that list the key beside one wider pattern each.
+func booksOf(t testing.TB, key string, wider []string) (books []*ruleBook) {
+	t.Helper()
+	for _, pattern := range wider {
+		book, errs := Rules{Resources: map[string]Requirement{key: Scopes("exact"), pattern: Scopes("pattern")}}.compile()
+		require.Empty(t, errs, "%s beside %s", key, pattern)
+		books = append(books, book)
+	}
+	return books
+}
+
+// byPattern reports whether a pattern decides about the URI.
+func byPattern(t testing.TB, book *ruleBook, uri string) bool {
+	t.Helper()
+	req, err := book.Require(t.Context(), Call{Kind: KindResource, Name: uri})
+	require.NoError(t, err)
+	return strings.Contains(req.String(), "pattern")
+}
+
+// For each exact key and each spelling of it, no pattern decides.
+func TestSpellingsOfKeys_MCP_51(t *testing.T) {
+	random := rand.New(rand.NewPCG(5, 6))
+	names := slices.Sorted(maps.Keys(respellings))
+	composed := slices.DeleteFunc(slices.Clone(names), func(how string) bool { return how == "dropped" }) // with what is added it is another URI
+	spelled, decided := 0, map[string]bool{}
+	for _, row := range spelledKeys {
+		books := booksOf(t, row.key, row.wider)
+		try := func(how, uri string) {
+			spelled++
+			for i, book := range books {
+				if byPattern(t, book, uri) {
+					decided[fmt.Sprintf("%s: %q for %q decided by %s", how, uri, row.key, row.wider[i])] = true
+				}
+			}
+		}
+		for _, how := range names {
+			for n := range 40 {
+				try(how, respellings[how](row.key, n))
+			}
+		}
+		for range 1_000 {
+			uri, how := row.key, ""
+			for range 2 + random.IntN(2) {
+				step := composed[random.IntN(len(composed))]
+				uri, how = respellings[step](uri, random.IntN(60)), how+", "+step
+			}
+			try(how, uri)
+		}
+	}
+	for _, fault := range slices.Sorted(maps.Keys(decided))[:min(len(decided), 40)] {
+		t.Error(fault)
+	}
+	t.Logf("%d spellings of %d keys, %d decided by a pattern", spelled, len(spelledKeys), len(decided))
+	assert.Greater(t, spelled, 50_000)
+}
+
+// What no server takes for the key is as open as the pattern says.
+func TestNeighboursOfKeys_MCP_51(t *testing.T) {
+	book, errs := Rules{Resources: map[string]Requirement{
+		"*":                               Scopes("rest"),
+		"db://q?table=salaries":           Scopes("exact"),
+		"db://r?table=salaries&year=2026": Scopes("exact"),
+		"db://q*":                         Scopes("pattern"),
+		"db://r*":                         Scopes("pattern"),
+		"db://t?table={t}":                Scopes("table"),
+		"db://t?table={t}&limit={n}":      Scopes("limited"),
+		"db://t?admin=*":                  Scopes("admin"),
+		"db://t*":                         Scopes("pattern"),
+		"file:///data/secret":             Scopes("exact"),
+		"file:///data/*":                  Scopes("pattern"),
+		"urn:isbn:0451450523":             Scopes("exact"),
+		"lang://c":                        Scopes("exact"),
+		"doc://a#b":                       Scopes("exact"),
+		"https://x.example/admin":         Scopes("exact"),
+	}}.compile()
+	require.Empty(t, errs)
+	for _, row := range []struct{ uri, want string }{
+		{"db://q", "pattern"}, // all of it is another resource than a part
+		{"db://q?table=users", "pattern"},
+		{"db://q?table=users&limit=9", "pattern"},
+		{"db://q?table=salaries2", "pattern"},
+		{"db://q?tables=salaries", "pattern"},
+		{"db://q?limit=salaries", "pattern"},
+		{"db://q/x?table=salaries", "pattern"},
+		{"db://q2?table=salaries", "pattern"},
+		{"db://q?table=%E5%90%8D%E5%89%8D", "pattern"},
+		{"db://r?table=salaries&year=2025", "pattern"},
+		{"db://r?table=salaries", "nobody"}, // the year may have a default
+		{"db://r?year=2026", "nobody"},
+		{"db://r?year=2026&limit=1&table=salaries", "nobody"},
+		{"db://r", "pattern"},
+		{"db://t?table=a", "table"},
+		{"db://t?table=a&limit=2", "limited"},
+		{"db://t?limit=2&table=a", "nobody"}, // a server reads it as the line above
+		{"db://t?table=a&x=1", "nobody"},
+		{"db://t?x=1", "pattern"},
+		{"db://t?admin=1", "admin"},
+		{"db://t?x=1&admin=1", "nobody"},
+		{"db://t?table=a&admin=1", "nobody"},
+		{"file:///data/secret.txt", "pattern"},
+		{"file:///data/secre", "pattern"},
+		{"file:///data/secret2", "pattern"},
+		{"file:///data/secret-plans%20(1).pdf", "pattern"},
+		{"file:///data/x/secret", "pattern"},
+		{"file:///data/%E7%A7%98%E5%AF%86%EF%BC%88%EF%BC%91%EF%BC%89.pdf", "pattern"}, // full width is usual in Chinese
+		{"file:///data/50%EF%BC%85.md", "pattern"},
+		{"file:///data/%D9%85%DB%8C%E2%80%8C%D8%AE%D9%88%D8%A7%D9%87%D9%85", "pattern"}, // a joiner is usual in Persian
+		{"file:///data/%E0%A4%B9%E0%A4%BF%E0%A4%A8%E0%A5%8D%E0%A4%A6%E0%A5%80", "pattern"},
+		{"file:///data/a+b.txt", "pattern"},
+		{"file:///data/C:/x", "pattern"},
+		{"file:///data/%E9", "nobody"}, // no UTF-8: everybody reads something else
+		{"file:///data/x%EF%BC%8F%EF%BC%8E%EF%BC%8E%EF%BC%8Fy", "nobody"},
+		{"file:///data/%E2%80%A5/y", "nobody"},
+		{"file:///data/%EF%BC%852525252525252525252525252525", "nobody"},
+		{"file:///data/%E2%80%8B..%E2%80%8B/y", "nobody"},
+		{"file:///data/secret::$DATA", "nobody"},
+		{"urn:isbn:0451450524", "rest"},
+		{"lang://c++", "rest"},
+		{"lang://d", "rest"},
+		{"doc://a", "nobody"},
+		{"doc://a#c", "nobody"}, // the same document
+		{"doc://b#b", "rest"},
+		{"http://x.example/admin", "rest"},
+		{"https://127.0.0.1/x", "rest"},
+		{"https://2130706433/x", "nobody"},
+		{"https://127.1/x", "nobody"},
+		{"ticket://2130706433/x", "rest"},
+		{"https://[::1]/x", "rest"},
+		{"https://[0:0:0:0:0:0:0:1]/x", "nobody"},
+		{"https://[::ffff:7f00:1]/x", "nobody"},
+		{"https://x%2Dy.example/x", "nobody"},
+		{"https://xn--bcher-kva.example/x", "rest"},
+	} {
+		req, err := book.Require(t.Context(), Call{Kind: KindResource, Name: row.uri})
+		require.NoError(t, err)
+		assert.Equal(t, row.want, req.String(), row.uri)
+	}
+}
