@@ -40,6 +40,7 @@ func readBatch(h http.Header, body []byte) (req request, denied *DeniedError) {
 		if msg.Kind == jsonrpc.Response {
 			msg.Method = responseMethod
 		}
+		req.addPage(msg)
 		if req.calls, denied = callsOf(msg, req.calls); denied != nil {
 			return req, denied
 		}

@@ -68,6 +68,9 @@ func TestCorpus_MCP_13_MCP_14(t *testing.T) {
 				case strings.Contains(w.Body.String(), "task not found"):
 					assert.Equal(t, http.StatusOK, w.Code)
 					assert.Contains(t, row.Body, `"tasks/`)
+				case strings.Contains(w.Body.String(), "invalid cursor"): // MCP-67: it is none of ours
+					assert.Equal(t, http.StatusOK, w.Code)
+					assert.Contains(t, row.Body, `"cursor"`)
 				case w.Code == http.StatusAccepted: // ISOL-07: an answer or a cancellation, without a session
 					var message map[string]any
 					require.NoError(t, json.Unmarshal([]byte(row.Body), &message))

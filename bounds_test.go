@@ -116,7 +116,7 @@ var boundRows = []boundRow{
 		name: "answers that are held to be filtered",
 		fill: func(f *fixture, ctx context.Context, token func(int) string) {
 			for i := range 10 {
-				f.start(f.request(http.MethodPost, "/mcp", token(i), `{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{"cursor":"`+hold+`"}}`).WithContext(ctx))
+				f.start(f.request(http.MethodPost, "/mcp", token(i), `{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{"x":"`+hold+`"}}`).WithContext(ctx))
 			}
 		},
 		full: func(f *fixture, token string) bool {

@@ -118,6 +118,7 @@ type request struct {
 	id    []byte // raw JSON, nil when there is none to answer to
 	calls []Call
 	one   [1]Call // room for the usual one
+	pages []page  // of lists that are to go on
 }
 
 // read turns the body into calls, after the headers that repeat parts of it
@@ -143,6 +144,7 @@ func (req *request) read(h http.Header, body []byte) (denied *DeniedError) {
 	case req.era == modern && wasRemoved(msg.Method): // whatever its params are: they may lack what it once needed
 		return unknownMethod(req.era, msg.Method)
 	}
+	req.addPage(&msg)
 	req.calls, denied = callsOf(&msg, req.one[:0])
 	return denied
 }

@@ -105,7 +105,7 @@ var targetTable = []targetRow{
 	{method: "notifications/initialized", notification: true, legacy: always, modern: notFound},
 	{method: "ping", legacy: always, modern: notFound},
 	{method: "server/discover", legacy: notHere, modern: freely},
-	{method: "tools/list", params: `"cursor":"x"`, legacy: freely, modern: freely},
+	{method: "tools/list", params: `"cursor":""`, legacy: freely, modern: freely},
 	{method: "prompts/list", legacy: freely, modern: freely},
 	{method: "resources/list", legacy: freely, modern: freely},
 	{method: "resources/templates/list", legacy: freely, modern: freely},

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/seed-1e292522/mcpauth/internal/owned"
+	"github.com/seed-1e292522/mcpauth/internal/seal"
 )
 
 // Config describes a resource server. Resource, Issuers and Policy are needed;
@@ -63,9 +64,9 @@ type Config struct {
 	// a document, because its issuer is not the origin; they never ask for it.
 	LegacyASMetadata bool
 
-	// SessionKey is the secret, 32 bytes or more, with which session ids are
-	// bound to their principals and clients. Replicas that serve the same sessions share
-	// one. Default: a random key of this [Middleware].
+	// SessionKey is the secret, 32 bytes or more, with which session ids and the cursors of
+	// lists are bound to their principals and clients. Replicas that serve the same sessions, or
+	// lists in pages, share one. Default: a random key of this [Middleware].
 	SessionKey []byte
 
 	// DelegateTasks leaves it to the handler to keep the tasks of different
@@ -115,6 +116,7 @@ type Middleware struct {
 	ready       map[Reason]*readyAnswer
 	legacyAS    bool
 	sessions    sessions
+	cursors     seal.Sealer
 	streams     owned.Accounts // open ones, by callerKey
 	tasks       tasks
 	running     running

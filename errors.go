@@ -57,6 +57,7 @@ const (
 	errUnknownMethod  Reason = "method not found"
 	errUnknownSession Reason = "session not found"
 	errUnknownTask    Reason = "task not found"
+	errUnknownCursor  Reason = "invalid cursor"
 	errCancelled      Reason = "request cancelled"
 	errTooManyStreams Reason = "too many streams"
 	errUnfiltered     Reason = "list cannot be filtered"
@@ -107,7 +108,7 @@ func (r Reason) answer() refusal {
 		return refusal{http.StatusNotFound, "", -32601}
 	case errUnknownSession:
 		return refusal{http.StatusNotFound, "", -31404}
-	case errUnknownTask:
+	case errUnknownTask, errUnknownCursor:
 		return refusal{http.StatusOK, "", -32602} // as the handler answers
 	case errCancelled:
 		return refusal{http.StatusOK, "", -31499} // nobody waits for it, but clients want a whole answer

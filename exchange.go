@@ -88,7 +88,7 @@ func (m *Middleware) serve(w http.ResponseWriter, r *http.Request, x *exchange, 
 		x.lease.arm()
 	}
 	if x.filters() {
-		x.filter = &listFilter{ctx: &x.ctx, m: m, principal: x.principal, replays: x.isStream(), private: x.era == modern}
+		x.filter = &listFilter{ctx: &x.ctx, m: m, principal: x.principal, replays: x.isStream(), private: x.era == modern, asked: x.listMethod()}
 	}
 	if x.tasks = x.hearing(m); x.tasks != nil && x.query != nil {
 		x.tasks.await(m.sessions.endpointMAC(x.principal, r.URL.EscapedPath(), *x.query))

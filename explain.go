@@ -19,7 +19,7 @@ var defaultCauses = map[Reason]string{
 	errOrigin: "origin", errHTTPMethod: "http-method", errRequestHeaders: "header-size",
 	errMediaType: "media-type", errBodyTooLarge: "body-size", errUnreadableBody: "body-unreadable",
 	errInvalidRequest: "message", errInvalidParams: "target", errHeaderMismatch: "header-mismatch",
-	errUnknownMethod: "method", errUnknownSession: "session", errUnknownTask: "task", errCancelled: "cancelled",
+	errUnknownMethod: "method", errUnknownSession: "session", errUnknownTask: "task", errUnknownCursor: "cursor", errCancelled: "cancelled",
 	errTooManyStreams: "streams", errUnfiltered: "list", errSlowBody: "body-slow", errTooMuchHeld: "messages-held",
 }
 

@@ -46,6 +46,7 @@ type listFilter struct {
 	replays   bool   // answers to earlier requests, which are judged as they are sent
 	related   string // the task that the message says to be about, "" for none
 	private   bool   // add cacheScope where it is missing (modern era)
+	asked     string // the list method of the request, "" for none
 	dropped   bool   // the message is not for this caller
 }
 
@@ -92,6 +93,11 @@ func (f *listFilter) message(raw []byte) ([]byte, error) {
 	case len(edits) == 0:
 		return raw, nil
 	}
+	return edited(raw, edits), nil
+}
+
+// edited returns a copy with the edits, which are in order.
+func edited(raw []byte, edits []edit) []byte {
 	var out bytes.Buffer
 	at := 0
 	for _, e := range edits {
@@ -100,7 +106,7 @@ func (f *listFilter) message(raw []byte) ([]byte, error) {
 		at = e.to
 	}
 	out.Write(raw[at:])
-	return out.Bytes(), nil
+	return out.Bytes()
 }
 
 func (f *listFilter) batch(r *strictjson.Reader) (edits []edit, err error) {
@@ -208,8 +214,9 @@ func (f *listFilter) admits(call Call) bool {
 // what is left depends on who asked.
 func (f *listFilter) result(r *strictjson.Reader, edits []edit) ([]edit, error) {
 	_ = r.Object() // an error stays, and Member returns it
-	first, listEnd := len(edits), -1
+	first, listEnd, method := len(edits), -1, f.asked
 	var scope []edit
+	var cursors []edit // of what follows, as the handler wrote it
 	scoped := false
 	for {
 		name, more, err := r.Member()
@@ -223,7 +230,7 @@ func (f *listFilter) result(r *strictjson.Reader, edits []edit) ([]edit, error) 
 			if edits, err = f.list(r, &lists[i], edits); err != nil {
 				return nil, err
 			}
-			listEnd = r.Offset()
+			listEnd, method = r.Offset(), lists[i].method
 			continue
 		}
 		raw, err := r.Skip()
@@ -237,6 +244,9 @@ func (f *listFilter) result(r *strictjson.Reader, edits []edit) ([]edit, error) 
 		if f.replays && string(name) == "_meta" {
 			f.relates(raw, relatedTask[1:])
 		}
+		if bytes.EqualFold(name, nextCursor) {
+			cursors = append(cursors, edit{r.Offset() - len(raw), r.Offset(), raw})
+		}
 	}
 	switch {
 	case listEnd < 0:
@@ -244,6 +254,13 @@ func (f *listFilter) result(r *strictjson.Reader, edits []edit) ([]edit, error) 
 		edits = append(edits, scope...)
 	case f.private:
 		edits = append(edits, edit{listEnd, listEnd, []byte(`,"cacheScope":"private"`)})
+	}
+	for _, cursor := range cursors {
+		sealed, err := f.m.sealCursor(f.principal, method, cursor.with)
+		if err != nil {
+			return nil, err
+		}
+		edits = append(edits, edit{cursor.from, cursor.to, sealed})
 	}
 	slices.SortStableFunc(edits[first:], func(a, b edit) int { return a.from - b.from })
 	return edits, nil

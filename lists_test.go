@@ -112,20 +112,20 @@ func TestListsAreFiltered_MCP_60_MCP_61_MCP_62_MCP_67(t *testing.T) {
 					if scope == "" && !modern {
 						wanted = ""
 					}
-					want := kind.message(wanted, caller.sees...)
+					want := withoutCursor(kind.message(wanted, caller.sees...))
 					token := listsToken(f, caller.scope)
 
 					f.inner = listsAnswer(listsJSON, given)
 					w := f.serve(listsRequest(f, kind.method, token, modern))
 					f.served(w)
-					require.Equal(t, want, w.Body.String(), "MCP-60 MCP-61 MCP-67 JSON: %s", name)
-					require.Equal(t, strconv.Itoa(len(want)), w.Header().Get("Content-Length"), "MCP-65")
+					require.Equal(t, want, withoutCursor(w.Body.String()), "MCP-60 MCP-61 MCP-67 JSON: %s", name)
+					require.Equal(t, strconv.Itoa(w.Body.Len()), w.Header().Get("Content-Length"), "MCP-65")
 
 					progress := ": comment\r\n\r\nevent: message\nid: 1\ndata: {\"jsonrpc\" :\"2.0\",\ndata: \"method\":\"notifications/progress\",\"params\":{\"tools\":[{\"name\":\"admin_delete\"}]}}\n\nevent: log\ndata: admin_delete {\n\nretry: 10\n\n"
 					f.inner = listsAnswer(listsStream, progress+"id: 2\nevent: message\ndata: "+given+"\n\n: end\n\n")
 					w = f.serve(listsRequest(f, kind.method, token, modern))
 					f.served(w)
-					require.Equal(t, progress+"id: 2\nevent: message\ndata: "+want+"\n\n: end\n\n", w.Body.String(), "MCP-62: %s", name)
+					require.Equal(t, progress+"id: 2\nevent: message\ndata: "+want+"\n\n: end\n\n", withoutCursor(w.Body.String()), "MCP-62: %s", name)
 					require.Empty(t, w.Header().Get("Content-Length"))
 				}
 			}
@@ -161,7 +161,7 @@ func TestListsInPieces_MCP_62(t *testing.T) {
 			}
 			w := f.serve(listsRequest(f, "tools/list", token, false))
 			f.served(w)
-			require.Equal(t, row.want, w.Body.String(), "%s in pieces of %d", row.name, size)
+			require.Equal(t, withoutCursor(row.want), withoutCursor(w.Body.String()), "%s in pieces of %d", row.name, size)
 		}
 	}
 }
@@ -169,7 +169,7 @@ func TestListsInPieces_MCP_62(t *testing.T) {
 func TestListEntries_MCP_60_MCP_67(t *testing.T) {
 	f := newFixture(t, listsPolicy)
 	for _, row := range []struct{ name, in, want string }{
-		{"MCP-67 an empty page keeps its cursor", `{"result":{"tools":[{"name":"admin_delete"}],"nextCursor":"c"}}`, `{"result":{"tools":[],"nextCursor":"c"}}`},
+		{"MCP-67 an empty page goes on", `{"result":{"tools":[{"name":"admin_delete"}],"nextCursor":"c"}}`, `{"result":{"tools":[],"nextCursor":"sealed"}}`},
 		{"MCP-67 nothing is added", `{"result":{"tools":[]}}`, `{"result":{"tools":[]}}`},
 		{"MCP-60 null", `{"result":{"tools":null}}`, `{"result":{"tools":null}}`},
 		{"MCP-61 null too is private", `{"result":{"tools":null,"cacheScope":"public"}}`, `{"result":{"tools":null,"cacheScope":"private"}}`},
@@ -192,7 +192,7 @@ func TestListEntries_MCP_60_MCP_67(t *testing.T) {
 			f.inner = listsAnswer(listsJSON, row.in)
 			w := f.serve(listsRequest(f, "tools/list", listsToken(f, "mcp:read"), false))
 			f.served(w)
-			assert.Equal(t, row.want, w.Body.String())
+			assert.Equal(t, row.want, withoutCursor(w.Body.String()))
 		})
 	}
 }
@@ -579,7 +579,7 @@ func TestPolicyFailsOnLists_MCP_60_MCP_63(t *testing.T) {
 	f.inner = listsAnswer(listsJSON, listsKinds[1].message("", "broken", "a", "panics", "impossible", "refused", "b"))
 	w := f.serve(listsRequest(f, "prompts/list", f.token(nil), false))
 	f.served(w)
-	assert.Equal(t, listsKinds[1].message("", "a", "b"), w.Body.String())
+	assert.Equal(t, withoutCursor(listsKinds[1].message("", "a", "b")), withoutCursor(w.Body.String()))
 }
 
 // listsNames are the names of the entries that a response has, in order.

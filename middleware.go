@@ -86,6 +86,9 @@ func (m *Middleware) admit(w http.ResponseWriter, r *http.Request, x *exchange) 
 	if notOwn != nil {
 		return notOwn
 	}
+	if denied = m.openCursors(x); denied != nil {
+		return denied
+	}
 	if x.isStream() && !m.streams.Take(callerKey(x.principal), 1, maxStreams) {
 		return deny(errTooManyStreams, "streams of this principal and client", "", "at most 32 at a time")
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/seed-1e292522/mcpauth/internal/challenge"
 	"github.com/seed-1e292522/mcpauth/internal/fetch"
 	"github.com/seed-1e292522/mcpauth/internal/jose"
+	"github.com/seed-1e292522/mcpauth/internal/seal"
 	"github.com/seed-1e292522/mcpauth/internal/tokencache"
 )
 
@@ -187,6 +188,10 @@ func (b *builder) sessions() {
 		h := hmac.New(sha256.New, key) // an id of one resource is none of another
 		h.Write([]byte(b.config.Resource))
 		h.Sum(b.m.sessions.key[:0])
+	}
+	var err error
+	if b.m.cursors, err = seal.New(b.m.sessions.key[:], "cursor"); err != nil {
+		b.fail("SessionKey", "no cipher", err.Error())
 	}
 }
 

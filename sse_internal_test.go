@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/seed-1e292522/mcpauth/internal/seal"
 	"github.com/seed-1e292522/mcpauth/internal/strictjson"
 )
 
@@ -228,7 +229,20 @@ func listsFilter(private bool) *listFilter {
 		}
 		return Authenticated(), nil
 	})
-	return &listFilter{ctx: context.Background(), m: &Middleware{policy: decider{policy: even}}, principal: &Principal{}, private: private}
+	return &listFilter{ctx: context.Background(), m: &Middleware{policy: decider{policy: even}, cursors: cursorSealer}, principal: &Principal{}, private: private}
+}
+
+// cursorSealer seals what listsFilter seals.
+var cursorSealer, _ = seal.New(make([]byte, 32), "cursor")
+
+// listsCursor opens a sealed cursor, and leaves what is none.
+func listsCursor(value string) string {
+	for _, l := range lists {
+		if text, ok := cursorSealer.Open(strings.Trim(value, `"`), cursorBinding(&Principal{}, l.method)); ok {
+			return string(text)
+		}
+	}
+	return value
 }
 
 // FuzzListFilter holds the filter against encoding/json: what remains are the
@@ -345,6 +359,9 @@ func listsMessage(t *testing.T, raw []byte) (all []member) {
 				for _, e := range entries {
 					inner.value += "\n" + string(e)
 				}
+			}
+			if strings.EqualFold(inner.name, "nextCursor") {
+				inner.value = listsCursor(inner.value)
 			}
 			all = append(all, member{"result." + inner.name, inner.value})
 		}

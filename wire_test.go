@@ -189,6 +189,7 @@ var wireCalls = []wire{
 	{name: "insufficient-scope-in-band", ids: "item 7 of the issue", status: 200, token: wireGood, body: modernCall("admin_delete"), headers: modernHeaders("tools/call", "admin_delete"), change: wireInBand},
 	{name: "insufficient-scope-in-band-legacy", ids: "item 7 of the issue", status: 200, token: wireGood, body: legacyCall("admin_delete"), change: wireInBand},
 	{name: "session-unknown", ids: "SESS-02 section 0.4", status: 404, token: wireGood, body: legacyCall("echo"), headers: []string{"Mcp-Session-Id: session-1"}},
+	{name: "cursor-unknown", ids: "MCP-67", status: 200, token: wireGood, body: `{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{"cursor":"bGF1bmNoX21pc3NpbGVz"}}`},
 	{name: "task-unknown", ids: "MCP-80", status: 200, token: wireGood, body: `{"jsonrpc":"2.0","id":1,"method":"tasks/get","params":{"taskId":"t-1"}}`,
 		change: func(c *mcpauth.Config) {
 			c.Policy = mcpauth.Rules{Methods: map[string]mcpauth.Requirement{"tasks/get": mcpauth.Authenticated()}}

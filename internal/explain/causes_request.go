@@ -54,6 +54,8 @@ var requestCauses = []Cause{
 		"Nothing."},
 	{"task", "unknown_task", "The task was not begun by this principal in this process.",
 		"With several replicas set DelegateTasks. It is also the answer to somebody else's task."},
+	{"cursor", "unknown_cursor", "The cursor was not given to this principal and client, for this list, with this SessionKey.",
+		"Give all replicas the same Config.SessionKey; without one a restart ends all cursors. It is also the answer to a cursor that the client made up."},
 	{"streams", "too_many_streams", "The principal has 32 streams open with this client.",
 		"Look for a client that opens streams and does not close them."},
 	{"messages-held", "too_much_held", "More than 64 MiB of the caller's long bodies and answers are under way.",

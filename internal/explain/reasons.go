@@ -36,6 +36,7 @@ var reasons = []Reason{
 	{"unknown_session", "session not found", 404, "The session was not begun here by this principal and client, or a DELETE names none."},
 	{"cancelled", "request cancelled", 200, "The client has cancelled the request while it was under way."},
 	{"unknown_task", "task not found", 200, "The task was not begun here by this principal."},
+	{"unknown_cursor", "invalid cursor", 200, "The cursor was not given to this principal and client, for this list."},
 	{"too_many_streams", "too many streams", 429, "The principal has as many streams open with this client as are allowed."},
 	{"too_much_held", "too many large messages at once", 429, "The principal, with this client, has as many bytes of long bodies and answers under way as are allowed."},
 	{"list_unfiltered", "list cannot be filtered", 500, "The handler's list is in a form that cannot be read, and an unread list is not passed on."},

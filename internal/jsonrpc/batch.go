@@ -71,6 +71,10 @@ func parseBatch(body []byte) (messages []Message, err error) {
 			}
 			ids[id] = true
 		}
+		if c := &msg.Cursor; c.State != Absent {
+			c.From += r.Offset() - len(raw)
+			c.To += r.Offset() - len(raw)
+		}
 		messages = append(messages, msg)
 	}
 	if len(messages) == 0 || responses > 0 && responses < len(messages) {

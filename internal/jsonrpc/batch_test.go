@@ -134,7 +134,44 @@ func TestBatchOfOne_MCP_58(t *testing.T) {
 			continue
 		}
 		accepted++
+		if c := &alone.Cursor; c.State != Absent { // it stands behind the bracket, and the element's white space
+			shift := messages[0].Cursor.From - c.From
+			c.From, c.To = c.From+shift, c.To+shift
+			assert.Positive(t, shift)
+		}
 		assert.Equal(t, []Message{alone}, messages, body.Name)
 	}
 	assert.Greater(t, accepted, 100)
+}
+
+// Cursor stands in the body where it says, alone and in a batch.
+func TestCursorStandsWhereItSays_MCP_67(t *testing.T) {
+	const text = `{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{"cursor" : %s }}`
+	for written, want := range map[string]Cursor{
+		`"a\u0062"`: {Value: []byte("ab"), State: String}, `""`: {Value: []byte{}, State: String},
+		`{"a":[]}`: {State: Other}, `7`: {State: Other}, `null`: {},
+	} {
+		body := fmt.Sprintf(text, written)
+		msg, err := Parse([]byte(body))
+		require.NoError(t, err)
+		batch := fmt.Sprintf(` [ %s,%s ] `, fmt.Sprintf(text, `"first"`), strings.Replace(body, `"id":1`, `"id":2`, 1))
+		messages, err := ParseBatch([]byte(batch))
+		require.NoError(t, err)
+		for _, found := range []struct {
+			in string
+			c  Cursor
+		}{{body, msg.Cursor}, {batch, messages[1].Cursor}} {
+			assert.Equal(t, want.State, found.c.State)
+			assert.Equal(t, want.Value, found.c.Value)
+			if want.State == Absent {
+				assert.Zero(t, found.c)
+				continue
+			}
+			assert.Equal(t, written, found.in[found.c.From:found.c.To])
+		}
+	}
+	for _, broken := range []string{`"\x"`, `[`, `"\ud800"`, `nul`} {
+		_, err := Parse(fmt.Appendf(nil, text, broken))
+		assert.Error(t, err)
+	}
 }

@@ -46,6 +46,14 @@ type Message struct {
 	Ref               Ref     // params.ref of completion/complete
 	Listen            *Listen // params.notifications of subscriptions/listen; nil when absent
 	Version           Field   // params._meta["io.modelcontextprotocol/protocolVersion"]
+	Cursor            Cursor  // params.cursor
+}
+
+// Cursor says where a list goes on. Null is Absent.
+type Cursor struct {
+	Value    []byte // decoded, of a string
+	State    FieldState
+	From, To int // where it stands in the body
 }
 
 // Ref is what a completion is asked for. A ref that is not an object is

@@ -15,6 +15,8 @@ func (p *parser) params() error {
 			p.m.TaskID, err = p.field(maxName)
 		case "arguments":
 			p.m.Arguments, err = p.arguments()
+		case "cursor":
+			err = p.cursor()
 		case "ref":
 			err = p.ref()
 		case "notifications":
@@ -37,6 +39,23 @@ func (p *parser) arguments() ([]byte, error) {
 		return p.r.Skip()
 	}
 	return nil, ErrType
+}
+
+// cursor takes null for absent. Neither length nor characters are looked at:
+// that is up to the one who has given it away.
+func (p *parser) cursor() error {
+	c := &p.m.Cursor
+	switch p.r.Kind() {
+	case strictjson.Null:
+		return p.r.Null()
+	case strictjson.String:
+		raw, value, err := p.r.RawString()
+		c.Value, c.State, c.From, c.To = value, String, p.r.Offset()-len(raw), p.r.Offset()
+		return err
+	}
+	raw, err := p.r.Skip()
+	c.State, c.From, c.To = Other, p.r.Offset()-len(raw), p.r.Offset()
+	return err
 }
 
 func (p *parser) meta() error {

@@ -1,0 +1,89 @@
+package mcpauth
+
+import (
+	"errors"
+	"slices"
+
+	"github.com/seed-1e292522/mcpauth/internal/jsonrpc"
+)
+
+// A server writes into a cursor what it likes, and both Go SDKs write the name of an
+// entry, which may be a hidden one. Where a page ends also tells how many hidden
+// ones it has: whoever can ask for a page after any name finds theirs, letter by
+// letter. So a cursor goes out sealed, and none comes in that was not.
+
+// maxCursor bounds the cursor of a handler, in bytes as it stands in JSON.
+const maxCursor = 64 << 10
+
+var errCursorTooLong = errors.New("a cursor that is too long")
+
+// nextCursor is the member of a result that says how a list goes on. Readers that
+// ignore case take others for it.
+var nextCursor = []byte("nextCursor")
+
+// page is the cursor of a request for more of a list.
+type page struct {
+	method string
+	cursor jsonrpc.Cursor
+}
+
+func isListMethod(method string) bool {
+	return slices.ContainsFunc(lists, func(l listing) bool { return l.method == method })
+}
+
+// listMethod returns the list that is asked for, "" for none.
+func (x *exchange) listMethod() string {
+	for i := range x.calls {
+		if isListMethod(x.calls[i].Method) {
+			return x.calls[i].Method
+		}
+	}
+	return ""
+}
+
+// addPage notes the cursor of a message. An empty one is none.
+func (req *request) addPage(msg *jsonrpc.Message) {
+	c := &msg.Cursor
+	if c.State == jsonrpc.Absent || c.State == jsonrpc.String && len(c.Value) == 0 || !isListMethod(msg.Method) {
+		return
+	}
+	req.pages = append(req.pages, page{msg.Method, *c})
+}
+
+// openCursors puts the cursors of the handler in the place of those that were
+// sealed. Nothing else of the body changes.
+func (m *Middleware) openCursors(x *exchange) *DeniedError {
+	if len(x.pages) == 0 {
+		return nil
+	}
+	edits := make([]edit, 0, len(x.pages))
+	for _, p := range x.pages {
+		text, ok := m.cursors.Open(string(p.cursor.Value), cursorBinding(x.principal, p.method))
+		if p.cursor.State != jsonrpc.String || !ok {
+			return deny(errUnknownCursor, p.method+" cursor", "", "one that this principal and client got from this list")
+		}
+		edits = append(edits, edit{p.cursor.From, p.cursor.To, text})
+	}
+	if size := len(x.body); size > maxPooled && !x.hold(&x.held.body, cap(x.body)+size) { // the first one is kept for its id
+		return denyHeld()
+	}
+	x.body = edited(x.body, edits)
+	return nil
+}
+
+// sealCursor returns what stands for a cursor, which is JSON, as JSON. Null and an empty
+// string are none.
+func (m *Middleware) sealCursor(p *Principal, method string, cursor []byte) ([]byte, error) {
+	switch {
+	case method == "" || string(cursor) == "null" || string(cursor) == `""`:
+		return cursor, nil
+	case len(cursor) > maxCursor:
+		return nil, errCursorTooLong
+	}
+	return []byte(`"` + m.cursors.Seal(cursor, cursorBinding(p, method)) + `"`), nil
+}
+
+// cursorBinding says for whom and for what a cursor is.
+func cursorBinding(p *Principal, method string) []byte {
+	return appendCaller(appendField(nil, method), p)
+}
