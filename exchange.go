@@ -88,7 +88,7 @@ func (m *Middleware) serve(w http.ResponseWriter, r *http.Request, x *exchange, 
 		x.lease.arm()
 	}
 	if x.filters() {
-		x.filter = &listFilter{ctx: &x.ctx, m: m, principal: x.principal, replays: x.isStream(), private: x.era == modern, asked: x.listMethod()}
+		x.filter = &listFilter{ctx: &x.ctx, m: m, principal: x.principal, replays: x.isStream(), asked: x.listMethod()}
 	}
 	if x.tasks = x.hearing(m); x.tasks != nil && x.query != nil {
 		x.tasks.await(m.sessions.endpointMAC(x.principal, r.URL.EscapedPath(), *x.query))
@@ -232,7 +232,7 @@ func (x *exchange) header(h http.Header) http.Header {
 		u.header[0] = u.alias
 		out["Mcp-Session-Id"] = u.header[:1:1]
 	}
-	if x.filter != nil || x.tasks != nil {
+	if x.filter != nil || x.tasks != nil || x.era == modern {
 		delete(out, "Accept-Encoding")
 	}
 	return out

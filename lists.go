@@ -45,7 +45,6 @@ type listFilter struct {
 	principal *Principal
 	replays   bool   // answers to earlier requests, which are judged as they are sent
 	related   string // the task that the message says to be about, "" for none
-	private   bool   // add cacheScope where it is missing (modern era)
 	asked     string // the list method of the request, "" for none
 	dropped   bool   // the message is not for this caller
 }
@@ -210,14 +209,11 @@ func (f *listFilter) admits(call Call) bool {
 	return notOwn == nil && f.m.policy.decide(f.ctx, f.principal, calls) == nil
 }
 
-// result filters the lists of one result and makes its cacheScope private:
-// what is left depends on who asked.
+// result filters the lists of one result and seals its cursor.
 func (f *listFilter) result(r *strictjson.Reader, edits []edit) ([]edit, error) {
 	_ = r.Object() // an error stays, and Member returns it
-	first, listEnd, method := len(edits), -1, f.asked
-	var scope []edit
+	first, method := len(edits), f.asked
 	var cursors []edit // of what follows, as the handler wrote it
-	scoped := false
 	for {
 		name, more, err := r.Member()
 		if err != nil {
@@ -230,30 +226,19 @@ func (f *listFilter) result(r *strictjson.Reader, edits []edit) ([]edit, error) 
 			if edits, err = f.list(r, &lists[i], edits); err != nil {
 				return nil, err
 			}
-			listEnd, method = r.Offset(), lists[i].method
+			method = lists[i].method
 			continue
 		}
 		raw, err := r.Skip()
 		if err != nil {
 			return nil, err
 		}
-		if string(name) == "cacheScope" && string(raw) != `"private"` {
-			scope = []edit{{r.Offset() - len(raw), r.Offset(), []byte(`"private"`)}}
-		}
-		scoped = scoped || string(name) == "cacheScope"
 		if f.replays && string(name) == "_meta" {
 			f.relates(raw, relatedTask[1:])
 		}
 		if bytes.EqualFold(name, nextCursor) {
 			cursors = append(cursors, edit{r.Offset() - len(raw), r.Offset(), raw})
 		}
-	}
-	switch {
-	case listEnd < 0:
-	case scoped:
-		edits = append(edits, scope...)
-	case f.private:
-		edits = append(edits, edit{listEnd, listEnd, []byte(`,"cacheScope":"private"`)})
 	}
 	for _, cursor := range cursors {
 		sealed, err := f.m.sealCursor(f.principal, method, cursor.with)

@@ -109,10 +109,13 @@ func TestListsAreFiltered_MCP_60_MCP_61_MCP_62_MCP_67(t *testing.T) {
 				for _, scope := range []string{"", `,"cacheScope":"public"`, `,"cacheScope":"private"`, `,"cacheScope":null`} {
 					name := fmt.Sprintf("%s %s modern=%v %s", kind.method, caller.scope, modern, scope)
 					given, wanted := kind.message(scope, all...), `,"cacheScope":"private"`
-					if scope == "" && !modern {
+					if scope == "" {
 						wanted = ""
 					}
 					want := withoutCursor(kind.message(wanted, caller.sees...))
+					if scope == "" && modern {
+						want = strings.Replace(want, `}, "extra"`, `,"cacheScope":"private"}, "extra"`, 1)
+					}
 					token := listsToken(f, caller.scope)
 
 					f.inner = listsAnswer(listsJSON, given)
@@ -175,7 +178,7 @@ func TestListEntries_MCP_60_MCP_67(t *testing.T) {
 		{"MCP-61 null too is private", `{"result":{"tools":null,"cacheScope":"public"}}`, `{"result":{"tools":null,"cacheScope":"private"}}`},
 		{"MCP-61 the scope stands first", `{"result":{"cacheScope":"public","tools":[{"name":"admin_delete"},{"name":"echo"}],"x":1}}`, `{"result":{"cacheScope":"private","tools":[{"name":"echo"}],"x":1}}`},
 		{"MCP-61 a scope of another type", `{"result":{"tools":[],"cacheScope":{"a":[]}}}`, `{"result":{"tools":[],"cacheScope":"private"}}`},
-		{"MCP-61 no list, no scope", `{"result":{"cacheScope":"public"}}`, `{"result":{"cacheScope":"public"}}`},
+		{"MCP-61 no list, a scope", `{"result":{"cacheScope":"public"}}`, `{"result":{"cacheScope":"private"}}`},
 		{"MCP-62 white space", "{ \"result\" : { \"tools\" : [ {\"name\":\"echo\"} ,\n {\"name\":\"admin_delete\"} ] , \"y\" : 0 } }\n", "{ \"result\" : { \"tools\" : [{\"name\":\"echo\"}] , \"y\" : 0 } }\n"},
 		{"MCP-60 an escaped name", `{"result":{"tools":[{"name":"admin\u005fdelete"},{"na\u006de":"\u0065cho"}]}}`, `{"result":{"tools":[{"na\u006de":"\u0065cho"}]}}`},
 		{"MCP-60 an escaped list", `{"r\u0065sult":{"t\u006fols":[{"name":"admin_delete"}]}}`, `{"r\u0065sult":{"t\u006fols":[]}}`},
@@ -423,11 +426,11 @@ func TestListAnswersWithoutResult_MCP_64(t *testing.T) {
 	}
 }
 
-// MCP-69: what says what the server can do says it to everybody alike.
+// MCP-69: what says what the server can do says it to everybody alike, but for who may keep it (MCP-61).
 func TestDiscoveryIsNotAltered_MCP_69(t *testing.T) {
 	f := newFixture(t, listsPolicy)
 	text := `{"jsonrpc":"2.0","id":1,"result":{ "capabilities":{"tools":{},"prompts":{}},"tools":[{"name":"admin_delete"}],"cacheScope":"public","x":1.0}}` + "\n"
-	for _, request := range []*http.Request{
+	for i, request := range []*http.Request{
 		f.request("POST", "/mcp", f.token(nil), modernBody("server/discover", ""), modernHeaders("server/discover", "")...),
 		f.request("POST", "/mcp", f.token(nil), `{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"c","version":"1"}}}`),
 		f.request("POST", "/mcp", f.token(nil), legacyCall("echo")),
@@ -437,6 +440,9 @@ func TestDiscoveryIsNotAltered_MCP_69(t *testing.T) {
 			w := f.serve(request.Clone(context.Background()))
 			assert.Equal(t, 1, f.ran)
 			f.ran = 0
+			if i == 0 {
+				body = strings.Replace(body, `"public"`, `"private"`, 1)
+			}
 			assert.Equal(t, body, w.Body.String())
 			request.Body = f.request("POST", "/mcp", "", string(f.body)).Body
 		}
@@ -479,7 +485,7 @@ func TestListsElsewhere_MCP_66(t *testing.T) {
 	f.inner = listsAnswer(listsJSON, `{"jsonrpc":"2.0","id":1,"result":{"tools":[{"name":"admin_delete"}]}}`)
 	w = f.post(token, listen, modernHeaders("subscriptions/listen", "")...)
 	f.served(w)
-	assert.Equal(t, `{"jsonrpc":"2.0","id":1,"result":{"tools":[],"cacheScope":"private"}}`, w.Body.String())
+	assert.Equal(t, `{"jsonrpc":"2.0","id":1,"result":{"tools":[]}}`, w.Body.String())
 }
 
 // MCP-68: what a stream tells is checked again when it is told.

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/seed-1e292522/mcpauth/internal/cachescope"
 )
 
 // response is the ResponseWriter of an admitted request. It adds headers when
@@ -31,6 +33,9 @@ type response struct {
 	header http.Header   // of what is held, as it was checked
 	events *eventFilter  // an event stream that is filtered
 	failed error         // why the rest of the response is withheld
+
+	scoped bool // cacheScope is made private
+	scope  cachescope.Editor
 }
 
 // WriteHeader sends the header, or keeps it until the list is complete.
@@ -68,6 +73,9 @@ func (w *response) begin(status int) bool {
 	}
 	coded := isCoded(h["Content-Encoding"])
 	w.hears = w.x.tasks != nil && w.x.tasks.start(status, coded, w.stream)
+	if w.scoped = false; status < 300 && !coded {
+		w.makePrivate()
+	}
 	switch {
 	case status >= 300 || w.x.filter == nil:
 		return true
@@ -75,7 +83,7 @@ func (w *response) begin(status int) bool {
 		w.held = new(bytes.Buffer)
 		w.fail(errors.New("the handler has compressed it"))
 	case w.stream:
-		w.events = &eventFilter{out: w.ResponseWriter, rewrite: w.rewrite, limit: maxHeld}
+		w.events = &eventFilter{out: passing{w}, rewrite: w.rewrite, limit: maxHeld}
 		h.Del("Content-Length")
 	case w.r.Method != http.MethodGet: // a GET is answered with a stream, or not by MCP
 		w.held = new(bytes.Buffer)
@@ -146,7 +154,7 @@ func (w *response) Write(data []byte) (int, error) {
 		w.endStream()
 		return n, err
 	case w.held == nil:
-		return w.ResponseWriter.Write(data)
+		return w.pass(data)
 	}
 	switch size := w.held.Len() + len(data); {
 	case size > maxHeld:
@@ -267,7 +275,7 @@ func (w *response) sendList() {
 		w.x.lease.m.refuse(w.ResponseWriter, w.r, w.x, denied)
 		return
 	}
-	if len(body) > 0 {
+	if body = w.whole(body); len(body) > 0 {
 		for _, name := range wholeOnly {
 			delete(h, name)
 		}

@@ -222,14 +222,14 @@ func sseEvents(t *testing.T, stream string, failed error) (events []string) {
 }
 
 // listsFilter is a filter for callers who may use what has a name of even length.
-func listsFilter(private bool) *listFilter {
+func listsFilter() *listFilter {
 	even := PolicyFunc(func(_ context.Context, call Call) (Requirement, error) {
 		if len(call.Name)%2 == 1 {
 			return Requirement{}, nil
 		}
 		return Authenticated(), nil
 	})
-	return &listFilter{ctx: context.Background(), m: &Middleware{policy: decider{policy: even}, cursors: cursorSealer}, principal: &Principal{}, private: private}
+	return &listFilter{ctx: context.Background(), m: &Middleware{policy: decider{policy: even}, cursors: cursorSealer}, principal: &Principal{}}
 }
 
 // cursorSealer seals what listsFilter seals.
@@ -258,11 +258,11 @@ func FuzzListFilter(f *testing.F) {
 	} {
 		f.Add([]byte(seed), true)
 	}
-	f.Fuzz(func(t *testing.T, raw []byte, private bool) {
+	f.Fuzz(func(t *testing.T, raw []byte, _ bool) {
 		if bytes.Contains(bytes.ToLower(raw), []byte(`\ud`)) {
 			t.Skip("encoding/json makes something of lone surrogates")
 		}
-		filter := listsFilter(private)
+		filter := listsFilter()
 		got, err := filter.message(raw)
 		if err != nil {
 			require.Nil(t, got)
@@ -278,7 +278,7 @@ func FuzzListFilter(f *testing.F) {
 		before, after := listsMessages(t, raw), listsMessages(t, got)
 		require.Len(t, after, len(before))
 		for i := range before {
-			require.Equal(t, listsExpected(t, before[i], private), after[i])
+			require.Equal(t, listsExpected(t, before[i]), after[i])
 		}
 	})
 }
@@ -370,28 +370,17 @@ func listsMessage(t *testing.T, raw []byte) (all []member) {
 }
 
 // listsExpected is what has to become of a message.
-func listsExpected(t *testing.T, before []member, private bool) (after []member) {
+func listsExpected(t *testing.T, before []member) (after []member) {
 	t.Helper()
-	last, scoped := -1, false
 	for _, m := range before {
 		name, inResult := strings.CutPrefix(m.name, "result.")
 		i := slices.IndexFunc(lists, func(l listing) bool { return l.member == name })
 		if inResult && i >= 0 {
-			last = len(after)
 			if m.value != "null" {
 				m.value = listsAllowed(m.value, lists[i].naming)
 			}
 		}
-		scoped = scoped || m.name == "result.cacheScope"
 		after = append(after, m)
-	}
-	for i := range after {
-		if last >= 0 && after[i].name == "result.cacheScope" {
-			after[i].value = `"private"`
-		}
-	}
-	if last >= 0 && !scoped && private {
-		after = slices.Insert(after, last+1, member{"result.cacheScope", `"private"`})
 	}
 	return after
 }
@@ -437,7 +426,7 @@ func TestListUntouched_MCP_62(t *testing.T) {
 		`{"id":1,"error":{"code":-1,"data":{"tools":[{"name":"abc"}]}}}`,
 		`{"result":[{"name":"abc"}]}`, `{"result":null}`, `[]`, `[ {} ]`,
 	} {
-		got, err := listsFilter(false).message([]byte(raw))
+		got, err := listsFilter().message([]byte(raw))
 		require.NoError(t, err, raw)
 		require.Equal(t, raw, string(got))
 	}
@@ -452,14 +441,14 @@ func TestListLimits_MCP_63(t *testing.T) {
 	entry := func(schema string) string { return `{"inputSchema":` + schema + `,"name":"ab"}` }
 	list := func(entry string) string { return `{"result":{"tools":[` + entry + `,{"name":"abc"}]}}` }
 	for _, schema := range []string{"{" + strings.Join(wide, ",") + "}", strings.Repeat("[", 60) + strings.Repeat("]", 60), `"\ud800"`} {
-		got, err := listsFilter(false).message([]byte(list(entry(schema))))
+		got, err := listsFilter().message([]byte(list(entry(schema))))
 		require.NoError(t, err)
 		require.Equal(t, `{"result":{"tools":[`+entry(schema)+`]}}`, string(got), "kept although its name comes last")
 	}
-	_, err := listsFilter(false).message([]byte(list(entry(strings.Repeat("[", 61) + strings.Repeat("]", 61)))))
+	_, err := listsFilter().message([]byte(list(entry(strings.Repeat("[", 61) + strings.Repeat("]", 61)))))
 	require.ErrorIs(t, err, strictjson.ErrDepth)
 	require.ErrorIs(t, err, errNotAMessage)
-	got, err := listsFilter(false).message([]byte(list(`{"name":"\ud800ab"},7,"ab",["name","ab"],{"name":7},{"name":""},{}`)))
+	got, err := listsFilter().message([]byte(list(`{"name":"\ud800ab"},7,"ab",["name","ab"],{"name":7},{"name":""},{}`)))
 	require.NoError(t, err)
 	require.Equal(t, `{"result":{"tools":[]}}`, string(got), "what has no name is for nobody")
 }
