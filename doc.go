@@ -36,6 +36,7 @@
 //   - refuse.go, ready.go, errors.go: a [DeniedError] becomes status, challenge and body
 //   - response.go, stream.go: the handler's answer, as long as the token is good
 //   - lists.go, sse.go: lists lose what the caller may not use
+//   - heard.go, loose.go: streams tell nobody of what is not for him
 //   - private.go: what passes is for nobody else to keep
 //   - cursors.go: how lists go on, which only the server that made the cursor can read
 //

@@ -44,9 +44,8 @@ type listFilter struct {
 	m         *Middleware
 	principal *Principal
 	replays   bool   // answers to earlier requests, which are judged as they are sent
-	related   string // the task that the message says to be about, "" for none
 	asked     string // the list method of the request, "" for none
-	dropped   bool   // the message is not for this caller
+	dropped   bool   // the message was, or had, something that is not for this caller
 }
 
 var (
@@ -66,15 +65,13 @@ type edit struct {
 
 // message filters a JSON-RPC response, or a batch of them. Whatever cannot be read
 // strictly is an error: a list that is not understood is not passed on. Of a
-// notification that is not for this caller nothing is left, nil; batches are for
-// answers and stay whole.
+// notification that is not for this caller nothing is left, nil.
 func (f *listFilter) message(raw []byte) ([]byte, error) {
 	r := strictjson.NewReader(raw, listLimits)
 	var edits []edit
 	var err error
-	isBatch := r.Kind() == strictjson.Array
 	f.dropped = false
-	if isBatch {
+	if r.Kind() == strictjson.Array {
 		edits, err = f.batch(r)
 	} else {
 		edits, err = f.response(r, nil)
@@ -87,12 +84,10 @@ func (f *listFilter) message(raw []byte) ([]byte, error) {
 		return nil, err
 	case err != nil:
 		return nil, fmt.Errorf("%w: %w", errNotAMessage, err)
-	case f.dropped && !isBatch:
-		return nil, nil
-	case len(edits) == 0:
-		return raw, nil
+	case len(edits) > 0:
+		raw = edited(raw, edits)
 	}
-	return edited(raw, edits), nil
+	return f.hear(raw)
 }
 
 // edited returns a copy with the edits, which are in order.
@@ -121,73 +116,25 @@ func (f *listFilter) batch(r *strictjson.Reader) (edits []edit, err error) {
 	}
 }
 
-// response looks for the result of one message, and for what a notification
-// is about.
+// response looks for the result of one message.
 func (f *listFilter) response(r *strictjson.Reader, edits []edit) ([]edit, error) {
 	if err := r.Object(); err != nil {
 		return nil, err
 	}
-	var method, params []byte
-	f.related = ""
 	for {
 		name, more, err := r.Member()
-		if err != nil {
-			return nil, err
-		}
-		if !more {
-			may, err := f.mayHear(method, params)
-			f.dropped = !may
+		if err != nil || !more {
 			return edits, err
 		}
-		switch {
-		case string(name) == "result" && r.Kind() == strictjson.Object:
+		if string(name) == "result" && r.Kind() == strictjson.Object {
 			edits, err = f.result(r, edits)
-		case string(name) == "method":
-			method, err = r.Skip()
-		case string(name) == "params":
-			params, err = r.Skip()
-			f.relates(params, relatedTask)
-		default:
+		} else {
 			_, err = r.Skip()
 		}
 		if err != nil {
 			return nil, err
 		}
 	}
-}
-
-// mayHear reports whether the caller may still read what a notification on its
-// stream, or any other message, is about: since it subscribed, the policy may have changed.
-func (f *listFilter) mayHear(method, params []byte) (bool, error) {
-	var call Call
-	switch string(method) {
-	case `"notifications/resources/updated"`:
-		call = Call{Method: "resources/read", Kind: KindResource, Name: textOf(params, "uri")}
-	case `"notifications/tasks"`, `"notifications/tasks/status"`:
-		call = Call{Method: "tasks/get", Kind: KindMethod, Name: textOf(params, "taskId")}
-	default:
-		if f.related == "" {
-			return true, nil
-		}
-		call = Call{Method: "tasks/get", Kind: KindMethod, Name: f.related}
-	}
-	if err := f.goesOn(); err != nil {
-		return false, err
-	}
-	return f.admits(call), f.goesOn()
-}
-
-// relatedTask is where the params of a message, and from its second name on a result, say which task it
-// is about (2025-11-25, tasks, related task metadata). It may be a question to the client, or the task's own result.
-var relatedTask = []string{"_meta", "io.modelcontextprotocol/related-task", "taskId"}
-
-// relates notes the task that a message says to be about.
-func (f *listFilter) relates(raw []byte, path []string) {
-	if !mayHave(raw, relatedTask[1]) {
-		return
-	}
-	text, _ := strictjson.NewReader(lookupWithin(raw, path, listLimits), listLimits).String()
-	f.related = string(text)
 }
 
 // goesOn returns an error once the request is over, because its client has left or its
@@ -232,9 +179,6 @@ func (f *listFilter) result(r *strictjson.Reader, edits []edit) ([]edit, error) 
 		raw, err := r.Skip()
 		if err != nil {
 			return nil, err
-		}
-		if f.replays && string(name) == "_meta" {
-			f.relates(raw, relatedTask[1:])
 		}
 		if bytes.EqualFold(name, nextCursor) {
 			cursors = append(cursors, edit{r.Offset() - len(raw), r.Offset(), raw})

@@ -76,6 +76,10 @@ func (w *response) begin(status int) bool {
 	if w.scoped = false; status < 300 && !coded {
 		w.makePrivate()
 	}
+	if w.stream && !w.filters && !coded && status < 300 {
+		w.events = w.noticeFilter()
+		h.Del("Content-Length")
+	}
 	switch {
 	case status >= 300 || w.x.filter == nil:
 		return true

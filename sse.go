@@ -35,12 +35,19 @@ type eventFilter struct {
 	// to take the data out.
 	rewrite func(event string, data []byte) ([]byte, error)
 	limit   int // of an event, in bytes
+	// free, if not nil, reports of the data of a long event that begins so that the rest need not
+	// be waited for. Then the standard's other line end may stand in an event, too.
+	free func(beginning []byte) bool
 
 	held    []byte // the event under way
 	line    int    // where its last line begins
 	scanned int    // how much of it has been searched for line ends
 	begun   bool   // the first event has been emitted
 	refused error  // why an event cannot be passed on: the stream is over
+
+	asked  int       // how long an event was when free was asked
+	passes bool      // the event under way is not held any more
+	edge   eventEdge // of what has passed of it
 }
 
 // Write takes a piece of the stream.
@@ -60,10 +67,17 @@ func (f *eventFilter) take(piece []byte) error {
 	if f.refused != nil {
 		return f.refused
 	}
+	if f.passes {
+		n := f.passed(piece)
+		if _, err := f.out.Write(piece[:n]); err != nil {
+			return err
+		}
+		piece = piece[n:]
+	}
 	f.held = append(f.held, piece...)
 	start := 0
 	for {
-		end := f.eventEnd()
+		end := f.eventEnd(start)
 		if end < 0 {
 			break
 		}
@@ -75,10 +89,40 @@ func (f *eventFilter) take(piece []byte) error {
 	if start > 0 {
 		f.keep(start)
 	}
+	if f.free != nil && len(f.held) > max(eventPiece, 2*f.asked) {
+		return f.ask()
+	}
 	if len(f.held) > f.limit {
 		f.refused = errEventTooLarge
 	}
 	return f.refused
+}
+
+// ask lets a long event go on if it is free.
+func (f *eventFilter) ask() error {
+	f.asked = len(f.held)
+	if _, data := eventFields(f.held); !f.free(bytes.Join(data, []byte("\n"))) {
+		return nil
+	}
+	f.passes, f.edge = true, eventEdge{}
+	f.edge.pass(f.held)
+	_, err := f.out.Write(f.held)
+	f.held, f.line, f.scanned, f.asked, f.begun = nil, 0, 0, 0, true
+	return err
+}
+
+// passed returns how much of a piece belongs to the event that is not held.
+func (f *eventFilter) passed(piece []byte) (n int) {
+	for n < len(piece) && f.passes {
+		line := piece[n:]
+		if i := bytes.IndexByte(line, '\n'); i >= 0 {
+			line = line[:i+1]
+		}
+		f.edge.pass(line)
+		n += len(line)
+		f.passes = !f.edge.between()
+	}
+	return n
 }
 
 // keep drops what has been emitted, and a buffer that one large event needed.
@@ -103,8 +147,9 @@ func (f *eventFilter) close() error {
 	return f.emit(f.held)
 }
 
-// eventEnd returns the index after the next blank line, or -1.
-func (f *eventFilter) eventEnd() int {
+// eventEnd returns the index after the next blank line, or -1. A comment in front of
+// an event is none of it: it may be all that comes for long.
+func (f *eventFilter) eventEnd(start int) int {
 	for {
 		i := bytes.IndexByte(f.held[f.scanned:], '\n')
 		if i < 0 {
@@ -112,9 +157,10 @@ func (f *eventFilter) eventEnd() int {
 			return -1
 		}
 		line := f.held[f.line : f.scanned+i]
+		isComment := f.line == start && len(line) > 0 && line[0] == ':'
 		f.scanned += i + 1
 		f.line = f.scanned
-		if len(bytes.TrimSuffix(line, []byte("\r"))) == 0 {
+		if isComment || len(bytes.TrimSuffix(line, []byte("\r"))) == 0 {
 			return f.scanned
 		}
 	}
@@ -144,21 +190,9 @@ func (f *eventFilter) emit(event []byte) error {
 
 // rewritten returns what becomes of one event.
 func (f *eventFilter) rewritten(event []byte) ([]byte, error) {
-	var name string
-	var data [][]byte
-	for line := range bytes.SplitSeq(event, []byte("\n")) {
-		line = bytes.TrimSuffix(line, []byte("\r"))
-		if bytes.IndexByte(line, '\r') >= 0 {
-			return nil, errLoneCR
-		}
-		field, value, _ := bytes.Cut(line, []byte(":"))
-		value = bytes.TrimPrefix(value, []byte(" "))
-		switch string(field) {
-		case "event":
-			name = string(value)
-		case "data":
-			data = append(data, value)
-		}
+	name, data := eventFields(event)
+	if hasLoneCR(event) && (f.free == nil || mayBeNotice(event)) {
+		return nil, errLoneCR
 	}
 	var before []byte
 	switch len(data) {
@@ -176,6 +210,35 @@ func (f *eventFilter) rewritten(event []byte) ([]byte, error) {
 		event = replaceData(event, after)
 	}
 	return event, err
+}
+
+// eventFields returns what an event, or the beginning of one, is called, and its lines of data.
+func eventFields(event []byte) (name string, data [][]byte) {
+	for line := range bytes.SplitSeq(event, []byte("\n")) {
+		line = bytes.TrimSuffix(line, []byte("\r"))
+		field, value, _ := bytes.Cut(line, []byte(":"))
+		value = bytes.TrimPrefix(value, []byte(" "))
+		switch string(field) {
+		case "event":
+			name = string(value)
+		case "data":
+			data = append(data, value)
+		}
+	}
+	return name, data
+}
+
+// hasLoneCR reports whether a line ends in a carriage return alone, or has one in it.
+func hasLoneCR(event []byte) bool {
+	for {
+		i := bytes.IndexByte(event, '\r')
+		if i < 0 || i == len(event)-1 {
+			return false
+		}
+		if event = event[i+1:]; event[0] != '\n' {
+			return true
+		}
+	}
 }
 
 // replaceData puts new data in the place of the first data line of an event,

@@ -268,12 +268,15 @@ func TestCutOnTheWire_MCP_55(t *testing.T) {
 		_, err = io.ReadAll(response.Body)
 		require.NoError(t, err)
 
-		text = streamEvent + "data: {"
+		text = streamEvent + streamHalf
 		events, err := io.ReadAll(send(2 * time.Minute).Body)
 		assert.ErrorIs(t, err, io.ErrUnexpectedEOF)
 		assert.Equal(t, text, string(events))
 	})
 }
+
+// streamHalf is so much of an event that it is not held any more.
+var streamHalf = `data: {"id":1,"result":{"x":"` + strings.Repeat("x", 70<<10)
 
 // TestCutLateReturn_MCP_55: a handler that takes longer to return than the last write
 // may take spoils nothing, in either version of HTTP.
@@ -287,7 +290,8 @@ func TestCutLateReturn_MCP_55(t *testing.T) {
 		}{
 			{"nothing said", "", 401, `{"error":"invalid_token","error_description":"token expired"}`, false},
 			{"an event", streamEvent, 200, streamEvent + lastEvent(-31401, "token expired"), false},
-			{"half an event", "data: {", 200, "data: {", true},
+			{"half an event, held", "data: {", 200, lastEvent(-31401, "token expired"), false},
+			{"half an event", streamHalf, 200, streamHalf, true},
 		} {
 			t.Run(fmt.Sprint(row.name, " HTTP/2 ", h2), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {

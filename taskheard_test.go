@@ -133,7 +133,7 @@ func TestTaskIsHeardOnce_MCP_85(t *testing.T) {
 	for name, text := range map[string]string{
 		"deeper":               `{"jsonrpc":"2.0","id":1,"result":{"structuredContent":{"task":{"taskId":"t"},"taskId":"t"},"content":[{"taskId":"t"}]}}`,
 		"in an error":          `{"jsonrpc":"2.0","id":1,"error":{"code":1,"message":"","data":{"taskId":"t","task":{"taskId":"t"}}}}`,
-		"in params":            `{"jsonrpc":"2.0","method":"notifications/tasks","params":{"taskId":"t"},"task":{"taskId":"t"},"taskId":"t"}`,
+		"in params":            `{"jsonrpc":"2.0","method":"notifications/message","params":{"taskId":"t"},"task":{"taskId":"t"},"taskId":"t"}`,
 		"twice":                `{"jsonrpc":"2.0","id":1,"result":{"taskId":"t","taskId":"u"}}`,
 		"twice, once escaped":  `{"jsonrpc":"2.0","id":1,"result":{"task":{"taskId":"t","task\u0049d":"u"}}}`,
 		"two results":          `{"jsonrpc":"2.0","id":1,"result":{"taskId":"t"},"result":{}}`,

@@ -1,0 +1,204 @@
+package mcpauth
+
+import (
+	"bytes"
+	"encoding/json"
+	"iter"
+	"slices"
+	"strings"
+)
+
+// What a stream tells of may be for some only: notifications that name a resource or a task. They are
+// judged here, on every stream and in the event stream of every answer, by the method
+// as a reader decodes it. All others name nothing that has a rule: that a list has changed, how
+// far one's own request has come, and what a server's log says, which is the server's own words.
+
+// notice is a notification about something that not everybody may know of.
+type notice struct {
+	method string
+	naming string // member of params that says what it is about
+	use    Call   // what its receiver must be allowed
+}
+
+var notices = []notice{
+	{"notifications/resources/updated", "uri", Call{Method: "resources/read", Kind: KindResource}},
+	{"notifications/tasks", "taskId", Call{Method: "tasks/get", Kind: KindMethod}},
+	{"notifications/tasks/status", "taskId", Call{Method: "tasks/get", Kind: KindMethod}},
+}
+
+// hear takes out of a message, or out of a batch, the notifications that are not for this
+// caller. Nothing may be left: nil.
+func (f *listFilter) hear(data []byte) ([]byte, error) {
+	if start := skipJSONSpace(data, 0); start == len(data) || data[start] != '[' {
+		may, err := f.mayHear(data)
+		if f.dropped = !may; err != nil || !may {
+			return nil, err
+		}
+		return data, nil
+	}
+	var kept [][]byte
+	for element := range jsonElements(data) {
+		may, err := f.mayHear(element)
+		if err != nil {
+			return nil, err
+		}
+		if f.dropped = f.dropped || !may; may {
+			kept = append(kept, element)
+		}
+	}
+	switch {
+	case !f.dropped:
+		return data, nil
+	case len(kept) == 0:
+		return nil, nil // an empty batch is none
+	}
+	return slices.Concat([]byte{'['}, bytes.Join(kept, []byte{','}), []byte{']'}), nil
+}
+
+// mayHear reports whether the caller may hear a message. Since it subscribed, the policy
+// may have changed.
+func (f *listFilter) mayHear(message []byte) (bool, error) {
+	e := readEnvelope(message)
+	for _, n := range notices {
+		if !slices.Contains(e.methods, n.method) {
+			continue
+		}
+		call := n.use
+		call.Name = e.names(n.naming)
+		if may, err := f.asks(call); err != nil || !may {
+			return false, err
+		}
+	}
+	if !f.replays || !mayHave(message, relatedTask) {
+		return true, nil
+	}
+	for _, id := range e.related() {
+		if may, err := f.asks(Call{Method: "tasks/get", Kind: KindMethod, Name: id}); err != nil || !may {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// asks is admits for as long as the request goes on.
+func (f *listFilter) asks(call Call) (bool, error) {
+	if err := f.goesOn(); err != nil {
+		return false, err
+	}
+	return f.admits(call), f.goesOn()
+}
+
+// envelope is what a message says to any reader, also to one that ignores case or
+// takes the first of two members.
+type envelope struct {
+	methods  []string
+	params   [][]byte
+	results  [][]byte
+	isAnswer bool // it has a result or an error
+}
+
+func readEnvelope(message []byte) (e envelope) {
+	for name, value := range jsonMembers(message) {
+		switch {
+		case strings.EqualFold(name, "method"):
+			e.methods = append(e.methods, jsonText(value))
+		case strings.EqualFold(name, "params"):
+			e.params = append(e.params, value)
+		case name == "result" || name == "error":
+			e.isAnswer, e.results = true, append(e.results, value)
+		}
+	}
+	return e
+}
+
+// names returns what params names, if there is no doubt about it; "" otherwise.
+func (e *envelope) names(member string) string {
+	if len(e.params) != 1 {
+		return ""
+	}
+	return nameIn(e.params[0], member)
+}
+
+func nameIn(object []byte, member string) (text string) {
+	found := 0
+	for value := range membersNamed(object, member) {
+		found++
+		text = jsonText(value)
+	}
+	if found != 1 {
+		return ""
+	}
+	return text
+}
+
+func mayName(object []byte, member string) bool {
+	for range membersNamed(object, member) {
+		return true
+	}
+	return false
+}
+
+// relatedTask is the member of _meta by which any message, a question to the client or a task's own
+// result, may say which task it is about (2025-11-25, tasks, related task metadata).
+const relatedTask = "io.modelcontextprotocol/related-task"
+
+// related returns the tasks that a message says to be about.
+func (e *envelope) related() (ids []string) {
+	for _, object := range slices.Concat(e.params, e.results) {
+		for meta := range membersNamed(object, "_meta") {
+			for task := range membersNamed(meta, relatedTask) {
+				if mayName(task, "taskId") {
+					ids = append(ids, nameIn(task, "taskId"))
+				}
+			}
+		}
+	}
+	return ids
+}
+
+// membersNamed yields the members that some reader takes for the one of that name.
+func membersNamed(object []byte, member string) iter.Seq[[]byte] {
+	return func(yield func([]byte) bool) {
+		for name, value := range jsonMembers(object) {
+			if strings.EqualFold(name, member) && !yield(value) {
+				return
+			}
+		}
+	}
+}
+
+// isFree reports whether a message that has begun so is none that is judged: it may
+// pass before its end is known.
+func isFree(beginning []byte) bool {
+	start := skipJSONSpace(beginning, 0)
+	switch {
+	case start == len(beginning) || beginning[start] == '[':
+		return false
+	case beginning[start] != '{':
+		return true // no message
+	}
+	e := readEnvelope(beginning)
+	return e.isAnswer && len(e.methods) == 0 || len(e.methods) > 0 && e.methods[0] != "" &&
+		!slices.ContainsFunc(notices, func(n notice) bool { return slices.Contains(e.methods, n.method) })
+}
+
+// mayBeNotice reports whether there may be a judged notification in a text, wherever.
+func mayBeNotice(text []byte) bool {
+	plain := bytes.ToLower(bytes.ReplaceAll(text, []byte{'\\'}, nil))
+	return bytes.Contains(text, []byte(`\u`)) || bytes.Contains(plain, []byte("resources/updated")) || bytes.Contains(plain, []byte("notifications/tasks"))
+}
+
+// noticeFilter looks at the events of an answer that has no lists.
+func (w *response) noticeFilter() *eventFilter {
+	f := &listFilter{ctx: &w.x.ctx, m: w.x.lease.m, principal: w.x.principal}
+	hear := func(_ string, data []byte) ([]byte, error) { return f.hear(data) }
+	return &eventFilter{out: passing{w}, rewrite: hear, limit: maxHeld, free: isFree}
+}
+
+// jsonText decodes a string; anything else is "".
+func jsonText(value []byte) (text string) {
+	if len(value) == 0 || value[0] != '"' || json.Unmarshal(value, &text) != nil {
+		return ""
+	}
+	return text
+}
