@@ -60,7 +60,18 @@ var lateWays = []struct {
 	{"an empty list", ``, nil, func(f *fixture) *http.Request {
 		return f.request(http.MethodPost, "/mcp", f.token(nil), `{"jsonrpc":"2.0","id":1,"method":"tools/list"}`, app)
 	}},
+	{"a list that goes on", `{"jsonrpc":"2.0","id":1,"result":{"tools":[{"name":"echo"},{"name":"admin_delete"}],"nextCursor":""}}`, nil, func(f *fixture) *http.Request {
+		return f.request(http.MethodPost, "/mcp", f.token(nil), `{"jsonrpc":"2.0","id":1,"method":"tools/list"}`, app)
+	}},
+	{"a batch of lists", `[{"jsonrpc":"2.0","id":1,"result":{"tools":[{"name":"admin_delete"}]}}]`, nil, func(f *fixture) *http.Request {
+		return f.request(http.MethodPost, "/mcp", f.token(nil), `[{"jsonrpc":"2.0","id":1,"method":"tools/list"}]`, app)
+	}},
+	{"a list too large to be filtered", strings.Repeat(" ", maxHeld+1), nil, func(f *fixture) *http.Request {
+		return f.request(http.MethodPost, "/mcp", f.token(nil), `{"jsonrpc":"2.0","id":1,"method":"prompts/list"}`, app)
+	}},
 }
+
+const maxHeld = 16 << 20
 
 // TestLateFields_ISOL_16_CHAL_18: what a handler does to the header after its
 // first Write or WriteHeader has no effect, whether the answer is held or not:
@@ -123,7 +134,7 @@ func TestLateFields_ISOL_16_CHAL_18(t *testing.T) {
 					assert.Equal(t, []string{"https://app.example.com"}, lateHeader.Values("Access-Control-Allow-Origin"))
 					assert.NotContains(t, lateHeader.Get("Cache-Control"), "public")
 					assert.Equal(t, "kept", lateHeader.Get("X-Kept"))
-					if way.name == "a list that cannot be filtered" {
+					if strings.HasSuffix(way.name, "be filtered") {
 						assert.Empty(t, lateHeader.Values("Mcp-Session-Id"), "an error begins no session")
 						return
 					}
@@ -144,7 +155,7 @@ func TestLateFields_ISOL_16_CHAL_18(t *testing.T) {
 func TestTrailers_ISOL_16(t *testing.T) {
 	long := strings.Repeat(" ", 5000) // more than the server keeps before it sends the header
 	for _, way := range lateWays {
-		if way.name == "a list that cannot be filtered" || way.body == "" {
+		if strings.HasSuffix(way.name, "be filtered") || way.body == "" {
 			continue
 		}
 		for _, h2 := range []bool{false, true} {
@@ -222,5 +233,45 @@ func TestNoTrailerOfTheWhole_ISOL_16(t *testing.T) {
 		assert.Empty(t, resp.Header.Values("Mcp-Session-Id"))
 		assert.NotContains(t, fmt.Sprint(resp.Header, body), "canary")
 		assert.Empty(t, resp.Trailer.Get("Repr-Digest")+resp.Trailer.Get("Content-Digest"))
+	}
+}
+
+// TestLateFieldsOfModernAnswers_ISOL_16: an answer of 2026-07-28 that is changed while it passes is no exception.
+func TestLateFieldsOfModernAnswers_ISOL_16(t *testing.T) {
+	for _, way := range []struct{ method, params, name, contentType, body string }{
+		{"tools/call", `"name":"echo","arguments":{}`, "echo", listsJSON, `{"jsonrpc":"2.0","id":1,"result":{"cacheScope":"public","content":[]}}`},
+		{"tools/call", `"name":"echo","arguments":{}`, "echo", listsStream, "data: {\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{\"cacheScope\":\"public\"}}\n\n"},
+		{"tools/list", "", "", listsJSON, `{"jsonrpc":"2.0","id":1,"result":{"tools":[{"name":"admin_delete"}],"nextCursor":""}}`},
+		{"tools/list", "", "", listsStream, "data: {\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{\"tools\":[{\"name\":\"admin_delete\"}]}}\n\n"},
+	} {
+		for _, flush := range []bool{false, true} {
+			f := newFixture(t, allowApp)
+			server, client := serverFor(t, f, false)
+			answer := func(late func(http.ResponseWriter)) (http.Header, string) {
+				f.inner = func(w http.ResponseWriter, _ *http.Request) {
+					w.Header().Set("Content-Type", way.contentType)
+					w.Header().Set("X-Early", "early")
+					w.Header().Set("X-Kept", "kept")
+					_, _ = io.WriteString(w, way.body[:40])
+					late(w)
+					if flush {
+						w.(http.Flusher).Flush()
+					}
+					_, _ = io.WriteString(w, way.body[40:])
+					late(w)
+				}
+				resp := streamingDo(t, server, client, f.request(http.MethodPost, "/mcp", f.token(nil), modernBody(way.method, way.params), append(modernHeaders(way.method, way.name), app)...))
+				body, err := io.ReadAll(resp.Body)
+				require.NoError(t, err)
+				resp.Header.Del("Date")
+				return resp.Header, string(body)
+			}
+			header, body := answer(func(http.ResponseWriter) {})
+			lateHeader, lateBody := answer(lateFields)
+			assert.Equal(t, header, lateHeader, way)
+			assert.Equal(t, body, lateBody)
+			assert.NotContains(t, fmt.Sprint(lateHeader, lateBody), "canary")
+			assert.NotContains(t, lateBody, "public")
+		}
 	}
 }
