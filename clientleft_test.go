@@ -128,14 +128,14 @@ func TestClientLeavesFilter_ISOL_18(t *testing.T) {
 				w := &leftWriter{ResponseRecorder: httptest.NewRecorder()}
 				f.handler.ServeHTTP(w, row.request(f).WithContext(ctx))
 				<-policy.left
-				assert.LessOrEqual(t, policy.late.Load(), int32(10), "questions after the client has left")
+				assert.LessOrEqual(t, policy.late.Load(), int32(1), "questions after the client has left, beside one at the same moment")
 				assert.GreaterOrEqual(t, policy.asked.Load()-began, int32(2), "and it was asked before")
 				t.Logf("questions after the client has left: %d", policy.late.Load())
 				if row.held {
 					assert.False(t, w.header)
 					assert.Zero(t, w.Body.Len())
 				}
-				assert.False(t, strings.Contains(w.Body.String(), "t9"), "what was not asked about is passed on")
+				assert.False(t, strings.Contains(w.Body.String(), "9"), "what was not asked about is passed on")
 				assert.Empty(t, f.log.String())
 			})
 		})
@@ -146,21 +146,23 @@ func TestClientLeavesFilter_ISOL_18(t *testing.T) {
 // nobody waited for the answer, and no list in that answer is asked about.
 func TestClientLeavesTask_ISOL_18(t *testing.T) {
 	for _, contentType := range []string{listsJSON, listsStream} {
-		policy := &slowPolicy{left: make(chan struct{})}
-		f := newFixture(t, func(c *mcpauth.Config) { c.Policy = policy })
-		ctx, leave := context.WithCancel(t.Context())
-		f.inner = func(w http.ResponseWriter, r *http.Request) {
-			leave()
-			close(policy.left)
-			listsAnswer(contentType, `data: {"jsonrpc":"2.0","id":1,"result":{"tools":[{"name":"a"},{"name":"b"}],"task":{"taskId":"t"}}}`[map[string]int{listsJSON: 6}[contentType]:])(w, r)
-		}
-		f.serve(f.request(http.MethodPost, "/mcp", f.token(nil), legacyCall("echo")).WithContext(ctx))
-		assert.Zero(t, policy.late.Load(), "nothing of the answer to a call is filtered")
-		f.inner, f.ran = nil, 0
-		get := `{"jsonrpc":"2.0","id":1,"method":"tasks/get","params":{"taskId":"t"}}`
-		f.served(f.post(f.token(nil), get))
-		f.post(f.token(mcpauthtest.Claims{"sub": "user-2"}), get)
-		assert.Zero(t, f.ran)
+		synctest.Test(t, func(t *testing.T) {
+			policy := &slowPolicy{left: make(chan struct{})}
+			f := newFixture(t, func(c *mcpauth.Config) { c.Policy = policy })
+			ctx, leave := context.WithCancel(t.Context())
+			f.inner = func(w http.ResponseWriter, r *http.Request) {
+				leave()
+				close(policy.left)
+				listsAnswer(contentType, `data: {"jsonrpc":"2.0","id":1,"result":{"tools":[{"name":"a"},{"name":"b"}],"task":{"taskId":"t"}}}`[map[string]int{listsJSON: 6}[contentType]:])(w, r)
+			}
+			f.serve(f.request(http.MethodPost, "/mcp", f.token(nil), legacyCall("echo")).WithContext(ctx))
+			assert.Zero(t, policy.late.Load(), "nothing of the answer to a call is filtered")
+			f.inner, f.ran = nil, 0
+			get := `{"jsonrpc":"2.0","id":1,"method":"tasks/get","params":{"taskId":"t"}}`
+			f.served(f.post(f.token(nil), get))
+			f.post(f.token(mcpauthtest.Claims{"sub": "user-2"}), get)
+			assert.Zero(t, f.ran)
+		})
 	}
 }
 
