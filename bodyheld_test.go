@@ -302,6 +302,7 @@ func TestAnswersOfOneCaller_LIMITS_13(t *testing.T) {
 				before = failed
 				f.ran = 0
 				ask(u1)
+				assert.Equal(t, 1, f.ran)
 				assert.Equal(t, before, failed, "somebody else has an account of its own")
 				f.inner, f.ran = short, 0
 				for _, token := range []string{u1, u2} {
@@ -311,10 +312,11 @@ func TestAnswersOfOneCaller_LIMITS_13(t *testing.T) {
 				}
 				close(goOn)
 				synctest.Wait()
-				f.inner = long
+				f.inner, f.ran = long, 0
 				for range 5 {
 					ask(u2)
 				}
+				assert.Equal(t, 5, f.ran)
 				assert.Equal(t, before, failed, "what was held is given back")
 			})
 		})

@@ -54,8 +54,6 @@ type fixture struct {
 	ran   int           // how often the inner handler ran, for somebody's request
 	last  *http.Request // as the inner handler saw it
 	body  []byte        // as the inner handler read it
-
-	forgotten int // how often it was told that a session of nobody's has ended
 }
 
 // newFixture makes a fixture: tool echo needs mcp:read, admin_delete needs
@@ -94,12 +92,10 @@ func testConfig(issuer *mcpauthtest.Issuer) mcpauth.Config {
 func (f *fixture) record(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(r.Body)
 	assert.NoError(f.tb, err)
-	f.mu.Lock()
 	if r.Method == http.MethodDelete && strings.HasPrefix(r.Header.Get("Mcp-Session-Id"), "mcpauth.") {
-		f.forgotten++ // the end of a session that was made up: nobody's request
-		f.mu.Unlock()
-		return
+		return // the end of a session that was made up: nobody's request
 	}
+	f.mu.Lock()
 	f.ran++
 	f.last, f.body = r, body
 	f.mu.Unlock()

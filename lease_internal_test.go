@@ -353,6 +353,7 @@ func (w *exclusive) Flush()                      { w.body = w.body[:len(w.body):
 // response. What arrives is whole events and one error at the end.
 func TestCut_Race_MCP_55(t *testing.T) {
 	m := leaseMiddleware(t)
+	streams := 0
 	for i := range 300 {
 		w := &exclusive{header: http.Header{}}
 		cuts := make(chan bool, 3)
@@ -393,10 +394,12 @@ func TestCut_Race_MCP_55(t *testing.T) {
 		if string(w.body) == leaseBody { // nothing had been sent
 			continue
 		}
+		streams++
 		events := strings.TrimSuffix(string(w.body), "event: message\ndata: "+leaseBody+"\n\n")
 		require.NotEqual(t, string(w.body), events)
 		require.Empty(t, strings.ReplaceAll(events, leaseEvent, ""))
 	}
+	assert.Positive(t, streams, "nothing was ever cut while it was written")
 }
 
 // TestCut_WriterPanics_MCP_55: a writer around the server's that panics harms the
