@@ -28,22 +28,26 @@ var byteOrderMark = []byte("\ufeff")
 
 // eventFilter passes a stream of server-sent events on, each as soon as it is
 // complete, and lets rewrite change its data. Events that it does not change
-// keep their bytes.
+// keep their bytes. A comment, which is how servers keep a connection alive, has
+// no effect and waits for no event: it goes out as soon as its line has ended, in
+// front of the event it stands in.
 type eventFilter struct {
 	out io.Writer
 	// rewrite returns the new data of an event: the same bytes to leave it, nil
 	// to take the data out.
 	rewrite func(event string, data []byte) ([]byte, error)
-	limit   int // of an event, in bytes
+	limit   int // of an event or a comment, in bytes
+
 	// free, if not nil, reports of the data of a long event that begins so that the rest need not
 	// be waited for. Then the standard's other line end may stand in an event, too.
 	free func(beginning []byte) bool
 
-	held    []byte // the event under way
-	line    int    // where its last line begins
-	scanned int    // how much of it has been searched for line ends
-	begun   bool   // the first event has been emitted
-	refused error  // why an event cannot be passed on: the stream is over
+	held     []byte // the event under way
+	line     int    // where its last line begins
+	returned bool   // the last byte was a carriage return: a line feed may belong to it
+	begun    bool   // the first line is known
+	mark     bool   // a byte order mark goes in front of what is sent first
+	refused  error  // why an event cannot be passed on: the stream is over
 
 	asked  int       // how long an event was when free was asked
 	passes bool      // the event under way is not held any more
@@ -62,40 +66,89 @@ func (f *eventFilter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// take emits the events that the piece completes and holds the rest.
+// take passes on what the piece completes and holds the rest.
 func (f *eventFilter) take(piece []byte) error {
-	if f.refused != nil {
-		return f.refused
-	}
-	if f.passes {
+	if f.passes && f.refused == nil {
 		n := f.passed(piece)
 		if _, err := f.out.Write(piece[:n]); err != nil {
 			return err
 		}
 		piece = piece[n:]
 	}
-	f.held = append(f.held, piece...)
-	start := 0
-	for {
-		end := f.eventEnd(start)
-		if end < 0 {
-			break
+	for line := range bytes.SplitAfterSeq(piece, []byte("\n")) {
+		for len(line) > 0 && f.refused == nil {
+			size := len(line)
+			if i := bytes.IndexByte(line, '\r'); i >= 0 && string(line[i:]) != "\r\n" {
+				size = i + 1
+			}
+			if err := f.add(line[:size]); err != nil {
+				return err
+			}
+			line = line[size:]
 		}
-		if err := f.emit(f.held[start:end]); err != nil {
-			return err
-		}
-		start = end
 	}
-	if start > 0 {
-		f.keep(start)
-	}
-	if f.free != nil && len(f.held) > max(eventPiece, 2*f.asked) {
+	if f.free != nil && f.refused == nil && len(f.held) > max(eventPiece, 2*f.asked) {
 		return f.ask()
 	}
+	return f.refused
+}
+
+// add takes a line or a piece of one.
+func (f *eventFilter) add(text []byte) error {
+	if f.returned {
+		f.returned = false
+		switch passed, feed := f.line == len(f.held), text[0] == '\n'; {
+		case passed && feed: // it was given one
+			return nil
+		case !passed && !feed && f.free == nil:
+			f.refused = errLoneCR
+			return f.refused
+		}
+	}
+	f.held = append(f.held, text...)
 	if len(f.held) > f.limit {
 		f.refused = errEventTooLarge
+		return f.refused
 	}
-	return f.refused
+	last := text[len(text)-1]
+	f.returned = last == '\r'
+	if last != '\n' && !f.returned {
+		return nil
+	}
+	return f.endLine()
+}
+
+// endLine looks at the last line of what is held, which has ended. A comment that
+// ends in a carriage return is given its line feed, for readers differ in whether
+// it has ended without one, and it cannot wait for that.
+func (f *eventFilter) endLine() error {
+	f.begin()
+	line := f.held[f.line:]
+	blank := line[0] == '\n' || line[0] == '\r'
+	switch {
+	case line[0] == ':', blank && f.line == 0:
+		if f.returned {
+			line = append(line, '\n')
+		}
+		f.keep(f.line)
+		return f.send(line)
+	case f.returned: // a line of an event has ended when its line feed has come
+	case blank:
+		event := f.held
+		f.keep(0)
+		return f.emit(event)
+	default:
+		f.line = len(f.held)
+	}
+	return nil
+}
+
+// begin takes the byte order mark off the first line.
+func (f *eventFilter) begin() {
+	if !f.begun && bytes.HasPrefix(f.held, byteOrderMark) {
+		f.held, f.mark = f.held[len(byteOrderMark):], true
+	}
+	f.begun = true
 }
 
 // ask lets a long event go on if it is free.
@@ -106,8 +159,9 @@ func (f *eventFilter) ask() error {
 	}
 	f.passes, f.edge = true, eventEdge{}
 	f.edge.pass(f.held)
-	_, err := f.out.Write(f.held)
-	f.held, f.line, f.scanned, f.asked, f.begun = nil, 0, 0, 0, true
+	f.begin()
+	err := f.send(f.held)
+	f.held, f.line, f.asked, f.returned = nil, 0, 0, false
 	return err
 }
 
@@ -125,16 +179,12 @@ func (f *eventFilter) passed(piece []byte) (n int) {
 	return n
 }
 
-// keep drops what has been emitted, and a buffer that one large event needed.
-func (f *eventFilter) keep(start int) {
-	rest := f.held[start:]
-	f.line -= start
-	f.scanned -= start
-	if cap(f.held) > eventBuffer {
-		f.held = bytes.Clone(rest)
-		return
+// keep drops what has been passed on, and a buffer that something large needed.
+func (f *eventFilter) keep(size int) {
+	f.held, f.line = f.held[:size], size
+	if cap(f.held) > eventBuffer && size <= eventBuffer/2 {
+		f.held = bytes.Clone(f.held)
 	}
-	f.held = append(f.held[:0], rest...)
 }
 
 // close is called at the end of the stream. An event without its blank line is
@@ -144,47 +194,24 @@ func (f *eventFilter) close() error {
 	if f.refused != nil || len(f.held) == 0 {
 		return f.refused
 	}
+	f.begin()
 	return f.emit(f.held)
-}
-
-// eventEnd returns the index after the next blank line, or -1. A comment in front of
-// an event is none of it: it may be all that comes for long.
-func (f *eventFilter) eventEnd(start int) int {
-	for {
-		i := bytes.IndexByte(f.held[f.scanned:], '\n')
-		if i < 0 {
-			f.scanned = len(f.held)
-			return -1
-		}
-		line := f.held[f.line : f.scanned+i]
-		isComment := f.line == start && len(line) > 0 && line[0] == ':'
-		f.scanned += i + 1
-		f.line = f.scanned
-		if isComment || len(bytes.TrimSuffix(line, []byte("\r"))) == 0 {
-			return f.scanned
-		}
-	}
 }
 
 // emit writes one event.
 func (f *eventFilter) emit(event []byte) error {
-	var mark []byte
-	if !f.begun && bytes.HasPrefix(event, byteOrderMark) {
-		mark, event = byteOrderMark, event[len(byteOrderMark):]
-	}
-	f.begun = true
-	if len(event) > f.limit {
-		f.refused = errEventTooLarge
-		return f.refused
-	}
 	event, f.refused = f.rewritten(event)
 	if f.refused != nil {
 		return f.refused
 	}
-	if mark != nil {
-		event = slices.Concat(mark, event)
+	return f.send(event)
+}
+
+func (f *eventFilter) send(text []byte) error {
+	if f.mark {
+		text, f.mark = slices.Concat(byteOrderMark, text), false
 	}
-	_, err := f.out.Write(event)
+	_, err := f.out.Write(text)
 	return err
 }
 

@@ -59,7 +59,18 @@ func TestEvents_MCP_62(t *testing.T) {
 		{"MCP-62 unchanged bytes", "data:A\n\n", "data:A\n\n", nil},
 		{"MCP-62 CRLF stays CRLF", "id: 7\r\ndata: a\r\n\r\n", "id: 7\r\ndata: A\r\n\r\n", nil},
 		{"MCP-62 mixed line ends", "id: 7\r\ndata: a\n\r\n", "id: 7\r\ndata: A\n\r\n", nil},
-		{"MCP-62 id, retry, comment, unknown field in their places", ": hi\nid: 1\ndata: a\nretry: 5\nfoo: a\n: x\n\n", ": hi\nid: 1\ndata: A\nretry: 5\nfoo: a\n: x\n\n", nil},
+		{"MCP-62 id, retry, unknown field in their places, a comment in front", ": hi\nid: 1\ndata: a\nretry: 5\nfoo: a\n: x\n\n", ": hi\n: x\nid: 1\ndata: A\nretry: 5\nfoo: a\n\n", nil},
+		{"MCP-62 comments that stand alone, in every line end", ":\n: a\r\n: a\r: a\rdata: a\n\n", ":\n: a\r\n: a\r\n: a\r\ndata: A\n\n", nil},
+		{"MCP-62 blank lines between, in every line end", "\n\r\n\r: a\r\rdata: a\n\n", "\n\r\n\r\n: a\r\n\r\ndata: A\n\n", nil},
+		{"MCP-62 comments inside an event, in every line end", "data: a\n: 1\r\n: 2\n: 3\rdata: b\n\n", ": 1\r\n: 2\n: 3\r\ndata: A\ndata: B\n\n", nil},
+		{"MCP-62 a comment inside data that is dropped", "id: 1\ndata: drop\n: x\n\n", ": x\nid: 1\n\n", nil},
+		{"MCP-62 a byte order mark stays in front of the comments", "\ufeffdata: a\n: x\n\n\ufeff: y\n\n", "\ufeff: x\ndata: A\n\n\ufeff: y\n\n", nil},
+		{"MCP-62 a byte order mark in front of a comment", "\ufeff: x\ndata: a\n\n", "\ufeff: x\ndata: A\n\n", nil},
+		{"MCP-62 a byte order mark in front of an event without its end", "\ufeffdata: a", "\ufeffdata: A\n", nil},
+		{"MCP-62 retry and id without data", "retry: 5\n\nid: 1\n\nid\nretry: 6\n", "retry: 5\n\nid: 1\n\nid\nretry: 6\n", nil},
+		{"MCP-62 half a comment at the end", "data: a\n\n: pi", "data: A\n\n: pi", nil},
+		{"MCP-63 what a carriage return may hide is no comment", ": x\rdata: a\n\ndata: b\r: x\n\n", ": x\r\ndata: A\n\n", errLoneCR},
+		{"MCP-63 a carriage return that ends an event", "data: a\n\rdata: b\n\n", "", errLoneCR},
 		{"MCP-62 several data lines are one text", "data: a\nid: 1\ndata: b\n\n", "data: A\ndata: B\nid: 1\n\n", nil},
 		{"MCP-62 a space less", "data:a\ndata:  b\n\n", "data: A\ndata:  B\n\n", nil},
 		{"MCP-62 data without a colon is an empty line", "data\ndata: b\n\n", "data: \ndata: B\n\n", nil},
@@ -96,13 +107,22 @@ func TestEventsLeaveAtOnce_MCP_64(t *testing.T) {
 	f := &eventFilter{out: &out, rewrite: sseUpper, limit: maxHeld}
 	for _, step := range []struct{ in, out string }{
 		{"data: a", ""}, {"\n", ""}, {"\r", ""}, {"\n", "data: A\n\r\n"}, {": ping\n\nda", ": ping\n\n"}, {"ta: b\n\n", "data: B\n\n"},
+		{": ping\n", ": ping\n"}, {":", ""}, {" pi", ""}, {"ng\n", ": ping\n"}, {":\r\n", ":\r\n"},
+		{": cr\r", ": cr\r\n"}, {"\n", ""}, {": cr\r", ": cr\r\n"}, {": cr\r", ": cr\r\n"}, {"\r", "\r\n"}, {"\n", ""}, {"\n", "\n"},
+		{"id: 1\nda", ""}, {"ta: a\n", ""}, {": ping\n", ": ping\n"}, {": cr\r", ": cr\r\n"}, {"\n: ping\r\n", ": ping\r\n"}, {"da", ""},
+		{"ta: b\n: x\n\n", ": x\nid: 1\ndata: A\ndata: B\n\n"},
+		{"retry: 5\n", ""}, {": ping\n", ": ping\n"}, {"\n", "retry: 5\n\n"}, {"id: 1\n\n", "id: 1\n\n"},
 	} {
 		out.Reset()
 		n, err := io.WriteString(f, step.in)
 		require.NoError(t, err)
 		require.Equal(t, len(step.in), n)
-		require.Equal(t, step.out, out.String())
+		require.Equal(t, step.out, out.String(), "%q", step.in)
 	}
+	_, err := io.WriteString(f, "data: a\r")
+	require.NoError(t, err)
+	_, err = io.WriteString(f, "d")
+	require.ErrorIs(t, err, errLoneCR, "and not held until a line feed comes")
 }
 
 // MCP-63: 16 MiB is the end, however the event comes, and nothing of it leaves.
@@ -126,23 +146,30 @@ func TestEventTooLarge_MCP_63(t *testing.T) {
 	_, err = io.WriteString(small, "data: x\n\n")
 	require.ErrorIs(t, err, errEventTooLarge)
 	require.Empty(t, out.String())
+
+	for _, endless := range []string{"x", ": x", "data: a\n"} { // a line, a comment, an event
+		got, err := sseRun("data: a\n\n"+strings.Repeat(endless, maxHeld/len(endless)+1), 1<<20, sseUpper)
+		require.ErrorIs(t, err, errEventTooLarge, endless)
+		require.Equal(t, "data: A\n\n", got)
+	}
+	got, err = sseRun("data: b\n"+strings.Repeat(": x\n", maxHeld/2)+"\n", 1<<20, sseUpper)
+	require.NoError(t, err, "comments are not held, however many there are")
+	require.Equal(t, strings.Repeat(": x\n", maxHeld/2)+"data: B\n\n", got)
 }
 
-// A large event does not keep its buffer, and small pieces cost no more than
-// large ones: each byte is searched once.
+// A large event does not keep its buffer.
 func TestEventBuffer_MCP_64(t *testing.T) {
 	f := &eventFilter{out: io.Discard, rewrite: sseIdentity, limit: maxHeld}
 	_, _ = io.WriteString(f, "data: "+strings.Repeat("x", 1<<20)+"\n\ndata: y")
 	assert.LessOrEqual(t, cap(f.held), eventBuffer)
 	assert.Equal(t, "data: y", string(f.held))
-	for range 100_000 {
-		_, _ = f.Write([]byte("x"))
-		require.Equal(t, len(f.held), f.scanned)
-	}
 	_, _ = io.WriteString(f, "\n")
-	assert.Equal(t, f.scanned, f.line)
+	assert.Equal(t, len(f.held), f.line)
 	_, _ = io.WriteString(f, "\n")
-	assert.Zero(t, f.line+f.scanned+len(f.held))
+	assert.Zero(t, f.line+len(f.held))
+	_, _ = io.WriteString(f, ": "+strings.Repeat("x", 1<<20)+"\n")
+	assert.LessOrEqual(t, cap(f.held), eventBuffer, "nor does a comment")
+	assert.Zero(t, f.line+len(f.held))
 
 	start := time.Now() // logged only: the machine decides
 	many := strings.Repeat("data: x\n\n", 1<<18)
@@ -169,17 +196,24 @@ func (w failingWriter) Write([]byte) (int, error) { return 0, w.err }
 func FuzzEventFilter(f *testing.F) {
 	for _, seed := range []string{
 		"data: a\n\n", "id: 1\r\nevent: message\r\ndata: {\"a\":1}\r\n\r\n", ": c\n\ndata\ndata:\ndata: b\n\n", "\ufeffdata: x\n\ndata: y", "a\rb\n\n",
+		"data: a\n: b\r\n: c\rdata: d\n\n: e\r\r: f\n", "\ufeffid: 1\n: a\n\n",
 	} {
 		f.Add([]byte(seed), uint16(3))
 	}
 	f.Fuzz(func(t *testing.T, stream []byte, size uint16) {
 		pieces := int(size)%(len(stream)+1) + 1
 		got, err := sseRun(string(stream), pieces, sseIdentity)
+		wanted, wantedComments := sseComments(string(stream))
+		gotten, gotComments := sseComments(got)
 		if err == nil {
-			require.Equal(t, string(stream), got)
+			require.Equal(t, wanted, gotten)
+			require.Equal(t, wantedComments, gotComments)
 		} else {
 			require.ErrorIs(t, err, errLoneCR)
-			require.True(t, strings.HasPrefix(string(stream), got))
+			require.True(t, strings.HasPrefix(wanted, strings.TrimSuffix(gotten, "\n")))
+		}
+		if len(wantedComments) == 0 && !bytes.Contains(bytes.ReplaceAll(stream, []byte("\r\n"), nil), []byte("\r")) {
+			require.Equal(t, string(stream), got)
 		}
 		whole, wholeErr := sseRun(string(stream), len(stream)+1, sseUpper)
 		split, splitErr := sseRun(string(stream), pieces, sseUpper)
@@ -189,6 +223,24 @@ func FuzzEventFilter(f *testing.F) {
 	})
 }
 
+// sseComments takes the comments out of a stream, in which every line then ends
+// in a line feed.
+func sseComments(stream string) (rest string, comments []string) {
+	stream, _ = strings.CutPrefix(stream, "\ufeff")
+	for line := range strings.SplitAfterSeq(sseLines(stream), "\n") {
+		if strings.HasPrefix(line, ":") {
+			comments = append(comments, strings.TrimSuffix(line, "\n"))
+		} else {
+			rest += line
+		}
+	}
+	return rest, comments
+}
+
+func sseLines(stream string) string {
+	return strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(stream)
+}
+
 // sseEvents is a naive client: the data of every event in capitals, without
 // what sseUpper drops.
 func sseEvents(t *testing.T, stream string, failed error) (events []string) {
@@ -196,11 +248,10 @@ func sseEvents(t *testing.T, stream string, failed error) (events []string) {
 	if failed != nil {
 		return nil
 	}
-	stream = strings.ReplaceAll(strings.TrimPrefix(stream, "\ufeff"), "\r\n", "\n")
+	stream = sseLines(strings.TrimPrefix(stream, "\ufeff"))
 	var data []string
 	name := ""
 	for _, line := range strings.Split(stream+"\n\n", "\n") {
-		line = strings.TrimSuffix(line, "\r")
 		field, value, _ := strings.Cut(line, ":")
 		value = strings.TrimPrefix(value, " ")
 		switch {

@@ -89,6 +89,53 @@ func TestEventsArriveAtOnce_MCP_64(t *testing.T) {
 	}
 }
 
+// MCP-64: a heartbeat is there before anything else is written: between events,
+// in the middle of one, in each line end, and cut in two.
+func TestHeartbeatsArriveAtOnce_MCP_64(t *testing.T) {
+	steps := [][]string{ // what is written at once; after each, the client has the comment
+		{": ping\n"}, {": ping\r\n"}, {": ping\r"}, {":", " ping\n"}, {": pi", "ng\r", "\n"}, {"\n: ping\n"},
+		{"id: 1\nda", "ta: {\n: ping\n"}, {": ping\r\n"}, {": ping\r"}, {"data: }\n: ping\n"}, {"retry: 5\n", ": ping\n"},
+		{"\n: ping\n"},
+	}
+	for _, row := range streamingCases {
+		for _, h2 := range []bool{false, true} {
+			t.Run(row.name, func(t *testing.T) {
+				f := newFixture(t, row.change)
+				received := make(chan struct{})
+				f.inner = func(w http.ResponseWriter, r *http.Request) {
+					w.Header().Set("Content-Type", "text/event-stream")
+					for _, pieces := range steps {
+						for _, piece := range pieces {
+							_, _ = io.WriteString(w, piece)
+							assert.NoError(t, http.NewResponseController(w).Flush())
+						}
+						select {
+						case <-received:
+						case <-r.Context().Done():
+						}
+					}
+				}
+				server, client := serverFor(t, f, h2)
+				body := streamingDo(t, server, client, row.request(f)).Body
+				all := ""
+				for i := range steps {
+					for strings.Count(all, ": ping") <= i {
+						piece := make([]byte, 100)
+						n, err := body.Read(piece)
+						require.NoError(t, err)
+						all += string(piece[:n])
+					}
+					received <- struct{}{}
+				}
+				rest, err := io.ReadAll(body)
+				require.NoError(t, err)
+				rest = []byte(strings.NewReplacer(": ping", "", "\r", "").Replace(all + string(rest)))
+				assert.Equal(t, "id: 1\ndata: {\ndata: }\nretry: 5\n", strings.Join(strings.FieldsFunc(string(rest), func(r rune) bool { return r == '\n' }), "\n")+"\n", "and the event is as it was")
+			})
+		}
+	}
+}
+
 // streamingDo sends a request made for a recorder to a real server.
 func streamingDo(t *testing.T, server *httptest.Server, client *http.Client, r *http.Request) *http.Response {
 	t.Helper()
