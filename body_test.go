@@ -143,11 +143,10 @@ func TestBodies_MCP_01_MCP_02_MCP_03_MCP_04_MCP_05_MCP_06_MCP_07(t *testing.T) {
 		})
 	}
 	t.Run("MCP-06 two megabytes of brackets", func(t *testing.T) {
-		body, start := strings.Repeat("[", 2<<20), time.Now()
-		w := f.post(token, body)
-		assert.Less(t, time.Since(start), 5*time.Second) // some milliseconds; what is quadratic takes minutes
-		assert.Equal(t, http.StatusBadRequest, w.Code)
-		assert.Zero(t, f.ran)
+		f.log.Reset()
+		w := f.post(token, strings.Repeat("[", 2<<20))
+		f.refusedWhole(t, w, http.StatusBadRequest, "", invalidBody)
+		assert.Contains(t, f.log.String(), "at byte 64", "the rest is not looked at")
 	})
 	t.Run("MCP-06 64 levels", func(t *testing.T) {
 		f.servedIn(t, f.post(token, call(`{"name":"echo","arguments":{"a":`+strings.Repeat("[", 61)+strings.Repeat("]", 61)+`}}`)))

@@ -533,7 +533,7 @@ func dialog(t *testing.T, address string, texts ...string) (responses []*http.Re
 	conn, err := net.Dial("tcp", address)
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = conn.Close() }) // before the server's, which waits for it
-	require.NoError(t, conn.SetDeadline(time.Now().Add(10*time.Second)))
+	require.NoError(t, conn.SetDeadline(time.Now().Add(time.Minute)))
 	in := bufio.NewReader(conn)
 	for _, text := range texts {
 		_, err = io.WriteString(conn, text)

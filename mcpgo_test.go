@@ -106,7 +106,7 @@ func (s *realServer) send(token, body string, headers ...string) (w *httptest.Re
 	if s.session != "" {
 		headers = append(headers, "Mcp-Session-Id: "+s.session)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	if strings.Contains(body, "subscriptions/listen") {
 		cancel() // a stream that would not end by itself

@@ -600,7 +600,7 @@ func (s *sessionSSE) connect(token, path string) (c *client.Client, endpoint str
 
 // echo has the client call a tool.
 func (s *sessionSSE) echo(c *client.Client) (string, error) {
-	ctx, cancel := context.WithTimeout(s.tb.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(s.tb.Context(), time.Minute)
 	defer cancel()
 	call := mcp.CallToolRequest{}
 	call.Params.Name = "echo"
@@ -617,7 +617,7 @@ func (s *sessionSSE) raw(method, target, token, body string, headers ...string) 
 	s.tb.Helper()
 	r := newRequest(method, s.url+target, token, body, headers...)
 	r.RequestURI, r.Host = "", ""
-	ctx, cancel := context.WithTimeout(s.tb.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(s.tb.Context(), time.Minute)
 	defer cancel()
 	response, err := http.DefaultClient.Do(r.WithContext(ctx))
 	require.NoError(s.tb, err)

@@ -271,7 +271,7 @@ func TestOutageAtStart(t *testing.T) {
 		assert.Eventually(t, func() bool {
 			response, _ := s.call(t, token, "echo", "n3")
 			return response.StatusCode == http.StatusOK
-		}, 10*time.Second, 200*time.Millisecond)
+		}, time.Minute, 200*time.Millisecond)
 		assert.Equal(t, []effect{{"echo", "n3", "user-1"}}, s.ran(t))
 	})
 }

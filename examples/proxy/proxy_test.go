@@ -226,7 +226,7 @@ func TestPieces_PASS_08(t *testing.T) {
 		<-received
 		_, _ = io.WriteString(w, "2]\n")
 	})
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, address, strings.NewReader(whoami))
 	require.NoError(t, err)

@@ -106,7 +106,7 @@ func validJSON(data []byte) error {
 // TestClaimsAllocations is the measure of the claims step: one copy of the
 // text, whatever it holds.
 func TestClaimsAllocations(t *testing.T) {
-	if slowdown > 1 {
+	if raceEnabled {
 		t.Skip("the race detector allocates")
 	}
 	var c benchClaims

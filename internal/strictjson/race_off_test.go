@@ -2,5 +2,4 @@
 
 package strictjson
 
-// slowdown is what the race detector makes of a time limit.
-const slowdown = 1
+const raceEnabled = false
