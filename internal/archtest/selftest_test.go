@@ -61,3 +61,31 @@ func TestLeftoverPatterns(t *testing.T) {
 	assert.Regexp(t, unfinished, "// TO"+"DO: later")
 	assert.NotRegexp(t, unfinished, "mytodolist")
 }
+
+func TestClockUses(t *testing.T) {
+	for body, want := range map[string]string{
+		`assert.Less(t, time.Since(start), time.Second)`:                             "time.Since",
+		`best := time.Since(start); assert.Less(t, best, time.Second)`:               "time.Since",
+		`if time.Since(start) > time.Second { t.Fatal("slow") }`:                     "time.Since",
+		`assert.True(t, time.Now().Before(deadline))`:                                "time.Now in an assertion",
+		`require.Greater(t, end.Sub(start), time.Second)`:                            "Sub",
+		`assert.Eventually(t, done, time.Second, time.Millisecond)`:                  "Eventually",
+		`require.Never(t, done, time.Second, time.Millisecond)`:                      "Never",
+		`time.Sleep(time.Second)`:                                                    "time.Sleep",
+		`synctest.Test(t, func(t *testing.T) { assert.Zero(t, time.Since(start)) })`: "",
+		`rows := func() { time.Sleep(time.Hour) }; synctest.Test(t, rows)`:           "",
+		`took := time.Since(start); synctest.Test(t, rows)`:                          "time.Since",
+		`synctest.Wait(); assert.WithinRange(t, ended, from, to)`:                    "",
+		`t.Logf("%v", time.Since(start))`:                                            "",
+		`assert.NoError(t, c.SetDeadline(time.Now().Add(time.Minute)))`:              "",
+		`n.Sub(n, one)`: "",
+	} {
+		file, err := parser.ParseFile(token.NewFileSet(), "p_test.go", "package p\nfunc TestX(t *testing.T) { "+body+" }\nfunc BenchmarkX(b *testing.B) { time.Since(start) }", 0)
+		require.NoError(t, err)
+		var got []string
+		for _, what := range clockUses(file) {
+			got = append(got, what)
+		}
+		assert.Equal(t, want, strings.Join(got, " "), body)
+	}
+}
