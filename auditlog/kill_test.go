@@ -3,6 +3,7 @@ package auditlog_test
 import (
 	"bufio"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -46,6 +47,7 @@ func TestKilledChild(t *testing.T) {
 			fmt.Println("synced", i, synced)
 		}
 	}
+	_, _ = io.Copy(io.Discard, os.Stdin) // lives until it is killed, however late that comes
 }
 
 // A process that is killed while it serves 100,000 requests: every record that
@@ -56,6 +58,8 @@ func TestKilled_AUDIT_01(t *testing.T) {
 	child := exec.Command(os.Args[0], "-test.run=^TestKilledChild$", "-test.v")
 	child.Env = append(os.Environ(), killVariable+"="+path)
 	out, err := child.StdoutPipe()
+	require.NoError(t, err)
+	_, err = child.StdinPipe()
 	require.NoError(t, err)
 	require.NoError(t, child.Start())
 	promised := uint64(0)

@@ -309,31 +309,33 @@ func TestIssuerEndpoints(t *testing.T) {
 // TestModernOnly: a server that speaks nothing before 2026-07-28 is looked at in
 // that revision, and a tool without scopes is one too.
 func TestModernOnly_MCP_20(t *testing.T) {
-	issuer := sharedIssuer()
-	handler := after(func(r *http.Request, answer *httptest.ResponseRecorder) {
-		if r.Method == http.MethodPost && answer.Code == http.StatusOK && r.Header.Get("Mcp-Protocol-Version") != "2026-07-28" {
-			answer.Code = http.StatusBadRequest
+	synctest.Test(t, func(t *testing.T) {
+		issuer := sharedIssuer()
+		handler := after(func(r *http.Request, answer *httptest.ResponseRecorder) {
+			if r.Method == http.MethodPost && answer.Code == http.StatusOK && r.Header.Get("Mcp-Protocol-Version") != "2026-07-28" {
+				answer.Code = http.StatusBadRequest
+			}
+		})(issuer, good(t, issuer))
+		report, err := conformance.Run(t.Context(), conformance.Target{
+			URL: resource, Transport: inprocess.Transport{Handler: handler}, Rate: -1, Minter: issuer, Tools: append([]conformance.Tool{}, tools...), Scopes: []string{"more"},
+		})
+		require.NoError(t, err)
+		assert.Empty(t, report.Findings(conformance.Low))
+		for _, result := range report.Results {
+			if result.ID == "body.batch" || result.ID == "session.works" {
+				assert.Equal(t, conformance.NotRun, result.Outcome, result.ID)
+			}
 		}
-	})(issuer, good(t, issuer))
-	report, err := conformance.Run(t.Context(), conformance.Target{
-		URL: resource, Transport: inprocess.Transport{Handler: handler}, Rate: -1, Minter: issuer, Tools: append([]conformance.Tool{}, tools...), Scopes: []string{"more"},
-	})
-	require.NoError(t, err)
-	assert.Empty(t, report.Findings(conformance.Low))
-	for _, result := range report.Results {
-		if result.ID == "body.batch" || result.ID == "session.works" {
-			assert.Equal(t, conformance.NotRun, result.Outcome, result.ID)
-		}
-	}
 
-	report, err = conformance.Run(t.Context(), conformance.Target{
-		URL: resource, Transport: inprocess.Transport{Handler: good(t, issuer)}, Rate: -1, Minter: issuer, Tools: []conformance.Tool{{Name: "no-rule"}},
+		report, err = conformance.Run(t.Context(), conformance.Target{
+			URL: resource, Transport: inprocess.Transport{Handler: good(t, issuer)}, Rate: -1, Minter: issuer, Tools: []conformance.Tool{{Name: "no-rule"}},
+		})
+		require.NoError(t, err)
+		findings := report.Findings(conformance.Low)
+		require.Len(t, findings, 1, "a tool that needs no scope is refused to nobody")
+		assert.Equal(t, "scopes.granted", findings[0].ID)
+		assert.Contains(t, findings[0].Detail, "no-rule")
 	})
-	require.NoError(t, err)
-	findings := report.Findings(conformance.Low)
-	require.Len(t, findings, 1, "a tool that needs no scope is refused to nobody")
-	assert.Equal(t, "scopes.granted", findings[0].ID)
-	assert.Contains(t, findings[0].Detail, "no-rule")
 }
 
 // TestChallengeForms: what else a challenge can have wrong.
