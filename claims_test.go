@@ -1,8 +1,8 @@
 package mcpauth_test
 
 import (
-	"fmt"
 	"context"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"

@@ -107,9 +107,10 @@ func TestClientLeavesFilter_ISOL_18(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				policy := &slowPolicy{left: make(chan struct{})}
 				f := newFixture(t, func(c *mcpauth.Config) { c.Policy = policy })
+				token := f.token(nil)
 				for i := range 300 {
 					f.inner = listsAnswer(listsJSON, taskLegacy(fmt.Sprintf("task-%d", i)))
-					f.served(f.post(f.token(nil), legacyCall("echo")))
+					f.served(f.post(token, legacyCall("echo")))
 				}
 				ctx, leave := context.WithCancel(t.Context())
 				defer leave()

@@ -642,8 +642,9 @@ func TestSecondTryEnds_ISOL_19(t *testing.T) {
 				w.WriteHeader(http.StatusNotFound)
 			}
 		}
+		tokens := map[string]string{"user-1": f.token(nil), "user-2": f.token(mcpauthtest.Claims{"sub": "user-2"})}
 		call := func(subject, path string, headers ...string) (status, tries int) {
-			w := f.do(http.MethodPost, path, f.token(mcpauthtest.Claims{"sub": subject}), legacyCall("echo"), headers...)
+			w := f.do(http.MethodPost, path, tokens[subject], legacyCall("echo"), headers...)
 			return w.Code, len(a.take())
 		}
 		status, tries := call("user-1", "/refusing")
@@ -665,8 +666,9 @@ func TestSecondTryEnds_ISOL_19(t *testing.T) {
 				w.WriteHeader(http.StatusNotFound)
 			}
 		}
+		token := f.token(mcpauthtest.Claims{"sub": "user-2"})
 		for i := range 1100 {
-			f.do(http.MethodPost, fmt.Sprint("/invented/", i), f.token(mcpauthtest.Claims{"sub": "user-2"}), batchRequest(1, "ping", ""))
+			f.do(http.MethodPost, fmt.Sprint("/invented/", i), token, batchRequest(1, "ping", ""))
 		}
 		assert.Equal(t, http.StatusOK, f.post(f.token(nil), legacyCall("echo")).Code, "a path that nobody had used")
 		assert.Equal(t, 64, strings.Count(f.log.String(), "under a session id of ours"))
