@@ -248,14 +248,11 @@ func (s *sessions) fingerprint(use, secret string) string {
 func (b *ruleBook) nameOf(call Call) string {
 	switch call.Kind {
 	case KindTool:
-		return b.tools.nameOf("tools", call.Name)
+		return b.tools.nameOf("tools", call)
 	case KindPrompt:
-		return b.prompts.nameOf("prompts", call.Name)
+		return b.prompts.nameOf("prompts", call)
 	case KindResource:
-		if _, listed := b.resources.exact[call.Name]; !listed && hasSecondSpelling(call.Name) {
-			return ""
-		}
-		return b.resources.nameOf("resources", call.Name)
+		return b.resources.nameOf("resources", call)
 	}
 	if _, listed := b.methods[call.Method]; listed {
 		return fmt.Sprintf("methods[%q]", call.Method)
@@ -268,15 +265,19 @@ func (b *ruleBook) nameOf(call Call) string {
 
 // nameOf follows the same path as find: an exact name, or all patterns with
 // the longest prefix.
-func (s *ruleSet) nameOf(set, name string) string {
-	if _, ok := s.exact[name]; ok {
-		return fmt.Sprintf("%s[%q]", set, name)
+func (s *ruleSet) nameOf(set string, call Call) string {
+	if _, ok := s.exact[call.Name]; ok {
+		return fmt.Sprintf("%s[%q]", set, call.Name)
 	}
-	if req := s.match(name); req.denies() {
-		return ""
+	var room [2]*pattern
+	patterns := room[:0]
+	if s.near != nil {
+		patterns = s.resource(context.Background(), call) // no request is for an entry of a list
+	} else {
+		patterns = s.matching(call.Name, patterns)
 	}
 	var names []string
-	for _, p := range s.matching(name) {
+	for _, p := range patterns {
 		names = append(names, fmt.Sprintf("%s[%q]", set, p.key))
 	}
 	return strings.Join(names, " and ")

@@ -249,7 +249,11 @@ func (f *listFilter) shows(entry []byte, l *listing) bool {
 	if isTaskMethod(call.Method) {
 		return f.admits(call) // a task tells more than that it exists
 	}
-	return f.m.policy.shows(f.ctx, f.principal, call)
+	ctx := f.ctx
+	if l.naming == "uriTemplate" {
+		ctx = context.WithValue(ctx, aboutTemplate{}, true)
+	}
+	return f.m.policy.shows(ctx, f.principal, call)
 }
 
 // textOf returns a string member of an object, "" if there is none. An entry

@@ -3,25 +3,29 @@ package mcpauth
 import (
 	"errors"
 	"iter"
+	"regexp"
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // pattern is a key of [Rules] that stands for more than itself.
 type pattern struct {
 	glob
-	key string // as it is written in the rules
-	req Requirement
-
-	read reading // the pattern with marks for its wildcards; of resources only
+	key      string    // as it is written in the rules
+	marked   string    // with marks for its wildcards
+	template *template // nil for prefix*
+	read     reading   // of resources
+	req      Requirement
 }
 
 // glob is a literal text, perhaps followed by the rest of a template, and
 // perhaps by anything.
 type glob struct {
-	prefix string   // before the first wildcard
-	parts  []string // after each variable of a template
-	open   bool     // anything may follow
+	prefix string         // before the first wildcard
+	parts  []string       // after each variable of a template
+	open   bool           // anything may follow
+	rest   *regexp.Regexp // of what the other fields cannot say
 }
 
 var (
@@ -30,56 +34,31 @@ var (
 	errTemplate = errors.New("not a URI template of this kind: write variables as {name}")
 )
 
-// parseGlob reads a key of [Rules]. It returns nil for an exact name.
-func parseGlob(key string, templates bool) (*glob, error) {
+// parsePattern reads a key of [Rules]. It returns nil for an exact name.
+func parsePattern(key string, templates bool) (*pattern, error) {
 	switch star := strings.IndexByte(key, '*'); {
 	case key == "":
 		return nil, errEmptyKey
+	case templates && strings.ContainsAny(key, "{}"):
+		t, err := parseTemplate(key)
+		if err != nil || strings.Contains(t.whole, "*") {
+			return nil, errTemplate
+		}
+		return &pattern{glob: t.glob(), key: key, marked: t.marked, template: t}, nil
 	case star >= 0 && star < len(key)-1:
 		return nil, errStar
-	case star >= 0 && templates && strings.ContainsAny(key, "{}"):
-		return nil, errTemplate
 	case star >= 0:
-		return &glob{prefix: key[:star], open: true}, nil
-	case templates && strings.ContainsAny(key, "{}"):
-		return parseTemplate(key)
+		return &pattern{glob: glob{prefix: key[:star], open: true}, key: key, marked: key[:star] + string(anyRest)}, nil
 	}
 	return nil, nil
-}
-
-// parseTemplate takes "db://{table}/rows" apart.
-func parseTemplate(key string) (*glob, error) {
-	prefix, rest, _ := strings.Cut(key, "{")
-	if strings.Contains(prefix, "}") {
-		return nil, errTemplate
-	}
-	g := &glob{prefix: prefix}
-	for more := true; more; {
-		name, after, closed := strings.Cut(rest, "}")
-		if !closed || name == "" || !isVariable(name) {
-			return nil, errTemplate
-		}
-		var literal string
-		literal, rest, more = strings.Cut(after, "{")
-		if strings.Contains(literal, "}") {
-			return nil, errTemplate
-		}
-		g.parts = append(g.parts, literal)
-	}
-	return g, nil
-}
-
-// isVariable leaves out the operators and modifiers of RFC 6570: they match
-// more, or other things, than one segment.
-func isVariable(name string) bool {
-	return strings.IndexFunc(name, func(r rune) bool {
-		return r != '_' && r != '.' && r != '-' && (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z')
-	}) < 0
 }
 
 // matches reports whether the glob covers the name.
 func (g glob) matches(name string) bool {
 	rest, ok := strings.CutPrefix(name, g.prefix)
+	if ok && g.rest != nil {
+		return g.rest.MatchString(rest)
+	}
 	if !ok || len(g.parts) == 0 {
 		return ok && (g.open || rest == "")
 	}
@@ -88,8 +67,8 @@ func (g glob) matches(name string) bool {
 
 // What ends the segment that a variable stands for, and in a query the parameter.
 const (
-	endsSegment   = "/?#"
-	endsParameter = "/?#&;+"
+	endsSegment   = "/?#" + string(anyRest)
+	endsParameter = "/?#&;+" + string(anyRest)
 )
 
 // matchTemplate matches V parts[0] V parts[1] ... against the whole of s, or,
@@ -111,10 +90,12 @@ func matchTemplate(s string, parts []string, open, query bool) bool {
 			variable, found := strings.CutSuffix(s, literal)
 			return found && variable != "" && !strings.ContainsAny(variable, ends)
 		}
-		end := strings.Index(s[1:], literal) + 1
-		if end == 0 || strings.ContainsAny(s[:end], ends) {
+		_, first := utf8.DecodeRuneInString(s) // of a mark, too, there is no half
+		end := strings.Index(s[first:], literal)
+		if end < 0 || strings.ContainsAny(s[:first+end], ends) {
 			return false
 		}
+		end += first
 		s = s[end+len(literal):]
 		query = query || strings.Contains(literal, "?")
 	}

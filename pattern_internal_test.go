@@ -35,7 +35,7 @@ func TestMatchTemplate_MCP_52(t *testing.T) {
 			template += "{v}" + literal
 			expression += variable + regexp.QuoteMeta(literal)
 		}
-		g, err := parseTemplate(template)
+		g, err := parsePattern(template, true)
 		require.NoError(t, err, template)
 		name := text("aabb/?#&", 8)
 		want := regexp.MustCompile(expression + "$").MatchString(name)

@@ -17,7 +17,10 @@ import (
 // patterns with equally long prefixes must all be met. In Resources a key may
 // also be a URI template such as "db://{table}", whose variables match at least
 // one character and no slash, question mark or number sign, and in a query no
-// ampersand, semicolon or plus sign.
+// ampersand, semicolon or plus sign. Expressions with operators (RFC 6570), as in
+// "db://{table}/rows{?limit}", match what they expand to. A template of the
+// server needs what its key needs, whatever the variables are called, or else
+// all that its expansions need.
 //
 // {name} inside a scope is replaced by the name of the tool or prompt, so a
 // naming convention is one rule: "*": Scopes("tool:{name}:execute").
@@ -29,7 +32,8 @@ import (
 // a host in a file URI), nor one that a server could take for what another key
 // names, because it differs from that only by case, accents, width, escapes,
 // further parameters or their order, fragment, or a slash at the end. List
-// such a URI as it is written.
+// such a URI as it is written. Where "*" is the only key of Resources, it is for
+// every URI, since no other key can be meant.
 type Rules struct {
 	_ [0]func() // keyed literals only
 
@@ -63,8 +67,10 @@ type ruleBook struct {
 type ruleSet struct {
 	exact    map[string]Requirement
 	patterns prefixes[*pattern]
-	named    bool        // some scope has a {name}
-	near     *neighbours // of resources, nil for names
+	named    bool                // some scope has a {name}
+	near     *neighbours         // of resources, nil for names
+	shapes   map[string]*pattern // the templates of resources, see [template]
+	alone    *pattern            // the only key, if it is * of resources
 }
 
 const namePlaceholder = "{name}"
@@ -125,6 +131,7 @@ func (c *ruleCompiler) set(name string, rules map[string]Requirement, resources 
 	set := ruleSet{exact: make(map[string]Requirement, len(rules))}
 	if resources {
 		set.near = &neighbours{exact: make(map[string][][]glob, len(rules))}
+		set.shapes = make(map[string]*pattern)
 	}
 	shapes := map[string]string{}
 	for _, key := range slices.Sorted(maps.Keys(rules)) {
@@ -134,35 +141,41 @@ func (c *ruleCompiler) set(name string, rules map[string]Requirement, resources 
 			c.fail(field, key, "InBand is for tools, whose results can say that they are errors: remove it")
 		}
 		set.named = set.named || strings.Contains(req.String(), namePlaceholder)
-		text, err := parseGlob(key, resources)
+		p, err := parsePattern(key, resources)
 		switch {
 		case err != nil:
 			c.fail(field, key, err.Error())
 			continue
-		case text == nil:
+		case p == nil:
 			set.exact[key] = req
 			if resources {
-				set.near.addExact(key)
+				set.near.addExact(key, req)
 			}
 			continue
-		case text.parts != nil:
-			set.exact[key] = req // completion/complete refers to the template itself
 		}
-		p := &pattern{glob: *text, key: key, req: req}
+		p.req = req
+		extras := ""
+		if p.template != nil {
+			set.exact[key] = req // completion/complete refers to the template itself
+			set.shapes[p.template.shape], extras = p, p.template.extras
+		}
 		if resources {
-			shape := set.near.addPattern(p)
+			shape := set.near.addPattern(p) + extras
 			if other, twice := shapes[shape]; twice {
 				c.fail(field, key, fmt.Sprintf("stands for the same URIs as %q: keep one of them", other))
 			}
 			shapes[shape] = key
 		}
 		set.patterns.add(p.prefix, p)
+		if resources && len(rules) == 1 && key == "*" {
+			set.alone = p
+		}
 	}
 	return set
 }
 
 // Require implements [Policy].
-func (b *ruleBook) Require(_ context.Context, call Call) (Requirement, error) {
+func (b *ruleBook) Require(ctx context.Context, call Call) (Requirement, error) {
 	switch call.Kind {
 	case KindTool:
 		return b.tools.find(call.Name), nil
@@ -172,10 +185,7 @@ func (b *ruleBook) Require(_ context.Context, call Call) (Requirement, error) {
 		if req, ok := b.resources.exact[call.Name]; ok {
 			return req, nil
 		}
-		if hasSecondSpelling(call.Name) {
-			return Requirement{}, nil
-		}
-		return b.resources.match(call.Name), nil
+		return merged(b.resources.resource(ctx, call)), nil
 	case KindMethod:
 		if req, ok := b.methods[call.Method]; ok {
 			return req, nil
@@ -190,7 +200,8 @@ func (b *ruleBook) Require(_ context.Context, call Call) (Requirement, error) {
 func (s *ruleSet) find(name string) Requirement {
 	req, ok := s.exact[name]
 	if !ok {
-		req = s.match(name)
+		var room [2]*pattern
+		req = merged(s.matching(name, room[:0]))
 	}
 	if s.named {
 		return req.named(name)
@@ -198,40 +209,75 @@ func (s *ruleSet) find(name string) Requirement {
 	return req
 }
 
-// match returns what the patterns with the longest literal prefix require
-// together. It refuses a URI that another rule, as close or closer, may be meant for.
-func (s *ruleSet) match(name string) (req Requirement) {
-	matching := s.matching(name)
-	for i, p := range matching {
-		if s.near != nil && s.near.mayMean(name, p) {
-			return Requirement{}
-		}
-		if i == 0 {
-			req = p.req
+// matching appends the patterns with the longest literal prefix that cover the name.
+func (s *ruleSet) matching(name string, all []*pattern) []*pattern {
+	for _, length := range s.patterns.lengths {
+		if length > len(name) {
 			continue
 		}
-		req = Requirement{
-			AllOf:    append(slices.Clip(req.AllOf), p.req.AllOf...),
-			AnyOf:    append(slices.Clip(req.AnyOf), p.req.AnyOf...),
-			Visible:  req.Visible && p.req.Visible,
-			InBand:   req.InBand && p.req.InBand,
-			anyToken: true,
+		for _, p := range s.patterns.values[name[:length]] {
+			if p.matches(name) {
+				all = append(all, p)
+			}
 		}
-	}
-	return req
-}
-
-// matching returns the patterns with the longest literal prefix that cover the name.
-func (s *ruleSet) matching(name string) (all []*pattern) {
-	for p := range s.patterns.of(name) {
-		if len(all) > 0 && len(p.prefix) < len(all[0].prefix) {
+		if len(all) > 0 {
 			break
-		}
-		if p.matches(name) {
-			all = append(all, p)
 		}
 	}
 	return all
+}
+
+// resource returns the keys that together decide about a resource which is no
+// exact key. It returns none if another key, as close or closer, may be meant.
+func (s *ruleSet) resource(ctx context.Context, call Call) []*pattern {
+	if s.alone != nil {
+		return []*pattern{s.alone} // no other can be meant, however the URI is spelled
+	}
+	if t := templateOf(ctx, call); t != nil {
+		return s.template(t)
+	}
+	if hasSecondSpelling(call.Name) {
+		return nil
+	}
+	all := s.matching(call.Name, nil)
+	if slices.ContainsFunc(all, func(p *pattern) bool { return s.near.mayMean(call.Name, p) }) {
+		return nil
+	}
+	return all
+}
+
+// template returns the keys that decide about all that a template expands to,
+// or the one key that is the template itself.
+func (s *ruleSet) template(t *template) []*pattern {
+	if p, ok := s.shapes[t.shape]; ok {
+		return []*pattern{p}
+	}
+	if hasSecondSpelling(expanded.Replace(t.marked)) {
+		return nil
+	}
+	covering := s.matching(t.whole, nil)
+	if len(covering) == 0 {
+		return nil
+	}
+	return append(covering, s.near.overlapping(t, covering)...)
+}
+
+// expanded turns marks into harmless values.
+var expanded = strings.NewReplacer(string(oneSegment), "v", string(anyRest), "v")
+
+// merged returns what patterns require together.
+func merged(patterns []*pattern) (req Requirement) {
+	if len(patterns) == 1 {
+		return patterns[0].req
+	}
+	for i, p := range patterns {
+		req.AllOf = append(req.AllOf, p.req.AllOf...)
+		req.AnyOf = append(req.AnyOf, p.req.AnyOf...)
+		req.Visible = (req.Visible || i == 0) && p.req.Visible
+		req.InBand = (req.InBand || i == 0) && p.req.InBand
+		req.anyToken = true
+	}
+	return req
 }
 
 // named puts the name in place of {name}. A name that cannot stand in a scope

@@ -2,6 +2,7 @@ package mcpauth
 
 import (
 	"net/netip"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -215,29 +216,34 @@ func parseAddress(host string) (string, bool) {
 type neighbours struct {
 	exact    map[string][][]glob // by base, without a slash at the end: their parameters
 	patterns prefixes[neighbour]
+	all      []neighbour // exact keys and patterns
 }
 
-// neighbour is one reading of a pattern.
+// neighbour is one reading of a key.
 type neighbour struct {
 	reading
-	base   glob
+	globs  glob // of the base
 	params []glob
 	of     *pattern
 }
 
-func (n *neighbours) addExact(key string) {
+func (n *neighbours) addExact(key string, req Requirement) {
+	p := &pattern{glob: glob{prefix: key}, key: key, req: req}
 	for _, r := range readings(key) {
-		base := strings.TrimRight(r.base, "/")
-		n.exact[base] = append(n.exact[base], globsOf(r.params))
+		r.base = strings.TrimRight(r.base, "/")
+		of := neighbour{r, globOf(r.base), globsOf(r.params), p}
+		n.exact[r.base] = append(n.exact[r.base], of.params)
+		n.all = append(n.all, of)
 	}
 }
 
 // addPattern returns what the pattern is to a server that ignores what
 // [reading] does.
 func (n *neighbours) addPattern(p *pattern) (shape string) {
-	for i, r := range readings(p.marked()) {
-		base := globOf(r.base)
-		n.patterns.add(base.prefix, neighbour{reading: r, base: base, params: globsOf(r.params), of: p})
+	for i, r := range readings(p.marked) {
+		of := neighbour{r, globOf(r.base), globsOf(r.params), p}
+		n.patterns.add(of.globs.prefix, of)
+		n.all = append(n.all, of)
 		if i == 0 {
 			p.read = r
 			shape = r.base + "?" + strings.Join(slices.Sorted(slices.Values(r.params)), "&")
@@ -246,19 +252,16 @@ func (n *neighbours) addPattern(p *pattern) (shape string) {
 	return shape
 }
 
-// marked is the pattern with marks for its wildcards.
-func (p *pattern) marked() string {
-	if p.open {
-		return p.prefix + string(anyRest)
-	}
-	return p.prefix + string(oneSegment) + strings.Join(p.parts, string(oneSegment))
-}
-
 // globOf takes a text with marks apart.
 func globOf(text string) glob {
-	text, _, open := strings.Cut(text, string(anyRest))
+	text, rest, open := strings.Cut(text, string(anyRest))
 	parts := strings.Split(text, string(oneSegment))
-	return glob{prefix: parts[0], parts: parts[1:], open: open}
+	g := glob{prefix: parts[0], parts: parts[1:], open: open}
+	if rest != "" {
+		wild := strings.NewReplacer(string(oneSegment), "[^"+endsSegment+"]+", string(anyRest), ".*")
+		g.rest = regexp.MustCompile("^(?s:" + wild.Replace(regexp.QuoteMeta(text[len(g.prefix):]+string(anyRest)+rest)) + ")$")
+	}
+	return g
 }
 
 func globsOf(texts []string) []glob {
@@ -272,7 +275,7 @@ func globsOf(texts []string) []glob {
 // mayMean reports whether the URI, for which the pattern speaks, may be another
 // spelling of what another key stands for, which is as close.
 func (n *neighbours) mayMean(uri string, by *pattern) bool {
-	rank := len(globOf(by.read.base).prefix)
+	rank := by.rank()
 	for _, r := range readings(uri) {
 		base := strings.TrimRight(r.base, "/")
 		for _, params := range n.exact[base] {
@@ -281,16 +284,66 @@ func (n *neighbours) mayMean(uri string, by *pattern) bool {
 			}
 		}
 		for other := range n.patterns.of(r.base) {
-			if len(other.base.prefix) < rank {
+			if len(other.globs.prefix) < rank {
 				break
 			}
-			if (other.base.matches(r.base) || other.base.matches(base)) && meets(other.params, r.params, len(by.read.params) == 0) &&
+			if (other.globs.matches(r.base) || other.globs.matches(base)) && meets(other.params, r.params, len(by.read.params) == 0) &&
 				!other.of.matches(uri) && !other.includes(by.read) {
 				return true
 			}
 		}
 	}
 	return false
+}
+
+// rank says how close the pattern is to what it speaks for.
+func (p *pattern) rank() int { return len(headOf(p.read.base)) }
+
+// headOf is the text before the first mark.
+func headOf(text string) string {
+	if i := strings.IndexFunc(text, isMark); i >= 0 {
+		return text[:i]
+	}
+	return text
+}
+
+// overlapping returns the keys that are as close as those which cover all that a
+// template expands to, and may decide about some of it.
+func (n *neighbours) overlapping(t *template, covering []*pattern) (all []*pattern) {
+	rank := covering[0].rank()
+	found := map[*pattern]bool{}
+	for _, r := range readings(t.marked) {
+		if t.adds {
+			r.params = append(r.params, string(anyRest))
+		}
+		if before, _, found := strings.Cut(r.base, string(anyRest)); found && t.ends {
+			r.base = before + string(anyRest)
+		}
+		r.base = slashesTaken.Replace(r.base)
+		head := headOf(r.base)
+		for _, other := range n.all {
+			literal := other.globs.prefix
+			if len(literal) < rank || literal[:min(len(literal), len(head))] != head[:min(len(literal), len(head))] ||
+				found[other.of] || other.of.matches(t.whole) || other.includes(covering[0].read) {
+				continue
+			}
+			if overlap(r.base, other.reading.base) && r.mayHave(other.reading.params) {
+				found[other.of] = true
+				all = append(all, other.of)
+			}
+		}
+	}
+	return all
+}
+
+// slashesTaken leaves slashes to what may be empty beside them.
+var slashesTaken = strings.NewReplacer("/"+string(anyRest)+"/", string(anyRest), "/"+string(anyRest), string(anyRest), string(anyRest)+"/", string(anyRest))
+
+// mayHave reports whether what a template expands to may have the parameters.
+func (r reading) mayHave(params []string) bool {
+	return !slices.ContainsFunc(params, func(param string) bool {
+		return !slices.ContainsFunc(r.params, func(own string) bool { return overlap(own, param) })
+	})
 }
 
 // includes reports whether a pattern is the same with fewer parameters.

@@ -1,0 +1,245 @@
+package mcpauth
+
+import (
+	"context"
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// template is a URI template (RFC 6570) taken apart: of a key, or of a server.
+type template struct {
+	head   string // the text before the first expression
+	marked string // the text with marks in place of the expressions, see [expression.mark]
+	whole  string // the text with a mark in place of every expression
+	shape  string // the text without the names that no URI has
+	extras string // of the shape: the expressions with an operator
+	expr   string // matches what the template expands to, behind the head
+	adds   bool   // some expression may add parameters
+	ends   bool   // some expression may end the path
+}
+
+// isSimple reports whether all expressions are variables without operator.
+func (t *template) isSimple() bool { return t.extras == "" }
+
+// parseTemplate takes "db://{table}/rows{?limit}" apart.
+func parseTemplate(text string) (*template, error) {
+	t := &template{}
+	if strings.ContainsFunc(text, isMark) {
+		return nil, errTemplate
+	}
+	var marked, whole, shape, expr strings.Builder
+	for rest, first := text, true; ; first = false {
+		literal, after, more := strings.Cut(rest, "{")
+		if strings.Contains(literal, "}") {
+			return nil, errTemplate
+		}
+		marked.WriteString(literal)
+		whole.WriteString(literal)
+		shape.WriteString(literal)
+		if first {
+			t.head = literal
+		} else {
+			expr.WriteString(regexp.QuoteMeta(literal))
+		}
+		if !more {
+			break
+		}
+		body, tail, closed := strings.Cut(after, "}")
+		e, ok := parseExpression(body)
+		if !closed || !ok {
+			return nil, errTemplate
+		}
+		query := strings.Contains(whole.String(), "?")
+		if e.operator == 0 {
+			whole.WriteRune(oneSegment)
+		} else {
+			whole.WriteRune(anyRest)
+			t.extras += e.shape()
+			t.ends = t.ends || e.operator == '+' || strings.IndexByte("?&#", e.operator) >= 0 && !e.adds(query, tail)
+			t.adds = t.adds || t.ends || e.operator == '?' || e.operator == '&'
+		}
+		marked.WriteString(e.mark(query, tail))
+		shape.WriteString(e.shape())
+		expr.WriteString(e.expr(query))
+		rest = tail
+	}
+	t.marked, t.whole, t.shape, t.expr = marked.String(), whole.String(), shape.String(), expr.String()
+	return t, nil
+}
+
+// glob matches what the template expands to.
+func (t *template) glob() glob {
+	if t.isSimple() {
+		return globOf(t.marked)
+	}
+	return glob{prefix: t.head, rest: regexp.MustCompile("^(?s:" + t.expr + ")$")}
+}
+
+// expression is what stands between braces.
+type expression struct {
+	operator byte // of RFC 6570 section 2.2, 0 for none
+	names    []string
+	explodes bool // some variable may be a list or have names of its own
+}
+
+func parseExpression(body string) (e expression, ok bool) {
+	if body != "" && strings.IndexByte("+#./;?&", body[0]) >= 0 {
+		e.operator, body = body[0], body[1:]
+	}
+	for name := range strings.SplitSeq(body, ",") {
+		name, exploded := strings.CutSuffix(name, "*")
+		name, length, cut := strings.Cut(name, ":")
+		if number, err := strconv.Atoi(length); cut && (err != nil || number < 1 || number > 9999 || exploded) {
+			return e, false
+		}
+		if name == "" || !isVariable(name) {
+			return e, false
+		}
+		e.explodes = e.explodes || exploded
+		e.names = append(e.names, name)
+	}
+	return e, len(e.names) <= 100 // more than that, repeated, are too many for a regular expression
+}
+
+func isVariable(name string) bool {
+	return strings.IndexFunc(name, func(r rune) bool {
+		return r != '_' && r != '.' && r != '-' && (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z')
+	}) < 0
+}
+
+// mark stands for the expression where URIs are compared as a server may read
+// them. Parameters and fragments that may be added at the end need none.
+func (e expression) mark(query bool, tail string) string {
+	switch {
+	case e.operator == 0:
+		return string(oneSegment)
+	case e.operator == ';', e.adds(query, tail):
+		return ""
+	}
+	return string(anyRest)
+}
+
+// adds reports whether the expression is for parameters or a fragment, in a
+// query if it goes on with one, and nothing else comes behind it.
+func (e expression) adds(query bool, tail string) bool {
+	if e.operator != '?' && e.operator != '#' && (e.operator != '&' || !query) {
+		return false
+	}
+	for tail != "" {
+		if len(tail) < 2 || tail[0] != '{' || strings.IndexByte("?&#", tail[1]) < 0 {
+			return false
+		}
+		_, tail, _ = strings.Cut(tail, "}")
+	}
+	return true
+}
+
+// shape is the expression without the names that are in no URI.
+func (e expression) shape() string {
+	switch e.operator {
+	case 0:
+		return "{}"
+	case ';', '?', '&':
+		return fmt.Sprintf("{%c%s %t}", e.operator, strings.Join(slices.Sorted(slices.Values(e.names)), ","), e.explodes)
+	}
+	return fmt.Sprintf("{%c%d %t}", e.operator, len(e.names), e.explodes)
+}
+
+// expr matches what the expression expands to.
+func (e expression) expr(query bool) string {
+	most := strconv.Itoa(len(e.names))
+	if e.explodes {
+		most = ""
+	}
+	switch e.operator {
+	case '+':
+		return ".+"
+	case '#':
+		return "(?:#.*)?"
+	case '.':
+		return `(?:\.[^` + endsSegment + "]*)?"
+	case '/':
+		return "(?:/[^" + endsSegment + "]*){0," + most + "}"
+	case ';', '?', '&':
+		return e.pairs()
+	}
+	if query {
+		return "[^" + endsParameter + "]+"
+	}
+	return "[^" + endsSegment + "]+"
+}
+
+// pairs matches "?name=value&name=value", or nothing.
+func (e expression) pairs() string {
+	var names []string
+	for _, name := range e.names {
+		names = append(names, regexp.QuoteMeta(name))
+	}
+	name := "(?:" + strings.Join(names, "|") + ")"
+	if e.explodes {
+		name = "[^" + endsParameter + "=]+"
+	}
+	pair, separator := name+"(?:=[^"+endsParameter+"]*)?", "&"
+	if e.operator == ';' {
+		separator = ";"
+	}
+	return "(?:" + regexp.QuoteMeta(string(e.operator)) + pair + "(?:" + separator + pair + ")*)?"
+}
+
+// templateOf returns the template that a call is about, nil if it is about a
+// URI: of a list or a completion, or one that as a URI is harmless, too.
+func templateOf(ctx context.Context, call Call) *template {
+	if !strings.Contains(call.Name, "{") {
+		return nil
+	}
+	t, err := parseTemplate(call.Name)
+	if err != nil || !t.isSimple() && call.Method != "completion/complete" && ctx.Value(aboutTemplate{}) == nil {
+		return nil
+	}
+	return t
+}
+
+// aboutTemplate is the context key of calls that stand for an entry in a list
+// of templates.
+type aboutTemplate struct{}
+
+// overlap reports whether two texts with marks may stand for the same URI. What
+// is too long to tell may.
+func overlap(a, b string) bool {
+	left, right := []rune(a), []rune(b)
+	if len(left)*len(right) > 1<<13 {
+		return true
+	}
+	row, next := make([]bool, len(right)+1), make([]bool, len(right)+1) // by position in right, for one in left
+	row[0] = true
+	for i := 0; ; i++ {
+		for j := range right {
+			if row[j] && (isMark(right[j]) || i < len(left) && isMark(left[i]) && takes(left[i], right[j])) {
+				row[j+1] = true
+			}
+		}
+		if i == len(left) {
+			return row[len(right)]
+		}
+		clear(next)
+		for j, here := range row {
+			if here && (isMark(left[i]) || j < len(right) && isMark(right[j]) && takes(right[j], left[i])) {
+				next[j] = true
+			}
+			if here && j < len(right) && left[i] == right[j] {
+				next[j+1] = true
+			}
+		}
+		row, next = next, row
+	}
+}
+
+func isMark(r rune) bool { return r == oneSegment || r == anyRest }
+
+// takes reports whether a mark stands for a text with the rune in it.
+func takes(mark, r rune) bool {
+	return mark == anyRest || isMark(r) || !strings.ContainsRune(endsSegment, r)
+}
