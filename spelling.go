@@ -327,7 +327,8 @@ func (n *neighbours) overlapping(t *template, covering []*pattern) (all []*patte
 				found[other.of] || other.of.matches(t.whole) || other.includes(covering[0].read) {
 				continue
 			}
-			if overlap(r.base, other.reading.base) && r.mayHave(other.reading.params) {
+			near := overlap(r.base, other.reading.base) || overlap(strings.TrimRight(r.base, "/"), strings.TrimRight(other.reading.base, "/"))
+			if near && r.mayHave(other.reading.params) {
 				found[other.of] = true
 				all = append(all, other.of)
 			}

@@ -60,6 +60,8 @@ func TestServersTemplates_MCP_52_MCP_53(t *testing.T) {
 		"files://{+path}/meta":     mcpauth.Scopes("meta"),
 		"file:///srv/*":            mcpauth.Scopes("srv"),
 		"tree://{root}{/folders*}": mcpauth.Scopes("tree"),
+		"dirs://*":                 mcpauth.Scopes("dirs"),
+		"dirs://b/":                mcpauth.Scopes("b"),
 	}}
 	f := newFixture(t, func(c *mcpauth.Config) { c.Policy = rules })
 	for _, row := range []struct{ template, want string }{
@@ -87,6 +89,9 @@ func TestServersTemplates_MCP_52_MCP_53(t *testing.T) {
 		{"q://s{?kind}", "search and secret"},
 		{"q://s?page={p}", "search"},
 		{"q://s/{x}", "search"},
+		{"dirs://{v}/{#part}", "dirs and b"}, // of dirs://b/
+		{"dirs://{v}", "dirs and b"},
+		{"dirs://c{v}/", "dirs"},
 		{"files://{path}", "files"},
 		{"files://{+path}", "files and meta"},
 		{"files://{dir}/meta", "files and meta"},
