@@ -310,6 +310,10 @@ func TestCompletion_MCP_53(t *testing.T) {
 		"a prompt with an empty name":        {`"ref":{"type":"ref/prompt","name":""}`, wantInvalid},
 		"a prompt with a name that is null":  {`"ref":{"type":"ref/prompt","name":null}`, wantInvalid},
 		"a resource without URI":             {`"ref":{"type":"ref/resource"}`, wantInvalid},
+		"a prompt whose uri is null":         {`"ref":{"type":"ref/prompt","name":"open","uri":null}`, wantServed},
+		"a template whose name is null":      {`"ref":{"type":"ref/resource","uri":"db://{table}","name":null}`, wantServed},
+		"an admin template beside null":      {`"ref":{"type":"ref/resource","uri":"admin://{t}/x","name":null}`, wantScope},
+		"a type that is null":                {`"ref":{"type":null,"name":"open"}`, wantInvalid},
 		"a prompt that is a resource too":    {`"ref":{"type":"ref/prompt","name":"open","uri":"admin://{t}/x"}`, wantInvalid},
 		"a resource that is a prompt too":    {`"ref":{"type":"ref/resource","uri":"db://{table}","name":"admin"}`, wantInvalid},
 	} {

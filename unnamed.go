@@ -139,7 +139,8 @@ func (x *exchange) usesTasks() bool {
 	if len(x.calls) != 1 || x.calls[0].Kind != KindTool || !mayHave(x.body, `"task"`) {
 		return false
 	}
-	return len(lookupWithin(x.body, taskPath, listLimits)) > 0
+	task := lookupWithin(x.body, taskPath, listLimits)
+	return len(task) > 0 && string(task) != "null"
 }
 
 var taskPath = []string{"params", "task"}

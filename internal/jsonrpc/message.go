@@ -13,7 +13,7 @@ type Kind uint8
 const (
 	Request      Kind = iota // method and id
 	Notification             // method, no id
-	Response                 // id and either result or error, no method
+	Response                 // id and either result or error, no method; an error may lack its id
 )
 
 // FieldState says whether a member was there.
@@ -23,7 +23,7 @@ type FieldState uint8
 const (
 	Absent FieldState = iota
 	String            // a string
-	Other             // a value that is not a string, null included
+	Other             // a value that is not a string; of Name, URI and TaskID null too, elsewhere null is Absent
 )
 
 // Field is a member that names something when it is a string.

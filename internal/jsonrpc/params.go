@@ -2,17 +2,22 @@ package jsonrpc
 
 import "github.com/seed-1e292522/mcpauth/internal/strictjson"
 
-// params reads the object that says what the method is called on.
+// params reads the object that says what the method is called on. Null is absent,
+// here and in what is read below, but for a target: that is how both Go SDKs read it, and
+// what serializers write that leave no member out.
 func (p *parser) params() error {
+	if p.null() {
+		return nil
+	}
 	p.m.HasParams = true
 	return p.members(ErrEnvelope, func(name []byte) (err error) {
 		switch string(name) {
 		case "name":
-			p.m.Name, err = p.field(maxName)
+			p.m.Name, err = p.target(maxName)
 		case "uri":
-			p.m.URI, err = p.field(maxURI)
+			p.m.URI, err = p.target(maxURI)
 		case "taskId":
-			p.m.TaskID, err = p.field(maxName)
+			p.m.TaskID, err = p.target(maxName)
 		case "arguments":
 			p.m.Arguments, err = p.arguments()
 		case "cursor":
@@ -30,7 +35,17 @@ func (p *parser) params() error {
 	})
 }
 
-// arguments takes null for absent, as all the SDKs do.
+// target reads what a call is made on. A null is none, and is not absent: whoever
+// writes one means to name something.
+func (p *parser) target(limit int) (Field, error) {
+	if p.null() {
+		return Field{State: Other}, nil
+	}
+	return p.field(limit)
+}
+
+// arguments are an object or null. An empty array, which languages write in which a map is
+// one, is no arguments to mcp-go and an error to the official SDK.
 func (p *parser) arguments() ([]byte, error) {
 	switch p.r.Kind() {
 	case strictjson.Null:
@@ -59,6 +74,9 @@ func (p *parser) cursor() error {
 }
 
 func (p *parser) meta() error {
+	if p.null() {
+		return nil
+	}
 	p.m.HasMeta = true
 	return p.members(ErrType, func(name []byte) (err error) {
 		if string(name) == "io.modelcontextprotocol/protocolVersion" {
@@ -70,6 +88,9 @@ func (p *parser) meta() error {
 }
 
 func (p *parser) ref() error {
+	if p.null() {
+		return nil
+	}
 	ref := &p.m.Ref
 	ref.Present = true
 	if p.r.Kind() != strictjson.Object {
@@ -92,6 +113,9 @@ func (p *parser) ref() error {
 }
 
 func (p *parser) listen() error {
+	if p.null() {
+		return nil
+	}
 	l := &Listen{}
 	p.m.Listen = l
 	if p.r.Kind() != strictjson.Object {
@@ -120,12 +144,18 @@ func (p *parser) listen() error {
 }
 
 func (p *parser) flag() (bool, error) {
+	if p.null() {
+		return false, nil
+	}
 	b, err := p.r.Bool()
 	return b, otherKind(err, ErrType)
 }
 
 // list reads an array of strings.
 func (p *parser) list(limit int) ([]string, error) {
+	if p.null() {
+		return nil, nil
+	}
 	if err := p.r.Array(); err != nil {
 		return nil, otherKind(err, ErrType)
 	}

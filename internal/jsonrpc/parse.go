@@ -41,6 +41,7 @@ type parser struct {
 
 	// The envelope's members, to classify by when all have been seen.
 	version, method, id, result, error bool
+	nullID, nullResult                 bool
 
 	known int // members of the objects that are read here
 }
@@ -55,21 +56,20 @@ func (p *parser) message() error {
 		case "jsonrpc":
 			err = p.jsonrpc()
 		case "id":
-			p.id = true
-			p.m.ID, err = readID(&p.r)
+			if p.nullID = p.null(); !p.nullID {
+				p.id = true
+				p.m.ID, err = readID(&p.r)
+			}
 		case "method":
 			err = p.readMethod()
 		case "params":
 			err = p.params()
 		case "result":
-			p.result = true
+			p.nullResult = p.r.Kind() == strictjson.Null
+			p.result = !p.nullResult
 			_, err = p.r.Skip()
 		case "error":
-			p.error = true
-			if p.r.Kind() != strictjson.Object {
-				return ErrEnvelope
-			}
-			_, err = p.r.Skip()
+			err = p.readError()
 		default:
 			err = p.other(envelopeNames, name)
 		}
@@ -84,23 +84,43 @@ func (p *parser) message() error {
 	return err
 }
 
-// classify decides what the message is and refuses mixtures.
+// classify decides what the message is and refuses mixtures. A null stands for
+// what is absent, except for a result that has no error beside it. An error may
+// lack its id, and have null there: its sender could not read one.
 func (p *parser) classify() error {
+	p.result = p.result || p.nullResult && !p.method && !p.error
 	switch {
 	case !p.version:
 		return ErrEnvelope
+	case p.nullID && (p.method || p.result || !p.error):
+		return ErrID
 	case p.method && !p.result && !p.error:
 		p.m.Kind = Notification
 		if p.id {
 			p.m.Kind = Request
 		}
 		return nil
-	case !p.method && p.id && p.result != p.error && !p.m.HasParams:
+	case !p.method && (p.id || p.error) && p.result != p.error && !p.m.HasParams:
 		p.m.Kind = Response
 		return nil
 	}
 	return ErrEnvelope
 }
+
+func (p *parser) readError() error {
+	if p.null() {
+		return nil
+	}
+	p.error = true
+	if p.r.Kind() != strictjson.Object {
+		return ErrEnvelope
+	}
+	_, err := p.r.Skip()
+	return err
+}
+
+// null consumes a null, if one comes next.
+func (p *parser) null() bool { return p.r.Kind() == strictjson.Null && p.r.Null() == nil }
 
 func (p *parser) jsonrpc() error {
 	s, err := p.r.String()
@@ -128,8 +148,7 @@ func (p *parser) readMethod() error {
 }
 
 // readID reads a string, or an integer that is written the only way there is
-// and small enough for float64. JSON-RPC 2.0 allows null and fractions; MCP
-// does not.
+// and small enough for float64. JSON-RPC 2.0 allows fractions; MCP does not.
 func readID(r *strictjson.Reader) ([]byte, error) {
 	switch r.Kind() {
 	case strictjson.String:
@@ -214,9 +233,13 @@ func (p *parser) word(limit int) (Field, error) {
 }
 
 // text reads a string of at most limit bytes without control characters, or
-// passes over a value of another kind.
+// passes over a value of another kind. Null is absent.
 func (p *parser) text(limit int) (s []byte, state FieldState, err error) {
-	if p.r.Kind() != strictjson.String {
+	switch p.r.Kind() {
+	case strictjson.String:
+	case strictjson.Null:
+		return nil, Absent, p.r.Null()
+	default:
 		_, err := p.r.Skip()
 		return nil, Other, err
 	}

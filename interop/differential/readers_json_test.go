@@ -98,7 +98,10 @@ func readFolding(body []byte) (typed, error) {
 	if err := json.Unmarshal(body, &m); err != nil {
 		return typed{}, err
 	}
-	t := typed{ID: canonicalRaw(m.ID)}
+	var t typed
+	if string(m.ID) != "null" {
+		t.ID = canonicalRaw(m.ID)
+	}
 	switch {
 	case m.Method == nil:
 		t.Kind = jsonrpc.Response

@@ -30,7 +30,10 @@ func readMCPGo(body []byte) (typed, error) {
 	}
 	t := typed{Method: string(post.Method)}
 	if post.Method == "" && post.ID != nil {
-		t.Kind, t.ID = jsonrpc.Response, canonicalRaw(post.ID)
+		t.Kind = jsonrpc.Response
+		if string(post.ID) != "null" {
+			t.ID = canonicalRaw(post.ID)
+		}
 		return t, nil
 	}
 	var era struct {

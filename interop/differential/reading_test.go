@@ -75,19 +75,19 @@ func valueReading(v any) (r reading, err error) {
 			return r, fmt.Errorf("method is no string")
 		}
 	}
-	if hasID {
+	if hasID && id != nil {
 		r.ID = canonical(id)
 	}
 	params, _ := m["params"].(map[string]any)
 	ref, _ := params["ref"].(map[string]any)
 	meta, _ := params["_meta"].(map[string]any)
 	r.Name, r.URI, r.TaskID = member(params, "name"), member(params, "uri"), member(params, "taskId")
-	r.RefType, r.RefName, r.RefURI = member(ref, "type"), member(ref, "name"), member(ref, "uri")
-	r.Version = member(meta, versionMember)
+	r.RefType, r.RefName, r.RefURI = some(member(ref, "type"), ref["type"]), some(member(ref, "name"), ref["name"]), some(member(ref, "uri"), ref["uri"])
+	r.Version = some(member(meta, versionMember), meta[versionMember])
 	if arguments := params["arguments"]; arguments != nil {
 		r.Arguments = canonical(arguments)
 	}
-	if listen, ok := params["notifications"]; ok {
+	if listen := params["notifications"]; listen != nil {
 		r.Listen, r.ListenMore = valueListen(listen)
 	}
 	return r, nil
@@ -116,6 +116,14 @@ func valueListen(v any) (known, more string) {
 	return known, fmt.Sprintf("%t %q", unknown, list("taskIds"))
 }
 
+// some takes a member that is null for one that is absent.
+func some(f jsonrpc.Field, v any) jsonrpc.Field {
+	if v == nil {
+		return jsonrpc.Field{}
+	}
+	return f
+}
+
 func member(object map[string]any, name string) jsonrpc.Field {
 	switch v, ok := object[name]; s := v.(type) {
 	case string:
@@ -142,6 +150,9 @@ type typed struct {
 // differs names the first thing that an SDK sees otherwise than the gate, or
 // returns "".
 func (t *typed) differs(gate *reading) string {
+	if t.Kind == jsonrpc.Notification && t.Method == "" && gate.Kind == jsonrpc.Response {
+		return "" // an error without an id is taken for a notification of nothing, which does nothing
+	}
 	if t.Kind != gate.Kind {
 		return fmt.Sprintf("kind: %d, gate: %d", t.Kind, gate.Kind)
 	}
