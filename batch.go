@@ -34,7 +34,7 @@ func readBatch(h http.Header, body []byte) (req request, denied *DeniedError) {
 		case msg.Version.State != jsonrpc.Absent:
 			return req, deny(errInvalidRequest, "a message of "+modernVersion+" in a batch", "", "one message")
 		}
-		if isPseudo(msg.Method) {
+		if isMisnamed(msg) {
 			return req, unknownMethod(legacy, msg.Method)
 		}
 		if msg.Kind == jsonrpc.Response {

@@ -86,6 +86,8 @@ func TestBatches_MCP_58_MCP_59_COMPAT_09(t *testing.T) {
 		{"MCP-58 a call without target", "mcp:read", batchBody(echo, batchRequest(2, "tools/call", "")), 400, "", batchBadTarget},
 		{"MCP-07 nulls", "mcp:read", batchBody(echo, `{"jsonrpc":"2.0","id":2,"method":"ping","params":null}`, `{"jsonrpc":"2.0","method":"notifications/progress","params":{"_meta":{"io.modelcontextprotocol/protocolVersion":null}}}`), 200, "", ""},
 		{"MCP-11 an error without an id among responses", "x", batchBody(batchAnswer, `{"jsonrpc":"2.0","error":{"code":1,"message":"m"}}`), 202, "", ""},
+		{"MCP-49 a vendor's notification", "x", batchBody(batchRequest(1, "ping", ""), batchRequest(0, "notifications/vendor", "")), 200, "", ""},
+		{"MCP-49 a request by the name of one", "mcp:read", batchBody(echo, batchRequest(2, "notifications/vendor", "")), 403, "", batchForbidden},
 		{"MCP-58 pings", "x", batchPings(2), 200, "", ""},
 		{"MCP-58 lists and notifications", "x", batchBody(batchRequest(1, "tools/list", ""), batchRequest(0, "notifications/cancelled", `"requestId":1`)), 200, "", ""},
 		{"MCP-58 notifications alone", "x", batchBody(batchRequest(0, "notifications/progress", ""), batchRequest(0, "notifications/initialized", "")), 200, "", ""},

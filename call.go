@@ -3,6 +3,7 @@ package mcpauth
 import (
 	"errors"
 	"net/http"
+	"strings"
 
 	"github.com/seed-1e292522/mcpauth/internal/jsonrpc"
 )
@@ -94,6 +95,20 @@ func isPseudo(method string) bool {
 	return method == responseMethod || method == streamMethod || method == endMethod
 }
 
+// isNotification reports whether a method is named as notifications are: nobody
+// carries anything out because of one, and it asks for nothing.
+func isNotification(method string) bool { return strings.HasPrefix(method, "notifications/") }
+
+// isMisnamed reports whether a message has the name of something else: of what has
+// no method, or, asking for an answer, of a notification that nobody knows.
+func isMisnamed(msg *jsonrpc.Message) bool {
+	if msg.Kind == jsonrpc.Request && isNotification(msg.Method) {
+		_, known := methods[msg.Method]
+		return !known
+	}
+	return isPseudo(msg.Method)
+}
+
 // wasRemoved reports whether only revisions before 2026-07-28 have the method.
 func wasRemoved(name string) bool { return methods[name].eras == legacy }
 
@@ -139,7 +154,7 @@ func (req *request) read(h http.Header, body []byte) (denied *DeniedError) {
 		return deny(errInvalidRequest, "a response", "", "a request: since "+modernVersion+" clients send no responses")
 	case msg.Kind == jsonrpc.Response:
 		req.id, msg.Method = nil, responseMethod
-	case isPseudo(msg.Method): // written out, it is the name of no method
+	case isMisnamed(&msg):
 		return unknownMethod(req.era, msg.Method)
 	case req.era == modern && wasRemoved(msg.Method): // whatever its params are: they may lack what it once needed
 		return unknownMethod(req.era, msg.Method)

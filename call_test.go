@@ -135,7 +135,12 @@ var targetTable = []targetRow{
 	{method: "notifications/elicitation/complete", notification: true, legacy: freely, modern: notFound},
 	{method: "vendor/listed", legacy: byRule, modern: [3]string{wantServed, wantScope, wantUnknown}},
 	{method: "vendor/unlisted", legacy: notHere, modern: notFound},
-	{method: "notifications/vendor", notification: true, legacy: notHere, modern: notFound},
+	{method: "notifications/vendor", notification: true, legacy: always, modern: always},
+	{method: "notifications/vendor/listed", notification: true, legacy: freely, modern: freely},
+	{method: "notifications/tasks/status", params: `"taskId":"somebody's","status":"working"`, notification: true, legacy: always, modern: always},
+	{method: "notifications/vendor that wants an answer", legacy: notHere, modern: notFound},
+	{method: "vendor/event", notification: true, legacy: notHere, modern: notFound}, // others take it for a call without answer
+	{method: "Notifications/vendor", notification: true, legacy: notHere, modern: notFound},
 	{method: "Tools/call", params: `"name":"t"`, legacy: notHere, modern: notFound},
 	{method: "tools/call/", params: `"name":"t"`, legacy: notHere, modern: notFound},
 	// What stands for a client's answer inside is no method that a client may call.
@@ -156,7 +161,7 @@ func targetRules() mcpauth.Rules {
 	for _, method := range []string{
 		"server/discover", "tools/list", "prompts/list", "resources/list", "resources/templates/list", "logging/setLevel",
 		"tasks/get", "tasks/cancel", "tasks/update", "tasks/result", "tasks/list", "vendor/listed", "notifications/cancelled",
-		"notifications/progress", "notifications/roots/list_changed", "notifications/elicitation/complete",
+		"notifications/progress", "notifications/roots/list_changed", "notifications/elicitation/complete", "notifications/vendor/listed",
 	} {
 		rules.Methods[method] = need
 	}
@@ -370,6 +375,9 @@ func TestResponses_MCP_30(t *testing.T) {
 	for _, body := range []string{
 		`{"jsonrpc":"2.0","id":1,"result":{}}`,
 		`{"jsonrpc":"2.0","id":"a","error":{"code":-1,"message":"no"}}`,
+		`{"jsonrpc":"2.0","error":{"code":-1,"message":"no"}}`,
+		`{"jsonrpc":"2.0","id":null,"error":{"code":-1,"message":"no"}}`,
+		`{"jsonrpc":"2.0","id":1,"result":{},"error":null}`,
 	} {
 		t.Run("MCP-30 legacy "+body, func(t *testing.T) {
 			f.ours(t, f.post(token, body)) // ISOL-07
@@ -395,7 +403,9 @@ func TestResponses_MCP_30(t *testing.T) {
 		"with params":                     `{"jsonrpc":"2.0","id":1,"result":{},"params":{"name":"admin_delete"}}`,
 		"without id":                      `{"jsonrpc":"2.0","result":{}}`,
 		"with a result and an error":      `{"jsonrpc":"2.0","id":1,"result":{},"error":{}}`,
-		"with an error that is no object": `{"jsonrpc":"2.0","id":1,"error":null}`,
+		"with an error that is no object": `{"jsonrpc":"2.0","id":1,"error":"no"}`,
+		"with an error that is null":      `{"jsonrpc":"2.0","id":1,"error":null}`,
+		"with a result and a null id":     `{"jsonrpc":"2.0","id":null,"result":{}}`,
 	} {
 		t.Run("MCP-30 MCP-11 "+name, func(t *testing.T) {
 			w := f.post(token, body)

@@ -77,7 +77,7 @@ var matrixRows = []matrixRow{
 	{"roots/list", ``, "", false, matrixRefused, matrixMissing},
 	{"vendor/listed", ``, "", false, matrixRuled, matrixStatus{401, 403, 200, 403}},
 	{"vendor/unlisted", ``, "", false, matrixRefused, matrixMissing},
-	{"notifications/vendor", ``, "", true, matrixRefused, matrixMissing},
+	{"notifications/vendor", ``, "", true, matrixOpen, matrixOpen},
 	{"", ``, "", false, matrixStatus{401, 400, 400, 400}, matrixStatus{401, 400, 400, 400}},
 }
 

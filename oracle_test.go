@@ -116,21 +116,23 @@ func readMessage(v any) (msg message) {
 	m, ok := v.(map[string]any)
 	id, hasID := m["id"]
 	method, hasMethod := m["method"]
-	params, hasParams := m["params"]
+	params, fails := m["params"], m["error"] != nil
 	_, hasResult := m["result"]
+	hasResult = hasResult && (m["result"] != nil || !fails && !hasMethod)
 	msg.method, _ = method.(string)
 	msg.params, _ = params.(map[string]any)
 	meta, _ := msg.params["_meta"].(map[string]any)
 	msg.id = id
-	msg.version, msg.versioned = meta["io.modelcontextprotocol/protocolVersion"]
+	msg.version = meta["io.modelcontextprotocol/protocolVersion"]
+	msg.versioned = msg.version != nil
 	number, isNumber := id.(float64)
 	_, isText := id.(string)
 	switch {
 	case !ok || m["jsonrpc"] != "2.0" || m["Method"] != nil || msg.params["Name"] != nil,
-		hasID && !isText && !(isNumber && number == float64(int(number))),
-		hasParams && msg.params == nil, hasMethod && msg.method == "", hasMethod == hasResult,
-		hasResult && (!hasID || hasParams):
-	case hasResult:
+		hasID && !isText && !(isNumber && number == float64(int(number))) && !(id == nil && fails && !hasMethod),
+		params != nil && msg.params == nil, hasMethod && msg.method == "", hasMethod == (hasResult || fails), hasResult && fails,
+		!hasMethod && params != nil, hasResult && !hasID:
+	case hasResult || fails:
 		msg.kind = "answer"
 	case hasID:
 		msg.kind = "request"
@@ -166,13 +168,13 @@ func (m message) calls(old bool) ([]oracleCall, int) {
 	switch {
 	case m.kind == "answer":
 		return []oracleCall{{"$response", "method", ""}}, 0
-	case strings.HasPrefix(m.method, "$"):
+	case strings.HasPrefix(m.method, "$"), m.kind == "request" && oracleMethods[m.method] == "" && strings.HasPrefix(m.method, "notifications/"):
 		return nil, map[bool]int{true: 403, false: 404}[old]
 	case m.method == "completion/complete":
 		ref, _ := m.params["ref"].(map[string]any)
 		for of, member := range map[string][3]string{"ref/prompt": {"name", "uri", "prompt"}, "ref/resource": {"uri", "name", "resource"}} {
 			target, _ := ref[member[0]].(string)
-			if _, both := ref[member[1]]; ref["type"] == of && target != "" && !both {
+			if ref["type"] == of && target != "" && ref[member[1]] == nil {
 				return []oracleCall{{m.method, member[2], target}}, 0
 			}
 		}
@@ -265,7 +267,7 @@ func (c *oracleCase) rule(call oracleCall, known bool) (mcpauth.Requirement, boo
 	rules := map[string]map[string]mcpauth.Requirement{"tool": c.rules.Tools, "prompt": c.rules.Prompts, "resource": c.rules.Resources}[call.kind]
 	if call.kind == "method" {
 		req, found := c.rules.Methods[call.method]
-		return req, found || known && !strings.HasPrefix(call.method, "tasks/")
+		return req, found || known && !strings.HasPrefix(call.method, "tasks/") || strings.HasPrefix(call.method, "notifications/")
 	}
 	best, exact := rules[call.name]
 	found := exact

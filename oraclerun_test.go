@@ -232,12 +232,16 @@ func (g *generator) message(id any, modern, answer bool) map[string]any {
 		delete(m, "id")
 	}
 	if answer {
-		m["result"] = map[string]any{}
+		failure := map[string]any{"code": 1, "message": "no"}
+		for name, value := range oneOf(g, map[string]any{"result": map[string]any{}}, map[string]any{"result": map[string]any{}},
+			map[string]any{"error": failure}, map[string]any{"error": failure, "result": nil}, map[string]any{"result": nil, "error": nil, "params": nil}) {
+			m[name] = value
+		}
 		return m
 	}
 	method := oneOf(g, oneOf(g, oracleNames...), "tools/call", "tools/call", "tools/call", "resources/read", "tools/list", "tasks/get")
 	if g.flaw(12) {
-		method = oneOf(g, "vendor/x", "vendor/y", "tasks/delete", "$response", "$sse", "Tools/call", "")
+		method = oneOf(g, "vendor/x", "vendor/y", "notifications/vendor", "tasks/delete", "$response", "$sse", "Tools/call", "")
 	}
 	params := map[string]any{}
 	switch {
@@ -251,7 +255,7 @@ func (g *generator) message(id any, modern, answer bool) map[string]any {
 		params["taskId"] = oneOf(g, "1", "2")
 	case method == "completion/complete":
 		params["ref"] = oneOf(g, any(map[string]any{"type": "ref/prompt", "name": oneOf(g, oraclePrompts...)}), any(map[string]any{"type": "ref/resource", "uri": oneOf(g, oracleURIs...)}),
-			any(map[string]any{"type": "ref/prompt", "name": "p", "uri": "r://exact"}), any(map[string]any{"type": "ref/tool", "name": "echo"}), any("ref/prompt"))
+			any(map[string]any{"type": "ref/prompt", "name": "p", "uri": "r://exact"}), any(map[string]any{"type": "ref/prompt", "name": "p", "uri": nil}), any(map[string]any{"type": "ref/tool", "name": "echo"}), any("ref/prompt"))
 	case method == "subscriptions/listen":
 		listen := map[string]any{"toolsListChanged": g.rarely(2)}
 		if g.rarely(2) {
@@ -272,7 +276,7 @@ func (g *generator) message(id any, modern, answer bool) map[string]any {
 	if modern && !g.flaw(20) || g.flaw(25) {
 		params["_meta"] = map[string]any{"io.modelcontextprotocol/protocolVersion": any("2026-07-28")}
 		if g.flaw(8) {
-			params["_meta"] = map[string]any{"io.modelcontextprotocol/protocolVersion": oneOf(g, any("2025-11-25"), any(1))}
+			params["_meta"] = map[string]any{"io.modelcontextprotocol/protocolVersion": oneOf(g, any("2025-11-25"), any(1), any(nil))}
 		}
 	}
 	if g.flaw(40) {
@@ -290,6 +294,8 @@ func (g *generator) message(id any, modern, answer bool) map[string]any {
 		m["params"] = []any{params}
 	case g.flaw(20) && len(params) == 0:
 		delete(m, "params")
+	case g.flaw(20) && len(params) == 0:
+		m["params"], m["error"] = nil, nil
 	}
 	return m
 }

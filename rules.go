@@ -42,8 +42,8 @@ type Rules struct {
 	Resources map[string]Requirement
 
 	// Methods says what the methods without a target require, "tools/list" for
-	// one. Known methods that are not listed require a valid token, except
-	// those on tasks, which are refused. Unknown methods that are
+	// one. Known methods that are not listed, and notifications, require a valid token,
+	// except methods on tasks, which are refused. Unknown methods that are
 	// listed become known.
 	Methods map[string]Requirement
 }
@@ -190,7 +190,7 @@ func (b *ruleBook) Require(ctx context.Context, call Call) (Requirement, error) 
 		if req, ok := b.methods[call.Method]; ok {
 			return req, nil
 		}
-		if known := methods[call.Method]; known.kind == KindMethod && !known.refused {
+		if known := methods[call.Method]; known.kind == KindMethod && !known.refused || isNotification(call.Method) {
 			return Authenticated(), nil
 		}
 	}
