@@ -1,7 +1,6 @@
 package mcpauth
 
 import (
-	"mime"
 	"net/http"
 	"net/url"
 	"slices"
@@ -112,23 +111,36 @@ func checkMethod(r *http.Request) *DeniedError {
 	return nil
 }
 
+// isJSON wants JSON in UTF-8. No parameter has an effect on JSON (RFC 8259 section 11), but
+// a charset has one on some readers: it may only name UTF-8, in whatever way.
+func isJSON(contentType string) bool {
+	mediaType, params, _ := strings.Cut(contentType, ";")
+	if !strings.EqualFold(strings.TrimSpace(mediaType), "application/json") {
+		return false
+	}
+	for param := range strings.SplitSeq(lowerASCII(params), ";") {
+		name, value, _ := strings.Cut(param, "=")
+		switch name, value = strings.TrimSpace(name), strings.Trim(value, "\" \t"); {
+		case strings.HasPrefix(name, "charset*"): // in parts or in another notation (RFC 2231)
+			return false
+		case name == "charset" && value != "" && value != "utf-8" && value != "utf8":
+			return false
+		}
+	}
+	return true
+}
+
 // checkMediaType wants JSON in UTF-8 as it is.
 func checkMediaType(h http.Header) *DeniedError {
 	types := h["Content-Type"]
 	if len(types) != 1 {
 		return deny(errMediaType, "Content-Type", strings.Join(types, " and "), "application/json, once")
 	}
-	if types[0] != "application/json" {
-		mediaType, params, err := mime.ParseMediaType(types[0])
-		charset, given := params["charset"]
-		if err != nil || mediaType != "application/json" || given && !strings.EqualFold(charset, "utf-8") {
-			return deny(errMediaType, "Content-Type", types[0], "application/json in UTF-8")
-		}
+	if types[0] != "application/json" && !isJSON(types[0]) {
+		return deny(errMediaType, "Content-Type", types[0], "application/json in UTF-8")
 	}
-	for _, encoding := range h["Content-Encoding"] {
-		if !strings.EqualFold(encoding, "identity") {
-			return deny(errMediaType, "Content-Encoding", encoding, "identity")
-		}
+	if encodings := h["Content-Encoding"]; isCoded(encodings) {
+		return deny(errMediaType, "Content-Encoding", strings.Join(encodings, " and "), "identity")
 	}
 	return nil
 }
