@@ -75,7 +75,7 @@ func (l *attackLab) claimTexts() []attack {
 }
 
 func (l *attackLab) times() (attacks []attack) {
-	for _, name := range []string{"exp", "nbf", "iat", "auth_time"} {
+	for _, name := range []string{"exp", "nbf", "iat"} {
 		for _, raw := range []string{
 			`null`, `true`, `""`, `"x"`, `[]`, `{}`, quote(fmt.Sprint(l.now)), `"2030-01-01T00:00:00Z"`, `"1e3"`,
 			`-1`, `-1e300`, `-0.5`, `1e400`, `1e16`, `9007199254740992`, `9223372036854775807`, `18446744073709551617`, `[` + fmt.Sprint(l.now) + `]`,
@@ -105,7 +105,7 @@ func (l *attackLab) times() (attacks []attack) {
 	)
 }
 
-var timeRequirement = map[string]string{"exp": "TOK-50", "nbf": "TOK-52", "iat": "TOK-53", "auth_time": "TOK-53"}
+var timeRequirement = map[string]string{"exp": "TOK-50", "nbf": "TOK-52", "iat": "TOK-53"}
 
 func (l *attackLab) issuers() (attacks []attack) {
 	for _, raw := range []string{``, `null`, `1`, `true`, `{}`, `["` + testIssuerURL + `"]`} {

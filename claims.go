@@ -133,7 +133,7 @@ func (c *claims) member(r *strictjson.Reader, name []byte) *DeniedError {
 	case "iat":
 		return c.iat.read(r, "iat")
 	case "auth_time":
-		return c.authTime.read(r, "auth_time")
+		err = c.authTime.readLenient(r)
 	case "scope":
 		c.scope, err = r.Skip()
 	case "scp":
@@ -176,15 +176,30 @@ func (t *instant) read(r *strictjson.Reader, name string) *DeniedError {
 		}
 		return deny(ErrClaims, name, "", "a JSON number")
 	}
-	raw, err := r.Number()
-	if err != nil {
+	if err := t.readLenient(r); err != nil {
 		return denyClaims(name, err)
 	}
-	t.seconds, err = strconv.ParseFloat(string(raw), 64)
-	if err != nil || t.seconds < 0 || t.seconds >= maxInstant {
+	if !t.present {
 		return deny(ErrClaims, name, "", "seconds since 1970, below 2^53")
 	}
-	t.present = true
+	return nil
+}
+
+// readLenient is read for an instant that does not decide whether the token is good: one
+// of another type, or out of range, counts as absent.
+func (t *instant) readLenient(r *strictjson.Reader) error {
+	if r.Kind() != strictjson.Number {
+		_, err := r.Skip()
+		return err
+	}
+	raw, err := r.Number()
+	if err != nil {
+		return err
+	}
+	seconds, err := strconv.ParseFloat(string(raw), 64)
+	if t.present = err == nil && seconds >= 0 && seconds < maxInstant; t.present {
+		t.seconds = seconds
+	}
 	return nil
 }
 

@@ -75,7 +75,13 @@ func TestAbsentClaims_TOK_64(t *testing.T) {
 	for name, claims := range map[string]mcpauthtest.Claims{
 		"absent":     {"jti": nil, "iat": nil},
 		"wrong type": {"jti": 1, "iat": nil, "acr": []string{"x"}, "amr": map[string]string{"pwd": "x"}, "act": 1},
-		"null":       {"jti": rawJSON("null"), "iat": nil, "acr": rawJSON("null"), "amr": rawJSON("null"), "act": rawJSON("null")},
+		"null":       {"jti": rawJSON("null"), "iat": nil, "acr": rawJSON("null"), "amr": rawJSON("null"), "act": rawJSON("null"), "auth_time": rawJSON("null")},
+		"text":       {"jti": nil, "iat": nil, "auth_time": "2026-11-29T08:00:00.000Z"}, // AD FS
+		"number":     {"jti": nil, "iat": nil, "auth_time": "1764450000"},
+		"negative":   {"jti": nil, "iat": nil, "auth_time": -62135596800}, // the zero time of .NET and Go
+		"huge":       {"jti": nil, "iat": nil, "auth_time": rawJSON("1e400")},
+		"2^53":       {"jti": nil, "iat": nil, "auth_time": rawJSON("9007199254740992")},
+		"list":       {"jti": nil, "iat": nil, "auth_time": []int64{1764450000}},
 	} {
 		p, err := verified(t, nil, usual(claims))
 		require.NoError(t, err, name)
