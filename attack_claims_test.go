@@ -69,8 +69,8 @@ func (l *attackLab) claimTexts() []attack {
 		raw("with a broken scope", malformed, strings.Replace(p, `"scope":"mcp:read"`, `"scope":mcp:read`, 1)),
 		{"LIMITS-04 claims 17 deep", l.k1.Sign(header(), with(p, `"x":`+strings.Repeat("[", 16)+strings.Repeat("]", 16))), tooComplex},
 		{"LIMITS-04 act 17 deep", l.k1.Sign(header(), with(p, strings.Repeat(`"act":{`, 16)+`"sub":"x"`+strings.Repeat("}", 16))), tooComplex},
+		l.inClaims("TOK-57 LIMITS-04 sub of 2,049 bytes", tooComplex, "sub", quote(strings.Repeat("u", 2049))),
 		{"LIMITS-04 claims 6,000 deep", l.k1.Sign(header(), with(p, `"x":`+strings.Repeat("[", 6000))), tooComplex},
-		{"LIMITS-04 claims with 257 members", l.k1.Sign(header(), with(p, manyMembers(249))), tooComplex},
 	}
 }
 
@@ -168,7 +168,7 @@ func (l *attackLab) audiences() (attacks []attack) {
 
 func (l *attackLab) subjects() (attacks []attack) {
 	for _, raw := range []string{
-		``, `null`, `1`, `true`, `[]`, `{}`, `["user-1"]`, `""`, quote(strings.Repeat("u", 256)), `"admin\u0000x"`, `"admin\nlevel=ERROR"`, `"\r"`, `"\t"`, `"\u001b[31m"`, `"\u007f"`, `"\u0085"`, `"\u009b"`,
+		``, `null`, `1`, `true`, `[]`, `{}`, `["user-1"]`, `""`, `"admin\u0000x"`, `"admin\nlevel=ERROR"`, `"\r"`, `"\t"`, `"\u001b[31m"`, `"\u007f"`, `"\u0085"`, `"\u009b"`,
 	} {
 		attacks = append(attacks, l.inClaims("TOK-57 sub "+raw[:min(len(raw), 30)], badClaims, "sub", raw))
 	}

@@ -147,7 +147,7 @@ func refusedTokens() []refusedToken {
 		{"aud", []any{}, "audience mismatch"}, {"aud", []any{testResource, 1}, "audience mismatch"}, {"aud", map[string]any{"a": testResource}, "audience mismatch"}, {"aud", "https://mcp.example.com", "audience mismatch"},
 		{"exp", nil, "claim missing or malformed"}, {"exp", "tomorrow", "claim missing or malformed"}, {"exp", 0, "claim missing or malformed"}, {"exp", -1, "claim missing or malformed"},
 		{"exp", 1e300, "claim missing or malformed"}, {"exp", 1000, "token expired"}, {"nbf", hour, "token not yet valid"}, {"iat", hour, "token not yet valid"}, {"nbf", "now", "claim missing or malformed"},
-		{"sub", nil, "claim missing or malformed"}, {"sub", "", "claim missing or malformed"}, {"sub", 7, "claim missing or malformed"}, {"sub", "a\nb", "claim missing or malformed"}, {"sub", strings.Repeat("s", 256), "claim missing or malformed"},
+		{"sub", nil, "claim missing or malformed"}, {"sub", "", "claim missing or malformed"}, {"sub", 7, "claim missing or malformed"}, {"sub", "a\nb", "claim missing or malformed"}, {"sub", strings.Repeat("s", 2049), "token too complex"},
 	} {
 		rows = append(rows, refusedToken{name: fmt.Sprintf("%s %.30v", row.claim, row.value), token: goodBut(row.claim, row.value), words: row.words})
 	}

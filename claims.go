@@ -55,8 +55,12 @@ func (t instant) time() time.Time {
 // maxInstant is 2^53: beyond it a JSON number is not exact.
 const maxInstant = 1 << 53
 
-// claimLimits bound the payload of a token, which is 12 KiB at the most.
-var claimLimits = strictjson.Limits{Depth: 16, Members: 256, StrictStrings: true}
+// maxClaimDepth bounds the nesting of the claims.
+const maxClaimDepth = 16
+
+// claimLimits bound the payload of a token, which is 12 KiB at the most: it has no
+// room for more members than these.
+var claimLimits = strictjson.Limits{Depth: maxClaimDepth, Members: maxToken, StrictStrings: true}
 
 // readAll reads the payload in one pass: one strict JSON object. Claims of
 // the wrong type that decide whether the token is good make it bad; the

@@ -208,8 +208,10 @@ func normalURI(s string) (string, bool) {
 
 func (s *issuer) checkIdentity(c *claims) *DeniedError {
 	switch {
+	case len(c.sub.value) > maxSubject:
+		return deny(ErrTokenTooComplex, "sub is longer than 2,048 bytes", "", "")
 	case c.sub.wrong, c.sub.present && !validSubject(c.sub.value):
-		return deny(ErrClaims, "sub", "", "a string of 1 to 255 bytes without control characters")
+		return deny(ErrClaims, "sub", "", "a string that is not empty and has no control characters")
 	case !c.sub.present && (!s.allowMissingSubject || !validSubject(s.clientID(c))):
 		return deny(ErrClaims, "sub is missing", "", "a subject, or Issuer.AllowMissingSubject and a client id")
 	case s.allowMissingSubject && strings.HasPrefix(c.sub.value, clientSubject):
@@ -221,8 +223,12 @@ func (s *issuer) checkIdentity(c *claims) *DeniedError {
 // clientSubject begins the subject of a client whose issuer gives it none.
 const clientSubject = "client:"
 
+// maxSubject bounds a subject, in bytes. The 255 of OpenID Connect Core section 2 are
+// for ID tokens; names in directories are longer.
+const maxSubject = 2 << 10
+
 func validSubject(sub string) bool {
-	return len(sub) >= 1 && len(sub) <= 255 &&
+	return len(sub) >= 1 && len(sub) <= maxSubject &&
 		strings.IndexFunc(sub, func(r rune) bool { return r < ' ' || r >= 0x7f && r < 0xa0 }) < 0
 }
 

@@ -5,10 +5,12 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -564,13 +566,16 @@ func TestSubject_TOK_57_TOK_58(t *testing.T) {
 		err    error
 	}{
 		{"TOK-57 255 bytes", nil, mcpauthtest.Claims{"sub": strings.Repeat("u", 255)}, want{strings.Repeat("u", 255), "client-1", false}, nil},
+		{"TOK-57 290 bytes", nil, mcpauthtest.Claims{"sub": strings.Repeat("u", 290)}, want{strings.Repeat("u", 290), "client-1", false}, nil},
+		{"TOK-57 2,048 bytes", nil, mcpauthtest.Claims{"sub": strings.Repeat("u", 2048)}, want{strings.Repeat("u", 2048), "client-1", false}, nil},
+		{"TOK-57 2,049 bytes", nil, mcpauthtest.Claims{"sub": strings.Repeat("u", 2049)}, want{}, mcpauth.ErrTokenTooComplex},
 		{"TOK-57 letters of the world", nil, mcpauthtest.Claims{"sub": "用户 ü@x"}, want{"用户 ü@x", "client-1", false}, nil},
 		{"TOK-57 missing", nil, mcpauthtest.Claims{"sub": nil}, want{}, badClaims},
 		{"TOK-57 missing, allowed", missing, mcpauthtest.Claims{"sub": nil}, want{"client:client-1", "client-1", true}, nil},
 		{"TOK-57 missing, allowed, no client", missing, mcpauthtest.Claims{"sub": nil, "client_id": nil}, want{}, badClaims},
 		{"TOK-57 missing, allowed, empty client", missing, mcpauthtest.Claims{"sub": nil, "client_id": ""}, want{}, badClaims},
 		{"TOK-57 missing, allowed, control character in the client", missing, mcpauthtest.Claims{"sub": nil, "client_id": "a\nb"}, want{}, badClaims},
-		{"TOK-57 missing, allowed, endless client", missing, mcpauthtest.Claims{"sub": nil, "client_id": strings.Repeat("c", 256)}, want{}, badClaims},
+		{"TOK-57 missing, allowed, endless client", missing, mcpauthtest.Claims{"sub": nil, "client_id": strings.Repeat("c", 2049)}, want{}, badClaims},
 		{"TOK-57 null is not missing", missing, mcpauthtest.Claims{"sub": rawJSON("null")}, want{}, badClaims},
 		{"TOK-57 empty is not missing", missing, mcpauthtest.Claims{"sub": ""}, want{}, badClaims},
 		{"TOK-57 a number is not missing", missing, mcpauthtest.Claims{"sub": 1}, want{}, badClaims},
@@ -875,4 +880,29 @@ func TestNoMethodIsAnonymous_MCP_46(t *testing.T) {
 		assert.NotContains(t, w.Header().Get("WWW-Authenticate"), "error", method)
 	}
 	assert.Zero(t, f.ran)
+}
+
+// TestManyClaims: a token may have as many claims, at all depths, as fit into it.
+func TestManyClaims_LIMITS_04(t *testing.T) {
+	access := map[string]any{}
+	for i := range 130 { // of Keycloak, for a user of a large realm
+		access[fmt.Sprintf("client-%03d", i)] = map[string]any{"roles": []string{"manager", "viewer"}}
+	}
+	p, err := verified(t, nil, usual(mcpauthtest.Claims{"resource_access": access}))
+	require.NoError(t, err)
+	var got struct {
+		Access map[string]any `json:"resource_access"`
+	}
+	require.NoError(t, p.Claims(&got))
+	assert.Len(t, got.Access, 130)
+
+	many := map[string]any{}
+	for i := range 1200 {
+		many[strconv.Itoa(i)] = 0
+	}
+	p, err = verified(t, func(i *mcpauth.Issuer) {
+		i.Claims.Roles, i.Claims.RoleScopes = []string{"many"}, map[string][]string{"1199": {"last"}}
+	}, usual(mcpauthtest.Claims{"many": many}))
+	require.NoError(t, err)
+	assert.Equal(t, []string{"mcp:read", "last"}, p.Scopes)
 }

@@ -70,7 +70,7 @@ func TestDoctorToken_TOK_57_DPOP_01(t *testing.T) {
 		"no issuer":         {with("iss", nil), "issuer-missing"},
 		"no expiry":         {with("exp", nil), "claim-missing"},
 		"expiry as text":    {with("exp", "never"), "claim-missing"},
-		"subject too long":  {with("sub", strings.Repeat("x", 300)), "claim-missing"},
+		"subject too long":  {with("sub", strings.Repeat("x", 3000)), "token-size"},
 		"header is no JSON": {issuer.Sign("{", "{}"), "token-malformed"},
 		"not base64url":     {"a+b.e30.e30", "token-malformed"},
 		"another kind":      {issuer.Sign(`{"alg":"RS256","kid":"k1","typ":"dpop+jwt"}`, `{"aud":"`+resource+`"}`), "token-type"},

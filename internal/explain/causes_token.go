@@ -22,7 +22,7 @@ var tokenCauses = []Cause{
 	{"token-malformed", "malformed_token", "The token has the form of a JWT and is not a correct one.",
 		"It was cut or changed on its way, or made by a library that is not strict. The reason says which part is wrong."},
 	{"token-size", "token_too_complex", "The token is too large.",
-		"Have the authorization server leave out groups and profile claims: the limit is 16 KiB for the header field, 12 KiB for the claims, 256 scopes."},
+		"Have the authorization server leave out what the reason names, groups and profile claims above all: the limits are 16 KiB for the header field, 4 KiB and 256 members for the JOSE header, 12 KiB for the claims, 16 levels in both, 2 KiB for the subject, 256 scopes of 256 bytes."},
 	{"token-hmac", "algorithm", "The token is signed with a shared secret.",
 		"Have the authorization server sign with RS256, ES256 or another asymmetric algorithm. A resource server that knows the secret could make tokens itself, so HMAC is never accepted."},
 	{"token-unsigned", "algorithm", "The token is not signed.",
