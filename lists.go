@@ -129,7 +129,7 @@ func (f *listFilter) response(r *strictjson.Reader, edits []edit) ([]edit, error
 		if string(name) == "result" && r.Kind() == strictjson.Object {
 			edits, err = f.result(r, edits)
 		} else {
-			_, err = r.Skip()
+			_, err = r.Pass()
 		}
 		if err != nil {
 			return nil, err
@@ -176,7 +176,7 @@ func (f *listFilter) result(r *strictjson.Reader, edits []edit) ([]edit, error) 
 			method = lists[i].method
 			continue
 		}
-		raw, err := r.Skip()
+		raw, err := r.Pass()
 		if err != nil {
 			return nil, err
 		}
@@ -219,7 +219,7 @@ func (f *listFilter) list(r *strictjson.Reader, l *listing, edits []edit) ([]edi
 		if !more {
 			break
 		}
-		raw, err := r.Skip()
+		raw, err := r.Pass()
 		if err != nil {
 			return nil, err
 		}
@@ -244,6 +244,7 @@ func (f *listFilter) list(r *strictjson.Reader, l *listing, edits []edit) ([]edi
 func (f *listFilter) shows(entry []byte, l *listing) bool {
 	call := l.use
 	if call.Name = textOf(entry, l.naming); call.Name == "" {
+		f.m.log.Error("mcpauth: an entry of a list is left out because it has no name that can be read", "list", l.method)
 		return false
 	}
 	if isTaskMethod(call.Method) {
@@ -256,9 +257,9 @@ func (f *listFilter) shows(entry []byte, l *listing) bool {
 	return f.m.policy.shows(ctx, f.principal, call)
 }
 
-// textOf returns a string member of an object, "" if there is none. An entry
-// may be as large as a list.
-func textOf(object []byte, name string) string {
+// textOf returns a string member of an object, "" if there is none, and if the object has a
+// name twice. An entry may be as large as a list.
+func textOf(object []byte, name string) (text string) {
 	var r strictjson.Reader
 	r.Reset(object, listLimits)
 	if r.Object() != nil {
@@ -266,13 +267,16 @@ func textOf(object []byte, name string) string {
 	}
 	for {
 		member, more, err := r.Member()
-		if err != nil || !more {
+		switch {
+		case err != nil:
 			return ""
+		case !more:
+			return text
+		case string(member) == name && r.Kind() == strictjson.String:
+			s, _ := r.String()
+			text = string(s)
+		default:
+			_, _ = r.Pass() // an error stays, and Member returns it
 		}
-		if string(member) == name {
-			text, _ := r.String()
-			return string(text)
-		}
-		_, _ = r.Skip() // an error stays, and Member returns it
 	}
 }

@@ -169,8 +169,9 @@ func TestListsInPieces_MCP_62(t *testing.T) {
 	}
 }
 
-func TestListEntries_MCP_60_MCP_67(t *testing.T) {
+func TestListEntries_MCP_60_MCP_63_MCP_67(t *testing.T) {
 	f := newFixture(t, listsPolicy)
+	deep, twice := deepJSON(80), `{"type":"object","type":"object"}`
 	for _, row := range []struct{ name, in, want string }{
 		{"MCP-67 an empty page goes on", `{"result":{"tools":[{"name":"admin_delete"}],"nextCursor":"c"}}`, `{"result":{"tools":[],"nextCursor":"sealed"}}`},
 		{"MCP-67 nothing is added", `{"result":{"tools":[]}}`, `{"result":{"tools":[]}}`},
@@ -189,6 +190,12 @@ func TestListEntries_MCP_60_MCP_67(t *testing.T) {
 			`{"result":{"tools":[],"structuredContent":{"tools":[{"name":"admin_delete"}]},"_meta":{"resources":[{"uri":"db://admin_delete"}]}}}`},
 		{"MCP-60 an id that is not ours", `{"id":99,"result":{"tools":[{"name":"admin_delete"}]}}`, `{"id":99,"result":{"tools":[]}}`},
 		{"MCP-66 an array, though nobody asked for one", `[{"result":{"tools":[{"name":"admin_delete"}]}},{"method":"x"}]`, `[{"result":{"tools":[]}},{"method":"x"}]`},
+		{"MCP-63 a name twice is no name", `{"result":{"tools":[{"name":"echo","name":"admin_delete"},{"name":"admin_delete","na\u006de":"echo"},{"name":"echo"}]}}`, `{"result":{"tools":[{"name":"echo"}]}}`},
+		{"MCP-63 a member twice beside the name", `{"result":{"tools":[{"name":"echo","x":1,"x":2},{"name":"echo"}]}}`, `{"result":{"tools":[{"name":"echo"}]}}`},
+		{"MCP-63 what is deeper is not ours", `{"result":{"tools":[{"name":"echo","inputSchema":` + deep + `},{"inputSchema":` + twice + `,"name":"echo"}],"_meta":` + deep + `,"x":` + twice + `},"y":` + deep + `}`,
+			`{"result":{"tools":[{"name":"echo","inputSchema":` + deep + `},{"inputSchema":` + twice + `,"name":"echo"}],"_meta":` + deep + `,"x":` + twice + `},"y":` + deep + `}`},
+		{"MCP-63 nor does it open anything", `{"result":{"tools":[{"inputSchema":` + deep + `,"name":"admin_delete"},{"x":{"name":"echo"},"name":"admin_delete"},{"name":"echo"}]}}`, `{"result":{"tools":[{"name":"echo"}]}}`},
+		{"MCP-63 an entry that is nothing but deep", `{"result":{"tools":[` + deep + `,{"name":"echo"}]}}`, `{"result":{"tools":[{"name":"echo"}]}}`},
 		{"MCP-60 an error has no list", `{"id":1,"error":{"code":-32603,"message":"x","data":{"tools":[]}}}`, `{"id":1,"error":{"code":-32603,"message":"x","data":{"tools":[]}}}`},
 	} {
 		t.Run(row.name, func(t *testing.T) {
@@ -208,7 +215,7 @@ func TestUnreadableLists_MCP_63_MCP_65(t *testing.T) {
 		{"a list twice", `{"id":1,"result":{"tools":[],"tools":[` + secret + `]}}`},
 		{"a list twice, escaped", `{"id":1,"result":{"tools":[],"tool\u0073":[` + secret + `]}}`},
 		{"a result twice", `{"result":{},"id":1,"result":{"tools":[` + secret + `]}}`},
-		{"a name twice", `{"result":{"tools":[{"name":"echo","name":"admin_delete"}]}}`},
+		{"a method twice", `{"method":"x","method":"x","result":{"tools":[` + secret + `]}}`},
 		{"trailing data", `{"result":{"tools":[]}}{"result":{"tools":[` + secret + `]}}`},
 		{"lines of JSON", "{\"result\":{\"tools\":[]}}\n{\"result\":{\"tools\":[" + secret + "]}}"},
 		{"cut off", `{"result":{"tools":[` + secret + `,`},
@@ -221,7 +228,9 @@ func TestUnreadableLists_MCP_63_MCP_65(t *testing.T) {
 		{"a list that is not there", `{"result":{"tools":}}`},
 		{"a list cut off", `{"result":{"tools":[` + secret},
 		{"broken behind the list", `{"result":{"tools":[],"y":nul}}`},
-		{"nested too deeply", `{"result":{"tools":[` + strings.Repeat("[", 62) + secret + strings.Repeat("]", 62) + `]}}`},
+		{"broken in a schema", `{"result":{"tools":[{"name":"echo","inputSchema":{"a":[1,]}}]}}`},
+		{"brackets that do not match", `{"result":{"tools":[{"name":"echo","inputSchema":{"a":[1}]}]}}`},
+		{"a schema cut off", `{"result":{"tools":[{"name":"echo","inputSchema":{"a":"`},
 		{"an array of no messages", `[{"result":{}},[` + secret + `]]`},
 		{"a result nested beyond the list", `{"result":{"tools":[{"name":"echo","x":NaN}],"y":` + secret + `}}`},
 	}
@@ -273,6 +282,85 @@ func TestUnreadableLists_MCP_63_MCP_65(t *testing.T) {
 			assert.Equal(t, "data: {}\n\n"+lastEvent(-32603, "list cannot be filtered"), w.Body.String(), "the stream ends")
 			assert.Equal(t, 1, strings.Count(f.log.String(), "event stream ended because an event cannot be filtered"))
 		})
+	}
+}
+
+// deepJSON is nested n levels deep.
+func deepJSON(n int) string { return strings.Repeat(`{"a":[`, n/2) + "1" + strings.Repeat(`]}`, n/2) }
+
+// MCP-63: an entry that is left out because it has no name that can be read is told of.
+func TestUnreadableEntries_MCP_63(t *testing.T) {
+	f := newFixture(t, listsPolicy)
+	f.inner = listsAnswer(listsJSON, `{"result":{"tools":[{"name":"echo"},{"name":"admin_delete"}]}}`)
+	f.served(f.serve(listsRequest(f, "tools/list", listsToken(f, "mcp:read"), true)))
+	assert.NotContains(t, f.log.String(), "left out")
+	f.inner = listsAnswer(listsJSON, `{"result":{"tools":[{"name":"echo","name":"admin_delete"},{"name":"echo"}]}}`)
+	f.served(f.serve(listsRequest(f, "tools/list", listsToken(f, "mcp:read"), true)))
+	assert.Equal(t, 1, strings.Count(f.log.String(), "mcpauth: an entry of a list is left out"))
+	assert.Contains(t, f.log.String(), "level=ERROR")
+	assert.Contains(t, f.log.String(), "list=tools/list")
+	assert.NotContains(t, f.log.String(), "admin_delete")
+}
+
+// MCP-63 on a stream of the server's own: what nobody has to check passes in whatever form, and
+// what cannot be read is left out alone.
+func TestUnreadableNotifications_MCP_63_MCP_68(t *testing.T) {
+	f := newFixture(t, func(c *mcpauth.Config) {
+		c.Policy = mcpauth.Rules{Resources: map[string]mcpauth.Requirement{"db://a": mcpauth.Scopes("mcp:read"), "db://b": mcpauth.Scopes("mcp:admin")}}
+	})
+	event := func(data string) string { return "id: 7\ndata: " + data + "\n\n" }
+	deep := deepJSON(80)
+	last := event(`{"jsonrpc":"2.0","method":"notifications/message","params":{"data":"last"}}`)
+	for _, row := range []struct {
+		name, data string
+		passes     bool
+		told       bool
+	}{
+		{"a vendor's, 80 deep", `{"jsonrpc":"2.0","method":"notifications/vendor","params":{"a":` + deep + `}}`, true, false},
+		{"a vendor's, with a member twice", `{"jsonrpc":"2.0","method":"notifications/vendor","params":{"a":1,"a":2}}`, true, false},
+		{"a message of a log, 80 deep", `{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info","data":` + deep + `}}`, true, false},
+		{"a request of the server's, 80 deep", `{"jsonrpc":"2.0","id":1,"method":"sampling/createMessage","params":{"a":` + deep + `}}`, true, false},
+		{"a resource, and more 80 deep", `{"jsonrpc":"2.0","method":"notifications/resources/updated","params":{"_meta":` + deep + `,"uri":"db://a"}}`, true, false},
+		{"a resource that is forbidden, 80 deep", `{"jsonrpc":"2.0","method":"notifications/resources/updated","params":{"_meta":` + deep + `,"uri":"db://b"}}`, false, false},
+		{"a resource twice", `{"jsonrpc":"2.0","method":"notifications/resources/updated","params":{"uri":"db://a","uri":"db://b"}}`, false, false},
+		{"about a task, behind what is 80 deep", `{"jsonrpc":"2.0","method":"notifications/message","params":{"a":` + deep + `,"_meta":{"b":` + deep + `,"io.modelcontextprotocol/related-task":{"c":` + deep + `,"taskId":"t"}}}}`, false, false},
+		{"about two tasks", `{"jsonrpc":"2.0","method":"notifications/message","params":{"_meta":{"io.modelcontextprotocol/related-task":{"taskId":"t","taskId":""}}}}`, false, false},
+		{"about tasks twice", `{"jsonrpc":"2.0","method":"notifications/message","params":{"_meta":{"io.modelcontextprotocol/related-task":{"taskId":"t"},"io.modelcontextprotocol/related-task":{}}}}`, false, false},
+		{"about a task, and _meta twice", `{"jsonrpc":"2.0","method":"notifications/message","params":{"_meta":{"io.modelcontextprotocol/related-task":{"taskId":"t"}},"_meta":{}}}`, false, false},
+		{"about a task in what is not looked at", `{"jsonrpc":"2.0","method":"notifications/message","params":{"data":{"io.modelcontextprotocol/related-task":{"taskId":"t"}}}}`, true, false},
+		{"params twice", `{"jsonrpc":"2.0","method":"notifications/resources/updated","params":{"uri":"db://a"},"params":{"uri":"db://b"}}`, false, true},
+		{"a method twice", `{"jsonrpc":"2.0","method":"notifications/vendor","method":"notifications/vendor"}`, false, true},
+		{"a method that is none", `{"jsonrpc":"2.0","method":` + deep + `}`, true, false},
+		{"no JSON", `{"jsonrpc":"2.0"`, false, true},
+		{"a list twice", `{"result":{"tools":[],"tools":[{"name":"admin_delete"}]}}`, false, true},
+		{"a list that is none", `{"result":{"tools":{"name":"admin_delete"}}}`, false, true},
+	} {
+		for way, r := range map[string]func() *http.Request{
+			"GET": func() *http.Request { return f.request(http.MethodGet, "/mcp", f.token(nil), "") },
+			"listen": func() *http.Request {
+				return f.request(http.MethodPost, "/mcp", f.token(nil), modernBody("subscriptions/listen", ""), modernHeaders("subscriptions/listen", "")...)
+			},
+		} {
+			t.Run(row.name+"/"+way, func(t *testing.T) {
+				f.log.Reset()
+				f.inner = func(w http.ResponseWriter, _ *http.Request) {
+					w.Header().Set("Content-Type", listsStream)
+					_, err := io.WriteString(w, event(row.data))
+					assert.NoError(t, err)
+					_, err = io.WriteString(w, last)
+					assert.NoError(t, err)
+				}
+				w := f.serve(r())
+				f.servedIn(t, w)
+				want := "id: 7\n\n" + last
+				if row.passes {
+					want = event(row.data) + last
+				}
+				assert.Equal(t, want, w.Body.String())
+				assert.Equal(t, row.told, strings.Contains(f.log.String(), "mcpauth: a message on a stream is left out because it cannot be read"))
+				assert.NotContains(t, f.log.String(), "db://")
+			})
+		}
 	}
 }
 

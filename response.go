@@ -357,8 +357,13 @@ func (w *response) rewrite(event string, data []byte) ([]byte, error) {
 		return data, nil
 	}
 	filtered, err := w.x.filter.message(data)
-	if err != nil && event != "" && event != "message" && !errors.Is(err, errOver) {
+	switch {
+	case err == nil || errors.Is(err, errOver):
+	case event != "" && event != "message":
 		return data, nil // it is no message, and need not be JSON
+	case w.x.isStream(): // and nobody waits for this message
+		w.x.lease.m.log.Error("mcpauth: a message on a stream is left out because it cannot be read", "error", err)
+		return nil, nil
 	}
 	return filtered, err
 }

@@ -7,10 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -280,7 +282,7 @@ func listsFilter() *listFilter {
 		}
 		return Authenticated(), nil
 	})
-	return &listFilter{ctx: context.Background(), m: &Middleware{policy: decider{policy: even}, cursors: cursorSealer}, principal: &Principal{}}
+	return &listFilter{ctx: context.Background(), m: &Middleware{policy: decider{policy: even}, cursors: cursorSealer, log: slog.New(slog.DiscardHandler)}, principal: &Principal{}}
 }
 
 // cursorSealer seals what listsFilter seals.
@@ -304,7 +306,7 @@ func FuzzListFilter(f *testing.F) {
 		`{"jsonrpc":"2.0","id":1,"result":{"tools":[{"name":"ab"},{"name":"abc"}],"nextCursor":"x"}}`,
 		`{"result":{"cacheScope":"public","resources":[{"uri":"a"}, {"uri":"bb","size":1e400}],"ttlMs":1.0},"id":9007199254740993}`,
 		`[{"result":{"prompts":[]}},{"id":2,"result":{"tools":null}},{"error":{}}]`,
-		`{"result":{"tools":[],"tools":[]}}`, `{"result":{"tools":{}}}`, `{"result":{"tools":[1,{"Name":"ab"}]}} x`,
+		`{"result":{"tools":[],"tools":[]}}`, `{"result":{"tools":[{"name":"ab","x":{"a":1,"a":[[[]]]}},{"name":"ab","name":"a"}],"x":{"":0,"":1}},"y":[{"a":1,"a":1}]}`, `{"result":{"tools":{}}}`, `{"result":{"tools":[1,{"Name":"ab"}]}} x`,
 		`{"method":"notifications/resources/updated","params":{"uri":"a"}}`,
 	} {
 		f.Add([]byte(seed), true)
@@ -328,7 +330,7 @@ func FuzzListFilter(f *testing.F) {
 		if filter.dropped {
 			t.Skip("a batch with a notification in it")
 		}
-		require.NoError(t, strictjson.Valid(got, listLimits))
+		require.True(t, listsReadable(got))
 		before, after := listsMessages(t, raw), listsMessages(t, got)
 		require.Len(t, after, len(before))
 		for i := range before {
@@ -339,7 +341,7 @@ func FuzzListFilter(f *testing.F) {
 
 // listsReadable is an independent reading of what the filter accepts.
 func listsReadable(raw []byte) bool {
-	if strictjson.Valid(raw, listLimits) != nil {
+	if !utf8.Valid(raw) || !json.Valid(raw) {
 		return false
 	}
 	var batch []json.RawMessage
@@ -348,11 +350,17 @@ func listsReadable(raw []byte) bool {
 	}
 	for _, raw := range batch {
 		var message, result map[string]json.RawMessage
-		if json.Unmarshal(raw, &message) != nil || message == nil {
+		if json.Unmarshal(raw, &message) != nil || message == nil || repeats(raw) {
 			return false
 		}
-		if json.Unmarshal(message["result"], &result) != nil {
+		if method := message["method"]; strictjson.Valid(method, listLimits) != nil && method != nil {
+			return false
+		}
+		if json.Unmarshal(message["result"], &result) != nil || result == nil {
 			continue
+		}
+		if repeats(message["result"]) {
+			return false
 		}
 		for _, l := range lists {
 			var entries []json.RawMessage
@@ -362,6 +370,21 @@ func listsReadable(raw []byte) bool {
 		}
 	}
 	return true
+}
+
+// repeats reports whether an object has a name twice.
+func repeats(object []byte) bool {
+	d, seen := json.NewDecoder(bytes.NewReader(object)), map[string]bool{}
+	_, _ = d.Token()
+	for d.More() {
+		name, _ := d.Token()
+		var value json.RawMessage
+		if _ = d.Decode(&value); seen[name.(string)] {
+			return true
+		}
+		seen[name.(string)] = true
+	}
+	return false
 }
 
 // member is one member of an object as it is written.
@@ -444,7 +467,7 @@ func listsAllowed(entries, naming string) string {
 	for _, e := range splitEntries(entries) {
 		var object map[string]json.RawMessage
 		var name string
-		if json.Unmarshal([]byte(e), &object) != nil || json.Unmarshal(object[naming], &name) != nil {
+		if json.Unmarshal([]byte(e), &object) != nil || json.Unmarshal(object[naming], &name) != nil || repeats([]byte(e)) {
 			continue
 		}
 		if name != "" && len(name)%2 == 0 {
@@ -494,12 +517,12 @@ func TestListLimits_MCP_63(t *testing.T) {
 	}
 	entry := func(schema string) string { return `{"inputSchema":` + schema + `,"name":"ab"}` }
 	list := func(entry string) string { return `{"result":{"tools":[` + entry + `,{"name":"abc"}]}}` }
-	for _, schema := range []string{"{" + strings.Join(wide, ",") + "}", strings.Repeat("[", 60) + strings.Repeat("]", 60), `"\ud800"`} {
+	for _, schema := range []string{"{" + strings.Join(wide, ",") + "}", strings.Repeat("[", 80) + strings.Repeat("]", 80), strings.Repeat("[", 9_996) + strings.Repeat("]", 9_996), `"\ud800"`} {
 		got, err := listsFilter().message([]byte(list(entry(schema))))
 		require.NoError(t, err)
 		require.Equal(t, `{"result":{"tools":[`+entry(schema)+`]}}`, string(got), "kept although its name comes last")
 	}
-	_, err := listsFilter().message([]byte(list(entry(strings.Repeat("[", 61) + strings.Repeat("]", 61)))))
+	_, err := listsFilter().message([]byte(list(entry(strings.Repeat("[", 9_997) + strings.Repeat("]", 9_997)))))
 	require.ErrorIs(t, err, strictjson.ErrDepth)
 	require.ErrorIs(t, err, errNotAMessage)
 	got, err := listsFilter().message([]byte(list(`{"name":"\ud800ab"},7,"ab",["name","ab"],{"name":7},{"name":""},{}`)))

@@ -531,3 +531,40 @@ func TestNoAllocations(t *testing.T) {
 		}
 	}))
 }
+
+// TestPass: a value is passed over at any depth and with any names, if it is JSON.
+func TestPass_MCP_63(t *testing.T) {
+	deep := strings.Repeat(`[{"a":`, 2000) + "1" + strings.Repeat("}]", 2000)
+	for _, value := range []string{
+		`{}`, `[]`, `7`, `null`, `"a\"]}"`, `{"a":"}\\","b":["]","\"[{"]}`, `{"a":1,"a":2}`, deep, ` [ { "a" : [ ] } , "\ud800" ]`,
+	} {
+		r := NewReader([]byte(`{"before":1,"value":`+value+` ,"after":2}`), Limits{})
+		var seen []string
+		require.NoError(t, r.Object())
+		for {
+			name, more, err := r.Member()
+			require.NoError(t, err, value)
+			if !more {
+				break
+			}
+			raw, err := r.Pass()
+			require.NoError(t, err, value)
+			seen = append(seen, string(name), string(raw))
+		}
+		require.NoError(t, r.End())
+		assert.Equal(t, []string{"before", "1", "value", strings.TrimSpace(value), "after", "2"}, seen)
+	}
+	for _, text := range []string{``, `{`, `[`, `{"a"}`, `[1,]`, `[}`, `{]`, `{"a":[1}`, `["`, `["\x"]`, "[\"\n\"]", `[01]`, `[nul]`, `nul`, "[\"\xff\"]", `[1]]`} {
+		r := NewReader([]byte(text), Limits{})
+		_, err := r.Pass()
+		if err == nil {
+			err = r.End()
+		}
+		assert.Error(t, err, text)
+		_, again := r.Pass()
+		assert.Error(t, again, "after an error there is no going on: %s", text)
+	}
+	r := NewReader([]byte(strings.Repeat("[", 10_001)+strings.Repeat("]", 10_001)), Limits{})
+	_, err := r.Pass()
+	assert.ErrorIs(t, err, ErrDepth)
+}
