@@ -29,6 +29,7 @@ type claims struct {
 	act                       []byte
 	confirmed                 bool // cnf is there
 	foreign                   bool // a mark of ID tokens or security events is there
+	isID                      bool // it says itself that it is an ID token
 }
 
 // text is a string claim.
@@ -149,6 +150,10 @@ func (c *claims) member(r *strictjson.Reader, name []byte) *DeniedError {
 	case "cnf":
 		c.confirmed = true
 		_, err = r.Skip()
+	case "token_use", "typ": // of Cognito, of Keycloak
+		var use text
+		err = use.read(r, c.text)
+		c.isID = c.isID || strings.EqualFold(use.value, "id")
 	case "nonce", "at_hash", "c_hash", "s_hash", "events":
 		c.foreign = true
 		_, err = r.Skip()

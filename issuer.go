@@ -52,8 +52,8 @@ type Issuer struct {
 	AllowMissingSubject bool
 
 	// AllowIDTokenClaims accepts access tokens that carry nonce, at_hash, c_hash,
-	// s_hash or events, or look like an ID token otherwise. Set it only for an issuer
-	// that is known to make such access tokens.
+	// s_hash or events, or look like an ID token otherwise without saying that they are one.
+	// Set it only for an issuer that is known to make such access tokens.
 	AllowIDTokenClaims bool
 
 	// AllowPrivate accepts an issuer on a private address, and lets its

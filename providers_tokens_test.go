@@ -103,7 +103,8 @@ var providerTokens = map[string]providerToken{
 		idToken: mcpauth.ErrAudience,
 		more: []providerRefusal{
 			{name: "CLAIM-09 a scope without the identifier of the resource server", want: mcpauth.ErrInsufficientScope, claims: object{"scope": "openid read"}},
-			{name: "CLAIM-19 not an access token", want: mcpauth.ErrForbidden, claims: object{"token_use": "id"}},
+			{name: "CLAIM-19 not an access token", want: mcpauth.ErrTokenType, claims: object{"token_use": "id"}},
+			{name: "CLAIM-19 of a use that is not known", want: mcpauth.ErrForbidden, claims: object{"token_use": "other"}},
 		},
 	},
 	"cognito-unbound": {
@@ -211,7 +212,7 @@ var providerTokens = map[string]providerToken{
 	"pingfederate": {
 		page: "ping", literal: pingFederate, needs: "mcp:read",
 		scopes: []string{"mcp:read"}, client: "client-1", subject: "user-1",
-		plain: mcpauth.ErrInsufficientScope, idToken: mcpauth.ErrAudience,
+		plain: mcpauth.ErrTokenType, unread: mcpauth.ErrTokenType, idToken: mcpauth.ErrAudience,
 		more: []providerRefusal{
 			{name: "CLAIM-03 space delimited, and not read as such", want: mcpauth.ErrInsufficientScope, claims: object{"scopes": []string{"openid mcp:read"}}},
 			{name: "TOK-34 a type of its own", want: mcpauth.ErrTokenType, header: object{"typ": "access+jwt"}},

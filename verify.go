@@ -238,19 +238,35 @@ func (s *issuer) checkPurpose(c *claims, h *jose.Header) *DeniedError {
 	if c.confirmed {
 		return deny(ErrSenderConstrained, "cnf is present", "", "a token without cnf: sender constraints are not supported yet")
 	}
-	if s.allowIDTokenClaims || mediaType(h.Typ) == "at+jwt" {
-		return nil
-	}
-	if c.foreign {
+	switch {
+	case mediaType(h.Typ) == "at+jwt":
+	case c.isID:
+		return deny(ErrTokenType, "token_use or typ among the claims says id: this is an ID token", "", "an access token")
+	case s.allowIDTokenClaims:
+	case c.foreign:
 		return deny(ErrTokenType, "nonce, at_hash, c_hash, s_hash or events is present: this is an ID token or a security event", "",
 			"an access token; if the issuer puts these into access tokens, set Issuer.AllowIDTokenClaims")
-	}
-	if c.scope == nil && c.scp == nil && !c.clientID.present && !s.hasGrants(c) &&
-		!slices.ContainsFunc(c.aud, func(aud string) bool { return strings.Contains(aud, "://") && s.acceptsAudience(aud) }) {
+	case c.scope != nil || c.scp != nil || c.clientID.present || s.hasGrants(c):
+	case !s.namesResource(c):
 		return deny(ErrTokenType, "no scope, scp or client_id, and the audience is a client: this is an ID token", "",
 			"an access token; see Issuer.AllowIDTokenClaims")
+	case !s.hasMarks(c):
+		return deny(ErrTokenType, "no scope, client, roles or jti: this is an ID token of a client that is named like the resource", "",
+			"an access token; if its claims have other names, set Issuer.Claims")
 	}
 	return nil
+}
+
+// namesResource reports whether an accepted audience of the token is a URL, and no mere client id.
+func (s *issuer) namesResource(c *claims) bool {
+	return slices.ContainsFunc(c.aud, func(aud string) bool { return strings.Contains(aud, "://") && s.acceptsAudience(aud) })
+}
+
+// hasMarks reports whether a token without scopes has something that access tokens have and
+// simple ID tokens do not: a client may be named like the resource.
+func (s *issuer) hasMarks(c *claims) bool {
+	return c.jti.value != "" || c.azp.value != "" || c.cid.value != "" || c.appid.value != "" || s.clientID(c) != "" ||
+		slices.ContainsFunc(s.rolePaths, func(path []string) bool { return c.at(path) != nil })
 }
 
 // checkSignature tries the keys that fit, and no more than a handful. It

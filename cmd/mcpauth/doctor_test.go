@@ -65,16 +65,19 @@ func TestDoctorToken_TOK_57_DPOP_01(t *testing.T) {
 		claims[name] = value
 		return issuer.Token(claims)
 	}
+	const jwt = `{"alg":"RS256","kid":"k1","typ":"JWT"}`
 	for name, tt := range map[string]struct{ token, cause string }{
-		"bound":             {with("cnf", map[string]any{"jkt": "x"}), "sender-constrained"},
-		"no issuer":         {with("iss", nil), "issuer-missing"},
-		"no expiry":         {with("exp", nil), "claim-missing"},
-		"expiry as text":    {with("exp", "never"), "claim-missing"},
-		"subject too long":  {with("sub", strings.Repeat("x", 3000)), "token-size"},
-		"header is no JSON": {issuer.Sign("{", "{}"), "token-malformed"},
-		"not base64url":     {"a+b.e30.e30", "token-malformed"},
-		"another kind":      {issuer.Sign(`{"alg":"RS256","kid":"k1","typ":"dpop+jwt"}`, `{"aud":"`+resource+`"}`), "token-type"},
-		"two members":       {issuer.Sign(`{"alg":"RS256","kid":"k1","typ":"at+jwt"}`, strings.Replace(payloadOf(t, with("x", 1)), `{`, `{"sub":"a",`, 1)), "token-malformed"},
+		"bound":                {with("cnf", map[string]any{"jkt": "x"}), "sender-constrained"},
+		"no issuer":            {with("iss", nil), "issuer-missing"},
+		"no expiry":            {with("exp", nil), "claim-missing"},
+		"expiry as text":       {with("exp", "never"), "claim-missing"},
+		"subject too long":     {with("sub", strings.Repeat("x", 3000)), "token-size"},
+		"ID token of Keycloak": {issuer.Sign(jwt, payloadOf(t, with("typ", "ID"))), "token-id"},
+		"nothing but a user":   {issuer.Sign(jwt, payloadOf(t, issuer.Token(mcpauthtest.Claims{"aud": resource, "scope": nil, "client_id": nil, "jti": nil}))), "token-id"},
+		"header is no JSON":    {issuer.Sign("{", "{}"), "token-malformed"},
+		"not base64url":        {"a+b.e30.e30", "token-malformed"},
+		"another kind":         {issuer.Sign(`{"alg":"RS256","kid":"k1","typ":"dpop+jwt"}`, `{"aud":"`+resource+`"}`), "token-type"},
+		"two members":          {issuer.Sign(`{"alg":"RS256","kid":"k1","typ":"at+jwt"}`, strings.Replace(payloadOf(t, with("x", 1)), `{`, `{"sub":"a",`, 1)), "token-malformed"},
 	} {
 		got := mcpauthCommand(t, tt.token, "doctor", "--json", "--resource", resource, "--token", "-")
 		assert.Equal(t, exitFindings, got.code, name)

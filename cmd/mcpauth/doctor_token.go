@@ -203,6 +203,12 @@ func (d *doctor) claimIdentity(header, claims map[string]any, issuer *fileIssuer
 		d.fault("sender-constrained", "", "cnf is there", "")
 	}
 	at := strings.EqualFold(strings.TrimPrefix(strings.ToLower(text(header, "typ")), "application/"), "at+jwt")
+	for _, name := range []string{"token_use", "typ"} {
+		if !at && strings.EqualFold(text(claims, name), "id") {
+			d.fault("token-id", "", name+" says so", "")
+			return
+		}
+	}
 	if at || issuer != nil && issuer.AllowIDTokenClaims {
 		return
 	}

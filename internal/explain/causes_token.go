@@ -30,7 +30,7 @@ var tokenCauses = []Cause{
 	{"algorithm", "algorithm", "The token's signature algorithm is not configured for its issuer.",
 		"Add it to Issuer.Algorithms, or leave that nil for all that are safe."},
 	{"token-id", "token_type", "This is an ID token, which tells a client who has signed in, and no access token.",
-		"Have the client send the access_token of the token response, not the id_token. If the issuer puts nonce or at_hash into access tokens too, set Issuer.AllowIDTokenClaims."},
+		"Have the client send the access_token of the token response, not the id_token. If the issuer puts nonce or at_hash into access tokens too, set Issuer.AllowIDTokenClaims; if its access tokens have scopes, roles or client under other names, set Issuer.Claims."},
 	{"token-type", "token_type", "The token's typ is not accepted for its issuer.",
 		"Add it to Issuer.TokenTypes if it is an access token; leave the field nil for at+jwt, JWT and none."},
 	{"subject", "claims", "The token has no usable subject.",
