@@ -37,8 +37,8 @@ type Config struct {
 	Implies map[string][]string
 
 	// AllowedOrigins are the browser origins ("https://app.example.com") whose
-	// scripts may call. Any other request with an Origin header is refused,
-	// whoever sends it.
+	// scripts may call, beside the resource's own. Any other request with an Origin
+	// header is refused, whoever sends it.
 	AllowedOrigins []string
 
 	// Metadata are further members of the protected resource metadata, such as
@@ -49,7 +49,8 @@ type Config struct {
 	Leeway time.Duration
 
 	// AllowInsecureLoopback accepts http:// for Resource and issuers on
-	// localhost and loopback addresses. For development.
+	// localhost and loopback addresses, and, if Resource is there, all browser origins
+	// there. For development.
 	AllowInsecureLoopback bool
 
 	// Revoked is asked about each token that is good otherwise, for each request, and
@@ -111,7 +112,7 @@ type Middleware struct {
 	abandoned   atomic.Int64 // calls of revoked whose requests have had their answer
 	onDecision  func(context.Context, Decision)
 	log         *slog.Logger
-	origins     map[string]bool
+	origins     origins
 	metadata    metadata
 	ready       map[Reason]*readyAnswer
 	legacyAS    bool

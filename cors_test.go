@@ -41,7 +41,14 @@ func TestOrigin_MCP_90(t *testing.T) {
 		{"second of the list", []string{"https://app.example.com", "http://localhost:6274"}, []string{"Origin: http://localhost:6274"}, true},
 		{"extension", []string{"chrome-extension://abcdef"}, []string{"Origin: chrome-extension://abcdef"}, true},
 		{"nothing listed", nil, []string{"Origin: https://evil.example"}, false},
-		{"nothing listed, our own", nil, []string{"Origin: https://mcp.example.com"}, false},
+		{"our own", nil, []string{"Origin: https://mcp.example.com"}, true},
+		{"our own, others listed", []string{"https://app.example.com"}, []string{"Origin: https://mcp.example.com"}, true},
+		{"our own without TLS", nil, []string{"Origin: http://mcp.example.com"}, false},
+		{"our own on another port", nil, []string{"Origin: https://mcp.example.com:8443"}, false},
+		{"our own with its path", nil, []string{"Origin: " + testResource}, false},
+		{"our own twice", nil, []string{"Origin: https://mcp.example.com", "Origin: https://mcp.example.com"}, false},
+		{"null, nothing listed", nil, []string{"Origin: null"}, false},
+		{"loopback, and the resource is not", nil, []string{"Origin: http://localhost:6274"}, false},
 		{"null", []string{"https://app.example.com"}, []string{"Origin: null"}, false},
 		{"empty", []string{"https://app.example.com"}, []string{"Origin: "}, false},
 		{"other scheme", []string{"https://app.example.com"}, []string{"Origin: http://app.example.com"}, false},
@@ -68,7 +75,7 @@ func TestOrigin_MCP_90(t *testing.T) {
 				w := f.post(token, legacyCall("echo"), row.headers...)
 				f.refused(w, http.StatusForbidden, "")
 				assert.Equal(t, `{"jsonrpc":"2.0","error":{"code":-31403,"message":"origin not allowed"}}`, w.Body.String())
-				if row.name != "two fields" && row.name != "the same twice" {
+				if row.name != "two fields" && row.name != "the same twice" && row.name != "our own twice" {
 					assert.Empty(t, corsHeaders(w.Header()), "CHAL-30")
 				}
 				assert.Equal(t, "no-store", w.Header().Get("Cache-Control"))
@@ -76,6 +83,82 @@ func TestOrigin_MCP_90(t *testing.T) {
 			assert.Zero(t, f.issuer.Fetches(mcpauthtest.JWKS), "keys were fetched for a request that is refused anyway")
 		})
 	}
+}
+
+// TestLoopbackOrigins: in development every page on this machine may call a resource on
+// it, and read the answers; nobody else may.
+func TestLoopbackOrigins_MCP_90_CHAL_19_CHAL_30(t *testing.T) {
+	for _, row := range []struct {
+		resource, origin string
+		allowed          bool
+	}{
+		{"http://localhost:8080/mcp", "http://localhost:6274", true},
+		{"http://localhost:8080/mcp", "http://localhost:8080", true},
+		{"http://localhost:8080/mcp", "http://localhost", true},
+		{"http://localhost:8080/mcp", "http://127.0.0.1:3000", true},
+		{"http://localhost:8080/mcp", "https://[::1]:3000", true},
+		{"http://127.0.0.1:8080/mcp", "http://app.localhost:3000", true},
+		{"http://[::1]:8080", "http://localhost:6274", true},
+		{"https://localhost/mcp", "http://localhost:6274", true},
+		{"http://localhost:8080/mcp", "https://evil.example", false},
+		{"http://localhost:8080/mcp", "http://localhost.evil.example", false},
+		{"http://localhost:8080/mcp", "http://127.0.0.1.evil.example:8080", false},
+		{"http://localhost:8080/mcp", "http://evil.example:8080", false},
+		{"http://localhost:8080/mcp", "http://192.168.0.1:3000", false},
+		{"http://localhost:8080/mcp", "http://user@localhost:3000", false},
+		{"http://localhost:8080/mcp", "http://localhost:3000/", false},
+		{"http://localhost:8080/mcp", "http://LOCALHOST:3000", false},
+		{"http://localhost:8080/mcp", "chrome-extension://localhost", false},
+		{"http://localhost:8080/mcp", "http://localhost:3000 https://evil.example", false},
+		{"http://localhost:8080/mcp", "null", false},
+		{"http://localhost:8080/mcp", "", false},
+		{"https://mcp.example.com/mcp", "http://localhost:6274", false}, // the option alone says nothing of the resource
+	} {
+		t.Run(row.resource+" from "+row.origin, func(t *testing.T) {
+			f := newFixture(t, func(c *mcpauth.Config) {
+				c.Resource, c.AllowInsecureLoopback = row.resource, true
+				c.Issuers[0].Audiences = nil
+			})
+			good := f.issuer.TokenFor(row.resource, "mcp:read")
+			origin := "Origin: " + row.origin
+			preflight := f.do(http.MethodOptions, "/mcp", "", "", origin, "Access-Control-Request-Method: POST")
+			bare := f.post("", legacyCall("echo"), origin)
+			if !row.allowed {
+				f.refused(f.post(good, legacyCall("echo"), origin), http.StatusForbidden, "")
+				assert.Equal(t, []int{403, 403}, []int{preflight.Code, bare.Code})
+				assert.Empty(t, append(corsHeaders(preflight.Header()), corsHeaders(bare.Header())...))
+				return
+			}
+			w := f.post(good, legacyCall("echo"), origin)
+			f.served(w)
+			assert.Equal(t, []int{204, 401}, []int{preflight.Code, bare.Code})
+			for _, w := range []*httptest.ResponseRecorder{preflight, bare, w} {
+				assert.Equal(t, row.origin, w.Header().Get("Access-Control-Allow-Origin"))
+				assert.Contains(t, strings.Join(w.Header().Values("Vary"), ","), "Origin")
+			}
+			assert.Equal(t, exposed, bare.Header().Get("Access-Control-Expose-Headers"))
+		})
+	}
+	t.Run("without AllowInsecureLoopback", func(t *testing.T) {
+		f := newFixture(t, func(c *mcpauth.Config) { c.Resource = "https://localhost/mcp"; c.Issuers[0].Audiences = nil })
+		good := f.issuer.TokenFor("https://localhost/mcp", "mcp:read")
+		f.refused(f.post(good, legacyCall("echo"), "Origin: http://localhost:6274"), http.StatusForbidden, "")
+		f.served(f.post(good, legacyCall("echo"), "Origin: https://localhost"))
+	})
+}
+
+// TestOwnOrigin: a default port is not part of what a browser sends.
+func TestOwnOrigin_MCP_90_CHAL_31(t *testing.T) {
+	for _, resource := range []string{"https://mcp.example.com:443/mcp", "https://mcp.example.com", "https://mcp.example.com/a/b"} {
+		f := newFixture(t, func(c *mcpauth.Config) { c.Resource = resource; c.Issuers[0].Audiences = nil })
+		w := f.post(f.issuer.TokenFor(resource, "mcp:read"), legacyCall("echo"), "Origin: https://mcp.example.com")
+		f.served(w)
+		assert.Empty(t, corsHeaders(w.Header()), "a page of the same origin needs none")
+	}
+	f := newFixture(t, func(c *mcpauth.Config) { c.Resource = "https://mcp.example.com:8443/mcp"; c.Issuers[0].Audiences = nil })
+	good := f.issuer.TokenFor("https://mcp.example.com:8443/mcp", "mcp:read")
+	f.served(f.post(good, legacyCall("echo"), "Origin: https://mcp.example.com:8443"))
+	f.refused(f.post(good, legacyCall("echo"), "Origin: https://mcp.example.com"), http.StatusForbidden, "")
 }
 
 // CHAL-31: without a list no answer of the endpoint has anything to do with CORS.

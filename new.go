@@ -196,14 +196,20 @@ func (b *builder) sessions() {
 }
 
 func (b *builder) origins() {
-	b.m.origins = make(map[string]bool, len(b.config.AllowedOrigins))
+	o := origins{listed: make(map[string]bool, len(b.config.AllowedOrigins))}
+	if b.url != nil {
+		base, _ := normalURI(b.url.Scheme + "://" + b.url.Host)
+		o.own = strings.TrimSuffix(base, "/")
+		o.loopback = b.config.AllowInsecureLoopback && fetch.IsLoopbackHost(b.url.Hostname())
+	}
 	for i, origin := range b.config.AllowedOrigins {
 		if !isOrigin(origin) {
 			b.fail(fmt.Sprintf("AllowedOrigins[%d]", i), shownURL(origin),
 				"not an origin as browsers send it: list each as scheme://host[:port] in lower case, without path and default port; there is no wildcard")
 		}
-		b.m.origins[origin] = true
+		o.listed[origin] = true
 	}
+	b.m.origins = o
 }
 
 // isOrigin reports whether a browser could send this as Origin (RFC 6454

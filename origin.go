@@ -2,7 +2,10 @@ package mcpauth
 
 import (
 	"net/http"
+	"net/url"
 	"strings"
+
+	"github.com/seed-1e292522/mcpauth/internal/fetch"
 )
 
 // What a browser may send to the endpoint and read from its answers (Fetch
@@ -17,14 +20,31 @@ const (
 
 var exposedHeaders = []string{"WWW-Authenticate", "DPoP-Nonce", "Mcp-Session-Id", "MCP-Protocol-Version", "Retry-After"}
 
-// checkOrigin refuses scripts of origins that are not listed. A request
+// origins are those whose scripts may call.
+type origins struct {
+	own      string          // the resource's: its pages need no permission to read
+	listed   map[string]bool // by the configuration
+	loopback bool            // all on this machine: the resource is there too, for development
+}
+
+// mayRead reports whether scripts of a foreign origin may call and read the answers.
+func (o *origins) mayRead(origin string) bool {
+	return o.listed[origin] || o.loopback && isLoopbackOrigin(origin)
+}
+
+func isLoopbackOrigin(origin string) bool {
+	u, err := url.Parse(origin)
+	return err == nil && isOrigin(origin) && (u.Scheme == "http" || u.Scheme == "https") && fetch.IsLoopbackHost(u.Hostname())
+}
+
+// checkOrigin refuses scripts of origins that may not call. A request
 // without Origin does not come from a script of another site.
 func (m *Middleware) checkOrigin(r *http.Request) *DeniedError {
-	origins := r.Header["Origin"]
-	if len(origins) == 0 || len(origins) == 1 && m.origins[origins[0]] {
+	sent := r.Header["Origin"]
+	if len(sent) == 0 || len(sent) == 1 && (sent[0] == m.origins.own || m.origins.mayRead(sent[0])) {
 		return nil
 	}
-	return deny(errOrigin, "Origin", strings.Join(origins, " "), "an origin in AllowedOrigins")
+	return deny(errOrigin, "Origin", strings.Join(sent, " "), "an origin in AllowedOrigins")
 }
 
 // serveOptions answers every OPTIONS request: a preflight of an allowed origin
@@ -77,11 +97,11 @@ func paramHeaders(h http.Header) string {
 // What a handler says about origins is replaced, because two answers are read
 // as none; what it exposes is kept.
 func (m *Middleware) allowOrigin(h http.Header, r *http.Request) {
-	if len(m.origins) == 0 {
+	if len(m.origins.listed) == 0 && !m.origins.loopback {
 		return
 	}
 	addToList(h, "Vary", "Origin")
-	if origin := r.Header.Get("Origin"); m.origins[origin] {
+	if origin := r.Header.Get("Origin"); m.origins.mayRead(origin) {
 		h.Set("Access-Control-Allow-Origin", origin)
 		addToList(h, "Access-Control-Expose-Headers", exposedHeaders...)
 	}

@@ -22,7 +22,7 @@ var reasons = []Reason{
 	{"forbidden", "not permitted", 403, "The token is good and no scope would help."},
 	{"unavailable", "authorization temporarily unavailable", 503, "Something that is needed to decide cannot be reached. The client keeps its token and tries again."},
 	{"policy_failed", "authorization failed", 500, "The policy or another function of the operator has failed."},
-	{"origin", "origin not allowed", 403, "A browser sent the request for a web page whose origin is not in AllowedOrigins."},
+	{"origin", "origin not allowed", 403, "A browser sent the request for a web page whose origin is neither the resource's nor in AllowedOrigins."},
 	{"http_method", "HTTP method not allowed", 405, "The HTTP method does not exist in the revision of MCP that the request speaks."},
 	{"headers_too_large", "request header fields too large", 431, "The request has more header fields, or larger ones, than is accepted."},
 	{"media_type", "content type or encoding not supported", 415, "The body is not announced as plain JSON."},

@@ -51,12 +51,11 @@ func gate(t *testing.T, address string, policy mcpauth.Policy, delegate, inject 
 	resource := endpoint(t, front.Listener.Addr().String())
 	issuer := mcpauthtest.NewIssuer(t)
 	auth, err := mcpauth.New(mcpauth.Config{
-		Resource:       resource,
-		Issuers:        []mcpauth.Issuer{issuer.Config()},
-		Policy:         policy,
-		DelegateTasks:  delegate,
-		AllowedOrigins: []string{resource[:len(resource)-len("/mcp")]},
-		Logger:         slog.New(slog.NewTextHandler(t.Output(), nil)),
+		Resource:      resource,
+		Issuers:       []mcpauth.Issuer{issuer.Config()},
+		Policy:        policy,
+		DelegateTasks: delegate,
+		Logger:        slog.New(slog.NewTextHandler(t.Output(), nil)),
 
 		AllowInsecureLoopback: true,
 	})
