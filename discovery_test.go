@@ -151,6 +151,24 @@ func TestDiscovery_Places_DISC_01_DISC_02(t *testing.T) {
 	}
 }
 
+// TestIssuerAsWritten: what an authorization server writes as its issuer is configured so. Only
+// what is fetched has the host in the usual spelling.
+func TestIssuerAsWritten_DISC_03_TOK_56(t *testing.T) {
+	const issuer = "https://Login.Example.COM/Tenant1"
+	at := mcpauthtest.NewIssuerAt(t, issuer)
+	f := newFixture(t, func(c *mcpauth.Config) { c.Issuers, c.Transport = []mcpauth.Issuer{at.Config()}, at.Transport() })
+	f.issuer = at
+	f.served(f.call(f.token(nil), "echo"))
+	assert.Equal(t, issuer, f.auth.Issuers()[0].URL)
+	assert.Contains(t, string(f.auth.MetadataJSON()), `"authorization_servers":["`+issuer+`"]`)
+	for _, url := range urls(f.issuer) {
+		if url != "https://Login.Example.COM/Tenant1/jwks" { // as the metadata has it
+			assert.True(t, strings.HasPrefix(url, "https://login.example.com/"), "%s", url)
+		}
+	}
+	f.refused(f.call(f.token(mcpauthtest.Claims{"iss": "https://login.example.com/Tenant1"}), "echo"), http.StatusUnauthorized, invalidToken("issuer not accepted"))
+}
+
 // The issuer in the document is compared byte for byte. No key of a document
 // that names another is fetched, let alone used.
 func TestDiscovery_IssuerMismatch_DISC_03_DISC_04(t *testing.T) {

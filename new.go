@@ -98,8 +98,6 @@ func (b *builder) identifier(field, raw string) *url.URL {
 		b.fail(field, shown(raw), "must be https")
 	case u.Scheme == "http" && !b.config.AllowInsecureLoopback:
 		b.fail(field, shown(raw), "must be https; for development on this machine set AllowInsecureLoopback")
-	case !strings.HasPrefix(raw, u.Scheme+"://"+u.Host) || u.Host != strings.ToLower(u.Host):
-		b.fail(field, shown(raw), "write scheme and host in lower case")
 	default:
 		return u
 	}
@@ -111,6 +109,11 @@ func (b *builder) resource() {
 	b.m.resource = raw
 	b.url = b.identifier("Resource", raw)
 	if b.url == nil {
+		return
+	}
+	if !strings.HasPrefix(raw, b.url.Scheme+"://"+strings.ToLower(b.url.Host)) {
+		b.fail("Resource", shown(raw), "write scheme and host in lower case")
+		b.url = nil
 		return
 	}
 	if len(b.url.Path) > 1 && strings.HasSuffix(b.url.Path, "/") {

@@ -49,6 +49,7 @@ func (b *builder) issuerURL(field string, c *Issuer, s *issuer) {
 	if s.parsed.RawQuery != "" {
 		b.fail(field+".URL", shown(c.URL), "an issuer identifier has no query (RFC 8414 section 2): remove it")
 	}
+	s.parsed.Host = strings.ToLower(s.parsed.Host) // where to fetch; the name stays as it is written
 	host := s.parsed.Hostname()
 	if fetch.IsLoopbackHost(host) && b.config.AllowInsecureLoopback {
 		s.loopback, s.private = true, true

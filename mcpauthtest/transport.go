@@ -57,7 +57,7 @@ func (t transport) RoundTrip(r *http.Request) (*http.Response, error) {
 // server at all.
 func (i *Issuer) endpointOf(u *url.URL) (at Endpoint, reachable bool) {
 	origin := func(u *url.URL) string { return strings.ToLower(u.Scheme + "://" + u.Host) }
-	if origin(u) == i.origin {
+	if origin(u) == strings.ToLower(i.origin) {
 		at, reachable = i.endpointAt(u.EscapedPath()), true
 	}
 	if keys := i.publishedKeyURL(); at == "" && origin(u) == origin(keys) {
