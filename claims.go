@@ -259,8 +259,11 @@ func stringOrList(raw []byte) (list []string, ok bool) {
 	return nil, false
 }
 
-// maxScopes and the 256 bytes of a scope bound what one token may carry.
-const maxScopes = 256
+// Bounds of the scopes that one token may carry.
+const (
+	maxScopes      = 256
+	maxScopeLength = 256 // bytes
+)
 
 // scopeList turns a scope claim into scopes: a string is split at single
 // spaces (RFC 6749 section 3.3), the members of an array are whole scopes.
@@ -300,7 +303,7 @@ func addScopes(into, list []string) ([]string, *DeniedError) {
 
 func addScope(into []string, scope string) ([]string, *DeniedError) {
 	switch {
-	case len(scope) > 256:
+	case len(scope) > maxScopeLength:
 		return nil, deny(ErrTokenTooComplex, "a scope is longer than 256 bytes", "", "")
 	case !challenge.ValidScope(scope) || slices.Contains(into, scope):
 		return into, nil
@@ -353,9 +356,12 @@ func memberNames(raw []byte) (names []string) {
 	}
 }
 
-// actors follows the act chain (RFC 8693 section 4.1), four deep at the most.
+// maxActors is how far the act chain is followed; what is beyond it is not told.
+const maxActors = 4
+
+// actors follows the act chain (RFC 8693 section 4.1).
 func actors(act []byte) (subjects []string) {
-	for act != nil && len(subjects) < 4 {
+	for act != nil && len(subjects) < maxActors {
 		sub, ok := stringOrList(lookup(act, []string{"sub"}))
 		if !ok || len(sub) != 1 {
 			break

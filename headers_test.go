@@ -288,8 +288,8 @@ func TestHeaderBounds_LIMITS_01_LIMITS_05(t *testing.T) {
 		{"LIMITS-05 32 parameters", many("Mcp-Param-X", 32), true},
 		{"LIMITS-05 33 parameters", many("Mcp-Param-X", 33), false},
 		{"LIMITS-05 33 parameters of one name", slices.Repeat([]string{"Mcp-Param-X: y"}, 33), false},
-		{"LIMITS-05 a name of 4 KiB", []string{"Mcp-Name: " + strings.Repeat("n", 4<<10)}, true},
-		{"LIMITS-05 a name of 4 KiB and a byte", []string{"Mcp-Name: " + strings.Repeat("n", 4<<10+1)}, false},
+		{"LIMITS-05 a name of 12 KiB", []string{"Mcp-Name: " + strings.Repeat("n", 12<<10)}, true},
+		{"LIMITS-05 a name of 12 KiB and a byte", []string{"Mcp-Name: " + strings.Repeat("n", 12<<10+1)}, false},
 	} {
 		t.Run(row.id, func(t *testing.T) {
 			w := f.post(token, legacyCall("echo"), row.headers...)
@@ -307,4 +307,16 @@ func TestHeaderBounds_LIMITS_01_LIMITS_05(t *testing.T) {
 		f.refusedWhole(t, w, http.StatusUnauthorized, invalidToken("token too complex"), `{"error":"invalid_token","error_description":"token too complex"}`)
 		assert.Equal(t, 1, f.issuer.Fetches(mcpauthtest.JWKS)) // that of the tokens before
 	})
+}
+
+// TestLongNames: what a body may name, the header may repeat.
+func TestLongNames_LIMITS_05_MCP_23(t *testing.T) {
+	f := newFixture(t, func(c *mcpauth.Config) {
+		c.Policy = mcpauth.Rules{Resources: map[string]mcpauth.Requirement{"file:///*": mcpauth.Authenticated()}}
+	})
+	uri := "file:///" + strings.Repeat("a", 8<<10-len("file:///"))
+	body := modernBody("resources/read", `"uri":"`+uri+`"`)
+	for _, name := range []string{uri, "=?base64?" + base64.StdEncoding.EncodeToString([]byte(uri)) + "?="} {
+		f.served(f.post(f.token(nil), body, modernHeaders("resources/read", name)...))
+	}
 }

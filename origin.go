@@ -15,6 +15,7 @@ const (
 	allowedHeaders = "Authorization, DPoP, Content-Type, Accept, MCP-Protocol-Version, Mcp-Method, Mcp-Name, Mcp-Session-Id, Last-Event-ID"
 
 	maxParamHeaders = 32
+	maxParamName    = 128 // bytes of a name that a preflight asks for
 	paramHeader     = "mcp-param-"
 )
 
@@ -82,7 +83,7 @@ func paramHeaders(h http.Header) string {
 	count := 0
 	for name := range strings.SplitSeq(strings.Join(h["Access-Control-Request-Headers"], ","), ",") {
 		name = strings.ToLower(strings.TrimSpace(name))
-		if !strings.HasPrefix(name, paramHeader) || len(name) > 128 || strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789-_") != "" {
+		if !strings.HasPrefix(name, paramHeader) || len(name) > maxParamName || strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789-_") != "" {
 			continue
 		}
 		if count++; count > maxParamHeaders {

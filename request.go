@@ -11,7 +11,7 @@ import (
 const (
 	maxHeaderFields = 100
 	maxHeaderBytes  = 64 << 10
-	maxNameHeader   = 4 << 10
+	maxNameHeader   = 12 << 10 // the longest URI that a body may name, in base64
 	maxBody         = 4 << 20
 )
 
@@ -38,7 +38,7 @@ func checkHeaders(h http.Header) (hides bool, denied *DeniedError) {
 	case params > maxParamHeaders:
 		return hides, deny(errRequestHeaders, "more than 32 Mcp-Param fields", "", "")
 	case len(first(h["Mcp-Name"])) > maxNameHeader:
-		return hides, deny(errRequestHeaders, "Mcp-Name longer than 4 KiB", "", "")
+		return hides, deny(errRequestHeaders, "Mcp-Name longer than 12 KiB", "", "")
 	}
 	return hides, nil
 }

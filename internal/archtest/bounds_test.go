@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"go/ast"
 	"go/constant"
+	"go/parser"
 	"go/token"
 	"maps"
 	"math"
@@ -193,6 +194,158 @@ func TestBounds_LIMITS_10_LIMITS_13(t *testing.T) {
 	require.Greater(t, len(code), 80)
 	assert.Greater(t, rows, 30)
 	t.Logf("rows: %d", rows)
+}
+
+// inputProblems compares the table of what is bounded of an input, the one that has a column
+// "value", with the constants, with the files that declare them and with the tables of the
+// sections that are about inputs: what stands there, but for times, stands here too.
+func inputProblems(text string, code map[string]int64, declared map[string]string) (problems []string, rows int) {
+	listed, inputs, needed := map[string]bool{}, false, map[string]bool{}
+	section := ""
+	for line := range strings.Lines(text) {
+		cells := strings.Split(strings.Trim(strings.TrimSpace(line), "|"), "|")
+		switch {
+		case strings.HasPrefix(line, "#"):
+			section = strings.Trim(line, "# \n")
+		case !strings.HasPrefix(line, "|"):
+			inputs = false
+		case len(cells) > 1 && strings.TrimSpace(cells[1]) == "value":
+			inputs = true
+		case strings.HasPrefix(line, "|---"):
+		case !inputs && (section == "One request" || section == "Authorization servers"):
+			for _, m := range boundInText.FindAllStringSubmatch(line, -1) {
+				isTime := m[2] != "" && !strings.HasSuffix(m[2], "B")
+				if boundName.MatchString(m[4]) && !isTime {
+					needed[m[3]+m[4]] = true
+				}
+			}
+		case inputs:
+			rows++
+			if len(cells) != 5 || slices.ContainsFunc(cells, func(cell string) bool { return strings.TrimSpace(cell) == "" }) {
+				problems = append(problems, "not input, value, file, sent at most, refusing says: "+line)
+				continue
+			}
+			for _, m := range boundInText.FindAllStringSubmatch(cells[1], -1) {
+				name := m[3] + m[4]
+				listed[name] = true
+				var number int64
+				_, _ = fmt.Sscan(strings.ReplaceAll(m[1], ",", ""), &number)
+				if value, known := code[name]; !known || value != number*units[m[2]] {
+					problems = append(problems, fmt.Sprintf("%s is %d, and not %s %s", name, value, m[1], m[2]))
+				}
+				if !strings.Contains(cells[2], "`"+declared[name]+"`") {
+					problems = append(problems, name+" is declared in "+declared[name])
+				}
+			}
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(needed)) {
+		if !listed[name] {
+			problems = append(problems, "in the table of inputs there is no "+name)
+		}
+	}
+	return problems, rows
+}
+
+// unnamedBounds finds bounds that have no name, and so no row: a length that is compared with a
+// number, and limits that are numbers.
+func unnamedBounds(set *token.FileSet, file *ast.File) (places []string) {
+	number := func(e ast.Expr) bool {
+		lit, ok := e.(*ast.BasicLit)
+		return ok && lit.Kind == token.INT && len(lit.Value) > 1
+	}
+	length := func(e ast.Expr) bool {
+		call, ok := e.(*ast.CallExpr)
+		return ok && fmt.Sprint(call.Fun) == "len"
+	}
+	found := func(n ast.Node) { places = append(places, set.Position(n.Pos()).String()) }
+	ast.Inspect(file, func(node ast.Node) bool {
+		switch n := node.(type) {
+		case *ast.BinaryExpr:
+			if n.Op == token.GTR && length(n.X) && number(n.Y) || n.Op == token.LSS && number(n.X) && length(n.Y) {
+				found(n)
+			}
+		case *ast.CompositeLit:
+			if name := fmt.Sprint(n.Type); name != "Limits" && !strings.HasSuffix(name, " Limits}") {
+				return true
+			}
+			for _, e := range n.Elts {
+				if pair, ok := e.(*ast.KeyValueExpr); ok && number(pair.Value) {
+					found(pair)
+				}
+			}
+		case *ast.CallExpr:
+			if name := fmt.Sprint(n.Fun); strings.HasSuffix(name, " LimitReader}") || strings.HasSuffix(name, " MaxBytesReader}") {
+				if number(n.Args[len(n.Args)-1]) {
+					found(n)
+				}
+			}
+		}
+		return true
+	})
+	return places
+}
+
+// TestInputBounds: every constant that bounds an input has its value, its file, what real senders
+// send and what a refusal says in one table; and no input is bounded by a number without a name.
+func TestInputBounds_LIMITS_10(t *testing.T) {
+	declared := map[string]string{}
+	for _, name := range goFiles(t, bounded) {
+		set, file := parse(t, name)
+		for _, place := range unnamedBounds(set, file) {
+			t.Errorf("%s: a bound without a name: give it one that begins with max, and a row in %s", place, guide)
+		}
+		prefix := ""
+		if path.Dir(name) != "." {
+			prefix = file.Name.Name + "."
+		}
+		for _, declaration := range file.Decls {
+			if group, ok := declaration.(*ast.GenDecl); ok && group.Tok == token.CONST {
+				for _, spec := range group.Specs {
+					for _, ident := range spec.(*ast.ValueSpec).Names {
+						declared[prefix+ident.Name] = name
+					}
+				}
+			}
+		}
+	}
+	problems, rows := inputProblems(string(read(t, guide)), boundsInCode(t), declared)
+	for _, problem := range problems {
+		t.Errorf("%s: %s", guide, problem)
+	}
+	assert.Greater(t, rows, 20)
+}
+
+func TestInputProblems(t *testing.T) {
+	code, declared := map[string]int64{"maxA": 4 << 20, "p.maxB": 1000}, map[string]string{"maxA": "a.go", "p.maxB": "p/b.go"}
+	head := "### Inputs\n\n| input | value | file | sent | says |\n|---|---|---|---|---|\n"
+	good := head + "| a | 4 MiB (`maxA`), 1,000 (`p.maxB`) | `a.go`, `p/b.go` | 1 KiB | 413 |\n"
+	request := "\n### One request\n\n| what | bound | of whom | when | test |\n|---|---|---|---|---|\n| a | 4 MiB (`maxA`) and 1,000 (`p.maxB`) | u | v | `T` |\n"
+	for _, row := range []struct{ name, text, want string }{
+		{"good", good + request, ""},
+		{"wrong value", strings.Replace(good, "4 MiB", "4 KiB", 1), "maxA is 4194304, and not 4 KiB"},
+		{"wrong file", strings.Replace(good, "`p/b.go`", "`b.go`", 1), "p.maxB is declared in p/b.go"},
+		{"nothing is said of senders", strings.Replace(good, "1 KiB", "", 1), "not input, value, file"},
+		{"not listed", strings.Replace(good, ", 1,000 (`p.maxB`)", "", 1) + request, "there is no p.maxB"},
+	} {
+		problems, _ := inputProblems(row.text, code, declared)
+		if got := strings.Join(problems, "\n"); row.want == "" {
+			assert.Empty(t, got, row.name)
+		} else {
+			assert.Contains(t, got, row.want, row.name)
+		}
+	}
+	set := token.NewFileSet()
+	file, err := parser.ParseFile(set, "x.go", `package x
+func f(s string) bool {
+	_ = Limits{Depth: 16}
+	_ = p.Limits{Depth: maxDepth, Members: 256, Strict: true}
+	_ = io.LimitReader(r, 100)
+	_ = http.MaxBytesReader(w, r, maxBody)
+	return len(s) > 255 || 300 < len(s) || len(s) > maxS || len(s) > 1 || len(s) < 32
+}`, 0)
+	require.NoError(t, err)
+	assert.Equal(t, []string{"x.go:3:13", "x.go:4:32", "x.go:5:6", "x.go:7:9", "x.go:7:25"}, unnamedBounds(set, file))
 }
 
 func TestBoundProblems(t *testing.T) {

@@ -79,11 +79,14 @@ type Listen struct {
 // costs a little memory to find duplicates by. Lone surrogates are refused in
 // arguments too: rules may depend on arguments, and where some readers keep a
 // lone surrogate, others see U+FFFD.
-var bodyLimits = strictjson.Limits{Depth: 64, Members: 100_000, StrictStrings: true}
+var bodyLimits = strictjson.Limits{Depth: strictjson.MaxDepth, Members: maxMembers, StrictStrings: true}
 
-// maxKnown bounds the members of the envelope, params, _meta, ref and
+// maxMembers bounds the members of a body, and maxKnown the members of the envelope, params, _meta, ref and
 // notifications together.
-const maxKnown = 10_000
+const (
+	maxMembers = 100_000
+	maxKnown   = 10_000
+)
 
 // Limits of a message.
 const (

@@ -25,8 +25,12 @@ const (
 	Null
 )
 
-// MaxDepth is the deepest nesting that a [Reader] can follow.
-const MaxDepth = 64
+// MaxDepth is the deepest nesting that a [Reader] can follow, and maxMembers how many members
+// it reads unless it is told otherwise.
+const (
+	MaxDepth   = 64
+	maxMembers = 10_000
+)
 
 // Limits bounds what a text may contain. The zero value has the usual bounds.
 type Limits struct {
@@ -84,7 +88,7 @@ func (r *Reader) Reset(data []byte, lim Limits) {
 		lim.Depth = MaxDepth
 	}
 	if lim.Members <= 0 {
-		lim.Members = 10_000
+		lim.Members = maxMembers
 	}
 	// Names and bases are written before they are read.
 	r.data, r.limits = data, lim
