@@ -12,19 +12,27 @@ import (
 
 // agree finds the era of a request and, for a modern one, compares the headers
 // that repeat the body with it (MCP 2026-07-28, Streamable HTTP, server
-// validation). A header can cause a refusal and nothing else.
-func agree(h http.Header, msg *jsonrpc.Message) (era, *DeniedError) {
+// validation). A header can cause a refusal and nothing else. A request for an
+// endpoint of the HTTP+SSE transport, which has no header for the version, is
+// tagged; its tag is verified later.
+func agree(h http.Header, msg *jsonrpc.Message, tagged bool) (era, *DeniedError) {
 	if denied := checkRepeated(h); denied != nil {
 		return modern, denied
 	}
-	version := strings.Trim(first(h["Mcp-Protocol-Version"]), " \t")
-	if msg.Version.State == jsonrpc.Absent && isLegacyVersion(version) {
+	version, denied := versionOf(h)
+	if denied != nil {
+		return modern, denied
+	}
+	if named := &msg.Version; named.State != jsonrpc.Absent {
+		absent := version == "" && tagged
+		if named.State != jsonrpc.String || named.Value != version && !absent {
+			return modern, deny(errHeaderMismatch, "MCP-Protocol-Version", version, "as in params._meta: "+shown(named.Value))
+		}
+	}
+	switch {
+	case !isModernRevision(version) && !isModernRevision(msg.Version.Value):
 		return legacy, nil
-	}
-	if msg.Version.State != jsonrpc.Absent && (msg.Version.State != jsonrpc.String || msg.Version.Value != version) {
-		return modern, deny(errHeaderMismatch, "MCP-Protocol-Version", version, "as in params._meta: "+shown(msg.Version.Value))
-	}
-	if msg.Kind == jsonrpc.Response {
+	case msg.Kind == jsonrpc.Response:
 		return modern, nil
 	}
 	// A version after ours is for the handler to refuse; only what it says twice is held against it.
@@ -43,7 +51,7 @@ func agree(h http.Header, msg *jsonrpc.Message) (era, *DeniedError) {
 // checkRepeated refuses a second field of those that may be compared with the
 // body: who reads the first and who reads the last must see the same.
 func checkRepeated(h http.Header) *DeniedError {
-	for _, name := range [...]string{"Mcp-Protocol-Version", "Mcp-Method", "Mcp-Name"} {
+	for _, name := range [...]string{"Mcp-Method", "Mcp-Name"} {
 		if len(h[name]) > 1 {
 			return deny(errHeaderMismatch, name+" stands more than once", "", "")
 		}
@@ -59,25 +67,37 @@ func first(values []string) string {
 	return values[0]
 }
 
-// isLegacyVersion reports whether the header names a revision before the
-// modern era. No header means 2025-03-26; garbage is modern.
-func isLegacyVersion(version string) bool {
-	switch version {
-	case "", "2025-03-26", "2025-06-18", "2025-11-25":
-		return true
-	case modernVersion:
-		return false
+// versionOf returns the revision that the header names, "" for none. Equal values are
+// one, in several lines or in a list; the handler gets one line.
+func versionOf(h http.Header) (version string, denied *DeniedError) {
+	lines := h["Mcp-Protocol-Version"]
+	if !repeatsVersion(lines) {
+		return strings.Trim(first(lines), " \t"), nil
 	}
-	_, err := time.Parse(time.DateOnly, version)
-	return err == nil && version < modernVersion
+	all := strings.Join(lines, ",")
+	version, rest, _ := strings.Cut(all, ",")
+	version = strings.Trim(version, " \t")
+	for other := range strings.SplitSeq(rest, ",") {
+		if strings.Trim(other, " \t") != version {
+			return "", deny(errHeaderMismatch, "MCP-Protocol-Version", all, "one value")
+		}
+	}
+	return version, nil
 }
 
-// isModernVersion reports whether no server can take the header for one of a
-// revision before the modern era.
-func isModernVersion(values []string) bool {
-	version := strings.Trim(first(values), " \t")
-	if version == modernVersion {
+func repeatsVersion(lines []string) bool {
+	return len(lines) > 1 || len(lines) == 1 && strings.IndexByte(lines[0], ',') >= 0
+}
+
+// isModernRevision reports whether a version is a revision of the modern era. What is
+// no date is no revision, and for the handler to refuse: our 404 would be the end of
+// its session to a legacy client.
+func isModernRevision(version string) bool {
+	switch version {
+	case modernVersion:
 		return true
+	case "", "2025-03-26", "2025-06-18", "2025-11-25":
+		return false
 	}
 	_, err := time.Parse(time.DateOnly, version)
 	return err == nil && version > modernVersion

@@ -2,7 +2,6 @@ package mcpauth
 
 import (
 	"net/http"
-	"strings"
 
 	"github.com/seed-1e292522/mcpauth/internal/jsonrpc"
 )
@@ -18,7 +17,11 @@ func readBatch(h http.Header, body []byte) (req request, denied *DeniedError) {
 	if denied := checkRepeated(h); denied != nil {
 		return req, denied
 	}
-	if version := h["Mcp-Protocol-Version"]; len(version) == 1 && strings.Trim(version[0], " \t") != batchVersion {
+	version, denied := versionOf(h)
+	if denied != nil {
+		return req, denied
+	}
+	if len(h["Mcp-Protocol-Version"]) > 0 && version != batchVersion {
 		return req, deny(errInvalidRequest, "a batch", "", "one message: only revision "+batchVersion+" has batches")
 	}
 	messages, err := jsonrpc.ParseBatch(body)

@@ -154,8 +154,8 @@ func TestBatchHeaders_MCP_24_MCP_58(t *testing.T) {
 	f := batchFixture(t)
 	token := f.token(nil)
 	for _, headers := range [][]string{
-		{"MCP-Protocol-Version: 2025-03-26", "MCP-Protocol-Version: 2025-03-26"},
 		{"MCP-Protocol-Version: 2025-03-26", "MCP-Protocol-Version: 2025-06-18"},
+		{"MCP-Protocol-Version: 2025-03-26, 2025-06-18"},
 		{"Mcp-Method: tools/call", "Mcp-Method: ping"},
 		{"Mcp-Name: echo", "Mcp-Name: echo"},
 	} {

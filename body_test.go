@@ -498,7 +498,7 @@ func TestHTTPMethods_MCP_56(t *testing.T) {
 			"MCP-Protocol-Version: 2026-07-28":   "POST",
 			"MCP-Protocol-Version:  2026-07-28 ": "POST",
 			"MCP-Protocol-Version: 2027-01-01":   "POST",
-			"MCP-Protocol-Version: garbage":      "POST",
+			"MCP-Protocol-Version: garbage":      "POST, GET, DELETE", // MCP-29
 		} {
 			t.Run("MCP-56 MCP-57 "+method+" "+version, func(t *testing.T) {
 				w := f.do(method, "/mcp", token, legacyCall("echo"), "Content-Type: application/json", version)

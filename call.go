@@ -130,6 +130,7 @@ func (c *Call) isHandshake() bool { return c.Kind == KindMethod && isHandshake(c
 // request is what one HTTP request asks for.
 type request struct {
 	era   era
+	tells bool   // it is a notification, and asks for nothing
 	id    []byte // raw JSON, nil when there is none to answer to
 	calls []Call
 	one   [1]Call // room for the usual one
@@ -138,16 +139,17 @@ type request struct {
 
 // read turns the body into calls, after the headers that repeat parts of it
 // were found to agree. The decision is made from the body alone.
-func (req *request) read(h http.Header, body []byte) (denied *DeniedError) {
+func (req *request) read(h http.Header, body []byte, tagged bool) (denied *DeniedError) {
 	msg, err := jsonrpc.Parse(body)
 	if err != nil {
 		req.id, denied = refuseBody(err)
 		return denied
 	}
 	req.id = msg.ID
-	if req.era, denied = agree(h, &msg); denied != nil {
+	if req.era, denied = agree(h, &msg, tagged); denied != nil {
 		return denied
 	}
+	req.tells = msg.Kind == jsonrpc.Notification && strings.HasPrefix(msg.Method, "notifications/")
 	switch {
 	case msg.Kind == jsonrpc.Response && req.era == modern:
 		req.id = nil
@@ -156,7 +158,7 @@ func (req *request) read(h http.Header, body []byte) (denied *DeniedError) {
 		req.id, msg.Method = nil, responseMethod
 	case isMisnamed(&msg):
 		return unknownMethod(req.era, msg.Method)
-	case req.era == modern && wasRemoved(msg.Method): // whatever its params are: they may lack what it once needed
+	case req.era == modern && wasRemoved(msg.Method) && !req.tells: // whatever its params are: they may lack what it once needed
 		return unknownMethod(req.era, msg.Method)
 	}
 	req.addPage(&msg)

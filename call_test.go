@@ -102,7 +102,8 @@ var (
 
 var targetTable = []targetRow{
 	{method: "initialize", params: `"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"admin_delete"}`, legacy: always, modern: notFound},
-	{method: "notifications/initialized", notification: true, legacy: always, modern: notFound},
+	{method: "notifications/initialized", notification: true, legacy: always, modern: always},
+	{method: "notifications/initialized as a request", legacy: always, modern: notFound},
 	{method: "ping", legacy: always, modern: notFound},
 	{method: "server/discover", legacy: notHere, modern: freely},
 	{method: "tools/list", params: `"cursor":""`, legacy: freely, modern: freely},
@@ -129,10 +130,10 @@ var targetTable = []targetRow{
 	{method: "tasks/update", params: `"taskId":"1"`, name: "1", legacy: notHere, modern: byRule},
 	{method: "tasks/result", params: `"taskId":"1"`, legacy: byRule, modern: notFound},
 	{method: "tasks/list", legacy: byRule, modern: notFound},
-	{method: "notifications/cancelled", params: `"requestId":1`, notification: true, legacy: [3]string{wantOurs, wantScope, wantOurs}, modern: notFound},
-	{method: "notifications/progress", params: `"progressToken":1`, notification: true, legacy: freely, modern: notFound},
-	{method: "notifications/roots/list_changed", notification: true, legacy: freely, modern: notFound},
-	{method: "notifications/elicitation/complete", notification: true, legacy: freely, modern: notFound},
+	{method: "notifications/cancelled", params: `"requestId":1`, notification: true, legacy: [3]string{wantOurs, wantScope, wantOurs}, modern: [3]string{wantOurs, wantScope, wantOurs}},
+	{method: "notifications/progress", params: `"progressToken":1`, notification: true, legacy: freely, modern: freely},
+	{method: "notifications/roots/list_changed", notification: true, legacy: freely, modern: freely},
+	{method: "notifications/elicitation/complete", notification: true, legacy: freely, modern: freely},
 	{method: "vendor/listed", legacy: byRule, modern: [3]string{wantServed, wantScope, wantUnknown}},
 	{method: "vendor/unlisted", legacy: notHere, modern: notFound},
 	{method: "notifications/vendor", notification: true, legacy: always, modern: always},
@@ -207,6 +208,17 @@ func TestTargets_MCP_40_MCP_42_MCP_47_MCP_48_MCP_49_MCP_53_MCP_54(t *testing.T) 
 				})
 			}
 		}
+	}
+}
+
+// The log advises to list a method only where that would help.
+func TestUnknownMethodAdvice_MCP_47(t *testing.T) {
+	f := newFixture(t, nil)
+	for method, advised := range map[string]bool{"ping": false, "vendor/x": true} {
+		f.log.Reset()
+		f.endsHeaders(t, f.token(nil), modernBody(method, ""), wantUnknown, modernHeaders(method, "")...)
+		assert.Contains(t, f.log.String(), "a method of 2026-07-28")
+		assert.Equal(t, advised, strings.Contains(f.log.String(), "listed in the policy"), "%s: %s", method, f.log)
 	}
 }
 
@@ -382,13 +394,14 @@ func TestResponses_MCP_30(t *testing.T) {
 		t.Run("MCP-30 legacy "+body, func(t *testing.T) {
 			f.ours(t, f.post(token, body)) // ISOL-07
 			f.ours(t, f.post(token, body, "MCP-Protocol-Version: 2025-06-18"))
+			f.ours(t, f.post(token, body, "MCP-Protocol-Version: garbage")) // MCP-29
 			session := "Mcp-Session-Id: " + f.session(t, token)
 			f.servedIn(t, f.post(token, body, session))
 			f.servedIn(t, f.post(token, body, session, "MCP-Protocol-Version: 2025-06-18"))
 			assert.Equal(t, body, string(f.body))
 		})
 		t.Run("MCP-30 modern "+body, func(t *testing.T) {
-			for _, version := range []string{"2026-07-28", "2027-01-01", "garbage"} {
+			for _, version := range []string{"2026-07-28", "2027-01-01", "2026-07-28, 2026-07-28"} {
 				w := f.post(token, body, "MCP-Protocol-Version: "+version, "Mcp-Method: tools/call")
 				f.refusedWhole(t, w, http.StatusBadRequest, "", invalidBody)
 			}

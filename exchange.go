@@ -58,10 +58,12 @@ func (x *exchange) read(w http.ResponseWriter, r *http.Request) (denied *DeniedE
 	switch r.Method {
 	case http.MethodGet:
 		x.request = request{era: legacy, calls: []Call{{Method: streamMethod, Kind: KindMethod}}}
-		return nil
+		_, denied = versionOf(r.Header)
+		return denied
 	case http.MethodDelete:
 		x.request = request{era: legacy, calls: []Call{{Method: endMethod, Kind: KindMethod}}}
-		return nil
+		_, denied = versionOf(r.Header)
+		return denied
 	}
 	var buf []byte
 	if x.pooled != nil {
@@ -78,7 +80,7 @@ func (x *exchange) read(w http.ResponseWriter, r *http.Request) (denied *DeniedE
 		x.request, denied = readBatch(r.Header, x.body)
 		return denied
 	}
-	return x.request.read(r.Header, x.body)
+	return x.request.read(r.Header, x.body, hasEndpointTag(r.URL.RawQuery))
 }
 
 // serve calls the handler, for as long as the token is good.
@@ -231,6 +233,10 @@ func (x *exchange) header(h http.Header) http.Header {
 	case u != nil && u.alias != "":
 		u.header[0] = u.alias
 		out["Mcp-Session-Id"] = u.header[:1:1]
+	}
+	if repeatsVersion(h["Mcp-Protocol-Version"]) {
+		version, _ := versionOf(h)
+		out["Mcp-Protocol-Version"] = []string{version}
 	}
 	if x.filter != nil || x.tasks != nil || x.era == modern {
 		delete(out, "Accept-Encoding")

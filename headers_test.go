@@ -72,7 +72,9 @@ func TestEra_MCP_20_MCP_26_MCP_27_MCP_29(t *testing.T) {
 		{"MCP-20 _meta of an old version without header", metaCall(legacy), routing, wantMismatch},
 		{"MCP-20 _meta of an old version with its header", metaCall(legacy), []string{v("2025-11-25")}, wantServed},
 		{"MCP-20 _meta alone makes ping modern", strings.Replace(metaCall(modern), "tools/call", "ping", 1), nil, wantMismatch},
-		{"MCP-20 _meta makes initialize modern", strings.Replace(metaCall(legacy), "tools/call", "initialize", 1), []string{v("2025-11-25")}, wantUnknown},
+		{"MCP-20 _meta of an old version makes nothing modern", strings.Replace(metaCall(legacy), "tools/call", "initialize", 1), []string{v("2025-11-25")}, wantServed},
+		{"MCP-29 _meta that is no revision makes nothing modern", strings.Replace(metaCall(`"latest"`), "tools/call", "ping", 1), []string{v("latest")}, wantServed},
+		{"MCP-20 _meta of a later revision is modern", strings.Replace(metaCall(`"2027-01-01"`), "tools/call", "ping", 1), []string{v("2027-01-01")}, wantUnknown},
 		{"MCP-20 _meta without a version", strings.Replace(metaCall(modern), "protocolVersion", "other", 1), nil, wantServed},
 		{"MCP-26 the same in both", metaCall(modern), slices.Concat([]string{v("2026-07-28")}, routing), wantServed},
 		{"MCP-26 the same but for blanks", metaCall(modern), slices.Concat([]string{"MCP-Protocol-Version:   2026-07-28\t "}, routing), wantServed},
@@ -98,11 +100,25 @@ func TestEra_MCP_20_MCP_26_MCP_27_MCP_29(t *testing.T) {
 		{"MCP-27 the policy holds after", legacyCall("admin_delete"), []string{v("9999-12-31")}, wantAdmin},
 		{"MCP-29 2026-13-99", noMeta, []string{v("2026-13-99")}, wantServed},
 		{"MCP-29 2026-13-99 and the policy", legacyCall("admin_delete"), []string{v("2026-13-99")}, wantAdmin},
-		{"MCP-29 2025-02-30 is no date", ping, []string{v("2025-02-30")}, wantUnknown},
+		{"MCP-29 2025-02-30 is no date", ping, []string{v("2025-02-30")}, wantServed},
+		{"MCP-29 2026-13-99 is no date", ping, []string{v("2026-13-99")}, wantServed},
 		{"MCP-29 garbage and the policy", legacyCall("admin_delete"), []string{v("%00\xff; DROP")}, wantAdmin},
 		{"MCP-29 garbage and an unlisted tool", legacyCall("other"), []string{v("latest")}, wantDenied},
-		{"MCP-29 garbage has no handshake", ping, []string{v("latest")}, wantUnknown},
-		{"MCP-29 two versions in one", legacyCall("admin_delete"), []string{v("2025-11-25, 2026-07-28")}, wantAdmin},
+		{"MCP-29 garbage makes nothing modern", ping, []string{v("latest")}, wantServed},
+		{"MCP-29 1.0", ping, []string{v("1.0")}, wantServed},
+		{"MCP-29 a revision with a parameter", ping, []string{v("2025-11-25;q=1")}, wantServed},
+		{"MCP-29 garbage and an unknown method", strings.Replace(ping, "ping", "foo/bar", 1), []string{v("latest")}, wantDenied},
+		{"MCP-29 garbage, and _meta", metaCall(modern), []string{v("latest")}, wantMismatch},
+		{"MCP-24 two versions in one", legacyCall("echo"), []string{v("2025-11-25, 2026-07-28")}, wantMismatch},
+		{"MCP-24 two versions in two lines", legacyCall("echo"), []string{v("2025-11-25"), v("2025-06-18")}, wantMismatch},
+		{"MCP-24 one version twice", ping, []string{v("2025-11-25, 2025-11-25")}, wantServed},
+		{"MCP-24 one version in two lines", ping, []string{v("2025-11-25"), v("2025-11-25")}, wantServed},
+		{"MCP-24 one version four times", ping, []string{v("2025-11-25,2025-11-25"), v(" 2025-11-25 ,\t2025-11-25")}, wantServed},
+		{"MCP-24 the modern version twice", metaCall(modern), slices.Concat([]string{v("2026-07-28, 2026-07-28")}, routing), wantServed},
+		{"MCP-24 the modern version twice is strict", metaCall(modern), []string{v("2026-07-28, 2026-07-28")}, wantMismatch},
+		{"MCP-24 garbage twice", ping, []string{v("latest, latest")}, wantServed},
+		{"MCP-24 garbage and more", ping, []string{v("latest, 2025-11-25")}, wantMismatch},
+		{"MCP-24 a batch of one version twice", "[" + ping + "]", []string{v("2025-03-26, 2025-03-26")}, wantServed},
 		{"MCP-29 garbage twice", metaCall(`"latest"`), []string{v("latest")}, wantServed},
 		{"MCP-29 a kilobyte of garbage", noMeta, []string{v(strings.Repeat("9", 1024))}, wantServed},
 	} {
@@ -155,7 +171,8 @@ func TestRoutingHeaders_MCP_21_MCP_22_MCP_24(t *testing.T) {
 		run("MCP-22 header names in any case", wantServed, append(without(method), "mCP-mETHOD: "+row.method)...)
 		run("MCP-24 the method twice", wantMismatch, append(slices.Clone(whole), method)...)
 		run("MCP-24 the method and another", wantMismatch, append(slices.Clone(whole), "Mcp-Method: ping")...)
-		run("MCP-24 the version twice", wantMismatch, append(slices.Clone(whole), version)...)
+		run("MCP-24 the version twice", wantServed, append(slices.Clone(whole), version)...)
+		run("MCP-24 the version and another", wantMismatch, append(slices.Clone(whole), "MCP-Protocol-Version: 2025-11-25")...)
 		run("MCP-24 the version and an empty one", wantMismatch, append(slices.Clone(whole), "MCP-Protocol-Version: ")...)
 		if row.name == "" {
 			run("MCP-22 a name that nothing repeats", wantServed, append(slices.Clone(whole), "Mcp-Name: other")...)
@@ -178,7 +195,24 @@ func TestRoutingHeaders_MCP_21_MCP_22_MCP_24(t *testing.T) {
 	})
 	t.Run("MCP-24 twice in the legacy era too", func(t *testing.T) {
 		f.endsHeaders(t, token, legacyCall("echo"), wantMismatch, "MCP-Protocol-Version: 2025-11-25", "Mcp-Name: echo", "Mcp-Name: echo")
-		f.endsHeaders(t, token, legacyCall("echo"), wantMismatch, "MCP-Protocol-Version: 2025-11-25", "MCP-Protocol-Version: 2025-11-25")
+	})
+	t.Run("MCP-24 equal versions go on as one line", func(t *testing.T) {
+		session := "Mcp-Session-Id: " + f.session(t, token)
+		for _, lines := range [][]string{{"2025-11-25, 2025-11-25"}, {"2025-11-25", "2025-11-25"}, {"2025-11-25,2025-11-25", "2025-11-25"}} {
+			for _, method := range []string{http.MethodPost, http.MethodGet, http.MethodDelete} {
+				r := f.request(method, "/mcp", token, legacyCall("echo"), session)
+				r.Header["Mcp-Protocol-Version"] = lines
+				f.servedIn(t, f.serve(r))
+				assert.Equal(t, []string{"2025-11-25"}, f.last.Header["Mcp-Protocol-Version"], "%s %q", method, lines)
+				assert.Equal(t, "session", f.last.Header.Get("Mcp-Session-Id"))
+				assert.Equal(t, lines, r.Header["Mcp-Protocol-Version"], "the outer request is unchanged")
+			}
+		}
+		for _, method := range []string{http.MethodGet, http.MethodDelete} {
+			r := f.request(method, "/mcp", token, "", session)
+			r.Header["Mcp-Protocol-Version"] = []string{"2025-11-25, 2026-07-28"}
+			f.refusedWhole(t, f.serve(r), http.StatusBadRequest, "", strings.Replace(mismatchBody, `"id":1,`, "", 1))
+		}
 	})
 	t.Run("MCP-22 MCP-21 the id as it was", func(t *testing.T) {
 		w := f.post(token, strings.Replace(modernCall("echo"), `"id":1`, `"id":"a\u0062"`, 1), modernHeaders("ping", "echo")...)

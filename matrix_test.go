@@ -40,7 +40,7 @@ type matrixRow struct {
 // Written from the specifications of the four revisions, not from the code.
 var matrixRows = []matrixRow{
 	{"initialize", `"protocolVersion":"2025-11-25"`, "", false, matrixOpen, matrixMissing},
-	{"notifications/initialized", ``, "", true, matrixOpen, matrixMissing},
+	{"notifications/initialized", ``, "", true, matrixOpen, matrixOpen},
 	{"ping", ``, "", false, matrixOpen, matrixMissing},
 	{"server/discover", ``, "", false, matrixRefused, matrixOpen},
 	{"tools/list", ``, "", false, matrixOpen, matrixOpen},
@@ -68,10 +68,10 @@ var matrixRows = []matrixRow{
 	{"tasks/update", `"taskId":"1"`, "1", false, matrixRefused, matrixRuled},
 	{"tasks/result", `"taskId":"1"`, "", false, matrixRuled, matrixMissing},
 	{"tasks/list", ``, "", false, matrixRefused, matrixMissing}, // no rule
-	{"notifications/cancelled", `"requestId":1`, "", true, matrixOurs, matrixMissing},
-	{"notifications/progress", `"progressToken":1`, "", true, matrixOpen, matrixMissing},
-	{"notifications/roots/list_changed", ``, "", true, matrixOpen, matrixMissing},
-	{"notifications/elicitation/complete", ``, "", true, matrixOpen, matrixMissing},
+	{"notifications/cancelled", `"requestId":1`, "", true, matrixOurs, matrixOurs},
+	{"notifications/progress", `"progressToken":1`, "", true, matrixOpen, matrixOpen},
+	{"notifications/roots/list_changed", ``, "", true, matrixOpen, matrixOpen},
+	{"notifications/elicitation/complete", ``, "", true, matrixOpen, matrixOpen},
 	{"sampling/createMessage", ``, "", false, matrixRefused, matrixMissing}, // a server's, not a client's
 	{"elicitation/create", ``, "", false, matrixRefused, matrixMissing},
 	{"roots/list", ``, "", false, matrixRefused, matrixMissing},

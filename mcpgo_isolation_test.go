@@ -205,7 +205,7 @@ func TestSharedServer_ISOL_01_ISOL_02_ISOL_13(t *testing.T) {
 			}
 		})
 	}
-	t.Run("ISOL-13 a modern call, and a legacy cancellation with its id", func(t *testing.T) {
+	t.Run("ISOL-07 ISOL-13 a modern call, and cancellations of both eras with its id", func(t *testing.T) {
 		s := newSharedServer(t)
 		admin := s.token(mcpauthtest.Claims{"scope": "mcp:read mcp:admin"})
 		body := modernBody("tools/call", `"name":"wait","arguments":{}`)
@@ -223,6 +223,10 @@ func TestSharedServer_ISOL_01_ISOL_02_ISOL_13(t *testing.T) {
 				assert.NotContains(t, text, "payroll")
 			}
 			s.whole(t, http.MethodDelete, token, "")
+			for _, meta := range []string{"", `,"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28"}`} {
+				status, text := s.whole(t, http.MethodPost, token, notification("notifications/cancelled", `"requestId":1`+meta), modernHeaders("notifications/cancelled", "")...)
+				assert.Equal(t, []any{http.StatusAccepted, ""}, []any{status, text})
+			}
 		}
 		close(s.goOn)
 		assert.NoError(t, <-s.ended, "somebody has ended it")

@@ -95,11 +95,12 @@ func (m *Middleware) admit(w http.ResponseWriter, r *http.Request, x *exchange) 
 	return nil
 }
 
-// decide asks the policy about the calls of the request. What is not
-// understood in its era is refused, and to a modern client that is a method which does not exist.
+// decide asks the policy about the calls of the request. What is not understood in its era is
+// refused, and to a modern client that is a method which does not exist. A notification asks
+// for nothing, and a client may give up the server that refuses one.
 func (m *Middleware) decide(ctx context.Context, x *exchange) *DeniedError {
 	for _, call := range x.calls {
-		if known, ok := methods[call.Method]; ok && known.eras&x.era == 0 {
+		if known, ok := methods[call.Method]; ok && known.eras&x.era == 0 && !x.tells {
 			return unknownMethod(x.era, call.Method)
 		}
 	}
@@ -112,7 +113,7 @@ func (m *Middleware) decide(ctx context.Context, x *exchange) *DeniedError {
 		return denied
 	}
 	for _, call := range x.calls {
-		if _, known := methods[call.Method]; !known {
+		if _, known := methods[call.Method]; !known && !x.tells {
 			return unknownMethod(x.era, call.Method)
 		}
 	}
@@ -121,11 +122,16 @@ func (m *Middleware) decide(ctx context.Context, x *exchange) *DeniedError {
 
 // unknownMethod is 404 in the modern era. In the legacy one 404 means that
 // the session is gone, and a client would begin a new one, again and again.
+// To list a method of another revision in the policy would not help.
 func unknownMethod(e era, method string) *DeniedError {
+	reason, want := ErrForbidden, "a method of the revisions up to 2025-11-25"
 	if e == modern {
-		return deny(errUnknownMethod, "method", method, "a method of "+modernVersion+", or one listed in the policy")
+		reason, want = errUnknownMethod, "a method of "+modernVersion
 	}
-	return deny(ErrForbidden, "method", method, "a method of the revisions up to 2025-11-25, or one listed in the policy")
+	if _, known := methods[method]; !known {
+		want += ", or one listed in the policy"
+	}
+	return deny(reason, "method", method, want)
 }
 
 // Authenticate verifies the access token of a request as [Middleware.Wrap]

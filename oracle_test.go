@@ -34,9 +34,8 @@ func (c *oracleCase) decide() verdict {
 	if c.token == "none" {
 		return invalid
 	}
-	version := append(c.headers["Mcp-Protocol-Version"], "")
-	dated := regexp.MustCompile(`^(20\d\d-(0\d|1[0-2])-[0-3]\d|)$`).MatchString(version[0])
-	old := len(version) < 3 && dated && version[0] < "2026-07-28"
+	version, agrees := c.version()
+	old := !agrees || !isModern(version)
 	if c.verb != "POST" && !(old && (c.verb == "GET" || c.verb == "DELETE")) {
 		return verdict{status: 405}
 	}
@@ -44,25 +43,43 @@ func (c *oracleCase) decide() verdict {
 		return invalid
 	}
 	calls, status, inBand := []oracleCall{{map[string]string{"GET": "$sse", "DELETE": "$session.delete"}[c.verb], "method", ""}}, 0, false
-	if c.verb == "POST" {
-		calls, old, status, inBand = c.read(old)
+	switch {
+	case !agrees:
+		return verdict{status: 400}
+	case c.verb == "POST":
+		calls, old, status, inBand = c.read()
 	}
-	switch sessions := len(c.headers["Mcp-Session-Id"]); { // all of them are forged
+	switch sessions := c.headers["Mcp-Session-Id"]; { // all of them are forged
 	case status != 0:
 		return verdict{status: status}
-	case old && (sessions > 1 || sessions == 1 && calls[0].method == "initialize"):
+	case old && len(sessions) > 1:
 		return verdict{status: 400}
-	case old && sessions == 1, c.verb == "DELETE":
+	case old && len(sessions) == 1 && sessions[0] != "" && calls[0].method != "initialize", c.verb == "DELETE":
 		return verdict{status: 404}
 	}
 	return c.authorize(calls, old, inBand)
 }
 
+// version is what the header names, once or several times.
+func (c *oracleCase) version() (version string, agrees bool) {
+	values := strings.Split(strings.Join(c.headers["Mcp-Protocol-Version"], ","), ",")
+	for i := range values {
+		values[i] = strings.TrimSpace(values[i])
+	}
+	values = slices.Compact(values)
+	return values[0], len(values) == 1
+}
+
+func isModern(version string) bool {
+	return regexp.MustCompile(`^20\d\d-(0\d|1[0-2])-[0-3]\d$`).MatchString(version) && version >= "2026-07-28"
+}
+
 // read returns what a body asks for, or the status of its refusal. inBand: there is one request, with an id.
-func (c *oracleCase) read(old bool) (calls []oracleCall, stillOld bool, status int, inBand bool) {
+func (c *oracleCase) read() (calls []oracleCall, old bool, status int, inBand bool) {
+	c.tells = false
 	var body any
 	version, method, name := c.headers["Mcp-Protocol-Version"], c.headers["Mcp-Method"], c.headers["Mcp-Name"]
-	if len(version) > 1 || len(method) > 1 || len(name) > 1 || json.Unmarshal([]byte(c.body), &body) != nil {
+	if len(method) > 1 || len(name) > 1 || json.Unmarshal([]byte(c.body), &body) != nil {
 		return nil, old, 400, false
 	}
 	batch, isBatch := body.([]any)
@@ -71,9 +88,10 @@ func (c *oracleCase) read(old bool) (calls []oracleCall, stillOld bool, status i
 		if m.kind == "" {
 			return nil, old, 400, false
 		}
-		if old, status = c.era(m, old); status != 0 {
+		if old, status = c.era(m); status != 0 {
 			return nil, old, status, false
 		}
+		c.tells = m.tells()
 		calls, status = m.calls(old)
 		return calls, old, status, m.kind == "request"
 	}
@@ -88,7 +106,7 @@ func (c *oracleCase) read(old bool) (calls []oracleCall, stillOld bool, status i
 		}
 		messages = append(messages, m)
 	}
-	if len(version) == 1 && version[0] != "2025-03-26" || len(batch) == 0 || len(batch) > 32 || answers > 0 && answers < len(batch) {
+	if named, _ := c.version(); len(version) > 0 && named != "2025-03-26" || len(batch) == 0 || len(batch) > 32 || answers > 0 && answers < len(batch) {
 		return nil, true, 400, false
 	}
 	for _, m := range messages {
@@ -142,16 +160,22 @@ func readMessage(v any) (msg message) {
 	return msg
 }
 
+// tells reports whether a message asks for nothing.
+func (m message) tells() bool {
+	return m.kind == "notification" && strings.HasPrefix(m.method, "notifications/")
+}
+
 // era holds what a modern request says twice against itself.
-func (c *oracleCase) era(m message, old bool) (isOld bool, status int) {
-	if !m.versioned && old {
-		return true, 0
-	}
-	header := c.headers.Get("Mcp-Protocol-Version")
+func (c *oracleCase) era(m message) (old bool, status int) {
+	header, _ := c.version()
 	method, given := c.headers["Mcp-Method"]
+	named, _ := m.version.(string)
 	switch {
-	case m.versioned && m.version != header, m.kind == "answer",
-		given && method[0] != m.method, !given && header == "2026-07-28" && m.kind == "request":
+	case m.versioned && m.version != header:
+		return false, 400
+	case !isModern(header) && !isModern(named):
+		return true, 0
+	case m.kind == "answer", given && method[0] != m.method, !given && header == "2026-07-28" && m.kind == "request":
 		return false, 400
 	}
 	words := append(strings.Fields(oracleMethods[m.method]), "", "")
@@ -180,7 +204,7 @@ func (m message) calls(old bool) ([]oracleCall, int) {
 		}
 		return nil, 400
 	}
-	if words := strings.Fields(oracleMethods[m.method]); !old && len(words) > 0 && words[0] == "L" {
+	if words := strings.Fields(oracleMethods[m.method]); !old && !m.tells() && len(words) > 0 && words[0] == "L" {
 		return nil, 404 // it was removed, params and all
 	} else if len(words) == 2 {
 		target, _ := m.params[words[1]].(string)
@@ -218,7 +242,7 @@ func (c *oracleCase) authorize(calls []oracleCall, old, inBand bool) verdict {
 	unknown := verdict{status: map[bool]int{true: 403, false: 404}[old]}
 	for _, call := range calls {
 		eras, known := oracleMethods[call.method]
-		if eras = strings.Split(eras, " ")[0]; known && !strings.Contains(eras, map[bool]string{true: "L", false: "M"}[old]) {
+		if eras = strings.Split(eras, " ")[0]; known && !c.tells && !strings.Contains(eras, map[bool]string{true: "L", false: "M"}[old]) {
 			return unknown
 		}
 	}
@@ -236,7 +260,7 @@ func (c *oracleCase) authorize(calls []oracleCall, old, inBand bool) verdict {
 		inBand = inBand && req.InBand && call.kind == "tool" && len(calls) == 1
 	}
 	switch {
-	case foreign:
+	case foreign && !c.tells:
 		return unknown
 	case refused:
 		return verdict{status: 403}
@@ -255,7 +279,7 @@ func (c *oracleCase) authorize(calls []oracleCall, old, inBand bool) verdict {
 	ours := func(call oracleCall) bool {
 		return call.method == "$response" || call.method == "notifications/cancelled"
 	}
-	if old && !slices.ContainsFunc(calls, func(call oracleCall) bool { return !ours(call) }) {
+	if !slices.ContainsFunc(calls, func(call oracleCall) bool { return !ours(call) }) {
 		return verdict{status: 202} // nobody has a session
 	}
 	aTask := slices.ContainsFunc(calls, func(call oracleCall) bool { return strings.HasPrefix(call.method, "tasks/") && call.name != "" })

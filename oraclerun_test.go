@@ -40,6 +40,7 @@ type oracleCase struct {
 	base, scopes      []string // Config.Scopes, the token's
 	delegate          bool
 	token, verb, body string
+	tells             bool // found in read
 	headers           http.Header
 }
 
@@ -151,7 +152,8 @@ func (g *generator) request(c *oracleCase) {
 	modern, batch := g.rarely(2), g.rarely(6)
 	switch {
 	case g.flaw(12):
-		c.headers["Mcp-Protocol-Version"] = oneOf(g, []string{"garbage"}, []string{""}, []string{"2027-01-01"}, []string{"2025-03-26", "2025-03-26"}, []string{"2026-07-27"})
+		c.headers["Mcp-Protocol-Version"] = oneOf(g, []string{"garbage"}, []string{""}, []string{"2027-01-01"}, []string{"2025-03-26", "2025-03-26"}, []string{"2026-07-27"},
+			[]string{"2025-11-25, 2025-11-25"}, []string{"2026-07-28, 2026-07-28"}, []string{"2026-07-28", "2025-11-25"}, []string{"latest,latest"}, []string{"2025-11-25, 2025-06-18"})
 	case batch:
 		if g.rarely(2) {
 			c.headers.Set("Mcp-Protocol-Version", "2025-03-26")
@@ -162,7 +164,7 @@ func (g *generator) request(c *oracleCase) {
 		c.headers.Set("Mcp-Protocol-Version", oneOf(g, "2025-03-26", "2025-06-18", "2025-11-25"))
 	}
 	if g.flaw(25) {
-		c.headers["Mcp-Session-Id"] = oneOf(g, []string{"forged"}, []string{"a", "b"}, []string{"s.AAAAAAAAAAAAAAAAAAAAAA"})
+		c.headers["Mcp-Session-Id"] = oneOf(g, []string{"forged"}, []string{""}, []string{"a", "b"}, []string{"s.AAAAAAAAAAAAAAAAAAAAAA"})
 	}
 	if c.verb != "POST" {
 		return
@@ -242,6 +244,9 @@ func (g *generator) message(id any, modern, answer bool) map[string]any {
 	method := oneOf(g, oneOf(g, oracleNames...), "tools/call", "tools/call", "tools/call", "resources/read", "tools/list", "tasks/get")
 	if g.flaw(12) {
 		method = oneOf(g, "vendor/x", "vendor/y", "notifications/vendor", "tasks/delete", "$response", "$sse", "Tools/call", "")
+	}
+	if strings.HasPrefix(method, "notifications/") && !g.flaw(10) {
+		delete(m, "id")
 	}
 	params := map[string]any{}
 	switch {

@@ -90,10 +90,10 @@ func hasQueryToken(u *url.URL) bool {
 // only; the legacy one also streams of the server's own and the end of
 // sessions.
 func allowedMethods(h http.Header) string {
-	if len(h["Mcp-Protocol-Version"]) < 2 && isLegacyVersion(strings.Trim(first(h["Mcp-Protocol-Version"]), " \t")) {
-		return "POST, GET, DELETE"
+	if version, _ := versionOf(h); isModernRevision(version) {
+		return "POST"
 	}
-	return "POST"
+	return "POST, GET, DELETE"
 }
 
 func checkMethod(r *http.Request) *DeniedError {

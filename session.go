@@ -11,7 +11,7 @@ import (
 )
 
 // maxSessionID bounds the session id of a handler, in visible ASCII characters.
-const maxSessionID = 256
+const maxSessionID = 4 << 10
 
 // tagLength is that of the base64url of 16 bytes.
 const tagLength = 22
@@ -69,7 +69,7 @@ func (m *Middleware) sealSession(h http.Header, x *exchange, status int) {
 		h.Del("Mcp-Session-Id")
 	case odd:
 		h.Del("Mcp-Session-Id")
-		m.log.Error("mcpauth: the handler's Mcp-Session-Id is not 1 to 256 visible ASCII characters", "id", shown(id))
+		m.log.Error("mcpauth: the handler's Mcp-Session-Id is not 1 to 4096 visible ASCII characters", "id", shown(id))
 	default:
 		h.Set("Mcp-Session-Id", m.sessions.seal(x.principal, id))
 	}
@@ -91,23 +91,18 @@ func (s *sessions) open(p *Principal, sealed string) (string, bool) {
 }
 
 // checkSession verifies the session that a request names, in the header or, for
-// the HTTP+SSE transport, in the query. A modern request has no header for it:
-// that is not looked at, and not passed on. The query is passed on whatever the
-// era, and a handler may find a session by it.
+// the HTTP+SSE transport, in the query. A modern request has no header for it, and
+// what begins a session is in none: there it is not looked at, and not passed on.
+// The query is passed on whatever the era, and a handler may find a session by it.
 func (m *Middleware) checkSession(r *http.Request, x *exchange) *DeniedError {
 	if x.era == modern {
-		if denied := m.checkEndpointSession(r, x); denied != nil || isModernVersion(r.Header["Mcp-Protocol-Version"]) {
-			return denied
-		}
-		return m.checkUnnamed(r, x) // some server may take it for a legacy one
+		return m.checkModern(r, x)
 	}
 	values := r.Header["Mcp-Session-Id"]
 	switch {
 	case len(values) > 1:
 		return deny(errInvalidRequest, "Mcp-Session-Id stands more than once", "", "")
-	case len(values) == 1 && x.initializes():
-		return deny(errInvalidRequest, "Mcp-Session-Id on initialize", "", "none: the server chooses the session")
-	case len(values) == 1:
+	case len(values) == 1 && strings.Trim(values[0], " \t") != "" && !x.initializes():
 		id, ok := m.sessions.open(x.principal, values[0])
 		if !ok {
 			return deny(errUnknownSession, "Mcp-Session-Id", "", "a session that this principal began here, by this client")
@@ -118,6 +113,22 @@ func (m *Middleware) checkSession(r *http.Request, x *exchange) *DeniedError {
 		return denied
 	}
 	return m.checkUnnamed(r, x)
+}
+
+// checkModern is checkSession for the modern era.
+func (m *Middleware) checkModern(r *http.Request, x *exchange) *DeniedError {
+	if denied := m.checkEndpointSession(r, x); denied != nil {
+		return denied
+	}
+	switch version, _ := versionOf(r.Header); {
+	case !isModernRevision(version):
+		return m.checkUnnamed(r, x) // some server may take it for a legacy one
+	case x.tells && x.calls[0].Method == cancelMethod:
+		// A server that keeps all modern requests in one place would end anybody's of that
+		// id. A client ends its own when it closes the response.
+		x.unnamed = &unnamed{ours: true}
+	}
+	return nil
 }
 
 func (x *exchange) initializes() bool {
@@ -132,6 +143,10 @@ func (x *exchange) initializes() bool {
 // endpointTag is the query parameter that binds the message endpoint of the
 // HTTP+SSE transport (2024-11-05) to the principal's client that was told it.
 const endpointTag = "mcpauth"
+
+func hasEndpointTag(query string) bool {
+	return strings.HasPrefix(query, endpointTag+"=") || strings.Contains(query, "&"+endpointTag+"=")
+}
 
 // sealEndpoint adds the tag to the URI reference that an endpoint event names, on a stream
 // that was asked for with a query.

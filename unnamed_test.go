@@ -34,13 +34,13 @@ type arrivalLog struct {
 
 type arrived struct {
 	method, path, session, lastEvent, body string
-	subject                                string
+	subject, version                       string
 }
 
 func (a *arrivalLog) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(r.Body)
 	p, _ := mcpauth.FromContext(r.Context())
-	got := arrived{r.Method, r.URL.Path, strings.Join(r.Header["Mcp-Session-Id"], ","), "", string(body), ""}
+	got := arrived{r.Method, r.URL.Path, strings.Join(r.Header["Mcp-Session-Id"], ","), "", string(body), "", r.Header.Get("Mcp-Protocol-Version")}
 	for name, values := range r.Header { // a handler behind a gateway reads any spelling
 		if strings.EqualFold(strings.ReplaceAll(name, "_", "-"), "Last-Event-Id") {
 			got.lastEvent += strings.Join(values, ",")
@@ -82,8 +82,10 @@ func notification(method, params string) string {
 	return fmt.Sprintf(`{"jsonrpc":"2.0","method":%q,"params":{%s}}`, method, params)
 }
 
+const cancelled = "notifications/cancelled"
+
 func cancellation(id string) string {
-	return notification("notifications/cancelled", `"requestId":`+id)
+	return notification(cancelled, `"requestId":`+id)
 }
 
 // What a request without a session looks like to the handler: to each its own id,
@@ -722,7 +724,7 @@ func TestForgotten_ISOL_20(t *testing.T) {
 				return
 			}
 			require.Len(t, got, 2)
-			assert.Equal(t, arrived{http.MethodDelete, "/mcp", got[0].session, "", "", "user-1"}, got[1])
+			assert.Equal(t, arrived{http.MethodDelete, "/mcp", got[0].session, "", "", "user-1", got[0].version}, got[1])
 			assert.Regexp(t, aliasPattern, got[1].session)
 		})
 	}
@@ -849,9 +851,10 @@ func TestNothingUnnamedIsLegacy_ISOL_13(t *testing.T) {
 	f, a := newArrivalLog(t, nil)
 	token := f.token(nil)
 	versions := []string{"", " ", "2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25", "2025-11-25 ", "2026-07-27", "2026-07-28", "2026-07-28 ", "2027-01-01",
-		"2025-11-25, 2025-11-25", "2025-11-25;", "2025-11-2", "2025-13-01", "DRAFT-2025-v3", "garbage", "~", "0", "2026", "2026-07-28, 2025-11-25", "２０２５-11-25"}
+		"2025-11-25, 2025-11-25", "2026-07-28,2026-07-28", "latest,latest", "2025-11-25;", "2025-11-2", "2025-13-01", "DRAFT-2025-v3", "garbage", "~", "0", "2026", "2026-07-28, 2025-11-25", "２０２５-11-25"}
 	bodies := []string{legacyCall("echo"), modernCall("echo"), strings.Replace(modernCall("echo"), "2026-07-28", "2025-11-25", 1), strings.Replace(modernCall("echo"), `"2026-07-28"`, `"garbage"`, 1),
-		batchBody(legacyCall("echo")), notification("notifications/progress", ""), cancellation("1"), batchAnswer}
+		batchBody(legacyCall("echo")), notification("notifications/progress", ""), cancellation("1"), batchAnswer,
+		notification(cancelled, `"requestId":1,"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28"}`)}
 	reached := 0
 	for _, version := range append(versions, "-") {
 		for _, body := range append(bodies, "") {
@@ -869,15 +872,67 @@ func TestNothingUnnamedIsLegacy_ISOL_13(t *testing.T) {
 						}
 					}
 					_ = json.Unmarshal([]byte(one.body), &message)
-					header := strings.Trim(r.Header.Get("Mcp-Protocol-Version"), " ") // as net/http reads it
+					header := strings.Trim(one.version, " ") // as net/http reads it
 					modern := mcp.IsModernProtocol(header) || mcp.IsModernProtocol(message.Params.Meta.ProtocolVersion())
 					refused := header != "" && !mcp.IsValidProtocolVersion(header) // by both SDKs for Go
 					assert.True(t, one.session != "" || modern || refused, "%s %q %s", method, version, body)
+					assert.False(t, modern && !refused && strings.Contains(body, cancelled), "a cancellation in nobody's name: %q %s", version, body)
 				}
 			}
 		}
 	}
 	assert.Greater(t, reached, 60)
+}
+
+// On an endpoint of the HTTP+SSE transport no header names a revision: there _meta may do so
+// alone. Who uses its tag elsewhere gains nothing by it.
+func TestTaggedEndpoint_MCP_20_MCP_92_ISOL_13(t *testing.T) {
+	f, a := newArrivalLog(t, nil)
+	a.answer = func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodGet {
+			w.Header().Set("Content-Type", "text/event-stream")
+			_, _ = io.WriteString(w, "event: endpoint\ndata: /message?sessionId=1\n\n")
+			return
+		}
+		w.WriteHeader(http.StatusAccepted)
+	}
+	owner, other := f.token(nil), f.token(mcpauthtest.Claims{"sub": "user-2"})
+	_, endpoint, _ := strings.Cut(strings.TrimSpace(f.do(http.MethodGet, "/sse", owner, "").Body.String()), "data: ")
+	a.take()
+	modernCancel := notification(cancelled, `"requestId":1,"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28"}`)
+	forged := "/message?sessionId=1&mcpauth=AAAAAAAAAAAAAAAAAAAAAA"
+	for _, row := range []struct {
+		name, token, target, body string
+		headers                   []string
+		status, reached           int
+	}{
+		{"MCP-92 discover", owner, endpoint, modernBody("server/discover", ""), nil, 202, 1},
+		{"MCP-92 a call", owner, endpoint, modernCall("echo"), nil, 202, 1},
+		{"MCP-92 an empty header", owner, endpoint, modernBody("server/discover", ""), []string{"MCP-Protocol-Version: "}, 202, 1},
+		{"MCP-92 _meta of an older revision", owner, endpoint, strings.Replace(modernCall("echo"), "2026-07-28", "2025-11-25", 1), nil, 202, 1},
+		{"MCP-92 a notification", owner, endpoint, strings.Replace(modernCancel, cancelled, "notifications/progress", 1), nil, 202, 1},
+		{"MCP-92 a cancellation", owner, endpoint, modernCancel, nil, 202, 1},
+		{"MCP-92 the policy holds", owner, endpoint, modernCall("admin_delete"), nil, 403, 0},
+		{"MCP-22 what is said twice agrees", owner, endpoint, modernCall("echo"), []string{"Mcp-Name: admin_delete"}, 400, 0},
+		{"MCP-26 another header", owner, endpoint, modernCall("echo"), []string{"MCP-Protocol-Version: 2025-11-25"}, 400, 0},
+		{"MCP-26 _meta that is no text", owner, endpoint, metaCall("1"), nil, 400, 0},
+		{"SESS-02 somebody else's", other, endpoint, modernBody("server/discover", ""), nil, 404, 0},
+		{"SESS-02 a forged tag", owner, forged, modernBody("server/discover", ""), nil, 404, 0},
+		{"SESS-02 no tag", owner, "/message?sessionId=1", modernBody("server/discover", ""), nil, 400, 0},
+		{"MCP-20 the name of the tag elsewhere", owner, "/message?xmcpauth=1", modernBody("server/discover", ""), nil, 400, 0},
+		{"ISOL-13 a cancellation that a streamable server would serve", owner, strings.Replace(endpoint, "/message", "/mcp", 1), modernCancel, modernHeaders(cancelled, ""), 202, 0},
+		{"ISOL-13 of a later revision", owner, endpoint, notification(cancelled, `"requestId":1`), []string{"MCP-Protocol-Version: 2027-01-01"}, 202, 0},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			w := f.do(http.MethodPost, row.target, row.token, row.body, row.headers...)
+			assert.Equal(t, row.status, w.Code, "%s", w.Body)
+			all := a.take()
+			require.Len(t, all, row.reached)
+			for _, one := range all {
+				assert.Equal(t, row.body, one.body)
+			}
+		})
+	}
 }
 
 // What was announced with a tag is accepted only with one, wherever its session stands.
