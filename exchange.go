@@ -30,7 +30,7 @@ type exchange struct {
 	url    url.URL
 	reader checkedBody
 	lease  lease
-	out    response
+	out    flushable
 	fields [2]string // values of the response header
 }
 
@@ -108,13 +108,13 @@ func (m *Middleware) serve(w http.ResponseWriter, r *http.Request, x *exchange, 
 
 // answer makes the request that the handler is given, and out the writer of
 // the answer to it.
-func (m *Middleware) answer(out *response, r *http.Request, x *exchange) (forwarded *http.Request) {
+func (m *Middleware) answer(out *flushable, r *http.Request, x *exchange) (forwarded *http.Request) {
 	if u := x.unnamed; u != nil && u.again != nil {
 		forwarded = x.forward(r, &u.again.url, &u.again.reader)
 	} else {
 		forwarded = x.forward(r, &x.url, &x.reader)
 	}
-	*out = response{ResponseWriter: &x.lease, r: forwarded, x: x}
+	out.response = response{ResponseWriter: &x.lease, r: forwarded, x: x}
 	if h := x.lease.ResponseWriter.Header(); len(h) > 0 {
 		out.outer = maps.Clone(h)
 	}
@@ -123,7 +123,7 @@ func (m *Middleware) answer(out *response, r *http.Request, x *exchange) (forwar
 
 // run calls the handler. One that panics to abort a response which was cut, as a
 // proxy does, leaves it to us to end it, or to abort it all the same.
-func (x *exchange) run(next http.Handler, out *response, r *http.Request) {
+func (x *exchange) run(next http.Handler, out *flushable, r *http.Request) {
 	defer func() {
 		if x.lease.cutFor() == nil {
 			return
@@ -136,7 +136,7 @@ func (x *exchange) run(next http.Handler, out *response, r *http.Request) {
 			panic(recovered)
 		}
 	}()
-	next.ServeHTTP(out, r)
+	next.ServeHTTP(out.writer(), r)
 }
 
 // end lets go of what was made for the request, also after a panic of the

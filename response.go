@@ -195,11 +195,36 @@ func (w *response) endStream() {
 	}
 }
 
+// flushable is a response on a writer that can flush. Handlers ask for that by type.
+type flushable struct{ response }
+
+// writer is what the handler is given: it claims no more than the writer in front can do.
+func (w *flushable) writer() http.ResponseWriter {
+	if canFlush(w.x.lease.ResponseWriter) {
+		return w
+	}
+	return &w.response
+}
+
+// canFlush finds what [http.ResponseController] would.
+func canFlush(w http.ResponseWriter) bool {
+	for {
+		switch t := w.(type) {
+		case interface{ FlushError() error }, http.Flusher:
+			return true
+		case interface{ Unwrap() http.ResponseWriter }:
+			w = t.Unwrap()
+		default:
+			return false
+		}
+	}
+}
+
 // Flush sends what may be sent.
-func (w *response) Flush() { _ = w.FlushError() }
+func (w *flushable) Flush() { _ = w.FlushError() }
 
 // FlushError is Flush for [http.ResponseController].
-func (w *response) FlushError() error {
+func (w *flushable) FlushError() error {
 	if !w.wrote {
 		w.WriteHeader(http.StatusOK)
 	}

@@ -211,14 +211,78 @@ func TestResponseController_CHAL_18(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equal(t, "hi", string(body))
 	})
-	t.Run("a writer that cannot flush says so", func(t *testing.T) {
-		f.inner = func(w http.ResponseWriter, _ *http.Request) {
-			assert.ErrorIs(t, http.NewResponseController(w).Flush(), http.ErrNotSupported)
-			w.(http.Flusher).Flush()
+}
+
+// plainWriter hides what the writer that it wraps can do.
+type plainWriter struct{ http.ResponseWriter }
+
+// wrappedWriter hides it from who does not ask [http.ResponseController].
+type wrappedWriter struct{ plainWriter }
+
+func (w wrappedWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// What the writer in front cannot do is not claimed: a handler that cannot stream says so
+// before its header is sent.
+func TestWriterClaimsNothing_CHAL_18_MCP_64(t *testing.T) {
+	alias := func(f *fixture, w http.ResponseWriter) { // refused once, and tried without it
+		ran := 0
+		inner := f.inner
+		f.inner = func(w http.ResponseWriter, r *http.Request) {
+			if ran++; ran == 1 {
+				w.WriteHeader(http.StatusBadRequest)
+				return
+			}
+			inner(w, r)
 		}
-		w := &discard{header: http.Header{}}
-		f.handler.ServeHTTP(w, f.request(http.MethodPost, "/mcp", f.token(nil), legacyCall("echo")))
-		assert.Equal(t, "private", w.header.Get("Cache-Control"))
+		f.handler.ServeHTTP(w, f.request(http.MethodGet, "/mcp", f.token(nil), ""))
+		assert.Equal(t, 2, ran)
+	}
+	get := func(f *fixture, w http.ResponseWriter) {
+		f.handler.ServeHTTP(w, f.request(http.MethodGet, "/mcp", f.token(nil), ""))
+	}
+	list := func(f *fixture, w http.ResponseWriter) {
+		f.handler.ServeHTTP(w, f.request(http.MethodPost, "/mcp", f.token(nil), modernBody("tools/list", ""), modernHeaders("tools/list", "")...))
+	}
+	for name, send := range map[string]func(*fixture, http.ResponseWriter){"a stream": get, "a second try": alias, "a list": list} {
+		for _, row := range []struct {
+			name string
+			wrap func(http.ResponseWriter) http.ResponseWriter
+			can  bool
+		}{
+			{"the server's", func(w http.ResponseWriter) http.ResponseWriter { return w }, true},
+			{"one that can be unwrapped", func(w http.ResponseWriter) http.ResponseWriter { return wrappedWriter{plainWriter{w}} }, true},
+			{"one that cannot", func(w http.ResponseWriter) http.ResponseWriter { return plainWriter{w} }, false},
+			{"one that leads nowhere", func(w http.ResponseWriter) http.ResponseWriter { return wrappedWriter{plainWriter{plainWriter{w}}} }, false},
+		} {
+			t.Run(name+", "+row.name, func(t *testing.T) {
+				f := newFixture(t, nil)
+				f.inner = func(w http.ResponseWriter, r *http.Request) {
+					_, isFlusher := w.(http.Flusher)
+					assert.Equal(t, row.can, isFlusher)
+					if !row.can {
+						assert.ErrorIs(t, http.NewResponseController(w).Flush(), http.ErrNotSupported)
+						http.Error(w, "no stream", http.StatusMethodNotAllowed)
+						return
+					}
+					w.Header().Set("Content-Type", "text/event-stream")
+					assert.NoError(t, http.NewResponseController(w).Flush())
+				}
+				w := httptest.NewRecorder()
+				send(f, row.wrap(w))
+				assert.Equal(t, map[bool]int{true: http.StatusOK, false: http.StatusMethodNotAllowed}[row.can], w.Code)
+				assert.Equal(t, row.can, w.Flushed)
+			})
+		}
+	}
+	t.Run("mcp-go refuses a stream that it cannot write", func(t *testing.T) {
+		b := newSessionBed(t)
+		id := b.begin(b.token(nil))
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		w := httptest.NewRecorder()
+		r := b.request(http.MethodGet, "/mcp", b.token(nil), "", sessionVersion, "Mcp-Session-Id: "+id)
+		b.auth.ServeHTTP(plainWriter{w}, r.WithContext(ctx))
+		assert.Equal(t, http.StatusMethodNotAllowed, w.Code)
 	})
 }
 

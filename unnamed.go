@@ -50,7 +50,7 @@ type unnamed struct {
 type secondTry struct {
 	url    url.URL
 	reader checkedBody
-	out    response
+	out    flushable
 }
 
 // checkUnnamed decides what becomes of a legacy request without a session id in
