@@ -2,6 +2,7 @@ package mcpauth
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"sync"
@@ -37,15 +38,16 @@ func (x *exchange) readBody(w http.ResponseWriter, r *http.Request, buf []byte) 
 	if denied := checkMediaType(r.Header); denied != nil {
 		return buf, denied
 	}
-	if r.ContentLength > maxBody {
-		return buf, deny(errBodyTooLarge, "Content-Length", "", "at most 4 MiB")
+	limit := x.lease.m.maxBody
+	if r.ContentLength > limit {
+		return buf, denyTooLarge("Content-Length", limit)
 	}
 	if r.Body == nil {
 		return buf[:0], nil
 	}
 	source := io.Reader(r.Body)
 	if r.ContentLength < 0 {
-		source = http.MaxBytesReader(w, r.Body, maxBody) // tells the server to close the connection
+		source = http.MaxBytesReader(w, r.Body, limit) // tells the server to close the connection
 	}
 	body := buf[:0]
 	if size := max(min(int(r.ContentLength)+bufferMargin, firstBuffer), minBuffer); cap(body) < size {
@@ -57,15 +59,15 @@ func (x *exchange) readBody(w http.ResponseWriter, r *http.Request, buf []byte) 
 		n, err := source.Read(body[len(body):cap(body)])
 		body = body[:len(body)+n]
 		switch {
-		case len(body) > maxBody || isTooLarge(err):
-			return body, deny(errBodyTooLarge, "body", "", "at most 4 MiB")
+		case int64(len(body)) > limit || isTooLarge(err):
+			return body, denyTooLarge("body", limit)
 		case err == io.EOF:
 			clock.stop()
 			return body, nil
 		case err != nil:
 			return body, denyUnread(err)
 		case len(body) == cap(body):
-			size := biggerBuffer(cap(body), int(r.ContentLength))
+			size := biggerBuffer(cap(body), int(r.ContentLength), int(limit))
 			if !x.hold(&x.held.body, size-bufferMargin) {
 				return body, denyHeld()
 			}
@@ -76,14 +78,18 @@ func (x *exchange) readBody(w http.ResponseWriter, r *http.Request, buf []byte) 
 
 // biggerBuffer is four times as large as one that is full, and all that was announced
 // if that is hardly more: what is held grows with what has come, and is seldom copied.
-func biggerBuffer(full, announced int) int {
+func biggerBuffer(full, announced, limit int) int {
 	switch whole := announced + bufferMargin; {
 	case full < whole && whole <= 5*full:
 		return whole
 	case full < maxPooled:
 		return min(4*full, maxPooled)
 	}
-	return min(4*full, maxBody+bufferMargin)
+	return min(4*full, limit+bufferMargin)
+}
+
+func denyTooLarge(what string, limit int64) *DeniedError {
+	return deny(errBodyTooLarge, what, "", fmt.Sprintf("at most %d bytes", limit))
 }
 
 // bodyClock ends a body that comes too slowly, by the read deadlines of the

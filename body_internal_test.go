@@ -10,25 +10,28 @@ import (
 // However long a body is, announced or not, its buffer grows up to it in a few steps, is never much larger
 // than what has come, and never larger than a body may be.
 func TestBiggerBuffer_LIMITS_02(t *testing.T) {
-	for _, announced := range []int{-1, 0, 1, 100, 511, 512, 20_000, 32 << 10, 40 << 10, 64 << 10, 65 << 10, 256 << 10, 300_000, 1 << 20, 3_000_000, maxBody - 1, maxBody} {
-		for _, first := range []int{minBuffer, 700, firstBuffer, 40_000, maxPooled} {
-			whole := announced + bufferMargin
-			if announced < 0 {
-				whole = maxBody + bufferMargin
-			}
-			steps := 0
-			for size := first; size < whole; steps++ {
-				next := biggerBuffer(size, announced)
-				require.Greater(t, next, size)
-				require.LessOrEqual(t, next, 5*size)
-				require.LessOrEqual(t, next, maxBody+bufferMargin)
-				if announced > size {
-					require.LessOrEqual(t, next, max(whole, maxPooled), "announced %d, from %d", announced, size)
+	for _, limit := range []int{maxBody, maxHeldForCaller} {
+		for _, announced := range []int{-1, 0, 1, 100, 511, 512, 20_000, 32 << 10, 40 << 10, 64 << 10, 65 << 10, 256 << 10, 300_000, 1 << 20, 3_000_000, limit - 1, limit} {
+			for _, first := range []int{minBuffer, 700, firstBuffer, 40_000, maxPooled} {
+				whole := announced + bufferMargin
+				if announced < 0 {
+					whole = limit + bufferMargin
 				}
-				size = next
+				steps := 0
+				for size := first; size < whole; steps++ {
+					next := biggerBuffer(size, announced, limit)
+					require.Greater(t, next, size)
+					require.LessOrEqual(t, next, 5*size)
+					require.LessOrEqual(t, next, limit+bufferMargin)
+					if announced > size {
+						require.LessOrEqual(t, next, max(whole, maxPooled), "announced %d, from %d", announced, size)
+					}
+					size = next
+				}
+				assert.LessOrEqual(t, steps, 10)
+				assert.Greater(t, biggerBuffer(first, 10, limit), first, "more came than was announced")
 			}
-			assert.LessOrEqual(t, steps, 8)
-			assert.Greater(t, biggerBuffer(first, 10), first, "more came than was announced")
 		}
 	}
+	assert.Greater(t, biggerBuffer(1<<10, -1, 1<<10), 1<<10, "a bound below the smallest buffers")
 }

@@ -351,6 +351,27 @@ func TestBodyBounds_LIMITS_02(t *testing.T) {
 		r.Body, r.ContentLength = io.NopCloser(strings.NewReader(sized(limit+1))), -1
 		f.refusedWhole(t, f.serve(r), http.StatusRequestEntityTooLarge, "", tooLargeBody)
 	})
+	for _, bound := range []int{128 << 10, 4<<20 + 1, 16 << 20} {
+		t.Run(fmt.Sprint("LIMITS-02 MaxBody ", bound), func(t *testing.T) {
+			f := newFixture(t, func(c *mcpauth.Config) { c.MaxBody = int64(bound) })
+			token := f.token(nil)
+			for _, announced := range []bool{true, false} {
+				send := func(body string) *httptest.ResponseRecorder {
+					r := f.request(http.MethodPost, "/mcp", token, body)
+					if !announced {
+						r.Body, r.ContentLength = io.NopCloser(strings.NewReader(body)), -1
+					}
+					return f.serve(r)
+				}
+				f.servedIn(t, send(sized(bound)))
+				assert.Len(t, f.body, bound)
+				f.log.Reset()
+				f.refusedWhole(t, send(sized(bound+1)), http.StatusRequestEntityTooLarge, "", tooLargeBody)
+				assert.Contains(t, f.log.String(), fmt.Sprintf("at most %d bytes", bound))
+				assert.Contains(t, f.log.String(), "Config.MaxBody")
+			}
+		})
+	}
 	t.Run("LIMITS-02 without end", func(t *testing.T) {
 		body := &touched{Reader: endless('[')}
 		r := f.request(http.MethodPost, "/mcp", token, "")

@@ -48,6 +48,10 @@ type Config struct {
 	// Leeway is how far clocks may differ, up to 5 minutes. Default: 30 seconds.
 	Leeway time.Duration
 
+	// MaxBody bounds the body of a request, in bytes, up to 64 MiB, which is what one
+	// caller may have under way. For servers behind that take larger messages. Default: 4 MiB.
+	MaxBody int64
+
 	// AllowInsecureLoopback accepts http:// for Resource and issuers on
 	// localhost and loopback addresses, and, if Resource is there, all browser origins
 	// there. For development.
@@ -108,6 +112,7 @@ type Middleware struct {
 	issuerNames string
 	seen        seen
 	leeway      time.Duration
+	maxBody     int64
 	revoked     func(context.Context, *Principal) (bool, error)
 	abandoned   atomic.Int64 // calls of revoked whose requests have had their answer
 	onDecision  func(context.Context, Decision)

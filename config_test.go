@@ -92,6 +92,8 @@ func topRows() []misconfiguration {
 		{"TOK-10 empty list of issuers", func(c *mcpauth.Config) { c.Issuers = []mcpauth.Issuer{} }, "Issuers", "none", "required"},
 		{"TOK-54 LIMITS-10 negative leeway", func(c *mcpauth.Config) { c.Leeway = -1 }, "Leeway", "-1ns", "between 0 and 5m"},
 		{"TOK-54 LIMITS-10 leeway beyond 5 minutes", func(c *mcpauth.Config) { c.Leeway = 5*time.Minute + 1 }, "Leeway", "5m0", "between 0 and 5m"},
+		{"LIMITS-02 negative MaxBody", func(c *mcpauth.Config) { c.MaxBody = -1 }, "MaxBody", "-1", "between 0 and 67108864"},
+		{"LIMITS-02 MaxBody beyond 64 MiB", func(c *mcpauth.Config) { c.MaxBody = 64<<20 + 1 }, "MaxBody", "67108865", "between 0 and 67108864"},
 		{"CHAL-09 scope with a quote", func(c *mcpauth.Config) { c.Scopes = []string{"ok", `a"b`} }, "Scopes[1]", `a\"b`, "RFC 6749"},
 		{"CHAL-09 two scopes in one", func(c *mcpauth.Config) { c.Scopes = []string{"a b"} }, "Scopes[0]", "a b", "without space"},
 		{"CHAL-09 empty scope", func(c *mcpauth.Config) { c.Scopes = []string{""} }, "Scopes[0]", `""`, "is not a scope"},
@@ -335,6 +337,7 @@ func TestGoodConfigurations(t *testing.T) {
 		{"DISC-09 private with leave", func(c *mcpauth.Config) { c.Issuers = []mcpauth.Issuer{{URL: "https://10.0.0.1/", AllowPrivate: true}} }},
 		{"TOK-54 the largest leeway", func(c *mcpauth.Config) { c.Leeway = 5 * time.Minute }},
 		{"TOK-54 the smallest leeway", func(c *mcpauth.Config) { c.Leeway = 1 }},
+		{"LIMITS-02 the largest MaxBody", func(c *mcpauth.Config) { c.MaxBody = 64 << 20 }},
 		{"AUD-10 more audiences", func(c *mcpauth.Config) { c.Issuers[0].Audiences = []string{"api://default", testResource} }},
 		{"PRM-02 root", func(c *mcpauth.Config) { c.Resource = "https://mcp.example.com" }},
 		{"keys as PEM with space around", func(c *mcpauth.Config) {

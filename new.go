@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/seed-1e292522/mcpauth/internal/challenge"
@@ -27,6 +28,7 @@ import (
 func New(config Config) (*Middleware, error) {
 	b := builder{config: &config, m: &Middleware{
 		leeway:     config.Leeway,
+		maxBody:    config.MaxBody,
 		revoked:    config.Revoked,
 		onDecision: config.OnDecision,
 		log:        config.Logger,
@@ -39,6 +41,7 @@ func New(config Config) (*Middleware, error) {
 	}
 	b.resource()
 	b.leeway()
+	b.body()
 	b.scopes()
 	b.policy()
 	b.origins()
@@ -130,6 +133,15 @@ func (b *builder) leeway() {
 		b.m.leeway = defaultLeeway
 	case b.m.leeway < 0 || b.m.leeway > maxLeeway:
 		b.fail("Leeway", b.m.leeway.String(), "must be between 0 and 5m")
+	}
+}
+
+func (b *builder) body() {
+	switch {
+	case b.m.maxBody == 0:
+		b.m.maxBody = maxBody
+	case b.m.maxBody < 0 || b.m.maxBody > maxHeldForCaller:
+		b.fail("MaxBody", strconv.FormatInt(b.m.maxBody, 10), fmt.Sprintf("must be between 0 and %d bytes", maxHeldForCaller))
 	}
 }
 

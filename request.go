@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// Bounds of a request. The body's is that of the MCP SDKs.
+// Bounds of a request. The body's is that of the official Go SDK, unless the configuration says otherwise.
 const (
 	maxHeaderFields = 100
 	maxHeaderBytes  = 64 << 10

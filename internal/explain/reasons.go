@@ -26,7 +26,7 @@ var reasons = []Reason{
 	{"http_method", "HTTP method not allowed", 405, "The HTTP method does not exist in the revision of MCP that the request speaks."},
 	{"headers_too_large", "request header fields too large", 431, "The request has more header fields, or larger ones, than is accepted."},
 	{"media_type", "content type or encoding not supported", 415, "The body is not announced as plain JSON."},
-	{"body_too_large", "request body too large", 413, "The body is larger than 4 MiB."},
+	{"body_too_large", "request body too large", 413, "The body is larger than Config.MaxBody, by default 4 MiB."},
 	{"body_too_slow", "request body too slow", 408, "The body did not come within the time that it has."},
 	{"unreadable_body", "body is not one JSON text", 400, "The body could not be read, or is not one JSON text."},
 	{"invalid_request", "body is not an acceptable JSON-RPC message", 400, "The body is JSON and no message of MCP that has one meaning only."},
