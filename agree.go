@@ -13,8 +13,8 @@ import (
 // agree finds the era of a request and, for a modern one, compares the headers
 // that repeat the body with it (MCP 2026-07-28, Streamable HTTP, server
 // validation). A header can cause a refusal and nothing else. A request for an
-// endpoint of the HTTP+SSE transport, which has no header for the version, is
-// tagged; its tag is verified later.
+// endpoint of the HTTP+SSE transport, which knows no such headers, is tagged and may
+// lack them; its tag is verified later.
 func agree(h http.Header, msg *jsonrpc.Message, tagged bool) (era, *DeniedError) {
 	if denied := checkRepeated(h); denied != nil {
 		return modern, denied
@@ -36,7 +36,7 @@ func agree(h http.Header, msg *jsonrpc.Message, tagged bool) (era, *DeniedError)
 		return modern, nil
 	}
 	// A version after ours is for the handler to refuse; only what it says twice is held against it.
-	strict := version == modernVersion
+	strict := version == modernVersion && !tagged
 	if denied := agreeOn(h, "Mcp-Method", msg.Method, strict && msg.Kind == jsonrpc.Request); denied != nil {
 		return modern, denied
 	}

@@ -758,6 +758,23 @@ func TestHTTPSSE_MCP_92_SESS_04(t *testing.T) {
 	assert.Empty(t, s.caller)
 }
 
+// TestHTTPSSEModern_MCP_92: mcp-go's client may speak 2026-07-28 with its server on this transport.
+func TestHTTPSSEModern_MCP_92(t *testing.T) {
+	s := newSessionSSE(t, nil)
+	sse, err := transport.NewSSE(s.url+"/sse", transport.WithHeaders(map[string]string{"Authorization": "Bearer " + s.token(nil)}))
+	require.NoError(t, err)
+	c := client.NewClient(sse, client.WithProtocolVersion("2026-07-28"))
+	t.Cleanup(func() { _ = c.Close() })
+	require.NoError(t, c.Start(t.Context()))
+	request := mcp.InitializeRequest{}
+	request.Params.ClientInfo = mcp.Implementation{Name: "c", Version: "1"}
+	_, err = c.Initialize(t.Context(), request)
+	require.NoError(t, err)
+	text, err := s.echo(c)
+	require.NoError(t, err)
+	assert.Contains(t, text, "done by user-1")
+}
+
 // TestHTTPSSEQuery_MCP_92: a server that repeats the stream's query in the endpoint
 // does not repeat a session that somebody put there.
 func TestHTTPSSEQuery_MCP_92(t *testing.T) {

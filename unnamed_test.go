@@ -912,6 +912,8 @@ func TestTaggedEndpoint_MCP_20_MCP_92_ISOL_13(t *testing.T) {
 		{"MCP-92 _meta of an older revision", owner, endpoint, strings.Replace(modernCall("echo"), "2026-07-28", "2025-11-25", 1), nil, 202, 1},
 		{"MCP-92 a notification", owner, endpoint, strings.Replace(modernCancel, cancelled, "notifications/progress", 1), nil, 202, 1},
 		{"MCP-92 a cancellation", owner, endpoint, modernCancel, nil, 202, 1},
+		{"MCP-92 no header repeats the body", owner, endpoint, modernCall("echo"), []string{"MCP-Protocol-Version: 2026-07-28"}, 202, 1},
+		{"MCP-21 but it has to elsewhere", owner, "/mcp", modernCall("echo"), []string{"MCP-Protocol-Version: 2026-07-28"}, 400, 0},
 		{"MCP-92 the policy holds", owner, endpoint, modernCall("admin_delete"), nil, 403, 0},
 		{"MCP-22 what is said twice agrees", owner, endpoint, modernCall("echo"), []string{"Mcp-Name: admin_delete"}, 400, 0},
 		{"MCP-26 another header", owner, endpoint, modernCall("echo"), []string{"MCP-Protocol-Version: 2025-11-25"}, 400, 0},
