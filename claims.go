@@ -49,9 +49,13 @@ func (t instant) time() time.Time {
 	if !t.present {
 		return time.Time{}
 	}
-	whole, fraction := math.Modf(t.seconds)
+	whole, fraction := math.Modf(min(t.seconds, lastInstant))
 	return time.Unix(int64(whole), int64(fraction*1e9))
 }
+
+// lastInstant is 9999-12-31T00:00:00Z, in every time zone a day that RFC 3339 can
+// write. What lies beyond counts as this, so that every Principal can be encoded.
+const lastInstant = 253402214400
 
 // maxInstant is 2^53: beyond it a JSON number is not exact.
 const maxInstant = 1 << 53

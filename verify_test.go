@@ -300,6 +300,23 @@ func TestTimes(t *testing.T) {
 
 // TestFractions: a NumericDate may have a fraction (RFC 7519 section 2), and
 // it counts.
+// A token may say that it never ends. Its principal can be written down all the same.
+func TestFarExpiry_TOK_50(t *testing.T) {
+	f := newFixture(t, nil)
+	for _, exp := range []string{"9007199254740991", "4503599627370496.5", "253402300800", "253402300799", "1e15"} {
+		token := f.token(mcpauthtest.Claims{"exp": json.RawMessage(exp), "auth_time": json.RawMessage(exp)})
+		f.served(f.call(token, "echo"))
+		p, err := f.auth.Authenticate(f.request(http.MethodPost, "/mcp", token, ""))
+		require.NoError(t, err, exp)
+		p.Expiry, p.AuthTime = p.Expiry.In(time.FixedZone("east", 14*60*60)), p.AuthTime.In(time.FixedZone("east", 14*60*60))
+		_, err = json.Marshal(p)
+		require.NoError(t, err, exp)
+		assert.Equal(t, 9999, p.Expiry.UTC().Year(), exp)
+		assert.Equal(t, 9999, p.AuthTime.UTC().Year(), exp)
+	}
+	f.refused(f.call(f.token(mcpauthtest.Claims{"exp": json.RawMessage("9007199254740992")}), "echo"), http.StatusUnauthorized, invalidToken("claim missing or malformed"))
+}
+
 func TestFractions_TOK_50_TOK_51(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(t, func(c *mcpauth.Config) { c.Leeway = 1 })
