@@ -173,8 +173,15 @@ func issuerRows(t *testing.T) []misconfiguration {
 		{"DISC-05 a private address is no loopback", func(c *mcpauth.Config) {
 			c.Issuers, c.AllowInsecureLoopback = []mcpauth.Issuer{{URL: "http://10.0.0.1"}}, true
 		}, "Issuers[0].URL", "10.0.0.1", "must be https"},
-		{"DISC-06 query", url("https://as.example.com/t?x=1"), "Issuers[0].URL", "x=1", "no query"},
+		{"DISC-06 query", url("https://as.example.com/t?x=1"), "Issuers[0].URL", "t?...", "no query"},
 		{"DISC-06 empty query", url("https://as.example.com/t?"), "Issuers[0].URL", "t?", "question mark"},
+		{"DISC-06 bar", url("https://as.example.com/x|y"), "Issuers[0].URL", "x|y", "bar"},
+		{"DISC-06 full-width digits", url("https://\uff11\uff12\uff17.0.0.1/t"), "Issuers[0].URL", "0.0.1", "ASCII"},
+		{"DISC-06 short address", url("https://127.1/"), "Issuers[0].URL", "127.1", "more than one way"},
+		{"DISC-06 address as one number", url("https://2130706433/"), "Issuers[0].URL", "2130706433", "more than one way"},
+		{"DISC-06 last label is a number", url("https://as.1/"), "Issuers[0].URL", "as.1", "more than one way"},
+		{"DISC-06 empty label", url("https://as..example/"), "Issuers[0].URL", "as..example", "more than one way"},
+		{"DISC-06 keys on a host of two readings", first(func(i *mcpauth.Issuer) { i.JWKSURI = "https://127.1/jwks" }), "Issuers[0].JWKSURI", "127.1", "ASCII"},
 		{"DISC-06 fragment", url("https://as.example.com/t#f"), "Issuers[0].URL", "#f", "no fragment"},
 		{"DISC-06 user information", url("https://u:" + secret + "@as.example.com"), "Issuers[0].URL", "user information", "remove it"},
 		{"DISC-09 private address", url("https://10.0.0.1/"), "Issuers[0].URL", "10.0.0.1", "set AllowPrivate"},

@@ -58,12 +58,12 @@ func (s *issuer) discover(ctx context.Context, previous *loaded[serverMetadata])
 	for _, location := range wellKnown(s.parsed) {
 		resp, err := s.client.Get(ctx, fetch.Request{URL: location, Limit: maxMetadata})
 		if err != nil {
-			errs = append(errs, err)
+			errs = append(errs, &metadataError{err})
 			continue
 		}
 		doc, err := s.readMetadata(resp)
 		if err != nil {
-			errs = append(errs, fmt.Errorf("%s: %w", location, err))
+			errs = append(errs, fmt.Errorf("%s: %w", shownURL(location), err))
 			continue
 		}
 		s.locateKeys(&doc, previous)
@@ -101,12 +101,15 @@ func (s *issuer) readMetadata(resp *fetch.Response) (doc serverMetadata, err err
 func (s *issuer) acceptURL(raw string) error {
 	u, err := url.Parse(raw)
 	if err != nil || u.Host == "" || u.User != nil || u.Fragment != "" {
-		return fmt.Errorf("%w: %s is not an absolute URL", errInsecureURL, shown(raw))
+		return fmt.Errorf("%w: %s is not an absolute URL", errInsecureURL, shownURL(raw))
+	}
+	if !fetch.HasOneReading(u.Hostname()) {
+		return fmt.Errorf("%w: the host of %s can be read in more than one way: a name in ASCII, or an address of four numbers", errInsecureURL, shownURL(raw))
 	}
 	if u.Scheme == "https" || u.Scheme == "http" && s.loopback && fetch.IsLoopbackHost(u.Hostname()) {
 		return nil
 	}
-	return fmt.Errorf("%w: %s must be https", errInsecureURL, shown(raw))
+	return fmt.Errorf("%w: %s must be https", errInsecureURL, shownURL(raw))
 }
 
 // topLevelStrings reads one strict JSON object and returns its top-level

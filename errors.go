@@ -3,9 +3,10 @@ package mcpauth
 import (
 	"fmt"
 	"net/http"
-	"strconv"
 	"strings"
 	"time"
+
+	"github.com/seed-1e292522/mcpauth/internal/foreign"
 )
 
 // Reason says, in fixed words, why a request was refused. It is all that a
@@ -169,7 +170,7 @@ func (c *cause) Error() string {
 		b.WriteString(", expected " + c.want)
 	}
 	if c.err != nil {
-		b.WriteString(": " + c.err.Error())
+		b.WriteString(": " + shownError(c.err))
 	}
 	return b.String()
 }
@@ -201,18 +202,8 @@ func (e *DeniedError) reason() Reason {
 	return ErrForbidden
 }
 
-// maxShown bounds what of a sender's string stands in a log line.
-const maxShown = 256
-
-// shown makes a sender's string fit for a log: one line, no control or
-// direction-changing characters, bounded.
-func shown(s string) string {
-	cut := ""
-	if len(s) > maxShown {
-		s, cut = s[:maxShown], "..."
-	}
-	return strconv.Quote(s) + cut
-}
+// shown makes a sender's string fit for a log.
+func shown(s string) string { return foreign.Quote(s) }
 
 // ConfigError is one mistake in a [Config]. [New] returns all of them at once,
 // joined.
@@ -227,10 +218,11 @@ func (e *ConfigError) Error() string {
 	return fmt.Sprintf("mcpauth: Config.%s = %s: %s", e.Field, e.Value, e.Reason)
 }
 
-// shownURL shows a configured URL without what may be a password in it.
-func shownURL(raw string) string {
-	if at := strings.LastIndexByte(raw, '@'); at >= 0 {
-		return shown("..." + raw[at:])
-	}
-	return shown(raw)
+// shownError shows the text of an error that may repeat what somebody else has
+// sent. Joined errors stand on one line.
+func shownError(err error) string {
+	return foreign.Line(strings.ReplaceAll(err.Error(), "\n", "; "))
 }
+
+// shownURL shows a URL without what may be a secret in it.
+func shownURL(raw string) string { return foreign.URL(raw) }

@@ -2,12 +2,14 @@ package mcpauth
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"time"
 
 	"github.com/seed-1e292522/mcpauth/internal/explain"
 	"github.com/seed-1e292522/mcpauth/internal/fetch"
+	"github.com/seed-1e292522/mcpauth/internal/foreign"
 	"github.com/seed-1e292522/mcpauth/internal/jose"
 )
 
@@ -185,12 +187,24 @@ func (m *Middleware) keySetOf(issuer string) explain.KeySet {
 		return explain.KeySet{}
 	}
 	status := s.status()
-	set := explain.KeySet{Kids: status.Keys, Skipped: status.Skipped, Failed: status.LastError}
+	set := explain.KeySet{Kids: status.Keys, Failed: status.LastError}
+	if at := s.keysAtHand(); at != nil {
+		for _, skipped := range at.skipped {
+			set.Skipped = append(set.Skipped, explain.Skipped{Kid: skipped.Kid, Why: string(skipped.Reason)})
+		}
+	}
 	if !status.LastSuccess.IsZero() {
 		set.Age = time.Since(status.LastSuccess).Round(time.Second).String()
 	}
 	return set
 }
+
+// metadataError is a failure to fetch metadata: a 404 there says another thing
+// than one of the keys.
+type metadataError struct{ err error }
+
+func (e *metadataError) Error() string { return e.err.Error() }
+func (e *metadataError) Unwrap() error { return e.err }
 
 // fetchCause finds the cause of a failed discovery or key fetch. A place that
 // has a wrong document says more than those that have none.
@@ -226,7 +240,8 @@ func fetchCause(err error) string {
 	case fetch.TooLarge:
 		return "fetch-too-large"
 	case fetch.BadStatus:
-		if strings.Contains(failed.URL, "/.well-known/") && strings.HasSuffix(failed.Err.Error(), "404") {
+		var metadata *metadataError
+		if failed.Status == http.StatusNotFound && errors.As(err, &metadata) {
 			return "metadata-not-found"
 		}
 		return "fetch-status"
@@ -241,25 +256,44 @@ func (s *issuer) announce() {
 	s.announced.Do(func() {
 		status := s.status()
 		s.log.Info("mcpauth: issuer in use", "issuer", s.url, "audiences", s.audiences, "algorithms", s.algorithms,
-			"jwks_uri", status.JWKSURI, "keys", s.shownKeys(), "skipped_keys", status.Skipped)
+			"jwks_uri", foreign.BareURL(status.JWKSURI), "keys", few(s.shownKeys()), "skipped_keys", few(status.Skipped))
 	})
 }
 
 // shownKeys lists the keys at hand, kid and algorithm.
 func (s *issuer) shownKeys() (all []string) {
+	set := s.keysAtHand()
+	if set == nil {
+		return nil
+	}
+	for _, key := range set.keys {
+		all = append(all, foreign.QuoteShort(key.Kid, maxShownKid)+" "+key.Alg)
+	}
+	return all
+}
+
+// maxListed is how many of a list are worth a place in one line.
+const maxListed = 8
+
+func few(list []string) []string {
+	if len(list) <= maxListed {
+		return list
+	}
+	return append(list[:maxListed:maxListed], fmt.Sprintf("and %d more", len(list)-maxListed))
+}
+
+// maxShownKid is how much of a kid is worth a place in a list of keys.
+const maxShownKid = 64
+
+// keysAtHand is the last key set that was read, nil for none.
+func (s *issuer) keysAtHand() *keySet {
 	set := s.keys.static
 	for _, keys := range []*remote[*keySet]{s.keys.fixed, s.discovered()} {
 		if keys != nil && keys.current.Load() != nil {
 			set = keys.current.Load().value
 		}
 	}
-	if set == nil {
-		return nil
-	}
-	for _, key := range set.keys {
-		all = append(all, shown(key.Kid[:min(len(key.Kid), 64)])+" "+key.Alg)
-	}
-	return all
+	return set
 }
 
 // discovered is where the metadata says that the keys are, nil before.

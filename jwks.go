@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/seed-1e292522/mcpauth/internal/fetch"
+	"github.com/seed-1e292522/mcpauth/internal/foreign"
 	"github.com/seed-1e292522/mcpauth/internal/jose"
 )
 
@@ -84,11 +85,11 @@ func (g *keyRegistry) load(ctx context.Context, location keyLocation, previous *
 	keys, skipped, err := jose.ParseSet(resp.Body)
 	for _, key := range skipped {
 		if key.Reason == jose.ReasonPrivate {
-			log.Error("mcpauth: a published key holds private or symmetric key material and is not used", "jwks_uri", location.url, "kid", key.Kid)
+			log.Error("mcpauth: a published key holds private or symmetric key material and is not used", "jwks_uri", foreign.BareURL(location.url), "kid", foreign.LineShort(key.Kid, maxShownKid))
 		}
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", location.url, err)
+		return nil, fmt.Errorf("%s: %w", shownURL(location.url), err)
 	}
 	set := newKeySet(keys, skipped, false)
 	set.digest = digest
@@ -191,7 +192,7 @@ type IssuerStatus struct {
 	URL   string
 	Ready bool // there are keys to verify tokens with
 
-	Keys        []string        // kid of each usable key, shortened; "" for one without
+	Keys        []string        // kid of each usable key, whole; "" for one without
 	Skipped     []string        // keys of the set that cannot be used, and why
 	JWKSURI     string          // "" with static keys, or before discovery
 	LastSuccess time.Time       // of a key fetch; zero before, and with static keys
@@ -241,10 +242,10 @@ func (s *issuer) status() IssuerStatus {
 	if set != nil {
 		st.Ready = true
 		for _, key := range set.keys {
-			st.Keys = append(st.Keys, key.Kid[:min(len(key.Kid), 64)])
+			st.Keys = append(st.Keys, key.Kid)
 		}
 		for _, skipped := range set.skipped {
-			st.Skipped = append(st.Skipped, skipped.Kid+": "+string(skipped.Reason))
+			st.Skipped = append(st.Skipped, foreign.LineShort(skipped.Kid, maxShownKid)+": "+string(skipped.Reason))
 		}
 	}
 	return st
@@ -313,7 +314,7 @@ func (s *issuer) locateKeys(doc *serverMetadata, previous *loaded[serverMetadata
 		s.registry.leave(s.keyLocation(previous.value.jwksURI))
 	}
 	if u, err := url.Parse(doc.jwksURI); err == nil && !strings.EqualFold(u.Host, s.parsed.Host) {
-		s.log.Info("mcpauth: the issuer's keys stand on another host", "issuer", s.url, "jwks_uri", doc.jwksURI)
+		s.log.Info("mcpauth: the issuer's keys stand on another host", "issuer", s.url, "jwks_uri", foreign.BareURL(doc.jwksURI))
 	}
 }
 

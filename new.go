@@ -92,15 +92,17 @@ func (b *builder) identifier(field, raw string) *url.URL {
 	case u.User != nil:
 		b.fail(field, "a URL with user information", "an identifier has none: remove it")
 	case u.Fragment != "" || strings.Contains(raw, "#"):
-		b.fail(field, shown(raw), "an identifier has no fragment: remove it")
+		b.fail(field, shownURL(raw), "an identifier has no fragment: remove it")
 	case strings.ContainsFunc(raw, func(r rune) bool { return r <= ' ' || r >= 0x7f }):
-		b.fail(field, shown(raw), "write it in ASCII: the host as xn--, the path percent-encoded")
+		b.fail(field, shownURL(raw), "write it in ASCII: the host as xn--, the path percent-encoded")
+	case !fetch.HasOneReading(u.Hostname()):
+		b.fail(field, shownURL(raw), "the host can be read in more than one way: write a name, or an address of four numbers or of IPv6")
 	case u.ForceQuery:
-		b.fail(field, shown(raw), "ends with an empty query: remove the question mark")
+		b.fail(field, shownURL(raw), "ends with an empty query: remove the question mark")
 	case u.Scheme != "https" && !(u.Scheme == "http" && fetch.IsLoopbackHost(u.Hostname())):
-		b.fail(field, shown(raw), "must be https")
+		b.fail(field, shownURL(raw), "must be https")
 	case u.Scheme == "http" && !b.config.AllowInsecureLoopback:
-		b.fail(field, shown(raw), "must be https; for development on this machine set AllowInsecureLoopback")
+		b.fail(field, shownURL(raw), "must be https; for development on this machine set AllowInsecureLoopback")
 	default:
 		return u
 	}
@@ -292,7 +294,7 @@ func (b *builder) keysOf(field string, c *Issuer, s *issuer) {
 		b.fail(field+".Keys", "empty", "give a JWK Set or PEM public keys, or leave it nil")
 	case c.JWKSURI != "":
 		if err := s.acceptURL(c.JWKSURI); err != nil {
-			b.fail(field+".JWKSURI", shownURL(c.JWKSURI), "must be an absolute https URL without user information and fragment")
+			b.fail(field+".JWKSURI", shownURL(c.JWKSURI), "must be an absolute https URL without user information and fragment, its host a name in ASCII or an address")
 			return
 		}
 		s.keys.fixed = s.registry.at(keyLocation{c.JWKSURI, false}, s.fetchFailed, s.log)

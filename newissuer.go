@@ -47,7 +47,10 @@ func (b *builder) issuerURL(field string, c *Issuer, s *issuer) {
 		return
 	}
 	if s.parsed.RawQuery != "" {
-		b.fail(field+".URL", shown(c.URL), "an issuer identifier has no query (RFC 8414 section 2): remove it")
+		b.fail(field+".URL", shownURL(c.URL), "an issuer identifier has no query (RFC 8414 section 2): remove it")
+	}
+	if strings.Contains(c.URL, "|") {
+		b.fail(field+".URL", shownURL(c.URL), "no URL has a bar (RFC 3986 section 2): write it as the authorization server does, or percent-encoded if it does")
 	}
 	s.parsed.Host = strings.ToLower(s.parsed.Host) // where to fetch; the name stays as it is written
 	host := s.parsed.Hostname()

@@ -185,7 +185,7 @@ func (w *response) endStream() {
 			w.fail(err)
 			return
 		}
-		w.x.lease.m.log.Error("mcpauth: event stream ended because an event cannot be filtered", "error", err)
+		w.x.lease.m.log.Error("mcpauth: event stream ended because an event cannot be filtered", "error", shownError(err))
 		w.failed = err
 		denied := denyFor(errUnfiltered, "", err)
 		if errors.Is(err, errTooMuchHeld) {

@@ -107,7 +107,7 @@ func TestIssuers_Status_JWKS_31(t *testing.T) {
 		status.LastSuccess = time.Time{}
 		assert.Equal(t, mcpauth.IssuerStatus{
 			URL: testIssuerURL, Ready: true, JWKSURI: placeKeys, Fetches: 1,
-			Keys:    []string{"k1", strings.Repeat("k", 64), ""},
+			Keys:    []string{"k1", strings.Repeat("k", 100), ""},
 			Skipped: []string{"secret: private or symmetric key material", "enc: use is not sig"},
 		}, status)
 

@@ -9,10 +9,9 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/seed-1e292522/mcpauth"
+	"github.com/seed-1e292522/mcpauth/internal/foreign"
 )
 
 // Record is one decision as it is kept. The names of its JSON members are stable.
@@ -131,19 +130,6 @@ func (o *Options) subject(issuer, name string) string {
 	return "hmac:" + hex.EncodeToString(h.Sum(nil)[:16])
 }
 
-// clean makes a sender's text fit for a log: printable characters of one line,
-// bounded. What is not printable, direction marks included, is escaped.
-func clean(s string) string {
-	if len(s) > maxText {
-		end := maxText
-		for end > 0 && !utf8.RuneStart(s[end]) {
-			end--
-		}
-		s = s[:end] + "..."
-	}
-	if strings.IndexFunc(s, func(r rune) bool { return !unicode.IsPrint(r) || r == utf8.RuneError }) < 0 {
-		return s
-	}
-	quoted := strconv.Quote(s)
-	return strings.ReplaceAll(quoted[1:len(quoted)-1], `\"`, `"`)
-}
+// clean makes a sender's text fit for a log, and its own: a record that waits must not
+// keep the message or token alive that the text is a part of.
+func clean(s string) string { return strings.Clone(foreign.LineShort(s, maxText)) }

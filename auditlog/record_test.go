@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"regexp"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -307,4 +308,33 @@ func TestSlog_AUDIT_09(t *testing.T) {
 	assert.Contains(t, lines[0], "actors=[gateway]")
 	assert.Contains(t, lines[1], "decision=deny reason=insufficient_scope cause=scope-not-granted")
 	assert.Contains(t, lines[1], "status=403 machine=true")
+}
+
+// A record that waits keeps its own texts, and not the token or the message of
+// which they are parts.
+func TestRecordOwnsItsTexts_AUDIT_07_LIMITS_13(t *testing.T) {
+	sink := &memory{}
+	s := newServer(t, sink, auditlog.Options{})
+	strangers := func(n int) {
+		for i := range n {
+			s.post(s.issuer.Token(mcpauthtest.Claims{"aud": "x", "iss": fmt.Sprint("https://stranger", i, ".example"), "pad": strings.Repeat("p", 8<<10)}), call(1, "echo"))
+			s.post(s.token(nil), strings.Replace(call(1, "echo"), `"echo"`, `"`+strings.Repeat("e", 8<<10)+fmt.Sprint(i)+`"`, 1))
+		}
+	}
+	live := func() int64 {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		return int64(m.HeapAlloc)
+	}
+	strangers(10)
+	before := live()
+	const records = 600
+	strangers(records / 2)
+	kept := live() - before
+	runtime.KeepAlive(sink)
+	require.Len(t, sink.all(), records+20)
+	t.Logf("%d bytes for each record", kept/records)
+	assert.Less(t, kept, int64(records*(4<<10)))
 }

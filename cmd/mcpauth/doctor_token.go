@@ -110,7 +110,7 @@ func (d *doctor) claimKey(header, claims map[string]any) {
 			continue
 		}
 		kid := text(header, "kid")
-		set := explain.KeySet{Kids: status.Keys, Skipped: status.Skipped, Failed: d.keyErr}
+		set := explain.KeySet{Kids: status.Keys, Skipped: skippedKeys(status.Skipped), Failed: d.keyErr}
 		switch {
 		case set.Failed == "" && slices.Contains(status.Keys, kid):
 			d.ok("kid "+kid+" is in the key set", "")
@@ -246,7 +246,7 @@ func (d *doctor) verdict(ctx context.Context, header, claims map[string]any, exp
 	if errors.Is(err, mcpauth.ErrUnknownKey) {
 		for _, status := range d.auth.Issuers() {
 			if status.URL == text(claims, "iss") {
-				d.found("", explain.Key(text(header, "kid"), text(header, "alg"), explain.KeySet{Kids: status.Keys, Skipped: status.Skipped}))
+				d.found("", explain.Key(text(header, "kid"), text(header, "alg"), explain.KeySet{Kids: status.Keys, Skipped: skippedKeys(status.Skipped)}))
 				return
 			}
 		}
@@ -273,4 +273,13 @@ func causeOf(err error) string {
 		}
 	}
 	return ""
+}
+
+// skippedKeys takes "kid: why" apart.
+func skippedKeys(all []string) (keys []explain.Skipped) {
+	for _, one := range all {
+		kid, why, _ := strings.Cut(one, ": ")
+		keys = append(keys, explain.Skipped{Kid: kid, Why: why})
+	}
+	return keys
 }

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/seed-1e292522/mcpauth/internal/foreign"
 )
 
 // maxQuoted bounds what of a sender's string stands in a finding.
@@ -18,14 +20,8 @@ const (
 	maxCompared  = 2 << 10 // bytes of an issuer
 )
 
-// quote shows a sender's string on one line, without control and
-// direction-changing characters.
-func quote(s string) string {
-	if len(s) > maxQuoted {
-		return fmt.Sprintf("%q...", s[:maxQuoted])
-	}
-	return fmt.Sprintf("%q", s)
-}
+// quote shows a sender's string.
+func quote(s string) string { return foreign.QuoteShort(s, maxQuoted) }
 
 // quoteAll shows the first few of a list.
 func quoteAll(list []string) string {

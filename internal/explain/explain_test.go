@@ -94,7 +94,7 @@ func TestFindings(t *testing.T) {
 		{"no kid", "key-unknown", "names no key", explain.Key("", "RS256", explain.KeySet{Kids: []string{"k1"}})},
 		{"outage", "key-unknown-outage", "failed since: timeout", explain.Key("k2", "RS256", explain.KeySet{Kids: []string{"k1"}, Age: "40s", Failed: "timeout"})},
 		{"other algorithm", "key-algorithm", `"PS256"`, explain.Key("k1", "PS256", explain.KeySet{Kids: []string{"k1"}})},
-		{"skipped", "key-unusable", "use is not sig", explain.Key("k2", "RS256", explain.KeySet{Skipped: []string{"k1: x", "k2: use is not sig"}})},
+		{"skipped", "key-unusable", "use is not sig", explain.Key("k2", "RS256", explain.KeySet{Skipped: []explain.Skipped{{Kid: "k1", Why: "x"}, {Kid: "k2", Why: "use is not sig"}}})},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			assert.Equal(t, row.cause, row.got.Cause)
@@ -114,7 +114,7 @@ func FuzzFindings(f *testing.F) {
 		for _, finding := range []explain.Finding{
 			explain.Authorization(a), explain.Compact(a), explain.Algorithm(a), explain.Issuer(a, []string{b, c}),
 			explain.Audience([]string{a, b}, c, b, a), explain.Scopes([]string{a}, []string{b}, map[string]any{c: map[string]any{a: []any{b, a}}}),
-			explain.Rule("tool", a, []string{b, c}), explain.Key(a, b, explain.KeySet{Kids: []string{c}, Skipped: []string{"x: y"}}),
+			explain.Rule("tool", a, []string{b, c}), explain.Key(a, b, explain.KeySet{Kids: []string{c}, Skipped: []explain.Skipped{{Kid: "x", Why: "y"}}}),
 			explain.Future(now.Add(time.Duration(len(a))), time.Time{}, now),
 		} {
 			if _, known := explain.ByID(finding.Cause); !known {

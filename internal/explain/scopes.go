@@ -106,12 +106,15 @@ func Rule(kind, name string, rules []string) Finding {
 	return found("no-rule", kind+" "+quote(name)+" has no rule")
 }
 
+// Skipped is a key of the set that cannot be used.
+type Skipped struct{ Kid, Why string }
+
 // KeySet is what is known of the keys of an issuer.
 type KeySet struct {
 	Kids    []string // of the usable keys
-	Skipped []string // "kid: why" of the others
-	Age     string   // "40s": how long ago it was last fetched; "" for static keys or none
-	Failed  string   // why it could not be fetched since, "" if it could
+	Skipped []Skipped
+	Age     string // "40s": how long ago it was last fetched; "" for static keys or none
+	Failed  string // why it could not be fetched since, "" if it could
 }
 
 func (k *KeySet) facts() (facts []string) {
@@ -138,8 +141,8 @@ func Key(kid, alg string, set KeySet) Finding {
 		return found("key-algorithm", "the key "+quote(kid)+" is for another algorithm than "+quote(alg))
 	}
 	for _, skipped := range set.Skipped {
-		if name, why, _ := strings.Cut(skipped, ": "); name == kid {
-			return found("key-unusable", "the key "+quote(kid)+" is skipped: "+why)
+		if skipped.Kid == kid {
+			return found("key-unusable", "the key "+quote(kid)+" is skipped: "+skipped.Why)
 		}
 	}
 	if kid == "" {

@@ -14,6 +14,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/seed-1e292522/mcpauth/internal/foreign"
 )
 
 // Timeout bounds one request from the dial to the last byte.
@@ -37,12 +39,28 @@ const (
 
 // Error is a failed request.
 type Error struct {
-	Class Class
-	URL   string
-	Err   error
+	Class  Class
+	URL    string
+	Status int // of the answer, 0 for none
+	Err    error
 }
 
-func (e *Error) Error() string { return fmt.Sprintf("GET %s: %s: %v", e.URL, e.Class, e.Err) }
+// Error shows the URL without its query, also where the cause repeats it.
+func (e *Error) Error() string {
+	err := e.Err
+	var around *url.Error
+	if errors.As(err, &around) {
+		err = around.Err
+	}
+	text := strings.ReplaceAll(err.Error(), e.URL, "it")
+	if _, query, _ := strings.Cut(e.URL, "?"); query != "" {
+		text = strings.ReplaceAll(text, "?"+query, "?...")
+	}
+	return fmt.Sprintf("GET %s: %s: %s", foreign.URL(e.URL), e.Class, foreign.LineShort(text, maxReason))
+}
+
+// maxReason bounds what of a cause is shown: a transport may repeat what the server has sent.
+const maxReason = 256
 
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
@@ -98,8 +116,9 @@ func (c *Client) Get(ctx context.Context, req Request) (*Response, error) {
 	defer cancel()
 	ctx, giveUp := context.WithCancelCause(ctx)
 	defer giveUp(nil)
+	status := 0
 	fail := func(class Class, err error) (*Response, error) {
-		return nil, &Error{Class: class, URL: req.URL, Err: err}
+		return nil, &Error{Class: class, URL: req.URL, Status: status, Err: err}
 	}
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, req.URL, nil)
 	if err != nil {
@@ -125,6 +144,7 @@ func (c *Client) Get(ctx context.Context, req Request) (*Response, error) {
 		return fail(classify(ctx, err), err)
 	}
 	defer resp.Body.Close()
+	status = resp.StatusCode
 	switch {
 	case resp.Request != nil && resp.Request.Response != nil:
 		return fail(Redirect, errors.New("followed by the transport"))
@@ -191,5 +211,5 @@ func lifetime(h http.Header) time.Duration {
 
 // SameOrigin reports whether two URLs have the same scheme, host and port.
 func SameOrigin(a, b *url.URL) bool {
-	return a.Scheme == b.Scheme && strings.EqualFold(a.Host, b.Host)
+	return a.Scheme == b.Scheme && lower(a.Host) == lower(b.Host)
 }

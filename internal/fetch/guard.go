@@ -7,6 +7,8 @@ import (
 	"net/netip"
 	"strings"
 	"syscall"
+
+	"github.com/seed-1e292522/mcpauth/internal/foreign"
 )
 
 var errPrivateAddress = errors.New("not a public address")
@@ -26,12 +28,49 @@ func refusePrivate(_ context.Context, _, address string, _ syscall.RawConn) erro
 	return nil
 }
 
-// refuseLiteral refuses hosts that are visibly private without a look-up.
+// refuseLiteral refuses hosts that are visibly private without a look-up, and
+// those of which a look-up could make something else than what is seen here.
 func refuseLiteral(host string) error {
-	if IsPrivateHost(host) {
+	switch {
+	case !HasOneReading(host):
+		return fmt.Errorf("%w: %s can be read in more than one way", errPrivateAddress, foreign.Quote(host))
+	case IsPrivateHost(host):
 		return fmt.Errorf("%w: %s", errPrivateAddress, host)
 	}
 	return nil
+}
+
+// HasOneReading reports whether a URL's host means the same to all who may read
+// it: an address in its canonical form, or a name in ASCII that nobody takes for an
+// address. HTTP libraries map other characters to ASCII (UTS 46), and resolvers
+// read 127.1, 0x7f.1 and 2130706433 as addresses.
+func HasOneReading(host string) bool {
+	if _, err := netip.ParseAddr(host); err == nil {
+		return true
+	}
+	labels := strings.Split(strings.TrimSuffix(host, "."), ".")
+	for _, label := range labels {
+		if label == "" || strings.Trim(lower(label), "abcdefghijklmnopqrstuvwxyz0123456789-_") != "" {
+			return false
+		}
+	}
+	// The last label decides whether a host is an address (WHATWG URL, host parsing).
+	last := lower(labels[len(labels)-1])
+	digits, hexadecimal := strings.CutPrefix(last, "0x")
+	if hexadecimal {
+		return strings.Trim(digits, "0123456789abcdef") != ""
+	}
+	return strings.Trim(last, "0123456789") != ""
+}
+
+// lower is for ASCII alone: [strings.ToLower] makes a k of the Kelvin sign.
+func lower(s string) string {
+	return strings.Map(func(r rune) rune {
+		if 'A' <= r && r <= 'Z' {
+			r += 'a' - 'A'
+		}
+		return r
+	}, s)
 }
 
 // IsLoopbackHost reports whether a URL's host is a loopback address literal or localhost.
@@ -54,7 +93,7 @@ func IsPrivateHost(host string) bool {
 }
 
 func isLocalhost(host string) bool {
-	host = strings.ToLower(strings.TrimSuffix(host, "."))
+	host = lower(strings.TrimSuffix(host, "."))
 	return host == "localhost" || strings.HasSuffix(host, ".localhost")
 }
 

@@ -12,6 +12,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/seed-1e292522/mcpauth/internal/foreign"
 )
 
 // addresses are what a name may resolve to, and whether a URL that was learned
@@ -170,6 +172,33 @@ func TestGuard_CustomTransport_DISC_08(t *testing.T) {
 	assert.Equal(t, 1, asked)
 }
 
+// A host that some library would turn into an address, or into another name, is
+// never handed to a transport that resolves it: what was judged is what is dialed.
+func TestGuard_OneSpelling_DISC_08_DISC_06(t *testing.T) {
+	asked := 0
+	client := New(roundTripFunc(func(r *http.Request) (*http.Response, error) {
+		asked++
+		return answer(r, http.StatusOK, "{}"), nil
+	}))
+	for _, host := range []string{
+		"\uff11\uff12\uff17.0.0.1", "\u2460\u2461\u2466.0.0.1", "127\u30020\u30020\u30021", "127\uff0e0\uff0e0\uff0e1", "127\uff610.0.1",
+		"\u24db\u24de\u24d2\u24d0\u24db\u24d7\u24de\u24e2\u24e3", "loc\u00adalhost", "local\u017fost", "m\u00fcnchen.example",
+		"127.1", "127.0.1", "2130706433", "0x7f000001", "0x7f.1", "0177.0.0.1", "127.0.0.01", "127.0.0.1.", "1.2.3.4.5", "0", "0x", "keys.0x7f", "keys.1", "keys.1.",
+		"%31%32%37.0.0.1", "127.0.0.1%2e", "a%20b", "localhost..", "..", ".", "a..b", "[::1%25lo]", "[::ffff:127.0.0.1%25x]",
+	} {
+		_, err := client.Get(t.Context(), Request{URL: "https://" + host + "/keys", Limit: 100, Guarded: true})
+		var failed *Error
+		if assert.ErrorAs(t, err, &failed, "DISC-08 %s", host) {
+			assert.Contains(t, []Class{DialRefused, Network}, failed.Class, host) // what is no URL at all is not dialed either
+		}
+	}
+	assert.Zero(t, asked, "DISC-08")
+	for _, host := range []string{"keys.example.com", "KEYS.example.com.", "xn--mnchen-3ya.example", "93.184.215.14", "[2606:2800:21f:cb07::1]", "1.example", "0x7f.example", "a1.b2", "login-1.example:8443", "a_b.example", "keys.example.com:"} {
+		_, err := client.Get(t.Context(), Request{URL: "https://" + host + "/keys", Limit: 100, Guarded: true})
+		assert.NoError(t, err, host)
+	}
+}
+
 func TestSameOrigin(t *testing.T) {
 	parse := func(s string) *url.URL {
 		u, err := url.Parse(s)
@@ -180,6 +209,7 @@ func TestSameOrigin(t *testing.T) {
 	assert.True(t, SameOrigin(parse("https://AS.example.com/jwks"), issuer))
 	for _, other := range []string{
 		"http://as.example.com/jwks", "https://as.example.com:8443/jwks", "https://as.example.com.evil.example/jwks", "https://example.com/jwks",
+		"https://a\u017f.example.com/jwks",
 	} {
 		assert.False(t, SameOrigin(parse(other), issuer), "DISC-08 %s", other)
 	}
@@ -192,7 +222,7 @@ func requireClass(t *testing.T, err error, class Class) *Error {
 	require.ErrorAs(t, err, &failed)
 	require.Equal(t, class, failed.Class, "%v", err)
 	require.Contains(t, err.Error(), string(class))
-	require.True(t, strings.HasPrefix(err.Error(), "GET "+failed.URL))
+	require.True(t, strings.HasPrefix(err.Error(), "GET "+foreign.URL(failed.URL)))
 	require.ErrorIs(t, err, failed.Err)
 	return failed
 }

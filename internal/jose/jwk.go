@@ -74,17 +74,44 @@ func (w *webKey) read(reader *strictjson.Reader) error {
 		if !ok {
 			return reader.End()
 		}
-		switch place := w.place(string(name)); {
-		case place != nil:
-			*place = w.readString(reader)
-		case string(name) == "key_ops":
-			w.readOperations(reader)
-		default:
-			w.private = w.private || slices.Contains(privateMembers, string(name))
-			_, _ = reader.Skip()
+		member := string(name)
+		value, _ := reader.Skip()
+		emptyName := member == "kid" && string(value) == `""` // a name that tokens can carry
+		if hasValue(value) || emptyName {
+			w.take(member, value)
 		}
 	}
 }
+
+// hasValue tells null and what is empty from values. Some libraries write out every
+// member that they know, also for a public key of another type.
+func hasValue(text []byte) bool {
+	switch {
+	case string(text) == "null", string(text) == `""`:
+		return false
+	case len(text) > 0 && text[0] == '[':
+		return len(bytes.TrimSpace(text[1:len(text)-1])) > 0
+	}
+	return true
+}
+
+func (w *webKey) take(member string, value []byte) {
+	var reader strictjson.Reader
+	reader.Reset(value, setLimits)
+	switch place := w.place(member); {
+	case place != nil:
+		*place = readString(&reader)
+		// Members that hold the key are missed when its type needs them.
+		w.malformed = w.malformed || *place == nil && slices.Contains(describing, member)
+	case member == "key_ops":
+		w.readOperations(&reader)
+	default:
+		w.private = w.private || slices.Contains(privateMembers, member)
+	}
+}
+
+// describing are the members that say what a key of any type is for.
+var describing = []string{"kty", "kid", "use", "alg"}
 
 // place finds where a member of type string belongs.
 func (w *webKey) place(name string) **string {
@@ -111,9 +138,8 @@ func (w *webKey) place(name string) **string {
 	return nil
 }
 
-func (w *webKey) readString(reader *strictjson.Reader) *string {
+func readString(reader *strictjson.Reader) *string {
 	if reader.Kind() != strictjson.String {
-		w.malformed = true
 		_, _ = reader.Skip()
 		return nil
 	}
@@ -125,7 +151,6 @@ func (w *webKey) readString(reader *strictjson.Reader) *string {
 func (w *webKey) readOperations(reader *strictjson.Reader) {
 	w.hasOperations = true
 	if reader.Kind() != strictjson.Array {
-		_, _ = reader.Skip()
 		return
 	}
 	_ = reader.Array()
@@ -133,9 +158,12 @@ func (w *webKey) readOperations(reader *strictjson.Reader) {
 		if ok, _ := reader.Element(); !ok {
 			return
 		}
-		if operation := w.readString(reader); operation != nil {
-			w.operations = append(w.operations, *operation)
+		operation := readString(reader)
+		if operation == nil {
+			w.malformed = true
+			continue
 		}
+		w.operations = append(w.operations, *operation)
 	}
 }
 

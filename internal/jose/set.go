@@ -3,7 +3,6 @@ package jose
 import (
 	"errors"
 	"fmt"
-	"strconv"
 
 	"github.com/seed-1e292522/mcpauth/internal/strictjson"
 )
@@ -14,8 +13,6 @@ const (
 	maxSet  = 512 << 10 // bytes
 	maxKeys = 100
 	maxKey  = 8 << 10 // bytes
-	// maxShownKid is how much of the id of a skipped key is worth logging.
-	maxShownKid = 64
 )
 
 var setLimits = strictjson.Limits{Depth: maxDepth, Members: maxKeys * maxMembers, StrictStrings: true}
@@ -43,8 +40,8 @@ const (
 
 // Skipped is a key of a set that is not used.
 type Skipped struct {
-	// Kid is the key id, escaped and cut to 64 bytes so that it may be logged,
-	// and empty when the key has none.
+	// Kid is the key id as published, of any length and content; empty when the
+	// key has none.
 	Kid    string
 	Reason Reason
 }
@@ -62,7 +59,7 @@ func ParseSet(data []byte) (keys []Key, skipped []Skipped, err error) {
 	for _, text := range texts {
 		key, kid, reason := parseKey(text)
 		if reason != "" {
-			skipped = append(skipped, Skipped{Kid: shown(kid), Reason: reason})
+			skipped = append(skipped, Skipped{Kid: kid, Reason: reason})
 			continue
 		}
 		keys = append(keys, key)
@@ -141,12 +138,4 @@ func readKeys(reader *strictjson.Reader) (texts [][]byte, err error) {
 		}
 		texts = append(texts, text)
 	}
-}
-
-// shown prepares the id of a skipped key for a log: the issuer chose it, and
-// nothing says that it chose well.
-func shown(kid string) string {
-	quoted := strconv.QuoteToASCII(kid)
-	quoted = quoted[1 : len(quoted)-1]
-	return quoted[:min(len(quoted), maxShownKid)]
 }

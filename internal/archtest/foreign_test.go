@@ -1,0 +1,104 @@
+package archtest
+
+import (
+	"bytes"
+	"go/ast"
+	"go/printer"
+	"go/token"
+	"path"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// ours are the values of log attributes in the root package that are no foreign text,
+// or are shown already where they are made. What is not listed goes through
+// internal/foreign.
+var ours = []string{
+	"s.url", "x.principal.Issuer", "p.Issuer", // the configured issuer, which is in ASCII
+	"s.audiences", "s.algorithms", // the configuration's
+	"denied.Err.Error()", "f.Cause", "f.Detail", "f.Fix()", // made by cause and by internal/explain
+	"fetchCause(err)", "explain.Finding{Cause: fetchCause(err)}.Fix()", `explain.Finding{Cause: "metadata-no-pkce"}.Fix()`,
+	"id", // randomID
+}
+
+// showing are the functions that make foreign text fit for a log.
+var showing = []string{"shown(", "shownError(", "shownURL(", "few(s.shownKeys())", "few(status.Skipped)", "foreign.", `fmt.Sprintf("%T", `}
+
+func source(t *testing.T, set *token.FileSet, node ast.Node) string {
+	t.Helper()
+	var b bytes.Buffer
+	require.NoError(t, printer.Fprint(&b, set, node))
+	return b.String()
+}
+
+// loggedValues are the expressions whose values a call writes into a log as text:
+// every second argument after the message, or the second of slog.String.
+func loggedValues(t *testing.T, set *token.FileSet, call *ast.CallExpr) []ast.Expr {
+	t.Helper()
+	selector, ok := call.Fun.(*ast.SelectorExpr)
+	if !ok {
+		return nil
+	}
+	on := source(t, set, selector.X)
+	switch name := selector.Sel.Name; {
+	case on == "slog" && (name == "String" || name == "Any"):
+		return call.Args[1:]
+	case on != "log" && !strings.HasSuffix(on, ".log"), !slices.Contains([]string{"Debug", "Info", "Warn", "Error"}, name):
+		return nil
+	}
+	var values []ast.Expr
+	for i := 2; i < len(call.Args); i += 2 {
+		values = append(values, call.Args[i])
+	}
+	return values
+}
+
+func goesRound(expression string) bool {
+	if strings.HasPrefix(expression, `"`) || slices.Contains(ours, expression) {
+		return false
+	}
+	return !slices.ContainsFunc(showing, func(prefix string) bool { return strings.HasPrefix(expression, prefix) })
+}
+
+// TestForeignTextInLogs: no value reaches a log line but through the function that shows it.
+func TestForeignTextInLogs_OBS_11_AUDIT_04(t *testing.T) {
+	seen := 0
+	for _, name := range goFiles(t, func(name string) bool { return isCode(name) && path.Dir(name) == "." }) {
+		set, file := parse(t, name)
+		ast.Inspect(file, func(node ast.Node) bool {
+			call, ok := node.(*ast.CallExpr)
+			if !ok {
+				return true
+			}
+			for _, value := range loggedValues(t, set, call) {
+				if expression := source(t, set, value); goesRound(expression) {
+					t.Errorf("%s: the log is given %s: show it (internal/foreign)", set.Position(value.Pos()), expression)
+				}
+				seen++
+			}
+			return true
+		})
+	}
+	assert.Greater(t, seen, 30)
+	assert.True(t, goesRound("err") && goesRound("doc.jwksURI") && goesRound("err.Error()") && goesRound("r.URL.Path"), "the test can fail")
+}
+
+// TestOneQuoter: strconv.Quote beside internal/foreign would be a second function that shows.
+func TestOneQuoter_OBS_11(t *testing.T) {
+	for _, name := range goFiles(t, func(name string) bool { return library(name) || strings.HasPrefix(name, "cmd/") && isCode(name) }) {
+		if path.Dir(name) == "internal/foreign" || strings.HasPrefix(name, "mcpauthtest/") {
+			continue
+		}
+		set, file := parse(t, name)
+		ast.Inspect(file, func(node ast.Node) bool {
+			if selector, ok := node.(*ast.SelectorExpr); ok && source(t, set, selector.X) == "strconv" && strings.HasPrefix(selector.Sel.Name, "Quote") {
+				t.Errorf("%s: strconv.%s", set.Position(selector.Pos()), selector.Sel.Name)
+			}
+			return true
+		})
+	}
+}

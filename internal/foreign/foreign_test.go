@@ -1,0 +1,105 @@
+package foreign_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed-1e292522/mcpauth/internal/foreign"
+)
+
+// hostile is what nobody wants on a terminal: line breaks, C0 and C1 controls,
+// direction marks, invisible characters, broken UTF-8.
+const hostile = "a\n\r\x00\x1b[31m\u0085\u009b31m\u061c\u200e\u200f\u202e\u2066\u2069\u200b\u2028\ufeff\u00ad\xff\xc3"
+
+func unshowable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r >= 0x7f && r < 0xa0 || strings.ContainsRune("\u061c\u200e\u200f\u202e\u2066\u2069\u200b\u2028\ufeff\u00ad\ufffd", r) {
+			return r
+		}
+		return -1
+	}, s)
+}
+
+func TestForeign_AUDIT_04_OBS_11(t *testing.T) {
+	long := strings.Repeat("\u00e9", 1<<17)
+	for name, tt := range map[string]struct {
+		show  func(string) string
+		limit int
+	}{
+		"AUDIT-04 quoted":    {foreign.Quote, 262},
+		"AUDIT-04 short":     {func(s string) string { return foreign.QuoteShort(s, 63) }, 70},
+		"AUDIT-04 line":      {foreign.Line, 1030},
+		"AUDIT-04 lineShort": {func(s string) string { return foreign.LineShort(s, 63) }, 70},
+		"OBS-11 URL":         {foreign.URL, 262},
+		"OBS-11 bare URL":    {foreign.BareURL, 262},
+	} {
+		t.Run(name, func(t *testing.T) {
+			assert.Empty(t, unshowable(tt.show(hostile)))
+			assert.Empty(t, unshowable(tt.show("https://h/?"+hostile)))
+			cut := tt.show(long)
+			assert.LessOrEqual(t, len(cut), tt.limit)
+			assert.True(t, strings.HasSuffix(cut, "..."), "what is cut off shows")
+			assert.NotContains(t, cut, `\x`, "no character is cut in two")
+			assert.Contains(t, tt.show("M\u00fcnchen \"x\""), "M\u00fcnchen", "what people can read stays")
+		})
+	}
+	assert.Equal(t, `say "hi"`, foreign.Line(`say "hi"`))
+	assert.Equal(t, `say "hi"\n`, foreign.Line("say \"hi\"\n"))
+}
+
+func TestURL_OBS_11(t *testing.T) {
+	for raw, want := range map[string]string{
+		"https://h/p":                       `"https://h/p"`,
+		"https://h/p?key=canary":            `"https://h/p?..."`,
+		"https://h/p?a=b@canary":            `"https://h/p?..."`,
+		"https://h/p?":                      `"https://h/p?"`,
+		"https://u:canary@h/p":              `"...@h/p"`,
+		"https://u:canary@canary@h/p":       `"...@h/p"`,
+		"https://u:canary@h/p?key=canary":   `"...@h/p?..."`,
+		"https://u:%zzcanary@h/p":           `"...@h/p"`,
+		"https://u:ca?nary@h/p":             `"...?..."`,
+		"https://h/\u202e" + hostile + "?x": `"https://h/` + "\\u202ea\\n\\r\\x00\\x1b[31m\\u0085\\u009b31m\\u061c\\u200e\\u200f\\u202e\\u2066\\u2069\\u200b\\u2028\\ufeff\\u00ad\\xff\\xc3" + `?..."`,
+		"":                                  `""`,
+	} {
+		assert.Equal(t, want, foreign.URL(raw), raw)
+		assert.NotContains(t, foreign.URL(raw), "canary")
+		assert.NotContains(t, foreign.BareURL(raw), "canary")
+	}
+	long := foreign.URL("https://h/" + strings.Repeat("p", 1<<17) + "?x=1")
+	assert.True(t, strings.HasSuffix(long, `"...`))
+}
+
+// JSON says the same as without the escapes, and has no character that a terminal acts on.
+func TestWriteJSON_OBS_11(t *testing.T) {
+	var b bytes.Buffer
+	require.NoError(t, foreign.WriteJSON(&b, map[string]string{"name": "<M\u00fcnchen> " + hostile + "\U000e0001"}))
+	assert.Empty(t, strings.Trim(unshowable(b.String()), "\n"))
+	assert.Contains(t, b.String(), `<M`+"\u00fc"+`nchen>`)
+	assert.Contains(t, b.String(), `\u009b31m`)
+	assert.Contains(t, b.String(), `\udb40\udc01`)
+	var back map[string]string
+	require.NoError(t, json.Unmarshal(b.Bytes(), &back))
+	assert.Equal(t, "<M\u00fcnchen> "+strings.ToValidUTF8(hostile, "\ufffd")[:len(hostile)-2]+"\ufffd\ufffd\U000e0001", back["name"])
+	assert.True(t, utf8.Valid(b.Bytes()))
+	assert.Error(t, foreign.WriteJSON(&b, func() {}))
+}
+
+func TestRedact_OBS_11(t *testing.T) {
+	const token = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJjYW5hcnkifQ.c2lnbmF0dXJlLWNhbmFyeQ"
+	redact := foreign.Redact(token, "", "Bearer "+token)
+	for _, text := range []string{"got " + token, "got " + token[:60], "got Bearer " + token + ".", "eyJzdWIiOiJjYW5hcnkifQ", "sig c2lnbmF0dXJlLWNhbmFyeQ"} {
+		got := redact(text)
+		assert.Contains(t, got, "[token]", text)
+		for part := range strings.SplitSeq(token, ".") {
+			assert.NotContains(t, got, part, text)
+		}
+	}
+	assert.Equal(t, "nothing here", redact("nothing here"))
+	assert.Equal(t, "a.b", foreign.Redact("a.b")("a.b"), "too short to be a secret")
+}
