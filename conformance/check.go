@@ -50,6 +50,8 @@ func notRun(format string, args ...any) verdict {
 	return verdict{NotRun, fmt.Sprintf(format, args...)}
 }
 
+const giveMinter = ": give one (Minter, --embed-issuer, or --issuer with --key)"
+
 // lacks says why a check cannot be run, "" if it can.
 func (s *suite) lacks(n need) string {
 	control := "the control token, which has no fault, was not accepted: " + s.controlProblem
@@ -60,17 +62,17 @@ func (s *suite) lacks(n need) string {
 	}{
 		{needDocument, s.document != nil, "there is no metadata document to look at"},
 		{needChallenge, s.bare != nil, "there is no Bearer challenge to look at"},
-		{needMinter, s.target.Minter != nil, "no issuer to mint tokens with"},
-		{needCandidate | needToken, s.target.Minter != nil || s.target.Token != "", "no token that the target accepts is at hand"},
+		{needMinter, s.target.Minter != nil, "no issuer to mint tokens with" + giveMinter},
+		{needCandidate | needToken, s.target.Minter != nil || s.target.Token != "", "no token that the target accepts is at hand: give one (Token, --token), or an issuer (Minter, --embed-issuer, or --issuer with --key)"},
 		{needToken | needMinter, s.control != "", control},
-		{needTools, len(s.target.Tools) > 0, "no harmless tools were named"},
-		{needTools, s.target.Minter != nil, "no issuer to mint tokens with"},
+		{needTools, len(s.target.Tools) > 0, "no harmless tools were named: name some (Tools, --tool)"},
+		{needTools, s.target.Minter != nil, "no issuer to mint tokens with" + giveMinter},
 		{needTools, s.control != "", control},
 		{needSession, s.session != "", "the target gave no session id"},
 		{needModern, s.modern, "the target does not speak " + modernVersion},
 		{needLegacy, !s.modernOnly, "the target speaks no revision before " + modernVersion},
-		{needNotifier, s.target.Notifier != "", "no tool that sends notifications was named"},
-		{needOrigin, s.target.Origin != "", "no admitted browser origin was named"},
+		{needNotifier, s.target.Notifier != "", "no tool that sends notifications was named: name one (Notifier, --notifier)"},
+		{needOrigin, s.target.Origin != "", "no admitted browser origin was named: name one (Origin, --origin)"},
 	} {
 		if n&required.need != 0 && !required.met {
 			return required.reason

@@ -7,10 +7,14 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"mime"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
+
+	"github.com/seed-1e292522/mcpauth/internal/foreign"
 )
 
 const (
@@ -79,10 +83,20 @@ type client struct {
 	pause     time.Duration
 	last      time.Time
 	sent      int
+	presented map[string]bool // tokens
+}
+
+// shown makes a text fit for the report: the target may have repeated anything in it,
+// a token among it.
+func (c *client) shown(text string) string {
+	if text == "" {
+		return ""
+	}
+	return foreign.Line(foreign.Redact(slices.Collect(maps.Keys(c.presented))...)(text))
 }
 
 func newClient(target *Target) *client {
-	c := &client{transport: target.Transport}
+	c := &client{transport: target.Transport, presented: map[string]bool{}}
 	if c.transport == nil {
 		// No proxy: what a proxy answers says nothing about the target.
 		c.transport = &http.Transport{DisableCompression: true, ResponseHeaderTimeout: requestTimeout}
@@ -155,6 +169,7 @@ func (c *client) do(ctx context.Context, r request) (*answer, error) {
 		return nil, err
 	}
 	c.sent++
+	c.presented[r.token] = true // "" is no secret, and is left alone
 	response, err := c.transport.RoundTrip(out)
 	if err != nil {
 		return nil, err

@@ -146,7 +146,7 @@ const outageWait = 40 * time.Second
 func (s *suite) outage() verdict {
 	issuer, embedded := s.target.Minter.(*Issuer)
 	if !embedded || !s.target.Outage {
-		return notRun("needs the embedded issuer, and to be asked for")
+		return notRun("needs the embedded issuer, and to be asked for (Outage, --outage)")
 	}
 	issuer.down.Store(true)
 	a := s.send(s.probe(s.mint(nil, nil)))

@@ -332,7 +332,7 @@ func TestResumption_ISOL_02(t *testing.T) {
 		resume := isolationOf(report)["resume"]
 		assert.Equal(t, want, resume.Outcome, resume.Detail)
 		for _, id := range []string{"stream", "answer", "cancel", "end"} {
-			assert.Equal(t, "no tool that sends notifications was named", isolationOf(report)[id].Detail)
+			assert.Equal(t, "no tool that sends notifications was named: name one (Notifier, --notifier)", isolationOf(report)[id].Detail)
 		}
 	}
 }

@@ -52,6 +52,7 @@ func (c *client) open(ctx context.Context, r request) (*live, error) {
 		return nil, err
 	}
 	c.sent++
+	c.presented[r.token] = true
 	l := &live{cancel: cancel, began: make(chan struct{}), ended: make(chan struct{}), news: make(chan struct{}, 1)}
 	go l.run(c.transport, out)
 	return l, nil

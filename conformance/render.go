@@ -1,21 +1,23 @@
 package conformance
 
 import (
-	"encoding/json"
+	"cmp"
 	"encoding/xml"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
-	"unicode"
+
+	"github.com/seed-1e292522/mcpauth/internal/foreign"
 )
 
 // WriteText writes the report for people: findings with the rule and the fix,
 // what passed in one line each, and what was not run with the reason.
 func (r *Report) WriteText(w io.Writer) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "target %s\n", clean(r.Target))
+	fmt.Fprintf(&b, "target %s\n", foreign.Line(r.Target))
 	if r.Issuer != "" {
-		fmt.Fprintf(&b, "tokens of %s\n", clean(r.Issuer))
+		fmt.Fprintf(&b, "tokens of %s\n", foreign.Line(r.Issuer))
 	}
 	group := ""
 	for _, result := range r.Results {
@@ -27,14 +29,40 @@ func (r *Report) WriteText(w io.Writer) error {
 		switch result.Outcome {
 		case Fail:
 			fmt.Fprintf(&b, "      %s: %s\n      rule: %s (%s)\n      fix:  %s\n      id:   %s\n",
-				result.Severity, clean(result.Detail), result.Rule, result.Requirement, result.Fix, result.ID)
+				result.Severity, foreign.Line(result.Detail), result.Rule, result.Requirement, result.Fix, result.ID)
 		case NotRun:
-			fmt.Fprintf(&b, "      not run: %s\n", clean(result.Detail))
+			fmt.Fprintf(&b, "      not run: %s\n", foreign.Line(result.Detail))
 		}
 	}
 	fmt.Fprintf(&b, "\n%d passed, %d failed, %d not run; %d requests\n", r.Passed, r.Failed, r.NotRun, r.Requests)
+	for _, reason := range r.notRunFor() {
+		fmt.Fprintf(&b, "  %d not run: %s\n", reason.count, foreign.Line(reason.text))
+	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// notRunReason is why checks were not run, and how many.
+type notRunReason struct {
+	text  string
+	count int
+}
+
+// notRunFor counts the reasons why checks were not run, the most frequent first.
+func (r *Report) notRunFor() (reasons []notRunReason) {
+	for _, result := range r.Results {
+		if result.Outcome != NotRun || result.Detail == "" {
+			continue
+		}
+		i := slices.IndexFunc(reasons, func(known notRunReason) bool { return known.text == result.Detail })
+		if i < 0 {
+			i = len(reasons)
+			reasons = append(reasons, notRunReason{text: result.Detail})
+		}
+		reasons[i].count++
+	}
+	slices.SortStableFunc(reasons, func(a, b notRunReason) int { return cmp.Compare(b.count, a.count) })
+	return reasons
 }
 
 func mark(result Result) string {
@@ -47,23 +75,8 @@ func mark(result Result) string {
 	return "-"
 }
 
-// clean makes a text of the target's fit for a terminal.
-func clean(text string) string {
-	return strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
-			return '?'
-		}
-		return r
-	}, text)
-}
-
 // WriteJSON writes the report as one JSON object.
-func (r *Report) WriteJSON(w io.Writer) error {
-	encoder := json.NewEncoder(w)
-	encoder.SetEscapeHTML(false)
-	encoder.SetIndent("", "  ")
-	return encoder.Encode(r)
-}
+func (r *Report) WriteJSON(w io.Writer) error { return foreign.WriteJSON(w, r) }
 
 type junitSuite struct {
 	XMLName  xml.Name    `xml:"testsuite"`
@@ -89,15 +102,15 @@ type junitMessage struct {
 
 // WriteJUnit writes the report as one JUnit test suite, as CI systems read it.
 func (r *Report) WriteJUnit(w io.Writer) error {
-	suite := junitSuite{Name: "mcpauth check " + clean(r.Target), Tests: len(r.Results), Failures: r.Failed, Skipped: r.NotRun}
+	suite := junitSuite{Name: "mcpauth check " + foreign.Line(r.Target), Tests: len(r.Results), Failures: r.Failed, Skipped: r.NotRun}
 	for _, result := range r.Results {
 		c := junitCase{Class: "mcpauth." + result.Group, Name: result.ID}
 		switch result.Outcome {
 		case Fail:
-			c.Failure = &junitMessage{Message: clean(result.Detail), Type: string(result.Severity),
+			c.Failure = &junitMessage{Message: foreign.Line(result.Detail), Type: string(result.Severity),
 				Text: fmt.Sprintf("%s\nrule: %s (%s)\nfix: %s", result.Title, result.Rule, result.Requirement, result.Fix)}
 		case NotRun:
-			c.Skipped = &junitMessage{Message: clean(result.Detail)}
+			c.Skipped = &junitMessage{Message: foreign.Line(result.Detail)}
 		}
 		suite.Cases = append(suite.Cases, c)
 	}

@@ -79,7 +79,7 @@ func (s *suite) result(c check) Result {
 			v = notRun("the target gave no answer: %v", s.err)
 		}
 	}
-	result.Outcome, result.Detail = v.outcome, v.detail
+	result.Outcome, result.Detail = v.outcome, s.client.shown(v.detail)
 	if v.outcome == Fail {
 		result.Fix = c.fix
 	}

@@ -55,7 +55,7 @@ func sessionChecks() []check {
 func (s *suite) asOther(try func(token string) verdict) verdict {
 	token := s.other()
 	if token == "" {
-		return notRun("no token of another person is at hand")
+		return notRun("no token of another person is at hand: give one (OtherToken, --other-token)")
 	}
 	return try(token)
 }

@@ -93,7 +93,7 @@ func (d *doctor) metadata(ctx context.Context, bare *reply) {
 		d.fault("metadata-not-routed", "what stands at the well-known path is not the metadata", at, "")
 		return
 	}
-	d.servers = document.Servers
+	d.servers, d.scopes = document.Servers, document.Scopes
 	if document.Resource != d.resource {
 		d.fault("resource-dialed", "", fmt.Sprintf("the metadata says %q, dialed was %q", document.Resource, d.resource), "")
 	} else {

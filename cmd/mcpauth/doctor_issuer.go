@@ -3,170 +3,132 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"mime"
 	"net/url"
 	"strings"
+	"time"
 
+	"github.com/seed-1e292522/mcpauth"
 	"github.com/seed-1e292522/mcpauth/internal/fetch"
-	"github.com/seed-1e292522/mcpauth/internal/jose"
+	"github.com/seed-1e292522/mcpauth/internal/foreign"
 )
 
-// serverMetadata is what matters of an authorization server's document (RFC 8414 section 2).
+// learnIssuers takes the issuers from the metadata of the examined server, when the operator
+// names none. Its word does not lead to a private address: that needs the operator's.
+func (d *doctor) learnIssuers() {
+	d.learned = true
+	for _, server := range d.servers {
+		u, err := url.Parse(server)
+		if err != nil || u.Hostname() == "" || fetch.HasOneReading(u.Hostname()) && !fetch.IsPrivateHost(u.Hostname()) {
+			d.file.Issuers = append(d.file.Issuers, fileIssuer{URL: server})
+			continue
+		}
+		detail := "the server that is examined names it, and its address is private, or has more than one reading"
+		fix := "if it is yours, give --issuer " + foreign.BareURL(server)
+		own, err := url.Parse(d.resource)
+		if err == nil && fetch.IsPrivateHost(own.Hostname()) {
+			d.step(stateSkipped, foreign.BareURL(server)+" is not asked", detail+": "+fix)
+			continue
+		}
+		d.fault("private-address", foreign.BareURL(server)+" is not asked", detail, fix+"; otherwise correct Config.Issuers")
+	}
+}
+
+// asServer builds the middleware that the operator's program has, and has it
+// fetch metadata and keys.
+func (d *doctor) asServer(ctx context.Context) {
+	if len(d.file.Issuers) == 0 {
+		d.step(stateSkipped, "no issuer is known", "give --issuer, a file with issuers, or a server whose metadata names them")
+		return
+	}
+	if d.file.Resource == "" {
+		d.file.Resource = d.resource
+	}
+	config := d.file.config(d.file.Resource)
+	if d.learned {
+		config.Transport = fetch.GuardedTransport()
+	}
+	var err error
+	if d.library, err = newLibrary(config); err != nil {
+		for _, one := range unjoin(err) {
+			d.fault("configuration", "the configuration is refused", strings.TrimPrefix(one.Error(), "mcpauth: "), "")
+		}
+		return
+	}
+	d.ok("the configuration is complete", "tokens must carry "+d.file.Resource+" in aud: this is the string to register at the authorization server")
+	if d.hasPolicy && d.file.Rules.empty() {
+		d.fault("no-rule", "the file has no rules", "without a policy every tool, prompt and resource is refused to everybody", "")
+	}
+	err = d.library.auth.Warm(ctx)
+	for _, status := range d.library.auth.Issuers() {
+		d.issuer(status, err)
+	}
+}
+
+// issuer says what the middleware has found at one authorization server.
+func (d *doctor) issuer(status mcpauth.IssuerStatus, warm error) {
+	if status.Metadata != nil {
+		d.ok("the authorization server's metadata is there and names "+status.URL, "keys are at "+foreign.BareURL(status.JWKSURI))
+		d.forClients(status.Metadata)
+	}
+	trouble := d.library.trouble(status.URL)
+	for range 100 { // who gives up waiting does so a moment before the fetch fails
+		if status.Ready || len(trouble) > 0 {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+		trouble = d.library.trouble(status.URL)
+	}
+	for _, line := range trouble {
+		d.fault(line["cause"], "", line["error"], "")
+	}
+	if !status.Ready {
+		d.broken++
+		if len(trouble) == 0 && warm != nil {
+			d.fault("", "no keys of "+status.URL, strings.TrimPrefix(warm.Error(), "mcpauth: "), "")
+		}
+		return
+	}
+	d.ok("keys of "+status.URL, fmt.Sprintf("%d usable: %s", len(status.Keys), quoted(status.Keys)))
+	for _, skipped := range status.Skipped {
+		d.step(stateNote, "a key cannot be used", skipped)
+	}
+}
+
+// quoted shows the first few of a list.
+func quoted(list []string) string {
+	const few = 8
+	var b strings.Builder
+	for i, one := range list {
+		if i == few {
+			fmt.Fprintf(&b, " and %d more", len(list)-few)
+			break
+		}
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		b.WriteString(foreign.Quote(one))
+	}
+	return b.String()
+}
+
+// serverMetadata is what clients need of an authorization server's document (RFC 8414 section 2).
 type serverMetadata struct {
-	Issuer        string   `json:"issuer"`
-	JWKSURI       string   `json:"jwks_uri"`
 	Authorization string   `json:"authorization_endpoint"`
 	Token         string   `json:"token_endpoint"`
-	PKCE          []string `json:"code_challenge_methods_supported"`
 	Scopes        []string `json:"scopes_supported"`
 	Registration  string   `json:"registration_endpoint"`
 	ClientID      bool     `json:"client_id_metadata_document_supported"`
 }
 
-const maxDocument = 1 << 20
-
-// classCauses are the causes of failed fetches.
-var classCauses = map[fetch.Class]string{
-	fetch.Network: "fetch-network", fetch.TimedOut: "fetch-timeout", fetch.DialRefused: "private-address",
-	fetch.Redirect: "fetch-redirect", fetch.BadStatus: "fetch-status", fetch.TooLarge: "fetch-too-large",
-}
-
-// fetchCause names the cause of a failed fetch; a 404 of metadata means
-// another thing than a 503.
-func fetchCause(err error, metadata bool) string {
-	var failure *fetch.Error
-	if !errors.As(err, &failure) {
-		return "fetch-network"
-	}
-	if metadata && failure.Class == fetch.BadStatus && strings.Contains(failure.Err.Error(), "404") {
-		return "metadata-not-found"
-	}
-	return classCauses[failure.Class]
-}
-
-// places are where metadata may stand (RFC 8414 section 3.1, OpenID Connect Discovery section 4).
-func places(issuer *url.URL) []string {
-	origin, path := issuer.Scheme+"://"+issuer.Host, strings.TrimSuffix(issuer.EscapedPath(), "/")
-	all := []string{origin + "/.well-known/oauth-authorization-server" + path, origin + "/.well-known/openid-configuration" + path}
-	if path != "" {
-		all = append(all, origin+path+"/.well-known/openid-configuration")
-	}
-	return all
-}
-
-// walkIssuer fetches metadata and keys as the resource server does, and says at
-// which step it fails.
-func (d *doctor) walkIssuer(ctx context.Context, issuer fileIssuer) {
-	u, err := url.Parse(issuer.URL)
-	if err != nil || u.Host == "" {
-		d.fault("", fmt.Sprintf("the issuer %q is no URL", issuer.URL), "", "write it as it stands in iss")
-		return
-	}
-	if strings.Contains(u.Path, "/.well-known/") {
-		d.fault("issuer-metadata-url", "", issuer.URL, "")
-		return
-	}
-	jwksURI := issuer.JWKSURI
-	if jwksURI == "" {
-		document, ok := d.discover(ctx, issuer, u)
-		if !ok {
-			d.broken++
-			return
-		}
-		jwksURI = document.JWKSURI
-		d.forClients(document)
-	}
-	if at, err := url.Parse(jwksURI); err != nil || at.Scheme != "https" && !(at.Scheme == "http" && onLoopback(issuer.URL) && fetch.IsLoopbackHost(at.Hostname())) {
-		d.fault("insecure-url", "", "jwks_uri is "+jwksURI, "")
-		return
-	}
-	d.keySet(ctx, issuer, jwksURI)
-}
-
-func (d *doctor) fetch(ctx context.Context, issuer fileIssuer, at string) (*fetch.Response, error) {
-	// Only a URL that a document of a public issuer names must not lead inside.
-	learned := !strings.Contains(at, "/.well-known/") && at != issuer.JWKSURI
-	u, err := url.Parse(issuer.URL)
-	guarded := learned && !issuer.AllowPrivate && err == nil && !fetch.IsPrivateHost(u.Hostname())
-	return fetch.New(nil).Get(ctx, fetch.Request{URL: at, Limit: maxDocument, Guarded: guarded})
-}
-
-// discover tries the well-known places. When none has a document, the failure
-// that says most is reported: a document that is wrong before one that is missing.
-func (d *doctor) discover(ctx context.Context, issuer fileIssuer, u *url.URL) (document serverMetadata, ok bool) {
-	cause, detail := "", ""
-	for _, at := range places(u) {
-		found, why, text := d.readMetadata(ctx, issuer, at)
-		if why == "" {
-			d.ok("the authorization server's metadata is there and names "+issuer.URL, at)
-			return found, true
-		}
-		if cause == "" || cause == "metadata-not-found" {
-			cause, detail = why, text
-		}
-		if why == "fetch-timeout" {
-			break // whoever drops this request drops the next
-		}
-	}
-	d.fault(cause, "", detail, "")
-	return document, false
-}
-
-func (d *doctor) readMetadata(ctx context.Context, issuer fileIssuer, at string) (document serverMetadata, cause, detail string) {
-	response, err := d.fetch(ctx, issuer, at)
-	if err != nil {
-		return document, fetchCause(err, true), err.Error()
-	}
-	if mediaType, _, _ := mime.ParseMediaType(response.ContentType); !strings.HasSuffix(mediaType, "json") {
-		return document, "metadata-not-json", at + " is " + response.ContentType
-	}
-	if err := json.Unmarshal(response.Body, &document); err != nil {
-		return document, "metadata-malformed", at + ": " + err.Error()
-	}
-	switch {
-	case document.Issuer != issuer.URL && strings.Contains(document.Issuer, "{"):
-		return document, "metadata-issuer-template", fmt.Sprintf("the document says %q, configured is %q", document.Issuer, issuer.URL)
-	case strings.TrimSuffix(document.Issuer, "/") == strings.TrimSuffix(issuer.URL, "/") && document.Issuer != issuer.URL:
-		return document, "issuer-slash", fmt.Sprintf("the document says %q, configured is %q", document.Issuer, issuer.URL)
-	case document.Issuer != issuer.URL:
-		return document, "metadata-issuer", fmt.Sprintf("the document says %q, configured is %q", document.Issuer, issuer.URL)
-	case document.JWKSURI == "":
-		return document, "metadata-no-keys", at
-	}
-	return document, "", ""
-}
-
 // forClients looks at what clients need of the authorization server.
-func (d *doctor) forClients(document serverMetadata) {
-	if len(document.PKCE) == 0 {
-		d.fault("metadata-no-pkce", "", "", "")
-	}
+func (d *doctor) forClients(raw json.RawMessage) {
+	var document serverMetadata
+	_ = json.Unmarshal(raw, &document) // what is of another type is as good as absent
 	if document.Authorization == "" || document.Token == "" {
 		d.step(stateNote, "the metadata names no authorization or token endpoint", "clients that sign people in cannot use it; clients with tokens of their own can")
 	}
 	if document.Registration == "" && !document.ClientID {
 		d.step(stateNote, "clients cannot register themselves", "neither registration_endpoint nor client_id_metadata_document_supported: register each client by hand")
-	}
-}
-
-func (d *doctor) keySet(ctx context.Context, issuer fileIssuer, at string) {
-	response, err := d.fetch(ctx, issuer, at)
-	if err != nil {
-		d.keyErr = err.Error()
-		d.fault(fetchCause(err, false), "", err.Error(), "")
-		return
-	}
-	keys, skipped, err := jose.ParseSet(response.Body)
-	switch {
-	case errors.Is(err, jose.ErrNoUsableKeys):
-		d.keyErr = "no usable key"
-		d.fault("keys-none", "", fmt.Sprintf("%s has %d keys that cannot be used", at, len(skipped)), "")
-	case err != nil:
-		d.keyErr = err.Error()
-		d.fault("keys-not-json", "", at+": "+err.Error(), "")
-	default:
-		d.ok("the key set is there", fmt.Sprintf("%s: %d usable, %d skipped", at, len(keys), len(skipped)))
 	}
 }

@@ -46,8 +46,8 @@ func TestDoctorHealthyGolden_AUDIT_03(t *testing.T) {
 	assert.Equal(t, exitOK, code)
 	assert.Contains(t, painted.String(), "\x1b[32m✓\x1b[0m")
 
-	// The metadata alone says which issuer it is.
-	got = mcpauthCommand(t, "", "doctor", "--resource", resource, "--token", fileWith(t, token))
+	// Without a file the issuer is named.
+	got = mcpauthCommand(t, "", "doctor", "--resource", resource, "--issuer", issuer.URL(), "--token", fileWith(t, token))
 	assert.Equal(t, exitOK, got.code, got.stdout)
 	assert.Contains(t, got.stdout, "with --policy FILE")
 }
@@ -76,10 +76,10 @@ func TestDoctorToken_TOK_57_DPOP_01(t *testing.T) {
 		"nothing but a user":   {issuer.Sign(jwt, payloadOf(t, issuer.Token(mcpauthtest.Claims{"aud": resource, "scope": nil, "client_id": nil, "jti": nil}))), "token-id"},
 		"header is no JSON":    {issuer.Sign("{", "{}"), "token-malformed"},
 		"not base64url":        {"a+b.e30.e30", "token-malformed"},
-		"another kind":         {issuer.Sign(`{"alg":"RS256","kid":"k1","typ":"dpop+jwt"}`, `{"aud":"`+resource+`"}`), "token-type"},
+		"another kind":         {issuer.Sign(`{"alg":"RS256","kid":"k1","typ":"dpop+jwt"}`, payloadOf(t, with("x", 1))), "token-type"},
 		"two members":          {issuer.Sign(`{"alg":"RS256","kid":"k1","typ":"at+jwt"}`, strings.Replace(payloadOf(t, with("x", 1)), `{`, `{"sub":"a",`, 1)), "token-malformed"},
 	} {
-		got := mcpauthCommand(t, tt.token, "doctor", "--json", "--resource", resource, "--token", "-")
+		got := mcpauthCommand(t, tt.token, "doctor", "--json", "--resource", resource, "--issuer", issuer.URL(), "--token", "-")
 		assert.Equal(t, exitFindings, got.code, name)
 		var report findings
 		require.NoError(t, json.Unmarshal([]byte(got.stdout), &report))
@@ -122,7 +122,7 @@ func TestDoctorServer_CHAL_01_PRM_08(t *testing.T) {
 		"no issuers":      {answer(401, "WWW-Authenticate", challenge, `{"resource":"RESOURCE"}`), nil, "names no authorization server"},
 		"other issuer":    {answer(401, "WWW-Authenticate", challenge, `{"resource":"RESOURCE","authorization_servers":["`+issuer.URL()+`/"]}`), []string{"--issuer", issuer.URL()}, "does not name the issuer"},
 		"CORS of its own": {answer(401, "Access-Control-Allow-Origin", "https://a.example", ""), []string{"--origin", "https://a.example"}, "cannot read the challenge"},
-		"not an issuer":   {answer(401, "WWW-Authenticate", challenge, `{"resource":"RESOURCE","authorization_servers":["x"]}`), nil, "is no URL"},
+		"not an issuer":   {answer(401, "WWW-Authenticate", challenge, `{"resource":"RESOURCE","authorization_servers":["x"]}`), nil, "not an absolute URL"},
 	} {
 		got := mcpauthCommand(t, "", append([]string{"doctor", "--resource", serve(t, tt.handler)}, tt.flags...)...)
 		assert.Equal(t, exitFindings, got.code, name)
@@ -158,7 +158,7 @@ func TestDoctorDisagreement(t *testing.T) {
 		{503, ``, "it cannot check the token now"}, {403, ``, "it refuses the token that the same configuration accepts here"},
 	} {
 		status, header = tt.status, tt.header
-		got := mcpauthCommand(t, issuer.TokenFor(resource), "doctor", "--resource", resource, "--token", "-")
+		got := mcpauthCommand(t, issuer.TokenFor(resource), "doctor", "--resource", resource, "--issuer", issuer.URL(), "--token", "-")
 		assert.Equal(t, exitFindings, got.code)
 		assert.Contains(t, got.stdout, tt.title)
 	}
@@ -258,11 +258,11 @@ func TestDoctorEventStream_MCP_62(t *testing.T) {
 	file := fileWith(t, `{"issuers":[{"url":"`+issuer.URL()+`","claims":{"audience":"client_id"},"audiences":["`+resource+`","client-1"]}],"rules":{"tools":{"a":{"any":[["x"]]}, "b*": ["y"]}}}`)
 	got := mcpauthCommand(t, issuer.Token(mcpauthtest.Claims{"azp": "client-1"}), "doctor", "--policy", file, "--resource", resource, "--token", "-")
 	assert.Equal(t, exitFindings, got.code)
-	assert.Contains(t, got.stdout, "the audience is read from client_id")
+	assert.Contains(t, got.stdout, "this resource server accepts the token")
 	assert.Contains(t, got.stdout, "tool a: The token has no scope at all.")
 
 	lists = 0
-	got = mcpauthCommand(t, issuer.TokenFor(resource), "doctor", "--resource", resource, "--token", "-")
+	got = mcpauthCommand(t, issuer.TokenFor(resource), "doctor", "--resource", resource, "--issuer", issuer.URL(), "--token", "-")
 	assert.Equal(t, exitOK, got.code, got.stdout)
-	assert.Contains(t, got.stdout, "a?[31m, b")
+	assert.Contains(t, got.stdout, `"a\x1b[31m", "b"`)
 }

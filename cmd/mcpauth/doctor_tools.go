@@ -2,14 +2,13 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
-	"slices"
 	"strings"
 
 	"github.com/seed-1e292522/mcpauth"
-	"github.com/seed-1e292522/mcpauth/internal/explain"
 )
 
 // toolCall is a call of a tool, as the policy sees it.
@@ -18,7 +17,7 @@ func toolCall(name string) mcpauth.Call {
 }
 
 // opens says which tools the token opens, by the policy of the file.
-func (d *doctor) opens(ctx context.Context, p *mcpauth.Principal, claims map[string]any) {
+func (d *doctor) opens(ctx context.Context, l *library, token string, p *mcpauth.Principal) {
 	scopes := strings.Join(p.Scopes, " ")
 	if scopes == "" {
 		scopes = "none"
@@ -28,30 +27,35 @@ func (d *doctor) opens(ctx context.Context, p *mcpauth.Principal, claims map[str
 		return
 	}
 	d.ok("scopes: "+scopes, "")
-	var open, shut []string
+	var shut []string
+	refusals := map[string]mcpauth.Decision{}
 	for _, name := range sortedKeys(d.file.Rules.Tools) {
 		if strings.ContainsAny(name, "*{") {
 			continue
 		}
-		if d.auth.Authorize(ctx, p, toolCall(name)) == nil {
-			open = append(open, name)
+		if decision := d.calls(ctx, l, token, name); decision.Err != nil {
+			shut, refusals[name] = append(shut, name), decision
 		} else {
-			shut = append(shut, name)
+			d.open = append(d.open, name)
 		}
 	}
-	if len(open) > 0 {
-		d.ok("the token opens "+strings.Join(open, ", "), "")
+	if len(d.open) > 0 {
+		d.ok("the token opens "+strings.Join(d.open, ", "), "")
 	}
 	if len(shut) > 0 {
 		d.step(stateNote, "it does not open "+strings.Join(shut, ", "), "")
 	}
 	switch {
 	case d.tool != "":
-		d.tellTool(ctx, p, claims, d.tool)
-	case len(open) == 0:
+		if decision := d.calls(ctx, l, token, d.tool); decision.Err != nil {
+			d.refused("tool "+d.tool, decision)
+		} else {
+			d.ok("the token opens "+d.tool, "")
+		}
+	case len(d.open) == 0:
 		// A token that opens nothing is meant for something all the same.
 		for _, name := range shut[:min(len(shut), maxTold)] {
-			d.tellTool(ctx, p, claims, name)
+			d.refused("tool "+name, refusals[name])
 		}
 	}
 }
@@ -59,28 +63,19 @@ func (d *doctor) opens(ctx context.Context, p *mcpauth.Principal, claims map[str
 // maxTold is how many tools are explained when none was asked about.
 const maxTold = 5
 
-// tellTool explains the decision about a tool.
-func (d *doctor) tellTool(ctx context.Context, p *mcpauth.Principal, claims map[string]any, name string) {
-	err := d.auth.Authorize(ctx, p, toolCall(name))
-	switch {
-	case err == nil:
-		d.ok("the token opens "+name, "")
-	case errors.Is(err, mcpauth.ErrInsufficientScope):
-		d.tellScopes(err, p, claims, name)
-	default:
-		d.found("tool "+name, explain.Rule("tool", name, sortedKeys(d.file.Rules.Tools)))
+// calls is what the middleware decides about a call of the tool.
+func (d *doctor) calls(ctx context.Context, l *library, token, tool string) mcpauth.Decision {
+	decision, err := l.ask(ctx, token, callOf(tool))
+	if err != nil {
+		decision.Err = &mcpauth.DeniedError{Err: err}
 	}
+	return decision
 }
 
-// tellScopes looks for the missing scopes in the rest of the token.
-func (d *doctor) tellScopes(err error, p *mcpauth.Principal, claims map[string]any, name string) {
-	var denied *mcpauth.DeniedError
-	if !errors.As(err, &denied) || len(denied.Scopes) == 0 {
-		d.fault("no-rule", "", strings.TrimPrefix(err.Error(), "mcpauth: "), "")
-		return
-	}
-	missing := slices.DeleteFunc(slices.Clone(denied.Scopes), p.HasScope)
-	d.found("tool "+name, explain.Scopes(missing, p.Scopes, claims))
+// callOf is a call of a tool as a client sends it.
+func callOf(tool string) string {
+	name, _ := json.Marshal(tool) // a string
+	return `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":` + string(name) + `,"arguments":{}}}`
 }
 
 // tryLive presents the token to the running server. Where that answers
@@ -93,7 +88,7 @@ func (d *doctor) tryLive(ctx context.Context) {
 		return
 	}
 	status := fmt.Sprintf("status %d", answer.status)
-	agreed := d.auth != nil && d.Faults == 0
+	agreed := d.library != nil && d.Faults == 0
 	switch {
 	case answer.status == http.StatusOK:
 		d.ok("it accepts the token", "")
@@ -112,16 +107,36 @@ func (d *doctor) tryLive(ctx context.Context) {
 	}
 }
 
-// listLive lists tools, which needs the policy to answer.
+// listLive lists what the token may see, which needs the policy to answer.
 func (d *doctor) listLive(ctx context.Context) {
-	names, err := d.live.tools(ctx, d.token)
-	var refused *statusError
+	var seen, all []string
+	for _, kind := range listed {
+		names, err := d.live.list(ctx, d.token, kind)
+		var refused *statusError
+		switch {
+		case errors.As(err, &refused) && refused.status == http.StatusInternalServerError:
+			d.fault("policy", "", kind.method+" got status 500", "")
+			return
+		case err != nil && kind.method == "tools/list":
+			d.step(stateNote, "it does not list its tools", err.Error())
+			return
+		case kind.method == "tools/list":
+			seen = names
+		}
+		all = append(all, names...)
+	}
 	switch {
-	case err == nil && len(names) > 0:
-		d.ok("it lists tools to this token", strings.Join(names, ", "))
-	case err == nil:
-		d.step(stateNote, "it lists no tool to this token", "")
-	case errors.As(err, &refused) && refused.status == http.StatusInternalServerError:
-		d.fault("policy", "", "tools/list got status 500", "")
+	case len(seen) > 0:
+		d.ok("it lists tools to this token", quoted(seen))
+	case len(d.open) > 0:
+		d.fault("", "it lists no tool to this token", "by the file the token opens "+strings.Join(d.open, ", "),
+			"have the server run with this policy: one without a policy refuses every tool to everybody")
+	case len(all) > 0:
+		d.step(stateNote, "it lists no tool to this token, but prompts or resources", quoted(all))
+	case len(d.scopes) == 0 && !d.hasPolicy:
+		d.fault("no-rule", "it lists nothing to this token, and asks for no scope", "this is how a server without a policy looks: every tool, prompt and resource is refused to everybody",
+			"set Config.Policy; if there is one, give it with --policy FILE")
+	default:
+		d.step(stateNote, "it lists nothing to this token", "with --policy FILE this says what the token should open; a server without a policy refuses everything to everybody")
 	}
 }

@@ -43,6 +43,8 @@ var beyond = map[string]string{
 	"a proxy rewrites the MCP headers":    "lies in the client's requests",
 	"replicas do not share a session key": "needs two replicas and a session",
 	"the body is too large":               "lies in the client",
+
+	"the keys were rotated during an outage of the key set": "only the running server has the keys of before",
 }
 
 // What only the server's own log can mention, beside the cause.
@@ -141,18 +143,21 @@ func diagnose(t *testing.T, fault faults.Fault) (named string, causes []string) 
 // writeConfig writes what the operator's program has as a file for --policy.
 func writeConfig(t *testing.T, c mcpauth.Config) string {
 	t.Helper()
-	tools := map[string]any{}
-	if rules, ok := c.Policy.(mcpauth.Rules); ok {
+	all := map[string]any{"resource": c.Resource, "scopes": c.Scopes}
+	if rules, ok := c.Policy.(mcpauth.Rules); ok { // what is code cannot be written down
+		tools := map[string]any{}
 		for name, requirement := range rules.Tools {
 			tools[name] = requirement.AllOf
 		}
+		all["rules"] = map[string]any{"tools": tools}
 	}
 	issuers := make([]fileIssuer, len(c.Issuers))
 	for i, one := range c.Issuers {
 		issuers[i] = fileIssuer{URL: one.URL, Audiences: one.Audiences, Algorithms: one.Algorithms, TokenTypes: one.TokenTypes,
 			RequireClaims: one.RequireClaims, Claims: fileClaims{Scopes: one.Claims.Scopes}, MaxLifetime: duration(one.MaxLifetime)}
 	}
-	content, err := json.Marshal(map[string]any{"resource": c.Resource, "issuers": issuers, "scopes": c.Scopes, "rules": map[string]any{"tools": tools}})
+	all["issuers"] = issuers
+	content, err := json.Marshal(all)
 	require.NoError(t, err)
 	name := filepath.Join(t.TempDir(), "mcpauth.json")
 	require.NoError(t, os.WriteFile(name, content, 0o600))

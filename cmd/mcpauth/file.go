@@ -50,6 +50,8 @@ type fileClaims struct {
 }
 
 type fileRules struct {
+	given bool // the file has rules, if only an empty object
+
 	Tools     map[string]fileRequirement `json:"tools"`
 	Prompts   map[string]fileRequirement `json:"prompts"`
 	Resources map[string]fileRequirement `json:"resources"`
@@ -130,6 +132,17 @@ func readFile(name string) (*file, error) {
 		return nil, usageError("%s: %w", name, err)
 	}
 	return f, nil
+}
+
+// UnmarshalJSON notes that there are rules at all.
+func (r *fileRules) UnmarshalJSON(text []byte) error {
+	type plain fileRules
+	r.given = true
+	return strictly(text, (*plain)(r))
+}
+
+func (r *fileRules) empty() bool {
+	return len(r.Tools)+len(r.Prompts)+len(r.Resources)+len(r.Methods) == 0
 }
 
 func (r *fileRules) rules() mcpauth.Rules {

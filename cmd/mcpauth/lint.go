@@ -4,69 +4,128 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/url"
 	"slices"
 	"strings"
 
 	"github.com/seed-1e292522/mcpauth"
-	"github.com/seed-1e292522/mcpauth/internal/fetch"
 )
 
-// lint compares the rules with what can be known: the tools of a running
-// server, the scopes that somebody holds, those that an issuer can grant.
-func (p *policyRun) lint(ctx context.Context, report *policyReport) error {
-	if p.live != "" {
-		u, err := url.Parse(p.live)
-		if err != nil || u.Host == "" {
-			return usageError("--live: %w", errNoURL)
+// lint compares the rules with what can be known: what a running server lists,
+// the scopes that somebody holds, those that an issuer announces.
+func (p *policyRun) lint(ctx context.Context, auth *mcpauth.Middleware, report *policyReport) error {
+	if p.live != "" && auth != nil {
+		if err := p.lintLive(ctx, auth, report); err != nil {
+			return err
 		}
-		names, err := newLive(p.live).tools(ctx, p.token)
-		switch {
-		case errors.Is(err, errRefused):
-			return &codedError{exitFindings, err}
-		case err != nil:
-			return &codedError{exitUnreachable, errors.New("the server cannot be reached: " + connectionError(err))}
-		}
-		p.lintTools(names, report)
 	}
 	if len(p.file.Holders) > 0 {
-		p.lintScopes(report, "no holder has it", p.heldScopes())
+		for _, row := range report.Rules {
+			for _, scope := range p.unavailable(row, p.heldScopes()) {
+				report.add("scope-nobody-can-get", row.Kind+" "+row.Name+" needs "+scope+": no holder has it", "define the scope and grant it, or correct its name")
+			}
+		}
 	}
 	if p.issuer == "" {
 		return nil
 	}
-	supported, err := supportedScopes(ctx, p.issuer)
-	if err != nil {
-		return err
+	supported, granted, err := p.askIssuer(ctx)
+	if err == nil && len(supported) > 0 {
+		p.lintAnnounced(report, append(supported, granted...))
 	}
-	if len(supported) > 0 {
-		p.lintScopes(report, p.issuer+" does not list it in scopes_supported", supported)
+	return err
+}
+
+// lintLive compares tools, prompts and resources with the rules about them.
+func (p *policyRun) lintLive(ctx context.Context, auth *mcpauth.Middleware, report *policyReport) error {
+	u, err := url.Parse(p.live)
+	if err != nil || u.Host == "" {
+		return usageError("--live: %w", errNoURL)
+	}
+	server := newLive(p.live)
+	rules := &p.file.Rules
+	for _, group := range []struct {
+		kind  mcpauth.Kind
+		rules map[string]fileRequirement
+		lists []listKind
+	}{
+		{mcpauth.KindTool, rules.Tools, listed[:1]}, {mcpauth.KindPrompt, rules.Prompts, listed[1:2]}, {mcpauth.KindResource, rules.Resources, listed[2:]},
+	} {
+		var names []string
+		for _, list := range group.lists {
+			more, err := server.list(ctx, p.token, list)
+			switch {
+			case errors.Is(err, errRefused):
+				return &codedError{exitFindings, fmt.Errorf("%s: %w", list.method, err)}
+			case err != nil:
+				return &codedError{exitUnreachable, errors.New("the server cannot be reached: " + connectionError(err))}
+			}
+			names = append(names, more...)
+		}
+		lintNames(ctx, auth, report, group.kind, group.rules, names)
 	}
 	return nil
 }
 
-func (p *policyRun) lintTools(names []string, report *policyReport) {
+// lintNames asks the middleware which names have a rule, and which rules have a name.
+func lintNames(ctx context.Context, auth *mcpauth.Middleware, report *policyReport, kind mcpauth.Kind, rules map[string]fileRequirement, names []string) {
+	word := string(kind)
 	for _, name := range names {
-		if ruleFor(name, p.file.Rules.Tools) == "" {
-			report.Findings = append(report.Findings, policyFinding{"tool-without-rule", name + " is listed by the server and has no rule: every call of it is refused", "add a rule for it"})
+		if !hasRule(ctx, auth, kind, name) {
+			report.add(word+"-without-rule", name+" is listed by the server and has no rule: every call of it is refused", "add a rule for it")
 		}
 	}
-	for _, rule := range sortedKeys(p.file.Rules.Tools) {
-		met := slices.ContainsFunc(names, func(name string) bool {
-			return name == rule || matches(rule, name)
-		})
+	for _, rule := range sortedKeys(rules) {
+		alone, err := ruleAlone(kind, rule)
+		if err != nil {
+			continue // it is refused, which is reported
+		}
+		met := slices.ContainsFunc(names, func(name string) bool { return name == rule || hasRule(ctx, alone, kind, name) })
 		if !met {
-			report.Findings = append(report.Findings, policyFinding{"rule-without-tool", "the rule " + rule + " is about no tool that the server lists", "correct its name or remove it; or list with a token that may see it"})
+			report.add("rule-without-"+word, "the rule "+rule+" is about no "+word+" that the server lists", "correct its name or remove it; or list with a token that may see it")
 		}
 	}
 }
 
-// lintScopes reports the scopes without which a rule can never be met.
-func (p *policyRun) lintScopes(report *policyReport, why string, available []string) {
+// hasRule reports whether there is anything that somebody could have who calls the target.
+func hasRule(ctx context.Context, auth *mcpauth.Middleware, kind mcpauth.Kind, name string) bool {
+	err := auth.Authorize(ctx, nobody, mcpauth.Call{Method: methodOf[kind], Kind: kind, Name: name})
+	return err == nil || errors.Is(err, mcpauth.ErrInsufficientScope)
+}
+
+var methodOf = map[mcpauth.Kind]string{mcpauth.KindTool: "tools/call", mcpauth.KindPrompt: "prompts/get", mcpauth.KindResource: "resources/read"}
+
+var nobody = &mcpauth.Principal{Issuer: standInIssuer, Subject: "nobody"}
+
+// ruleAlone is a middleware that has this rule and no other.
+func ruleAlone(kind mcpauth.Kind, rule string) (*mcpauth.Middleware, error) {
+	f := file{Issuers: []fileIssuer{{URL: standInIssuer}}}
+	one := map[string]fileRequirement{rule: {mcpauth.Authenticated()}}
+	switch kind {
+	case mcpauth.KindTool:
+		f.Rules.Tools = one
+	case mcpauth.KindPrompt:
+		f.Rules.Prompts = one
+	case mcpauth.KindResource:
+		f.Rules.Resources = one
+	}
+	return mcpauth.New(f.config(standInResource))
+}
+
+// lintAnnounced warns of scopes that the issuer does not announce, each once:
+// scopes_supported need not be complete (RFC 8414 section 2).
+func (p *policyRun) lintAnnounced(report *policyReport, available []string) {
+	needed := map[string][]string{}
 	for _, row := range report.Rules {
 		for _, scope := range p.unavailable(row, available) {
-			report.Findings = append(report.Findings, policyFinding{"scope-nobody-can-get", row.Kind + " " + row.Name + " needs " + scope + ": " + why, "define the scope and grant it, or correct its name"})
+			needed[scope] = append(needed[scope], row.Kind+" "+row.Name)
 		}
+	}
+	for _, scope := range sortedKeys(needed) {
+		report.take(policyFinding{Code: "scope-not-announced", Warning: true,
+			Detail: p.issuer + " does not list " + scope + " in scopes_supported, which need not be complete; needed by " + strings.Join(needed[scope], ", "),
+			Fix:    "check that it can be granted: with --token of somebody who has it, this is silent"})
 	}
 }
 
@@ -116,25 +175,36 @@ func (p *policyRun) heldScopes() (all []string) {
 	return all
 }
 
-// supportedScopes reads what an issuer says that it can grant; none if it does not say.
-func supportedScopes(ctx context.Context, issuer string) ([]string, error) {
-	u, err := url.Parse(issuer)
-	if err != nil || u.Host == "" {
-		return nil, usageError("--issuer: %w", errNoURL)
+// askIssuer has the middleware fetch the issuer's metadata and judge the token, and
+// returns the scopes that the one announces and the other has.
+func (p *policyRun) askIssuer(ctx context.Context) (supported, granted []string, err error) {
+	if u, err := url.Parse(p.issuer); err != nil || u.Host == "" {
+		return nil, nil, usageError("--issuer: %w", errNoURL)
 	}
-	var errs []error
-	for _, at := range places(u) {
-		response, err := fetch.New(nil).Get(ctx, fetch.Request{URL: at, Limit: maxDocument})
-		if err != nil {
-			errs = append(errs, err)
-			continue
-		}
-		var document serverMetadata
-		if err := json.Unmarshal(response.Body, &document); err != nil {
-			errs = append(errs, errors.New(at+" is no metadata"))
-			continue
-		}
-		return document.Scopes, nil
+	f := *p.file
+	f.withIssuers([]string{p.issuer})
+	resource := f.Resource
+	if resource == "" {
+		resource = p.live
 	}
-	return nil, &codedError{exitUnreachable, errors.Join(errs...)}
+	if resource == "" {
+		resource = standInResource
+	}
+	judge, err := newLibrary(f.config(resource))
+	if err != nil {
+		return nil, nil, usageError("--issuer: %w", err)
+	}
+	warm := judge.auth.Warm(ctx)
+	var document serverMetadata
+	raw := judge.auth.Issuers()[0].Metadata
+	if raw == nil {
+		return nil, nil, &codedError{exitUnreachable, warm}
+	}
+	_ = json.Unmarshal(raw, &document)
+	if p.token != "" {
+		if decision, err := judge.ask(ctx, p.token, initialize); err == nil && decision.Principal != nil {
+			granted = decision.Principal.Scopes
+		}
+	}
+	return document.Scopes, granted, nil
 }

@@ -9,6 +9,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 )
@@ -18,6 +19,9 @@ import (
 type live struct {
 	url    string
 	client *http.Client
+
+	spoken []string // headers of the revision that the server speaks; nil before it was asked
+	meta   string   // members of params that it demands
 }
 
 const (
@@ -122,32 +126,59 @@ func firstResponse(stream io.Reader) json.RawMessage {
 // errRefused says that the server did not serve a list.
 var errRefused = errors.New("the server does not list its tools")
 
-// tools lists the tools of the server, in the revision that it speaks.
-func (l *live) tools(ctx context.Context, token string) ([]string, error) {
-	hello, err := l.post(ctx, token, initialize)
-	if err != nil {
-		return nil, err
-	}
-	if hello.status == http.StatusOK && hello.message != nil {
-		session := hello.header.Get("Mcp-Session-Id")
-		headers := []string{"MCP-Protocol-Version", legacyVersion, "Mcp-Session-Id", session}
-		if _, err := l.post(ctx, token, `{"jsonrpc":"2.0","method":"notifications/initialized"}`, headers...); err != nil {
+// listKind is one of the lists of a server.
+type listKind struct{ method, member, name string }
+
+// listed are the lists that a policy is about.
+var listed = []listKind{
+	{"tools/list", "tools", "name"},
+	{"prompts/list", "prompts", "name"},
+	{"resources/list", "resources", "uri"},
+	{"resources/templates/list", "resourceTemplates", "uriTemplate"},
+}
+
+// list names what the server lists, in the revision that it speaks. A list that it
+// does not have is empty.
+func (l *live) list(ctx context.Context, token string, kind listKind) ([]string, error) {
+	if l.spoken == nil {
+		if err := l.greet(ctx, token); err != nil {
 			return nil, err
 		}
-		if names, err := l.pages(ctx, token, "", headers); err == nil {
-			return names, nil
-		}
 	}
-	return l.pages(ctx, token, modernMeta, []string{"MCP-Protocol-Version", modernVersion, "Mcp-Method", "tools/list"})
+	return l.pages(ctx, token, kind)
+}
+
+// greet finds out which revision the server speaks, and begins a session where that has any.
+func (l *live) greet(ctx context.Context, token string) error {
+	hello, err := l.post(ctx, token, initialize)
+	if err != nil {
+		return err
+	}
+	l.meta, l.spoken = modernMeta, []string{"MCP-Protocol-Version", modernVersion}
+	if hello.status != http.StatusOK || hello.message == nil {
+		return nil
+	}
+	headers := []string{"MCP-Protocol-Version", legacyVersion, "Mcp-Session-Id", hello.header.Get("Mcp-Session-Id")}
+	if _, err := l.post(ctx, token, `{"jsonrpc":"2.0","method":"notifications/initialized"}`, headers...); err != nil {
+		return err
+	}
+	ping, err := l.post(ctx, token, `{"jsonrpc":"2.0","id":2,"method":"ping"}`, headers...)
+	if err == nil && ping.status == http.StatusOK {
+		l.meta, l.spoken = "", headers
+	}
+	return err
 }
 
 // maxPages bounds a list.
 const maxPages = 100
 
-func (l *live) pages(ctx context.Context, token, meta string, headers []string) (names []string, err error) {
-	cursor := ""
+func (l *live) pages(ctx context.Context, token string, kind listKind) (names []string, err error) {
+	cursor, headers := "", l.spoken
+	if l.meta != "" {
+		headers = append(slices.Clone(headers), "Mcp-Method", kind.method)
+	}
 	for range maxPages {
-		params := meta
+		params := l.meta
 		if cursor != "" {
 			quoted, _ := json.Marshal(cursor)
 			if params != "" {
@@ -155,29 +186,52 @@ func (l *live) pages(ctx context.Context, token, meta string, headers []string) 
 			}
 			params += `"cursor":` + string(quoted)
 		}
-		answer, err := l.post(ctx, token, `{"jsonrpc":"2.0","id":2,"method":"tools/list","params":{`+params+`}}`, headers...)
+		answer, err := l.post(ctx, token, `{"jsonrpc":"2.0","id":2,"method":"`+kind.method+`","params":{`+params+`}}`, headers...)
 		if err != nil {
 			return nil, err
 		}
-		var list struct {
-			Result *struct {
-				Tools []struct {
-					Name string `json:"name"`
-				} `json:"tools"`
-				NextCursor string `json:"nextCursor"`
-			} `json:"result"`
+		page, next, err := readPage(answer, kind)
+		if err != nil {
+			return nil, err
 		}
-		if answer.status != http.StatusOK || json.Unmarshal(answer.message, &list) != nil || list.Result == nil {
-			return nil, &statusError{answer.status}
-		}
-		for _, tool := range list.Result.Tools {
-			names = append(names, tool.Name)
-		}
-		if cursor = list.Result.NextCursor; cursor == "" {
+		names = append(names, page...)
+		if cursor = next; cursor == "" {
 			break
 		}
 	}
 	return names, nil
+}
+
+// methodNotFound is what a server answers that has no list of a kind.
+const methodNotFound = -32601
+
+func readPage(answer *reply, kind listKind) (names []string, next string, err error) {
+	var message struct {
+		Result map[string]json.RawMessage `json:"result"`
+		Error  struct {
+			Code int `json:"code"`
+		} `json:"error"`
+	}
+	if json.Unmarshal(answer.message, &message) != nil || message.Result == nil {
+		if message.Error.Code == methodNotFound {
+			return nil, "", nil
+		}
+		return nil, "", &statusError{answer.status}
+	}
+	var entries []map[string]any
+	err = json.Unmarshal(message.Result[kind.member], &entries) // without the member it is no list
+	if text := message.Result["nextCursor"]; err == nil && text != nil {
+		err = json.Unmarshal(text, &next)
+	}
+	if err != nil || answer.status != http.StatusOK {
+		return nil, "", &statusError{answer.status}
+	}
+	for _, entry := range entries {
+		if name, ok := entry[kind.name].(string); ok {
+			names = append(names, name)
+		}
+	}
+	return names, next, nil
 }
 
 // statusError is a list that was refused.

@@ -15,7 +15,10 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
+
+	"github.com/seed-1e292522/mcpauth/internal/foreign"
 )
 
 // Exit codes, the same for all subcommands.
@@ -78,7 +81,7 @@ func run(ctx context.Context, args []string, env environment) int {
 		code = coded.code
 	}
 	if text := err.Error(); text != "" {
-		fmt.Fprintln(env.stderr, "mcpauth: "+text)
+		fmt.Fprintln(env.stderr, "mcpauth: "+foreign.Line(strings.ReplaceAll(text, "\n", "; ")))
 	}
 	return code
 }

@@ -1,11 +1,11 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
-	"unicode"
+
+	"github.com/seed-1e292522/mcpauth/internal/foreign"
 )
 
 // state is how a step ended.
@@ -34,9 +34,18 @@ type findings struct {
 	Faults      int    `json:"faults"`
 	Unreachable bool   `json:"unreachable,omitempty"`
 	Steps       []step `json:"steps"`
+
+	redact func(string) string // takes the token out of what a server repeats; nil without one
 }
 
+// add takes a step with whatever texts it has: nothing is shown that has not come through here.
 func (f *findings) add(s step) {
+	for _, text := range []*string{&s.Title, &s.Detail, &s.Fix} {
+		if f.redact != nil {
+			*text = f.redact(*text)
+		}
+		*text = foreign.Line(*text)
+	}
 	if s.State == stateFault {
 		f.Faults++
 	}
@@ -47,7 +56,7 @@ func (f *findings) add(s step) {
 func (f *findings) finish(env environment, asJSON bool) error {
 	var err error
 	if asJSON {
-		err = writeJSON(env.stdout, f)
+		err = foreign.WriteJSON(env.stdout, f)
 	} else {
 		err = f.write(env)
 	}
@@ -60,13 +69,6 @@ func (f *findings) finish(env environment, asJSON bool) error {
 		return &codedError{code: exitFindings}
 	}
 	return nil
-}
-
-func writeJSON(w io.Writer, v any) error {
-	encoder := json.NewEncoder(w)
-	encoder.SetEscapeHTML(false)
-	encoder.SetIndent("", "  ")
-	return encoder.Encode(v)
 }
 
 var marks = map[state]struct{ sign, color string }{
@@ -93,12 +95,12 @@ func (f *findings) write(env environment) error {
 			fmt.Fprintln(&b, section)
 		}
 		mark := marks[s.State]
-		fmt.Fprintf(&b, "  %s %s\n", env.paint(mark.sign, mark.color), clean(s.Title))
+		fmt.Fprintf(&b, "  %s %s\n", env.paint(mark.sign, mark.color), s.Title)
 		if s.Detail != "" {
-			fmt.Fprintf(&b, "      %s\n", clean(s.Detail))
+			fmt.Fprintf(&b, "      %s\n", s.Detail)
 		}
 		if s.Fix != "" {
-			fmt.Fprintf(&b, "      fix: %s\n", clean(s.Fix))
+			fmt.Fprintf(&b, "      fix: %s\n", s.Fix)
 		}
 		if s.Cause != "" {
 			fmt.Fprintf(&b, "      see: docs/troubleshooting.md#%s\n", s.Cause)
@@ -114,14 +116,4 @@ func (f *findings) write(env environment) error {
 	}
 	_, err := io.WriteString(env.stdout, b.String())
 	return err
-}
-
-// clean makes a text of somebody else's fit for a terminal.
-func clean(text string) string {
-	return strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
-			return '?'
-		}
-		return r
-	}, text)
 }

@@ -2,15 +2,17 @@ package main
 
 import (
 	"context"
-	"errors"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
 	"text/tabwriter"
+	"time"
 
 	"github.com/urfave/cli/v3"
 
 	"github.com/seed-1e292522/mcpauth"
+	"github.com/seed-1e292522/mcpauth/internal/foreign"
 )
 
 func policyCommand(env environment) *cli.Command {
@@ -63,12 +65,25 @@ type policyReport struct {
 	Rules    []policyRow     `json:"rules"`
 	Findings []policyFinding `json:"findings"`
 	Decision *policyDecision `json:"decision,omitempty"`
+
+	redact func(string) string // takes the token out of what a server repeats
 }
 
 type policyFinding struct {
-	Code   string `json:"code"` // tool-without-rule, rule-without-tool, scope-nobody-can-get, invalid
-	Detail string `json:"detail"`
-	Fix    string `json:"fix"`
+	Code    string `json:"code"` // docs/cli.md lists them
+	Warning bool   `json:"warning,omitempty"`
+	Detail  string `json:"detail"`
+	Fix     string `json:"fix"`
+}
+
+func (r *policyReport) add(code, detail, fix string) {
+	r.take(policyFinding{Code: code, Detail: detail, Fix: fix})
+}
+
+// take shows what a server or an issuer has written in the finding.
+func (r *policyReport) take(f policyFinding) {
+	f.Detail, f.Fix = foreign.Line(r.redact(f.Detail)), foreign.Line(r.redact(f.Fix))
+	r.Findings = append(r.Findings, f)
 }
 
 type policyDecision struct {
@@ -86,42 +101,50 @@ func (p *policyRun) run(ctx context.Context, env environment, asJSON bool) error
 	ctx, cancel := context.WithTimeout(ctx, timeLimit)
 	defer cancel()
 	auth, err := p.middleware()
-	report := &policyReport{Findings: []policyFinding{}}
+	report := &policyReport{Findings: []policyFinding{}, redact: foreign.Redact(p.token)}
 	if err != nil {
 		for _, one := range unjoin(err) {
-			report.Findings = append(report.Findings, policyFinding{"invalid", strings.TrimPrefix(one.Error(), "mcpauth: "), "correct the file"})
+			report.add("invalid", strings.TrimPrefix(one.Error(), "mcpauth: "), "correct the file")
 		}
 	}
 	if auth != nil {
 		report.Rules = p.rows(ctx, auth)
 	}
-	if err := p.lint(ctx, report); err != nil {
+	if err := p.lint(ctx, auth, report); err != nil {
 		return err
 	}
 	if auth != nil && p.tool != "" {
-		report.Decision = p.decide(ctx, auth)
+		if report.Decision, err = p.decide(ctx); err != nil {
+			return err
+		}
 	}
 	if asJSON {
-		err = writeJSON(env.stdout, report)
+		err = foreign.WriteJSON(env.stdout, report)
 	} else {
 		err = report.write(env)
 	}
-	if err == nil && len(report.Findings) > 0 {
+	if err == nil && slices.ContainsFunc(report.Findings, func(f policyFinding) bool { return !f.Warning }) {
 		return &codedError{code: exitFindings}
 	}
 	return err
 }
+
+// What stands where the file has nothing.
+const (
+	standInResource = "https://resource.example/mcp"
+	standInIssuer   = "https://issuer.example"
+)
 
 // middleware compiles the rules, which finds every mistake in them. Resource and
 // issuer are stand-ins where the file has none: nothing is fetched.
 func (p *policyRun) middleware() (*mcpauth.Middleware, error) {
 	resource := p.file.Resource
 	if resource == "" {
-		resource = "https://resource.example/mcp"
+		resource = standInResource
 	}
 	f := *p.file
 	if len(f.Issuers) == 0 {
-		f.Issuers = []fileIssuer{{URL: "https://issuer.example"}}
+		f.Issuers = []fileIssuer{{URL: standInIssuer}}
 	}
 	return mcpauth.New(f.config(resource))
 }
@@ -143,14 +166,14 @@ const probe = "probe"
 
 // holders are the groups whose scopes meet a requirement, with what they imply.
 func (p *policyRun) holders(ctx context.Context, _ *mcpauth.Middleware, req mcpauth.Requirement) (groups []string) {
-	f := file{Implies: p.file.Implies, Issuers: []fileIssuer{{URL: "https://issuer.example"}}}
+	f := file{Implies: p.file.Implies, Issuers: []fileIssuer{{URL: standInIssuer}}}
 	f.Rules.Tools = map[string]fileRequirement{probe: {req}}
-	auth, err := mcpauth.New(f.config("https://resource.example/mcp"))
+	auth, err := mcpauth.New(f.config(standInResource))
 	if err != nil {
 		return nil
 	}
 	for _, group := range sortedKeys(p.file.Holders) {
-		caller := &mcpauth.Principal{Issuer: "https://issuer.example", Subject: group, Scopes: p.file.Holders[group]}
+		caller := &mcpauth.Principal{Issuer: standInIssuer, Subject: group, Scopes: p.file.Holders[group]}
 		if auth.Authorize(ctx, caller, toolCall(probe)) == nil {
 			groups = append(groups, group)
 		}
@@ -158,47 +181,45 @@ func (p *policyRun) holders(ctx context.Context, _ *mcpauth.Middleware, req mcpa
 	return groups
 }
 
-// decide explains the decision about one tool.
-func (p *policyRun) decide(ctx context.Context, auth *mcpauth.Middleware) *policyDecision {
-	caller := &mcpauth.Principal{Issuer: "https://issuer.example", Subject: "somebody", Scopes: p.scopes}
-	err := auth.Authorize(ctx, caller, toolCall(p.tool))
-	d := &policyDecision{Tool: p.tool, Scopes: p.scopes, Allowed: err == nil}
-	d.Rule = ruleFor(p.tool, p.file.Rules.Tools)
-	if d.Rule != "" {
-		d.Requires = p.file.Rules.Tools[d.Rule].String()
+// decide has the middleware decide about one tool, for a caller whose token has
+// the scopes, and tells which rule it was.
+func (p *policyRun) decide(ctx context.Context) (*policyDecision, error) {
+	f := *p.file
+	f.Issuers = []fileIssuer{{URL: standInIssuer}}
+	config, signer, err := trusting(f.config(standInResource))
+	if err != nil {
+		return nil, err
 	}
-	var denied *mcpauth.DeniedError
-	switch {
-	case err == nil:
-		d.Why = "the scopes meet the rule"
-	case errors.As(err, &denied):
-		d.Why = strings.TrimPrefix(denied.Error(), "mcpauth: ")
-		d.Ask = denied.Scopes
-		d.Missing = slices.DeleteFunc(slices.Clone(denied.Scopes), caller.HasScope)
+	judge, err := newLibrary(config)
+	if err != nil {
+		return nil, err
 	}
-	return d
-}
-
-// ruleFor names the rule that decides: the exact one, else the pattern with the
-// longest literal beginning. "" is no rule.
-func ruleFor(tool string, rules map[string]fileRequirement) string {
-	if _, exact := rules[tool]; exact {
-		return tool
+	claims, err := json.Marshal(map[string]any{"iss": standInIssuer, "sub": "somebody", "client_id": "some-client", "aud": standInResource,
+		"exp": time.Now().Add(freshLifetime).Unix(), "scope": strings.Join(p.scopes, " ")})
+	if err != nil {
+		return nil, err
 	}
-	best := ""
-	for pattern := range rules {
-		if matches(pattern, tool) && len(pattern) > len(best) {
-			best = pattern
+	token, err := signer.Sign(`{"alg":"ES256","typ":"at+jwt"}`, string(claims))
+	if err != nil {
+		return nil, err
+	}
+	decision, err := judge.ask(ctx, token, callOf(p.tool))
+	if err != nil {
+		return nil, err
+	}
+	d := &policyDecision{Tool: p.tool, Scopes: p.scopes, Allowed: decision.Err == nil, Why: "the scopes meet the rule"}
+	if len(decision.Rulings) > 0 {
+		d.Missing = decision.Rulings[0].Missing
+		for _, name := range sortedKeys(p.file.Rules.Tools) {
+			if strings.Contains(decision.Rulings[0].Rule, fmt.Sprintf("tools[%q]", name)) {
+				d.Rule, d.Requires = name, p.file.Rules.Tools[name].String()
+			}
 		}
 	}
-	return best
-}
-
-// matches reports whether a key of the rules is a pattern that stands for the
-// name. A star is at the end, or the rules are refused.
-func matches(key, name string) bool {
-	prefix, star := strings.CutSuffix(key, "*")
-	return star && strings.HasPrefix(name, prefix)
+	if decision.Err != nil {
+		d.Why, d.Ask = reasonOf(decision), decision.Err.Scopes
+	}
+	return d, nil
 }
 
 func (r *policyReport) write(env environment) error {
@@ -209,7 +230,7 @@ func (r *policyReport) write(env environment) error {
 		if who == "" {
 			who = "-"
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", row.Kind, clean(row.Name), clean(row.Requires), clean(who))
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", row.Kind, foreign.Line(row.Name), foreign.Line(row.Requires), foreign.Line(who))
 	}
 	if err := w.Flush(); err != nil {
 		return err
@@ -219,17 +240,21 @@ func (r *policyReport) write(env environment) error {
 		if d.Allowed {
 			word = env.paint("allowed", "32")
 		}
-		fmt.Fprintf(env.stdout, "\n%s with scopes %q: %s\n  %s\n", clean(d.Tool), d.Scopes, word, clean(d.Why))
+		fmt.Fprintf(env.stdout, "\n%s with scopes %q: %s\n  %s\n", foreign.Line(d.Tool), d.Scopes, word, foreign.Line(d.Why))
 		if d.Rule != "" {
-			fmt.Fprintf(env.stdout, "  rule %q requires %s\n", d.Rule, clean(d.Requires))
+			fmt.Fprintf(env.stdout, "  rule %q requires %s\n", d.Rule, foreign.Line(d.Requires))
 		}
 		if len(d.Ask) > 0 {
-			fmt.Fprintf(env.stdout, "  missing: %s; the challenge asks for: %s\n", strings.Join(d.Missing, " "), strings.Join(d.Ask, " "))
+			fmt.Fprintf(env.stdout, "  missing: %s; the challenge asks for: %s\n", foreign.Line(strings.Join(d.Missing, " ")), foreign.Line(strings.Join(d.Ask, " ")))
 		}
 	}
 	fmt.Fprintln(env.stdout)
 	for _, finding := range r.Findings {
-		fmt.Fprintf(env.stdout, "%s %s: %s\n  fix: %s\n", env.paint("✗", "31"), finding.Code, clean(finding.Detail), clean(finding.Fix))
+		mark := marks[stateFault]
+		if finding.Warning {
+			mark = marks[stateNote]
+		}
+		fmt.Fprintf(env.stdout, "%s %s: %s\n  fix: %s\n", env.paint(mark.sign, mark.color), finding.Code, finding.Detail, finding.Fix)
 	}
 	if len(r.Findings) == 0 {
 		fmt.Fprintln(env.stdout, "no findings")

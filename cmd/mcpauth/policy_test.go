@@ -1,11 +1,13 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"strings"
 	"testing"
 
+	"github.com/mark3labs/mcp-go/mcp"
 	"github.com/mark3labs/mcp-go/server"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -65,4 +67,71 @@ func TestPolicyDecisions_MCP_43(t *testing.T) {
 		assert.Equal(t, tt.rule, report.Decision.Rule, tt.tool)
 		assert.Equal(t, tt.allowed, report.Decision.Allowed, tt.tool)
 	}
+}
+
+// TestPolicyAnnounced: scopes_supported need not be complete, so what it lacks is a
+// warning, once for each scope, and none where somebody's token has it.
+func TestPolicyAnnounced_OBS_13(t *testing.T) {
+	issuer := newIssuer(t)
+	issuer.PublishMetadata(func(m map[string]any) { m["scopes_supported"] = []string{"openid"} })
+	resource := notes(t, issuer.URL())
+	var rules, scopes []string
+	for _, scope := range []string{"a", "b", "c", "d", "e", "f", "g", "h"} {
+		rules = append(rules, `"one_`+scope+`":["`+scope+`"],"two_`+scope+`":["`+scope+`","a"]`)
+		scopes = append(scopes, scope)
+	}
+	policy := fileWith(t, `{"resource":"`+resource+`","rules":{"tools":{`+strings.Join(rules, ",")+`}}}`)
+	for _, tt := range []struct {
+		name     string
+		token    []string
+		warnings int
+	}{{"no token", nil, 8}, {"a token with all", scopes, 0}, {"a token with some", scopes[:3], 5}} {
+		args, stdin := []string{"policy", "--json", "--policy", policy, "--issuer", issuer.URL()}, ""
+		if tt.token != nil {
+			args, stdin = append(args, "--token", "-"), issuer.TokenFor(resource, tt.token...)
+		}
+		got := mcpauthCommand(t, stdin, args...)
+		assert.Equal(t, exitOK, got.code, tt.name)
+		var report policyReport
+		require.NoError(t, json.Unmarshal([]byte(got.stdout), &report))
+		assert.Len(t, report.Findings, tt.warnings, tt.name)
+		for _, finding := range report.Findings {
+			assert.True(t, finding.Warning)
+			assert.Equal(t, "scope-not-announced", finding.Code)
+		}
+	}
+}
+
+// TestPolicyLiveKinds: prompts and resources are compared with the rules as tools are.
+func TestPolicyLiveKinds_OBS_13(t *testing.T) {
+	backend := server.NewMCPServer("notes", "1.0.0")
+	backend.AddTool(mcp.NewTool("read"), textTool)
+	for _, name := range []string{"review", "sum_up"} {
+		backend.AddPrompt(mcp.NewPrompt(name), func(context.Context, mcp.GetPromptRequest) (*mcp.GetPromptResult, error) {
+			return &mcp.GetPromptResult{}, nil
+		})
+	}
+	read := func(context.Context, mcp.ReadResourceRequest) ([]mcp.ResourceContents, error) { return nil, nil }
+	for _, uri := range []string{"db://one", "log://two"} {
+		backend.AddResource(mcp.NewResource(uri, uri), read)
+	}
+	for _, uri := range []string{"db://{table}", "file:///{name}"} {
+		backend.AddResourceTemplate(mcp.NewResourceTemplate(uri, uri), server.ResourceTemplateHandlerFunc(read))
+	}
+	handler := server.NewStreamableHTTPServer(backend)
+	t.Cleanup(func() { handler.CloseSessions(context.Background()) })
+	open := serve(t, handler)
+	got := mcpauthCommand(t, "", "policy", "--json", "--live", open, "--policy", fileWith(t, `{"rules":{
+		"tools":{"read":"authenticated"},"prompts":{"review":["a"],"sum-up":["a"]},"resources":{"db://one":["a"],"db://{table}":["a"],"mail://*":["a"]}}}`))
+	assert.Equal(t, exitFindings, got.code, got.stderr)
+	var report policyReport
+	require.NoError(t, json.Unmarshal([]byte(got.stdout), &report))
+	var found []string
+	for _, finding := range report.Findings {
+		found = append(found, finding.Code+" "+strings.Fields(strings.TrimPrefix(finding.Detail, "the rule "))[0])
+	}
+	assert.ElementsMatch(t, []string{
+		"prompt-without-rule sum_up", "rule-without-prompt sum-up",
+		"resource-without-rule log://two", "resource-without-rule file:///{name}", "rule-without-resource mail://*",
+	}, found)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"net/netip"
 	"strings"
 	"syscall"
@@ -12,6 +13,10 @@ import (
 )
 
 var errPrivateAddress = errors.New("not a public address")
+
+// GuardedTransport makes connections to public addresses only, for who examines what
+// somebody else's documents name.
+func GuardedTransport() http.RoundTripper { return transport(refusePrivate) }
 
 type controlFunc func(ctx context.Context, network, address string, c syscall.RawConn) error
 
