@@ -5,6 +5,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"github.com/seed-1e292522/mcpauth/internal/fetch"
 )
 
 // serveOriginAS answers what clients of 2025-03-26 ask of the resource's
@@ -64,7 +66,7 @@ func (m *Middleware) redirectToAS(w http.ResponseWriter, r *http.Request) {
 	}
 	members, _ := topLevelStrings(doc.value.raw, "authorization_endpoint")
 	target, err := url.Parse(members["authorization_endpoint"])
-	if err != nil || target.Scheme != "https" && target.Scheme != "http" {
+	if err != nil || target.Scheme != "https" && target.Scheme != "http" || !fetch.HasOneReading(target.Hostname()) {
 		notFound(w)
 		return
 	}

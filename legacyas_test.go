@@ -80,9 +80,13 @@ func TestOriginASOutage_COMPAT_01(t *testing.T) {
 		c.Issuers[0].Keys = mcpauthtest.NewKey("a", "ES256").PEM()
 	})
 	assert.Equal(t, http.StatusServiceUnavailable, static.do(http.MethodGet, "/authorize", "", "").Code)
-	odd := newFixture(t, legacyAS)
-	odd.issuer.PublishMetadata(func(doc map[string]any) { doc["authorization_endpoint"] = "javascript:alert(1)" })
-	assert.Equal(t, http.StatusNotFound, odd.do(http.MethodGet, "/authorize", "", "").Code)
+	for _, endpoint := range []string{"javascript:alert(1)", "https:evil.example/authorize", "https:///evil.example", "https://\uff45vil.example/", "https://2130706433/"} {
+		odd := newFixture(t, legacyAS)
+		odd.issuer.PublishMetadata(func(doc map[string]any) { doc["authorization_endpoint"] = endpoint })
+		w := odd.do(http.MethodGet, "/authorize", "", "")
+		assert.Equal(t, http.StatusNotFound, w.Code, endpoint)
+		assert.Empty(t, w.Header().Get("Location"), endpoint)
+	}
 }
 
 // Strangers may ask for the document as often as they like: during an outage

@@ -101,7 +101,7 @@ func verify(ctx context.Context, _ string, _ *http.Request) (*auth.TokenInfo, er
 }
 
 // userID differs for different principals: an issuer is a URL, which does not
-// begin with "client:" and has no bar (RFC 3986 section 2).
+// begin with "client:", and [mcpauth.New] refuses one with a bar (RFC 3986 section 2).
 func userID(p *mcpauth.Principal) string {
 	id := p.Issuer + "|" + p.Subject
 	if p.Client {

@@ -26,7 +26,6 @@ type doctor struct {
 	scopes  []string // scopes_supported of the metadata
 	learned bool     // the issuers are those of the metadata
 	library *library
-	broken  int      // issuers without keys
 	open    []string // tools that the token opens by the file
 }
 

@@ -83,7 +83,6 @@ func (d *doctor) issuer(status mcpauth.IssuerStatus, warm error) {
 		d.fault(line["cause"], "", line["error"], "")
 	}
 	if !status.Ready {
-		d.broken++
 		if len(trouble) == 0 && warm != nil {
 			d.fault("", "no keys of "+status.URL, strings.TrimPrefix(warm.Error(), "mcpauth: "), "")
 		}

@@ -59,7 +59,7 @@ func (p *policyRun) lintLive(ctx context.Context, auth *mcpauth.Middleware, repo
 			case errors.Is(err, errRefused):
 				return &codedError{exitFindings, fmt.Errorf("%s: %w", list.method, err)}
 			case err != nil:
-				return &codedError{exitUnreachable, errors.New("the server cannot be reached: " + connectionError(err))}
+				return &codedError{exitUnreachable, errors.New("the server cannot be reached: " + report.redact(connectionError(err)))}
 			}
 			names = append(names, more...)
 		}
