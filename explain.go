@@ -241,7 +241,7 @@ func fetchCause(err error) string {
 		return "fetch-too-large"
 	case fetch.BadStatus:
 		var metadata *metadataError
-		if failed.Status == http.StatusNotFound && errors.As(err, &metadata) {
+		if errors.Is(failed, fetch.StatusError(http.StatusNotFound)) && errors.As(err, &metadata) {
 			return "metadata-not-found"
 		}
 		return "fetch-status"

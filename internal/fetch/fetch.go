@@ -39,11 +39,15 @@ const (
 
 // Error is a failed request.
 type Error struct {
-	Class  Class
-	URL    string
-	Status int // of the answer, 0 for none
-	Err    error
+	Class Class
+	URL   string
+	Err   error
 }
+
+// StatusError is the cause of [BadStatus].
+type StatusError int
+
+func (e StatusError) Error() string { return "status " + strconv.Itoa(int(e)) }
 
 // Error shows the URL without its query, also where the cause repeats it.
 func (e *Error) Error() string {
@@ -116,9 +120,8 @@ func (c *Client) Get(ctx context.Context, req Request) (*Response, error) {
 	defer cancel()
 	ctx, giveUp := context.WithCancelCause(ctx)
 	defer giveUp(nil)
-	status := 0
 	fail := func(class Class, err error) (*Response, error) {
-		return nil, &Error{Class: class, URL: req.URL, Status: status, Err: err}
+		return nil, &Error{Class: class, URL: req.URL, Err: err}
 	}
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, req.URL, nil)
 	if err != nil {
@@ -144,7 +147,6 @@ func (c *Client) Get(ctx context.Context, req Request) (*Response, error) {
 		return fail(classify(ctx, err), err)
 	}
 	defer resp.Body.Close()
-	status = resp.StatusCode
 	switch {
 	case resp.Request != nil && resp.Request.Response != nil:
 		return fail(Redirect, errors.New("followed by the transport"))
@@ -153,7 +155,7 @@ func (c *Client) Get(ctx context.Context, req Request) (*Response, error) {
 	case resp.StatusCode >= 300 && resp.StatusCode < 400:
 		return fail(Redirect, fmt.Errorf("status %d", resp.StatusCode))
 	case resp.StatusCode != http.StatusOK:
-		return fail(BadStatus, fmt.Errorf("status %d", resp.StatusCode))
+		return fail(BadStatus, StatusError(resp.StatusCode))
 	}
 	body, err := io.ReadAll(io.LimitReader(resp.Body, req.Limit+1))
 	if err != nil {
