@@ -67,7 +67,9 @@ func (l *library) trouble(issuer string) (lines []logLine) {
 	defer l.log.mu.Unlock()
 	for _, line := range l.log.lines {
 		same := func(other logLine) bool { return other["cause"] == line["cause"] }
-		if line["cause"] != "" && slices.Contains(strings.Fields(line["issuer"]), issuer) && !slices.ContainsFunc(lines, same) {
+		// Issuers that share a key set stand in one line.
+		about := strings.Contains(" "+strings.ReplaceAll(line["issuer"], ", ", " ")+" ", " "+issuer+" ")
+		if line["cause"] != "" && about && !slices.ContainsFunc(lines, same) {
 			lines = append(lines, line)
 		}
 	}
