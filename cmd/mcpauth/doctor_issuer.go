@@ -55,6 +55,11 @@ func (d *doctor) asServer(ctx context.Context) {
 		}
 		return
 	}
+	for _, i := range config.Issuers {
+		if i.AllowPrivate && !onLoopback(i.URL) {
+			d.step(stateNote, i.URL+" is on a private address, or may lead to one", "the program has to set Issuer.AllowPrivate, as is done here")
+		}
+	}
 	d.ok("the configuration is complete", "tokens must carry "+d.file.Resource+" in aud: this is the string to register at the authorization server")
 	if d.hasPolicy && d.file.Rules.empty() {
 		d.fault("no-rule", "the file has no rules", "without a policy every tool, prompt and resource is refused to everybody", "")

@@ -180,7 +180,8 @@ func (f *file) config(resource string) mcpauth.Config {
 	return c
 }
 
-// withIssuers takes the URLs of the command line, with what the file says about them.
+// withIssuers takes the URLs of the command line, with what the file says about
+// them. One on a private address, of which it says nothing, needs Issuer.AllowPrivate in the program.
 func (f *file) withIssuers(urls []string) {
 	if len(urls) == 0 {
 		return
@@ -191,7 +192,10 @@ func (f *file) withIssuers(urls []string) {
 	}
 	f.Issuers = nil
 	for _, u := range urls {
-		i := known[u]
+		i, given := known[u]
+		if parsed, err := url.Parse(u); err == nil && !given {
+			i.AllowPrivate = fetch.IsPrivateHost(parsed.Hostname()) // whoever names it means it
+		}
 		i.URL = u
 		f.Issuers = append(f.Issuers, i)
 	}

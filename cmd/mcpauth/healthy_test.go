@@ -241,6 +241,13 @@ func TestDoctorLearned_DISC_30(t *testing.T) {
 			asked = 0
 		}
 	}
+	f := &file{Issuers: []fileIssuer{{URL: "https://10.0.0.2"}}}
+	f.withIssuers([]string{"https://10.0.0.1", "https://10.0.0.2", "https://login.example.com"})
+	var allowed []bool
+	for _, one := range f.Issuers {
+		allowed = append(allowed, one.AllowPrivate)
+	}
+	assert.Equal(t, []bool{true, false, false}, allowed, "who names a private address means it, unless the file says what the program has")
 	assert.Error(t, func() error {
 		_, err := (&http.Client{Transport: fetch.GuardedTransport()}).Get(inside)
 		return err
