@@ -171,13 +171,14 @@ var boundRows = []boundRow{
 		probe: func(f *fixture, token string) *httptest.ResponseRecorder { return f.call(token, "echo") },
 	},
 	{
-		name: "fetches for keys that are not known, of which there is one in thirty seconds",
+		name: "fetches for tokens that the keys cannot verify, of which there are three, and one more in ten seconds",
 		fill: func(f *fixture, _ context.Context, _ func(int) string) {
 			key := mcpauthtest.NewKey("made up", "EdDSA")
 			for i := range 200 {
 				header := fmt.Sprintf(`{"alg":"EdDSA","kid":"made-up-%d"}`, i)
 				claims := fmt.Sprintf(`{"iss":%q,"aud":%q,"sub":"user-1","scope":"mcp:read","client_id":"c","exp":%d}`, testIssuerURL, testResource, time.Now().Add(time.Hour).Unix())
 				f.call(key.Sign(header, claims), "echo")
+				time.Sleep(time.Millisecond)
 			}
 		},
 		full:  func(f *fixture, _ string) bool { return f.auth.Issuers()[0].Suppressed > 100 },

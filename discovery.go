@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/seed-1e292522/mcpauth/internal/explain"
 	"github.com/seed-1e292522/mcpauth/internal/fetch"
@@ -22,8 +23,9 @@ const maxMetadata = 256 << 10
 type serverMetadata struct {
 	raw     json.RawMessage
 	jwksURI string
-	keys    *remote[*keySet] // what stands at jwksURI
-	pkce    bool             // code_challenge_methods_supported is there
+	keys    *sharedKeys // what stands at jwksURI
+	pkce    bool        // code_challenge_methods_supported is there
+	rank    int         // of the place where it stood, in the order of preference
 }
 
 // Failures of discovery that are not failures to fetch.
@@ -51,29 +53,106 @@ func wellKnown(issuer *url.URL) []string {
 	return urls
 }
 
-// discover fetches the issuer's metadata. The first document that is one wins;
-// an issuer that is not byte-equal makes a document none.
-func (s *issuer) discover(ctx context.Context, previous *loaded[serverMetadata]) (*loaded[serverMetadata], error) {
-	var errs []error
-	for _, location := range wellKnown(s.parsed) {
-		resp, err := s.client.Get(ctx, fetch.Request{URL: location, Limit: maxMetadata})
-		if err != nil {
-			errs = append(errs, &metadataError{err})
-			continue
-		}
-		doc, err := s.readMetadata(resp)
-		if err != nil {
-			errs = append(errs, fmt.Errorf("%s: %w", shownURL(location), err))
-			continue
-		}
-		s.locateKeys(&doc, previous)
-		if previous == nil && !doc.pkce {
-			s.log.Warn("mcpauth: the authorization server does not announce PKCE (code_challenge_methods_supported): MCP clients will refuse it",
-				"issuer", s.url, "cause", "metadata-no-pkce", "fix", explain.Finding{Cause: "metadata-no-pkce"}.Fix())
-		}
-		return &loaded[serverMetadata]{value: doc, lifetime: resp.Lifetime}, nil
+// placeTurn is when the next well-known place is asked while one keeps silent.
+const placeTurn = time.Second
+
+// discover fetches the issuer's metadata. An issuer that is not byte-equal makes a
+// document none. When somebody waits, the place that last worked comes first and
+// any document will do; a refresh on schedule goes by the order of preference.
+func (s *issuer) discover(ctx context.Context, previous *loaded[serverMetadata], urgent bool) (*loaded[serverMetadata], error) {
+	places := make([]place, 0, 3)
+	for rank, location := range wellKnown(s.parsed) {
+		places = append(places, place{rank, location})
 	}
-	return nil, errors.Join(errs...)
+	if last := previous; urgent && last != nil {
+		worked := places[last.value.rank]
+		places = slices.Insert(slices.Delete(places, worked.rank, worked.rank+1), 0, worked)
+	}
+	doc, err := s.askPlaces(ctx, places, urgent)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.locateKeys(ctx, &doc.value, previous); err != nil {
+		return nil, err
+	}
+	if previous == nil && !doc.value.pkce {
+		s.log.Warn("mcpauth: the authorization server does not announce PKCE (code_challenge_methods_supported): MCP clients will refuse it",
+			"issuer", s.url, "cause", "metadata-no-pkce", "fix", explain.Finding{Cause: "metadata-no-pkce"}.Fix())
+	}
+	return doc, nil
+}
+
+// place is where metadata may stand.
+type place struct {
+	rank int // 0 is preferred
+	url  string
+}
+
+// askPlaces asks one place after the other: the next has its turn when one has
+// failed, or kept silent for a second, so that all share the time of one. With
+// urgent, the first document wins; otherwise that of the lowest rank.
+func (s *issuer) askPlaces(ctx context.Context, places []place, urgent bool) (*loaded[serverMetadata], error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	answers := make(chan answer, len(places))
+	turn := time.NewTimer(0)
+	defer turn.Stop()
+	var best *loaded[serverMetadata]
+	errs, asked, waiting := make([]error, len(places)), 0, make([]bool, len(places))
+	for {
+		switch {
+		case best != nil && (urgent || !slices.Contains(waiting[:best.value.rank], true)):
+			return best, nil
+		case best == nil && asked == len(places) && !slices.Contains(waiting, true):
+			return nil, errors.Join(errs...)
+		}
+		select {
+		case <-turn.C:
+			if asked < len(places) && best == nil {
+				waiting[places[asked].rank] = true
+				go func(p place) { answers <- s.ask(ctx, p) }(places[asked])
+				asked++
+				turn.Reset(placeTurn)
+			}
+		case a := <-answers:
+			waiting[a.rank] = false
+			doc, err := s.readPlace(a)
+			if errs[a.rank] = err; err != nil {
+				turn.Reset(0)
+			} else if best == nil || a.rank < best.value.rank {
+				best = doc
+			}
+		case <-ctx.Done():
+			if best != nil {
+				return best, nil
+			}
+			return nil, errors.Join(append(errs, &fetch.Error{Class: fetch.TimedOut, URL: s.url, Err: context.Cause(ctx)})...)
+		}
+	}
+}
+
+// answer is what a place has said.
+type answer struct {
+	place
+	resp *fetch.Response
+	err  error
+}
+
+func (s *issuer) ask(ctx context.Context, p place) answer {
+	resp, err := s.client.Get(ctx, fetch.Request{URL: p.url, Limit: maxMetadata})
+	return answer{p, resp, err}
+}
+
+func (s *issuer) readPlace(a answer) (*loaded[serverMetadata], error) {
+	if a.err != nil {
+		return nil, a.err
+	}
+	doc, err := s.readMetadata(a.resp)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", shownURL(a.url), err)
+	}
+	doc.rank = a.rank
+	return &loaded[serverMetadata]{value: doc, lifetime: a.resp.Lifetime, age: a.resp.Age, date: a.resp.Date}, nil
 }
 
 func (s *issuer) readMetadata(resp *fetch.Response) (doc serverMetadata, err error) {

@@ -479,8 +479,8 @@ var lifetimes = []struct {
 	{"max-age=0", "Cache-Control", "max-age=0", 270 * time.Second, 330 * time.Second},
 	{"no-store", "Cache-Control", "no-store", 270 * time.Second, 330 * time.Second},
 	{"max-age=7200", "Cache-Control", "public, max-age=7200", 108 * time.Minute, 132 * time.Minute},
-	{"a year", "Cache-Control", "max-age=31536000", 1296 * time.Minute, 24 * time.Hour},
-	{"beyond all numbers", "Cache-Control", "max-age=99999999999999999999", 1296 * time.Minute, 24 * time.Hour},
+	{"a year", "Cache-Control", "max-age=31536000", 648 * time.Minute, 792 * time.Minute},
+	{"beyond all numbers", "Cache-Control", "max-age=99999999999999999999", 648 * time.Minute, 792 * time.Minute},
 	{"Expires", "Expires", "Sat, 01 Jan 2000 02:00:00 GMT", 108 * time.Minute, 132 * time.Minute},
 	{"Expires long ago", "Expires", "Mon, 01 Jan 1990 00:00:00 GMT", 270 * time.Second, 330 * time.Second},
 }
@@ -509,18 +509,24 @@ func TestCache_Lifetime_DISC_16_JWKS_22(t *testing.T) {
 	}
 }
 
-// Metadata that cannot be fetched any more serves on, as long as the keys do.
-func TestCache_MetadataOutage_DISC_16(t *testing.T) {
+// Metadata that cannot be fetched any more serves on for a day, as the keys would:
+// for all that is known, the issuer may have moved them.
+func TestCache_MetadataOutage_DISC_16_FRESH_09(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(t, nil)
 		f.served(f.call(f.token(nil), "echo"))
 		f.issuer.Break(mcpauthtest.Metadata, mcpauthtest.Down)
-		for range 72 {
+		for range 23 {
 			time.Sleep(time.Hour)
 			f.served(f.call(f.token(nil), "echo"))
 		}
 		assert.Equal(t, "bad_status", f.lastError())
 		assert.True(t, f.auth.Issuers()[0].Ready)
+		time.Sleep(time.Hour + time.Second)
+		f.unavailable(f.call(f.token(nil), "echo"))
+		f.issuer.Break(mcpauthtest.Metadata, mcpauthtest.None)
+		time.Sleep(30 * time.Second)
+		f.served(f.call(f.token(nil), "echo"))
 	})
 }
 

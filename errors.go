@@ -202,6 +202,15 @@ func (e *DeniedError) reason() Reason {
 	return ErrForbidden
 }
 
+// said is the reason that the client is told: of a token that nobody can judge yet,
+// not that there is anything wrong with it.
+func (e *DeniedError) said() Reason {
+	if e.isUnsettled() {
+		return ErrUnavailable
+	}
+	return e.reason()
+}
+
 // shown makes a sender's string fit for a log.
 func shown(s string) string { return foreign.Quote(s) }
 

@@ -84,6 +84,9 @@ func (m *Middleware) findingOf(r *http.Request, x *exchange, denied *DeniedError
 	case ErrAudience, ErrTokenType, ErrClaims, ErrExpired, ErrNotYetValid:
 		return m.tokenFinding(c, &token.claims)
 	case ErrUnknownKey:
+		if denied.isUnsettled() {
+			return explain.Unsettled(token.kid, m.keySetOf(token.claims.iss.value))
+		}
 		return explain.Key(token.kid, token.alg, m.keySetOf(token.claims.iss.value))
 	case ErrInsufficientScope:
 		return m.scopeFinding(x, denied)
@@ -288,7 +291,7 @@ const maxShownKid = 64
 // keysAtHand is the last key set that was read, nil for none.
 func (s *issuer) keysAtHand() *keySet {
 	set := s.keys.static
-	for _, keys := range []*remote[*keySet]{s.keys.fixed, s.discovered()} {
+	for _, keys := range []*sharedKeys{s.keys.fixed, s.discovered()} {
 		if keys != nil && keys.current.Load() != nil {
 			set = keys.current.Load().value
 		}
@@ -297,7 +300,7 @@ func (s *issuer) keysAtHand() *keySet {
 }
 
 // discovered is where the metadata says that the keys are, nil before.
-func (s *issuer) discovered() *remote[*keySet] {
+func (s *issuer) discovered() *sharedKeys {
 	if s.keys.metadata == nil {
 		return nil
 	}

@@ -76,8 +76,11 @@ func (m *Middleware) health(ready bool) []byte {
 }
 
 // countInto copies the counters into a status.
-func (r *remote[T]) countInto(st *IssuerStatus) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	st.Fetches, st.Failures, st.Suppressed, st.FetchTime = r.count.fetches, r.count.failures, r.count.suppressed, r.count.spent
+func (k *sharedKeys) countInto(st *IssuerStatus) {
+	k.mu.Lock()
+	st.Fetches, st.Failures, st.FetchTime = k.count.fetches, k.count.failures, k.count.spent
+	k.mu.Unlock()
+	k.suspects.mu.Lock()
+	st.Suppressed = k.suspects.count
+	k.suspects.mu.Unlock()
 }

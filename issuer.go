@@ -209,10 +209,10 @@ func (s *issuer) clientID(c *claims) string {
 	return ""
 }
 
-// fetchFailed tells the operator that keys or metadata could not be had.
-func (s *issuer) fetchFailed(err error) {
-	s.log.Warn("mcpauth: cannot refresh what the issuer publishes; keys at hand stay in use for a bounded time",
-		"issuer", s.url, "error", shownError(err), "cause", fetchCause(err), "fix", explain.Finding{Cause: fetchCause(err)}.Fix())
+// tellFailure tells the operator that keys or metadata could not be had.
+func tellFailure(log *slog.Logger, issuer string, err error) {
+	log.Warn("mcpauth: cannot refresh what the issuer publishes; keys at hand stay in use for a bounded time",
+		"issuer", issuer, "error", shownError(err), "cause", fetchCause(err), "fix", explain.Finding{Cause: fetchCause(err)}.Fix())
 }
 
 // parsePath takes a claim path apart.

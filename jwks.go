@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -23,9 +24,9 @@ const maxKeySet = 512 << 10 // bytes of a JWK Set
 // copy of them, fetched once.
 type keyRegistry struct {
 	client *fetch.Client
+	log    *slog.Logger
 	mu     sync.Mutex
-	sets   map[keyLocation]*remote[*keySet]
-	users  map[keyLocation]int // how many issuers' metadata name the place now
+	sets   map[keyLocation]*sharedKeys
 }
 
 type keyLocation struct {
@@ -33,88 +34,89 @@ type keyLocation struct {
 	guarded bool
 }
 
+// sharedKeys is the one copy of the keys at a place.
+type sharedKeys struct {
+	remote[*keySet]
+	suspects suspects
+	issuers  []string // whose keys are there now; guarded by the registry's mu
+}
+
 // at returns the one copy of the keys at a place. Each call by an issuer that
-// may move away later needs a call of leave.
-func (g *keyRegistry) at(location keyLocation, failed func(error), log *slog.Logger) *remote[*keySet] {
+// may move away later needs a call of leave. What strangers have used up at the
+// place that it comes from, if any, does not come back by the move.
+func (g *keyRegistry) at(location keyLocation, issuer string, from *sharedKeys) *sharedKeys {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.users == nil {
-		g.users = map[keyLocation]int{}
+	keys := g.sets[location]
+	if keys == nil {
+		keys = &sharedKeys{}
+		keys.load = func(ctx context.Context, previous *loaded[*keySet], _ bool) (*loaded[*keySet], error) {
+			return g.load(ctx, location, previous)
+		}
+		keys.failed = func(err error) { tellFailure(g.log, g.issuersOf(keys), err) }
+		if from != nil {
+			keys.suspects.inherit(&from.suspects)
+		}
+		g.sets[location] = keys
 	}
-	g.users[location]++
-	if set, ok := g.sets[location]; ok {
-		return set
-	}
-	set := &remote[*keySet]{stale: maxStale, failed: failed,
-		load: func(ctx context.Context, previous *loaded[*keySet]) (*loaded[*keySet], error) {
-			return g.load(ctx, location, previous, log)
-		}}
-	g.sets[location] = set
-	return set
+	keys.issuers = append(keys.issuers, issuer)
+	return keys
 }
 
 // leave forgets the copy when nobody's keys are there any more: should an issuer
 // come back to the place, keys that it has withdrawn since must not.
-func (g *keyRegistry) leave(location keyLocation) {
+func (g *keyRegistry) leave(location keyLocation, issuer string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.users[location]--; g.users[location] == 0 {
-		delete(g.users, location)
+	keys := g.sets[location]
+	if i := slices.Index(keys.issuers, issuer); i >= 0 {
+		keys.issuers = slices.Delete(keys.issuers, i, i+1)
+	}
+	if len(keys.issuers) == 0 {
 		delete(g.sets, location)
 	}
 }
 
+// issuersOf names those who share the keys, for the log.
+func (g *keyRegistry) issuersOf(keys *sharedKeys) string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return strings.Join(slices.Sorted(slices.Values(keys.issuers)), ", ")
+}
+
 // load fetches a key set. One without a usable key is a failure: it must not
 // replace a good one.
-func (g *keyRegistry) load(ctx context.Context, location keyLocation, previous *loaded[*keySet], log *slog.Logger) (*loaded[*keySet], error) {
-	req := fetch.Request{URL: location.url, Limit: maxKeySet, Guarded: location.guarded}
-	if previous != nil {
-		req.ETag = previous.etag
-	}
-	resp, err := g.client.Get(ctx, req)
+func (g *keyRegistry) load(ctx context.Context, location keyLocation, previous *loaded[*keySet]) (*loaded[*keySet], error) {
+	resp, err := g.client.Get(ctx, fetch.Request{URL: location.url, Limit: maxKeySet, Guarded: location.guarded})
 	if err != nil {
 		return nil, err
 	}
-	if resp.NotModified {
-		return &loaded[*keySet]{value: previous.value, etag: previous.etag, lifetime: resp.Lifetime}, nil
-	}
+	doc := &loaded[*keySet]{lifetime: resp.Lifetime, age: resp.Age, date: resp.Date}
 	digest := sha256.Sum256(resp.Body)
 	if previous != nil && previous.value.digest == digest { // tokens verified with it stay verified
-		return &loaded[*keySet]{value: previous.value, etag: resp.ETag, lifetime: resp.Lifetime}, nil
+		doc.value = previous.value
+		return doc, nil
 	}
 	keys, skipped, err := jose.ParseSet(resp.Body)
 	for _, key := range skipped {
 		if key.Reason == jose.ReasonPrivate {
-			log.Error("mcpauth: a published key holds private or symmetric key material and is not used", "jwks_uri", foreign.BareURL(location.url), "kid", foreign.LineShort(key.Kid, maxShownKid))
+			g.log.Error("mcpauth: a published key holds private or symmetric key material and is not used", "jwks_uri", foreign.BareURL(location.url), "kid", foreign.LineShort(key.Kid, maxShownKid))
 		}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", shownURL(location.url), err)
 	}
-	set := newKeySet(keys, skipped, false)
-	set.digest = digest
-	return &loaded[*keySet]{value: set, etag: resp.ETag, lifetime: resp.Lifetime}, nil
+	doc.value = newKeySet(keys, skipped, false)
+	doc.value.digest = digest
+	return doc, nil
 }
 
 // keySource finds the keys of one issuer: static ones, or those at the URL
 // that its metadata or the configuration names.
 type keySource struct {
 	static   *keySet
-	fixed    *remote[*keySet]        // Issuer.JWKSURI
+	fixed    *sharedKeys             // Issuer.JWKSURI
 	metadata *remote[serverMetadata] // nil without discovery
-}
-
-// remoteKeys returns the place where the keys are now. The old place is
-// forgotten the moment the metadata names another.
-func (s *keySource) remoteKeys(ctx context.Context, asked time.Time) (*remote[*keySet], error) {
-	if s.fixed != nil {
-		return s.fixed, nil
-	}
-	doc, err := s.metadata.get(ctx, asked)
-	if err != nil {
-		return nil, err
-	}
-	return doc.value.keys, nil
 }
 
 // serving returns the key set that vouches for tokens now, or nil. It does not
@@ -137,40 +139,54 @@ func (s *keySource) serving(now time.Time) *keySet {
 	return nil
 }
 
-// find returns the keys that may have made a token's signature, and the set that has them. asked is when
-// the token arrived: a set fetched after that moment is as new as can be.
-func (s *keySource) find(ctx context.Context, into []*jose.Key, h *jose.Header, asked time.Time) ([]*jose.Key, *keySet, *DeniedError) {
-	set := s.static
-	var keys *remote[*keySet]
-	if set == nil {
-		var err error
-		var doc *loaded[*keySet]
-		if keys, err = s.remoteKeys(ctx, asked); err == nil {
-			doc, err = keys.get(ctx, asked)
-		}
-		if err != nil {
-			return nil, nil, denyUnavailable(err)
-		}
-		set = doc.value
+// awaited is serving for who can wait when there is nothing at hand, as long as
+// ctx allows. asked is when the request came.
+func (s *keySource) awaited(ctx context.Context, asked time.Time) (*keySet, error) {
+	if set := s.serving(time.Now()); set != nil {
+		return set, nil
 	}
-	found, known := set.candidates(into, h)
-	if !known && keys != nil {
-		if err := keys.renew(ctx, asked); err != nil {
-			return nil, nil, denyUnavailable(err)
+	keys, err := s.place(ctx, asked)
+	if err != nil {
+		return nil, err
+	}
+	s.doubtPlace(keys)
+	doc, err := keys.get(ctx, asked)
+	if err != nil && s.metadata != nil {
+		if f := s.metadata.underWay(); f != nil {
+			_ = f.wait(ctx, asked) // whatever becomes of it: the place may be another now
 		}
-		// A flight may have landed since the first look, even without renew.
-		if doc := keys.current.Load(); doc != nil {
-			set = doc.value
-			found, known = set.candidates(into, h)
+		if moved, _ := s.place(ctx, asked); moved != nil && moved != keys {
+			doc, err = moved.get(ctx, asked)
 		}
 	}
-	if !known {
-		return nil, nil, deny(ErrUnknownKey, "kid", h.Kid, "a key of the issuer's current key set")
+	if err != nil {
+		return nil, err
 	}
-	if len(found) == 0 {
-		return nil, nil, deny(ErrUnknownKey, "kid "+shown(h.Kid), h.Alg, "an algorithm that the key is meant for; without kid, one to eight keys that fit")
+	return doc.value, nil
+}
+
+// place returns where the keys are now. The old place is forgotten the moment
+// the metadata names another.
+func (s *keySource) place(ctx context.Context, asked time.Time) (*sharedKeys, error) {
+	if s.fixed != nil {
+		return s.fixed, nil
 	}
-	return found, set, nil
+	doc, err := s.metadata.get(ctx, asked)
+	if err != nil {
+		return nil, err
+	}
+	return doc.value.keys, nil
+}
+
+// doubtPlace has the metadata fetched anew when there are no keys at the place that it names.
+func (s *keySource) doubtPlace(keys *sharedKeys) {
+	if s.metadata == nil {
+		return
+	}
+	failedAt, now := keys.lastFailed(), time.Now()
+	if doc := s.metadata.current.Load(); doc != nil && doc.begun.Before(failedAt) && s.metadata.mayTry(now) {
+		s.metadata.suspect(now)
+	}
 }
 
 // denyUnavailable is a 503: the client keeps its token and comes back, not
@@ -203,7 +219,7 @@ type IssuerStatus struct {
 	// Counters of the key set at its present place since it was first fetched.
 	Fetches    uint64        // failed ones included
 	Failures   uint64        // failed fetches
-	Suppressed uint64        // tokens with an unknown key that caused no fetch, because one was made less than 30 seconds before
+	Suppressed uint64        // tokens that the keys could not verify and that were answered without newer ones: fetches for such tokens are few
 	FetchTime  time.Duration // of all fetches together
 }
 
@@ -253,9 +269,7 @@ func (s *issuer) status() IssuerStatus {
 
 // lastClass names the kind of the last failure.
 func (r *remote[T]) lastClass() string {
-	r.mu.Lock()
-	err := r.lastErr
-	r.mu.Unlock()
+	err := r.failure()
 	// A place that has a wrong document says more than those that have none.
 	for _, class := range []error{errIssuerMismatch, errNoJWKSURI, errInsecureURL, errBadMetadata, errContentType} {
 		if errors.Is(err, class) {
@@ -286,11 +300,7 @@ func (m *Middleware) Warm(ctx context.Context) error {
 			continue
 		}
 		wg.Go(func() {
-			keys, err := s.keys.remoteKeys(ctx, time.Now())
-			if err == nil {
-				_, err = keys.get(ctx, time.Now())
-			}
-			if err != nil {
+			if _, err := s.keys.awaited(ctx, time.Now()); err != nil {
 				errs[i] = denyFor(ErrUnavailable, "issuer "+s.url, err)
 				return
 			}
@@ -302,20 +312,29 @@ func (m *Middleware) Warm(ctx context.Context) error {
 }
 
 // locateKeys follows the metadata to the shared copy of the keys, and leaves the
-// place that earlier metadata named.
-func (s *issuer) locateKeys(doc *serverMetadata, previous *loaded[serverMetadata]) {
-	if previous != nil && previous.value.jwksURI == doc.jwksURI {
-		doc.keys = previous.value.keys
-		return
-	}
-	location := s.keyLocation(doc.jwksURI)
-	doc.keys = s.registry.at(location, s.fetchFailed, s.log)
-	if previous != nil {
-		s.registry.leave(s.keyLocation(previous.value.jwksURI))
+// place that earlier metadata named. A new place counts when its keys are there: until
+// then those at hand serve.
+func (s *issuer) locateKeys(ctx context.Context, doc *serverMetadata, previous *loaded[serverMetadata]) error {
+	if previous == nil {
+		doc.keys = s.registry.at(s.keyLocation(doc.jwksURI), s.url, nil)
+	} else {
+		before := &previous.value
+		if before.jwksURI == doc.jwksURI {
+			doc.keys = before.keys
+			return nil
+		}
+		location := s.keyLocation(doc.jwksURI)
+		doc.keys = s.registry.at(location, s.url, before.keys)
+		if _, err := doc.keys.get(ctx, time.Now()); err != nil {
+			s.registry.leave(location, s.url)
+			return fmt.Errorf("the keys at their new place: %w", err)
+		}
+		s.registry.leave(s.keyLocation(before.jwksURI), s.url)
 	}
 	if u, err := url.Parse(doc.jwksURI); err == nil && !strings.EqualFold(u.Host, s.parsed.Host) {
 		s.log.Info("mcpauth: the issuer's keys stand on another host", "issuer", s.url, "jwks_uri", foreign.BareURL(doc.jwksURI))
 	}
+	return nil
 }
 
 // keyLocation guards a URL on another origin than the issuer's: it was learned,

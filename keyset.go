@@ -1,9 +1,7 @@
 package mcpauth
 
 import (
-	"context"
 	"crypto/sha256"
-	"time"
 
 	"github.com/seed-1e292522/mcpauth/internal/jose"
 )
@@ -66,18 +64,4 @@ func (set *keySet) has(key *jose.Key, named bool, alg string) bool {
 		}
 	}
 	return false
-}
-
-// awaited is serving for who can wait when there is nothing at hand, as long as
-// ctx allows.
-func (s *keySource) awaited(ctx context.Context, asked time.Time) (*keySet, error) {
-	keys, err := s.remoteKeys(ctx, asked)
-	if err != nil {
-		return nil, err
-	}
-	doc, err := keys.get(ctx, asked)
-	if err != nil {
-		return nil, err
-	}
-	return doc.value, nil
 }

@@ -258,7 +258,7 @@ func (b *builder) issuers() {
 	if isNilInside(b.config.Transport) {
 		b.fail("Transport", fmt.Sprintf("a nil %T", b.config.Transport), "it would fail at the first fetch: give a transport, or leave the field out")
 	}
-	registry := &keyRegistry{client: fetch.New(b.config.Transport), sets: map[keyLocation]*remote[*keySet]{}}
+	registry := &keyRegistry{client: fetch.New(b.config.Transport), log: b.m.log, sets: map[keyLocation]*sharedKeys{}}
 	var names []string
 	for i := range b.config.Issuers {
 		s := b.issuer(fmt.Sprintf("Issuers[%d]", i), &b.config.Issuers[i], registry)
@@ -297,9 +297,9 @@ func (b *builder) keysOf(field string, c *Issuer, s *issuer) {
 			b.fail(field+".JWKSURI", shownURL(c.JWKSURI), "must be an absolute https URL without user information and fragment, its host a name in ASCII or an address")
 			return
 		}
-		s.keys.fixed = s.registry.at(keyLocation{c.JWKSURI, false}, s.fetchFailed, s.log)
+		s.keys.fixed = s.registry.at(keyLocation{c.JWKSURI, false}, s.url, nil)
 	default:
-		s.keys.metadata = &remote[serverMetadata]{load: s.discover, failed: s.fetchFailed}
+		s.keys.metadata = &remote[serverMetadata]{load: s.discover, failed: func(err error) { tellFailure(s.log, s.url, err) }}
 	}
 }
 

@@ -136,7 +136,7 @@ func (g *generator) compact(c *oracleCase, f *fixture) string {
 		claims["iss"] = testIssuerURL + "/"
 	case "signature":
 		parts := strings.Split(f.token(claims), ".")
-		other := strings.Split(f.token(mcpauthtest.Claims{"scope": "a b c d", "sub": "other"}), ".")
+		other := strings.Split(f.token(mcpauthtest.Claims{"scope": "a b c d", "sub": "other", "iat": time.Now().Add(-2 * time.Minute).Unix()}), ".")
 		return parts[0] + "." + other[1] + "." + parts[2]
 	}
 	return f.token(claims)

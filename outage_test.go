@@ -117,7 +117,7 @@ func outage(t *testing.T, broken []mcpauthtest.Endpoint, fault mcpauthtest.Fault
 			f.unavailable(w)
 		}
 		if n == 0 {
-			first = fmt.Sprintf("%d after %s", w.Code, waited)
+			first = fmt.Sprintf("%d after %s", w.Code, waited.Round(time.Second))
 		}
 	}
 	time.Sleep(5 * time.Second) // what is still under way comes to its end

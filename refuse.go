@@ -26,6 +26,8 @@ func (m *Middleware) logRefusal(r *http.Request, x *exchange, denied *DeniedErro
 // levelOf: what is the client's business is information, what is ours is not.
 func levelOf(denied *DeniedError) slog.Level {
 	switch {
+	case denied.isUnsettled(): // anybody can bring it about
+		return slog.LevelInfo
 	case denied.Status == http.StatusServiceUnavailable:
 		return slog.LevelWarn
 	case denied.Status >= 500:
@@ -80,13 +82,13 @@ func (m *Middleware) refuse(w http.ResponseWriter, r *http.Request, x *exchange,
 		clock := newBodyClock(w, r)
 		clock.await()
 	}
-	if ready := m.ready[denied.reason()]; ready != nil {
+	if ready := m.ready[denied.said()]; ready != nil {
 		ready.serve(w, r)
 		return
 	}
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
-	answer := denied.reason().answer()
+	answer := denied.said().answer()
 	scope := m.scopeFor(x, denied)
 	status, body := denied.Status, []byte(nil)
 	switch {
@@ -129,7 +131,7 @@ func (m *Middleware) challenge(denied *DeniedError, scope string) string {
 	}
 	description := ""
 	if denied.Status != http.StatusForbidden {
-		description = challenge.Description(string(denied.reason()))
+		description = challenge.Description(string(denied.said()))
 	}
 	return challenge.Format("Bearer",
 		challenge.Param{Name: "error", Value: denied.Code},
@@ -154,7 +156,7 @@ func oauthBody(denied *DeniedError) []byte {
 	return encode(struct {
 		Error       string `json:"error,omitempty"`
 		Description string `json:"error_description"`
-	}{denied.Code, string(denied.reason())})
+	}{denied.Code, string(denied.said())})
 }
 
 func (m *Middleware) rpcBody(id []byte, code int, denied *DeniedError, scope string) []byte {
@@ -168,7 +170,7 @@ func (m *Middleware) rpcBody(id []byte, code int, denied *DeniedError, scope str
 		Message string `json:"message"`
 		Data    *data  `json:"data,omitempty"`
 	}
-	f := failure{Code: code, Message: string(denied.reason())}
+	f := failure{Code: code, Message: string(denied.said())}
 	if denied.Code != "" {
 		f.Data = &data{denied.Code, scope, m.metadata.url}
 	}
@@ -192,7 +194,7 @@ func toolResult(x *exchange, challenge string, denied *DeniedError) []byte {
 		Meta    map[string][]string `json:"_meta"`
 	}
 	r := result{
-		Content: []content{{"text", string(denied.reason())}},
+		Content: []content{{"text", string(denied.said())}},
 		IsError: true,
 		Meta:    map[string][]string{"mcp/www_authenticate": {challenge}},
 	}

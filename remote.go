@@ -13,14 +13,15 @@ import (
 )
 
 // How long documents live. A document is fetched anew when its life is over,
-// by a request that passes and does not wait for it.
+// by a request that passes and does not wait for it. It serves on well beyond that,
+// so that an outage finds everybody with hours in hand.
 const (
 	minTTL     = 5 * time.Minute
-	maxTTL     = 24 * time.Hour
+	maxTTL     = 12 * time.Hour // give or take a tenth
 	defaultTTL = time.Hour
 
-	maxStale = 24 * time.Hour   // keys may serve this long after the last success
-	coolDown = 30 * time.Second // between two fetches that unknown keys cause
+	maxStale = 24 * time.Hour // a document serves this long after its last good fetch began
+	maxAge   = time.Hour      // and is dated so much before that at most
 
 	minBackoff = time.Second // after a first failure, doubled after each further one
 	maxBackoff = 30 * time.Second
@@ -30,10 +31,9 @@ const (
 // whole values swapped at once, failures remembered and retried with backoff.
 type remote[T any] struct {
 	// load fetches the document; previous is the current one or nil. It may
-	// return previous itself when nothing has changed.
-	load func(ctx context.Context, previous *loaded[T]) (*loaded[T], error)
-	// stale bounds how long after its last success the document serves; 0: for ever.
-	stale   time.Duration
+	// return the value of previous itself when nothing has changed. urgent says
+	// that somebody waits.
+	load    func(ctx context.Context, previous *loaded[T], urgent bool) (*loaded[T], error)
 	failed  func(error) // told of each failed fetch
 	current atomic.Pointer[loaded[T]]
 	nextTry atomic.Pointer[time.Time] // nothing is fetched on schedule before; nil: at once
@@ -41,7 +41,7 @@ type remote[T any] struct {
 	mu       sync.Mutex
 	flight   *flight
 	failures int
-	missedAt time.Time // when an unknown key last caused a fetch
+	failedAt time.Time // when the last failed flight began
 	lastErr  error     // of the last fetch; nil if it succeeded
 	count    fetchCount
 }
@@ -49,22 +49,24 @@ type remote[T any] struct {
 // fetchCount is what metrics say about a document's fetches.
 type fetchCount struct {
 	fetches, failures uint64
-	suppressed        uint64 // requests for what the document lacks, within the cool-down
 	spent             time.Duration
 }
 
 // loaded is a document as it was fetched.
 type loaded[T any] struct {
 	value    T
-	etag     string
 	lifetime time.Duration // as the server wishes; negative: no wish
+	age      time.Duration // as caches on the way say
+	date     time.Time     // as the sender says; zero for nothing
 
 	begun, succeeded, refreshAt time.Time
+	dated                       time.Time // how new the sender says that it is
 }
 
 type flight struct {
-	begun time.Time
-	done  chan struct{}
+	begun  time.Time
+	urgent bool // somebody waits for it
+	done   chan struct{}
 }
 
 // get returns the document. With a usable one at hand it never waits; without
@@ -75,7 +77,7 @@ func (r *remote[T]) get(ctx context.Context, asked time.Time) (*loaded[T], error
 	if doc := r.ready(now); doc != nil {
 		return doc, nil
 	}
-	if f := r.start(now); f != nil {
+	if f := r.start(now, true); f != nil {
 		if err := f.wait(ctx, asked); err != nil {
 			return nil, &unavailableError{err: err, retry: minBackoff}
 		}
@@ -92,14 +94,14 @@ func (r *remote[T]) get(ctx context.Context, asked time.Time) (*loaded[T], error
 func (r *remote[T]) ready(now time.Time) *loaded[T] {
 	doc := r.usable(now)
 	if doc != nil && passed(now, doc.refreshAt) && r.mayTry(now) {
-		r.start(now)
+		r.start(now, false)
 	}
 	return doc
 }
 
 func (r *remote[T]) usable(now time.Time) *loaded[T] {
 	doc := r.current.Load()
-	if doc != nil && r.stale > 0 && passed(now, doc.succeeded.Add(r.stale)) {
+	if doc != nil && passed(now, doc.begun.Add(maxStale)) {
 		return nil
 	}
 	return doc
@@ -120,7 +122,7 @@ func (r *remote[T]) mayTry(now time.Time) bool {
 
 // start joins the flight under way or begins one. It returns nil while the
 // last failure is too recent, and when a flight has landed in the meantime.
-func (r *remote[T]) start(now time.Time) *flight {
+func (r *remote[T]) start(now time.Time, urgent bool) *flight {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.flight == nil {
@@ -130,15 +132,29 @@ func (r *remote[T]) start(now time.Time) *flight {
 			return nil
 		}
 	}
-	return r.fly(now)
+	return r.fly(now, urgent)
+}
+
+// suspect joins the flight under way or begins one, whatever the schedule says.
+func (r *remote[T]) suspect(now time.Time) *flight {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.fly(now, true)
 }
 
 // fly must be called with mu held.
-func (r *remote[T]) fly(now time.Time) *flight {
+func (r *remote[T]) fly(now time.Time, urgent bool) *flight {
 	if r.flight == nil {
-		r.flight = &flight{begun: now, done: make(chan struct{})}
+		r.flight = &flight{begun: now, urgent: urgent, done: make(chan struct{})}
 		go r.run(r.flight)
 	}
+	return r.flight
+}
+
+// underWay returns the flight, nil for none.
+func (r *remote[T]) underWay() *flight {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	return r.flight
 }
 
@@ -147,7 +163,7 @@ func (r *remote[T]) fly(now time.Time) *flight {
 func (r *remote[T]) run(f *flight) {
 	ctx, cancel := context.WithTimeout(context.Background(), fetch.Timeout)
 	defer cancel()
-	doc, err := r.loadSafely(ctx)
+	doc, err := r.loadSafely(ctx, f.urgent)
 	now := time.Now()
 
 	r.mu.Lock()
@@ -157,13 +173,15 @@ func (r *remote[T]) run(f *flight) {
 	if err == nil {
 		fresh := *doc
 		fresh.begun, fresh.succeeded = f.begun, now
-		fresh.refreshAt = now.Add(ttl(doc.lifetime))
+		fresh.dated = dated(f.begun, doc.age, doc.date)
+		fresh.refreshAt = f.begun.Add(ttl(doc.lifetime))
 		r.current.Store(&fresh)
 		r.failures = 0
 		r.nextTry.Store(nil)
 	} else {
 		next := now.Add(backoff(r.failures))
 		r.nextTry.Store(&next)
+		r.failedAt = f.begun
 		r.failures++
 		r.count.failures++
 	}
@@ -178,54 +196,40 @@ func (r *remote[T]) run(f *flight) {
 
 // loadSafely makes a failure of a panic, which would end the process here: it
 // may come out of a transport that is not ours.
-func (r *remote[T]) loadSafely(ctx context.Context) (doc *loaded[T], err error) {
+func (r *remote[T]) loadSafely(ctx context.Context, urgent bool) (doc *loaded[T], err error) {
 	defer func() {
 		if recovered := recover(); recovered != nil {
 			err = fmt.Errorf("panic with a %T", recovered)
 		}
 	}()
-	return r.load(ctx, r.current.Load())
+	return r.load(ctx, r.current.Load(), urgent)
 }
 
-// renew is called when the document lacks what a request of the given time
-// asks for. It fetches at most once per cool-down, counted from the attempt, and
-// the fetch that the request itself has waited for is one. An error says
-// that the lack proves nothing, because the last fetch failed.
-func (r *remote[T]) renew(ctx context.Context, asked time.Time) error {
+// dated is how new a document is by its sender's own account: a cache on the way
+// may have kept it, and the sender's clock may be behind.
+func dated(begun time.Time, age time.Duration, date time.Time) time.Time {
+	moment := begun.Add(-min(age, maxAge))
+	if !date.IsZero() && date.Before(moment) {
+		moment = date
+	}
+	if oldest := begun.Add(-maxAge); moment.Before(oldest) {
+		moment = oldest
+	}
+	return moment
+}
+
+// failure returns the error of the last fetch, nil if it was good.
+func (r *remote[T]) failure() error {
 	r.mu.Lock()
-	if doc := r.current.Load(); doc != nil && doc.begun.After(asked) {
-		if doc.begun.After(r.missedAt) {
-			r.missedAt = doc.begun
-		}
-		r.mu.Unlock()
-		return nil
-	}
-	f := r.flight
-	if f == nil {
-		now := time.Now()
-		if wait := r.missedAt.Add(coolDown).Sub(now); wait > 0 {
-			r.count.suppressed++
-			err := r.lastErr
-			r.mu.Unlock()
-			if err != nil {
-				return &unavailableError{err: err, retry: wait}
-			}
-			return nil
-		}
-		r.missedAt = now
-		f = r.fly(now)
-	}
-	r.mu.Unlock()
-	if err := f.wait(ctx, asked); err != nil {
-		return &unavailableError{err: err, retry: minBackoff}
-	}
+	defer r.mu.Unlock()
+	return r.lastErr
+}
+
+// lastFailed returns when the last failed flight began.
+func (r *remote[T]) lastFailed() time.Time {
 	r.mu.Lock()
-	err := r.lastErr
-	r.mu.Unlock()
-	if err != nil {
-		return r.unavailable(time.Now())
-	}
-	return nil
+	defer r.mu.Unlock()
+	return r.failedAt
 }
 
 func (f *flight) wait(ctx context.Context, asked time.Time) error {
@@ -250,7 +254,7 @@ func ttl(wish time.Duration) time.Duration {
 	default:
 		wish = min(max(wish, minTTL), maxTTL)
 	}
-	return min(spread(wish, 0.1), maxTTL)
+	return spread(wish, 0.1)
 }
 
 func backoff(failures int) time.Duration {
@@ -273,9 +277,7 @@ func (e *unavailableError) Unwrap() error { return e.err }
 var errStale = errors.New("the last good copy is too old")
 
 func (r *remote[T]) unavailable(now time.Time) error {
-	r.mu.Lock()
-	err := r.lastErr
-	r.mu.Unlock()
+	err := r.failure()
 	if err == nil {
 		err = errStale
 	}

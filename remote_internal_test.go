@@ -3,7 +3,6 @@ package mcpauth
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"net/url"
 	"sync"
 	"testing"
@@ -21,7 +20,7 @@ import (
 // end to end: the race detector watches, and so does the comparison.
 func TestRemote_Swap_JWKS_33(t *testing.T) {
 	version := 0
-	r := &remote[*keySet]{stale: maxStale, load: func(context.Context, *loaded[*keySet]) (*loaded[*keySet], error) {
+	r := &remote[*keySet]{load: func(context.Context, *loaded[*keySet], bool) (*loaded[*keySet], error) {
 		version++
 		alg := [2]string{"RS256", "ES256"}[version%2]
 		keys := []jose.Key{{Kid: "a", HasKid: true, Alg: alg}, {Kid: "b", HasKid: true, Alg: alg}}
@@ -49,7 +48,7 @@ func TestRemote_Swap_JWKS_33(t *testing.T) {
 	}
 	for range 1000 {
 		r.mu.Lock()
-		f := r.fly(time.Now())
+		f := r.fly(time.Now(), true)
 		r.mu.Unlock()
 		<-f.done
 	}
@@ -63,13 +62,13 @@ func TestRemote_Swap_JWKS_33(t *testing.T) {
 func TestRemote_LateComer_DISC_18(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fetches := 0
-		r := &remote[int]{load: func(context.Context, *loaded[int]) (*loaded[int], error) {
+		r := &remote[int]{load: func(context.Context, *loaded[int], bool) (*loaded[int], error) {
 			fetches++
 			return &loaded[int]{value: fetches}, nil
 		}}
 		_, err := r.get(t.Context(), time.Now())
 		require.NoError(t, err)
-		assert.Nil(t, r.start(time.Now()))
+		assert.Nil(t, r.start(time.Now(), false))
 		assert.Equal(t, 1, fetches)
 	})
 }
@@ -79,7 +78,7 @@ func TestRemote_Panic_JWKS_17(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var told error
 		broken := true
-		r := &remote[int]{failed: func(err error) { told = err }, load: func(context.Context, *loaded[int]) (*loaded[int], error) {
+		r := &remote[int]{failed: func(err error) { told = err }, load: func(context.Context, *loaded[int], bool) (*loaded[int], error) {
 			if broken {
 				panic("secret")
 			}
@@ -119,10 +118,10 @@ func TestRemote_Clocks_JWKS_19_JWKS_22(t *testing.T) {
 	assert.True(t, passed(shiftMonotonic(now, 2*time.Hour), moment), "the wall clock was set back")
 	assert.True(t, passed(shiftMonotonic(now.Add(2*time.Hour), -2*time.Hour), moment), "the machine slept")
 
-	r := &remote[int]{stale: maxStale, load: func(context.Context, *loaded[int]) (*loaded[int], error) {
+	r := &remote[int]{load: func(context.Context, *loaded[int], bool) (*loaded[int], error) {
 		return nil, errors.New("down")
 	}}
-	r.current.Store(&loaded[int]{succeeded: now, refreshAt: moment})
+	r.current.Store(&loaded[int]{begun: now, refreshAt: moment})
 	assert.NotNil(t, r.usable(now))
 	assert.Nil(t, r.usable(shiftMonotonic(now, 25*time.Hour)))
 	assert.Nil(t, r.usable(shiftMonotonic(now.Add(25*time.Hour), -25*time.Hour)))
@@ -135,19 +134,18 @@ func TestRemote_Clocks_JWKS_19_JWKS_22(t *testing.T) {
 }
 
 func TestKeyRegistry_Leave_DISC_17(t *testing.T) {
-	g := &keyRegistry{sets: map[keyLocation]*remote[*keySet]{}}
+	g := &keyRegistry{sets: map[keyLocation]*sharedKeys{}}
 	place := keyLocation{"https://as.example.com/jwks", false}
-	quiet := slog.New(slog.DiscardHandler)
-	first := g.at(place, nil, quiet)
-	assert.Same(t, first, g.at(place, nil, quiet), "JWKS-26")
-	assert.NotSame(t, first, g.at(keyLocation{place.url, true}, nil, quiet), "JWKS-26: a guarded reader does not rely on an unguarded one")
-	g.leave(place)
-	assert.Same(t, first, g.at(place, nil, quiet), "another still reads it")
-	g.leave(place)
-	g.leave(place)
+	first := g.at(place, "a", nil)
+	assert.Same(t, first, g.at(place, "b", nil), "JWKS-26")
+	assert.Equal(t, "a, b", g.issuersOf(first), "FRESH-15")
+	assert.NotSame(t, first, g.at(keyLocation{place.url, true}, "c", nil), "JWKS-26: a guarded reader does not rely on an unguarded one")
+	g.leave(place, "a")
+	assert.Same(t, first, g.at(place, "d", nil), "another still reads it")
+	g.leave(place, "b")
+	g.leave(place, "d")
 	assert.Len(t, g.sets, 1)
-	assert.Len(t, g.users, 1)
-	assert.NotSame(t, first, g.at(place, nil, quiet))
+	assert.NotSame(t, first, g.at(place, "a", nil))
 }
 
 // The guard is for what was learned and not typed.
@@ -176,7 +174,7 @@ func TestSpread_Bounds_JWKS_22_DISC_19(t *testing.T) {
 	}
 	within("JWKS-22 no wish", 54*time.Minute, 66*time.Minute, func() time.Duration { return ttl(-1) })
 	within("JWKS-22 a short wish", 270*time.Second, 330*time.Second, func() time.Duration { return ttl(0) })
-	within("JWKS-22 a long wish", 1296*time.Minute, 24*time.Hour, func() time.Duration { return ttl(1 << 60) })
+	within("JWKS-22 a long wish", 648*time.Minute, 792*time.Minute, func() time.Duration { return ttl(1 << 60) })
 	within("DISC-19 first", 800*time.Millisecond, 1200*time.Millisecond, func() time.Duration { return backoff(0) })
 	within("DISC-19 third", 3200*time.Millisecond, 4800*time.Millisecond, func() time.Duration { return backoff(2) })
 	within("DISC-19 hundredth", 25600*time.Millisecond, 30*time.Second, func() time.Duration { return backoff(99) })

@@ -132,9 +132,9 @@ func TestKeySetIdentity_JWKS_21(t *testing.T) {
 		_, _ = w.WriteString(text)
 		return w.Result()
 	})
-	g := &keyRegistry{client: fetch.New(transport)}
+	g := &keyRegistry{client: fetch.New(transport), log: slog.New(slog.DiscardHandler)}
 	load := func(previous *loaded[*keySet]) *loaded[*keySet] {
-		doc, err := g.load(t.Context(), keyLocation{"https://as.example.com/jwks", false}, previous, slog.New(slog.DiscardHandler))
+		doc, err := g.load(t.Context(), keyLocation{"https://as.example.com/jwks", false}, previous)
 		require.NoError(t, err)
 		return doc
 	}
@@ -144,11 +144,11 @@ func TestKeySetIdentity_JWKS_21(t *testing.T) {
 	text += " "
 	assert.NotSame(t, first.value, load(again).value)
 
-	failed := &remote[serverMetadata]{load: func(context.Context, *loaded[serverMetadata]) (*loaded[serverMetadata], error) {
+	failed := &remote[serverMetadata]{load: func(context.Context, *loaded[serverMetadata], bool) (*loaded[serverMetadata], error) {
 		return nil, errStale
 	}}
 	assert.Nil(t, (&keySource{metadata: failed}).serving(time.Now()))
-	assert.Nil(t, (&keySource{fixed: &remote[*keySet]{}}).serving(time.Now()))
+	assert.Nil(t, (&keySource{fixed: &sharedKeys{}}).serving(time.Now()))
 }
 
 type roundTrip func(*http.Request) *http.Response

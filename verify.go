@@ -69,7 +69,7 @@ func (m *Middleware) verifyAnew(ctx context.Context, compact string, now time.Ti
 	if denied != nil {
 		return nil, denied
 	}
-	keys, key, denied := s.checkSignature(ctx, &token, now)
+	keys, key, denied := s.checkSignature(ctx, &token, c.iat, now)
 	if denied != nil {
 		return nil, denied
 	}
@@ -269,21 +269,47 @@ func (s *issuer) hasMarks(c *claims) bool {
 		slices.ContainsFunc(s.rolePaths, func(path []string) bool { return c.at(path) != nil })
 }
 
-// checkSignature tries the keys that fit, and no more than a handful. It
-// returns the one that made the signature, and the set to which it belongs.
-func (s *issuer) checkSignature(ctx context.Context, token *jose.Token, asked time.Time) (*keySet, *jose.Key, *DeniedError) {
-	var buffer [maxNoKid]*jose.Key
-	keys, set, denied := s.keys.find(ctx, buffer[:0], &token.Header, asked)
+// checkSignature returns the key that made the signature, and the set to which it
+// belongs. What the keys at hand cannot verify is a matter of how new they are.
+func (s *issuer) checkSignature(ctx context.Context, token *jose.Token, issued instant, asked time.Time) (*keySet, *jose.Key, *DeniedError) {
+	set := s.keys.static
+	if set == nil {
+		var err error
+		if set, err = s.keys.awaited(ctx, asked); err != nil {
+			return nil, nil, denyUnavailable(err)
+		}
+	}
+	key, denied := s.signer(token, set)
+	if denied != nil && set != s.keys.static {
+		d := newDoubt(token, issued, asked)
+		d.tried, d.denied = set, denied
+		set, key, denied = s.settle(ctx, d)
+	}
 	if denied != nil {
 		return nil, nil, denied
 	}
-	for _, key := range keys {
+	s.announce()
+	return set, key, nil
+}
+
+// signer finds the key that made the signature. It tries those that fit, and no
+// more than a handful.
+func (s *issuer) signer(token *jose.Token, set *keySet) (*jose.Key, *DeniedError) {
+	var buffer [maxNoKid]*jose.Key
+	h := &token.Header
+	found, known := set.candidates(buffer[:0], h)
+	for _, key := range found {
 		if token.Verify(key) == nil {
-			s.announce()
-			return set, key, nil
+			return key, nil
 		}
 	}
-	return nil, nil, deny(ErrSignature, "kid", token.Header.Kid, "a signature by that key of issuer "+s.url)
+	switch {
+	case !known:
+		return nil, deny(ErrUnknownKey, "kid", h.Kid, "a key of the issuer's current key set")
+	case len(found) == 0:
+		return nil, deny(ErrUnknownKey, "kid "+shown(h.Kid), h.Alg, "an algorithm that the key is meant for; without kid, one to eight keys that fit")
+	}
+	return nil, deny(ErrSignature, "kid", h.Kid, "a signature by that key of issuer "+s.url)
 }
 
 // principal believes the claims of a token whose signature is good.

@@ -41,7 +41,7 @@ func TestWarm_Failures_DISC_18(t *testing.T) {
 			two.Break(mcpauthtest.JWKS, mcpauthtest.Down)
 			begun := time.Now()
 			err := f.auth.Warm(t.Context())
-			assert.Equal(t, 5*time.Second, time.Since(begun), "both at once")
+			assert.Equal(t, 4*time.Second, time.Since(begun), "both at once")
 			require.ErrorIs(t, err, mcpauth.ErrUnavailable)
 			assert.Contains(t, err.Error(), "https://one.example")
 			assert.Contains(t, err.Error(), "https://two.example")

@@ -93,7 +93,7 @@ func TestUserServerRefuses(t *testing.T) {
 			assert.Equal(t, tt.status, response.Code, "%s", response.Body)
 		})
 	}
-	assert.Equal(t, 1, issuer.Fetches(mcpauthtest.JWKS))
+	assert.Equal(t, 2, issuer.Fetches(mcpauthtest.JWKS), "once, and once more for a token that the keys did not verify")
 }
 
 // TestUserClient: a real client, over real sockets.

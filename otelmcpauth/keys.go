@@ -33,7 +33,7 @@ func (k *keyInstruments) make(meter metric.Meter) ([]metric.Observable, error) {
 	k.failures, errs[5] = meter.Int64ObservableCounter("mcpauth.keys.fetch.failures",
 		metric.WithUnit("{fetch}"), metric.WithDescription("Failed fetches of the key set."))
 	k.suppressed, errs[6] = meter.Int64ObservableCounter("mcpauth.keys.fetch.suppressed",
-		metric.WithUnit("{token}"), metric.WithDescription("Tokens with an unknown key that caused no fetch, because of one shortly before."))
+		metric.WithUnit("{token}"), metric.WithDescription("Tokens that no key verifies, answered without newer keys: fetches for such tokens are few."))
 	k.spent, errs[7] = meter.Float64ObservableCounter("mcpauth.keys.fetch.time",
 		metric.WithUnit("s"), metric.WithDescription("Time of all fetches of the key set together."))
 	return []metric.Observable{k.ready, k.count, k.failing, k.age, k.fetches, k.failures, k.suppressed, k.spent}, errors.Join(errs[:]...)

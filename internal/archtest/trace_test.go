@@ -40,7 +40,7 @@ func catalogue(t *testing.T) []requirement {
 		require.True(t, len(column) == 5 || len(column) == 6, "want 4 or 5 columns: %q", line)
 		r := requirement{column[0], column[1], column[2], column[3], column[4]}
 		require.Contains(t, levels, r.level, "%q", line)
-		require.Regexp(t, `^[0-9]$`, r.issue, "%q", line)
+		require.Regexp(t, `^[0-9]{1,2}$`, r.issue, "%q", line)
 		require.NotEmpty(t, r.summary, "%q", line)
 		all = append(all, r)
 	}
@@ -49,7 +49,7 @@ func catalogue(t *testing.T) []requirement {
 
 // In a Go identifier the id stands with an underscore: TestCRIT_TOK_30.
 var requirementID = regexp.MustCompile(`(DISC|JWKS|TOK|AUD|CLAIM|PRM|CHAL|MCP|SESS|PASS|DPOP|MTLS|INTRO|` +
-	`STEPUP|RAR|AUDIT|OBS|CONC|LIMITS|COMPAT|TEST|ISOL|STORE)[-_]([0-9]{2})`)
+	`STEPUP|RAR|AUDIT|OBS|CONC|LIMITS|COMPAT|TEST|ISOL|STORE|FRESH)[-_]([0-9]{2})`)
 
 // idsIn finds the requirement ids in a text. A neighbouring capital, or a third
 // digit, means that the match is part of another word.

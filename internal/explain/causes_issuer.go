@@ -63,6 +63,8 @@ var keyCauses = []Cause{
 		"Bring the key set back. Until then tokens that were signed with the known keys are accepted."},
 	{"key-unknown", "unknown_key", "The issuer's current key set has no key of the token's kid.",
 		"The token was signed by another environment or tenant that has the same issuer name, or the issuer does not publish the key that it signs with."},
+	{"key-unsettled", "unknown_key", "Nothing in the keys at hand verifies the token, and they may be older than it: newer ones are not fetched more often, or a cache has kept them for longer. The answer is 503.",
+		"In a rotation it passes, and clients come back with the token. Many of them are tokens that somebody makes up; they cost nobody else. If it lasts for tokens that are good, look at Date and Age of what jwks_uri and the metadata answer, and at the authorization server's clock."},
 	{"key-unusable", "unknown_key", "The key is in the key set and cannot be used.",
 		"Have the issuer publish it as a signature key: use sig, no private members, a supported type and size."},
 	{"key-algorithm", "unknown_key", "The key is in the key set, for another algorithm than the token's.",

@@ -132,11 +132,9 @@ func (k *KeySet) facts() (facts []string) {
 
 // Key says why no key was found for a token's kid and alg.
 func Key(kid, alg string, set KeySet) Finding {
-	who := "the key set has no key " + quote(kid)
-	facts := set.facts()
 	switch {
 	case set.Failed != "":
-		return found("key-unknown-outage", append([]string{who}, facts...)...)
+		return found("key-unknown-outage", set.lack(kid)...)
 	case slices.Contains(set.Kids, kid):
 		return found("key-algorithm", "the key "+quote(kid)+" is for another algorithm than "+quote(alg))
 	}
@@ -145,8 +143,22 @@ func Key(kid, alg string, set KeySet) Finding {
 			return found("key-unusable", "the key "+quote(kid)+" is skipped: "+skipped.Why)
 		}
 	}
-	if kid == "" {
+	return found("key-unknown", set.lack(kid)...)
+}
+
+// Unsettled says that nothing verifies a token, and that the keys may be older than it.
+func Unsettled(kid string, set KeySet) Finding {
+	return found("key-unsettled", set.lack(kid)...)
+}
+
+// lack says what is wrong with the keys for a token.
+func (k *KeySet) lack(kid string) []string {
+	who := "the key set has no key " + quote(kid)
+	switch {
+	case kid == "":
 		who = "the token names no key"
+	case slices.Contains(k.Kids, kid):
+		who = "the key " + quote(kid) + " has not made the signature"
 	}
-	return found("key-unknown", append([]string{who}, facts...)...)
+	return append([]string{who}, k.facts()...)
 }

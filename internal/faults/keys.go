@@ -39,6 +39,16 @@ var keys = []Fault{
 			return s
 		},
 	}, {
+		Name: "a cache in front of the key set has an old copy", Cause: "key-unsettled", Status: 503, Mentions: []string{`\"k2\"`, "k1"},
+		Setup: func(tb testing.TB) *Scene {
+			s := newScene(tb)
+			old := keySet(s.AS.Keys()[0].JWK())
+			s.AS.Rotate(mcpauthtest.NewKey("k2", "RS256"))
+			s.AS.PublishKeySet(old)
+			s.AS.Header(mcpauthtest.JWKS, "Age", "300")
+			return s.claims(nil)
+		},
+	}, {
 		Name: "the key is published for encryption only", Cause: "key-unusable", Status: 401, Mentions: []string{"use is not sig"},
 		Setup: func(tb testing.TB) *Scene {
 			s := newScene(tb)

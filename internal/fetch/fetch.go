@@ -1,6 +1,6 @@
 // Package fetch makes the bounded GET requests for an authorization server's
-// documents: no redirects, no credentials, no cookies, no proxy from the
-// environment, limits on time and size, and a guard on the address dialed.
+// documents: no redirects, no credentials, no cookies, no conditions, no proxy from
+// the environment, limits on time and size, and a guard on the address dialed.
 package fetch
 
 import (
@@ -13,12 +13,13 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/seed-1e292522/mcpauth/internal/foreign"
 )
 
-// Timeout bounds one request from the dial to the last byte.
+// Timeout bounds one request from the dial to the last byte, whatever the transport does.
 const Timeout = 5 * time.Second
 
 // headerTimeout bounds the wait for the response header.
@@ -72,49 +73,66 @@ func (e *Error) Unwrap() error { return e.Err }
 // Client makes the requests. It is safe for concurrent use.
 type Client struct {
 	trusted, guarded http.RoundTripper
+
+	mu      sync.Mutex
+	pending map[string]*pending // by URL
+	failed  bool                // a request, since connections were let go of
 }
+
+// pending are the requests for one URL that have not come back. All but the
+// last were given up.
+type pending struct {
+	count int
+	begun time.Time // the last one
+}
+
+// A transport that never comes back keeps a goroutine each time.
+const (
+	maxAbandoned   = 4           // for one URL, with no more than
+	abandonedPause = time.Minute // between two attempts beyond that
+)
 
 // New returns a client. A custom transport, if not nil, makes the connections;
 // then the guard can only look at literal addresses in URLs.
 func New(custom http.RoundTripper) *Client {
-	if custom != nil {
-		return &Client{trusted: custom, guarded: custom}
+	c := &Client{trusted: custom, guarded: custom, pending: map[string]*pending{}}
+	if custom == nil {
+		c.trusted, c.guarded = transport(nil), transport(refusePrivate)
 	}
-	return &Client{trusted: transport(nil), guarded: transport(refusePrivate)}
+	return c
 }
 
+// transport uses no connection twice: documents are fetched too rarely to gain by
+// it, and one that has died in silence would be used until somebody notices.
 func transport(control controlFunc) *http.Transport {
 	dialer := &net.Dialer{Timeout: headerTimeout, ControlContext: control}
 	return &http.Transport{
 		DialContext:            dialer.DialContext,
 		ForceAttemptHTTP2:      true,
+		DisableKeepAlives:      true,
 		TLSHandshakeTimeout:    headerTimeout,
 		ResponseHeaderTimeout:  headerTimeout,
 		MaxResponseHeaderBytes: 64 << 10,
-		MaxIdleConns:           8,
-		MaxIdleConnsPerHost:    1,
-		IdleConnTimeout:        30 * time.Second,
 	}
 }
 
 // Request says what to get.
 type Request struct {
 	URL     string
-	ETag    string // of the copy at hand, "" for none
-	Limit   int64  // bytes of the body
-	Guarded bool   // the URL was learned from a document: refuse private addresses
+	Limit   int64 // bytes of the body
+	Guarded bool  // the URL was learned from a document: refuse private addresses
 }
 
-// Response is a 200, or a 304 without a body.
+// Response is a 200.
 type Response struct {
 	Body        []byte
-	NotModified bool
-	ETag        string
 	ContentType string
-	Lifetime    time.Duration // what Cache-Control or Expires allow; negative when they say nothing
+	Lifetime    time.Duration // what is left of it by Cache-Control or Expires; negative when they say nothing
+	Age         time.Duration // in caches on the way, as they say
+	Date        time.Time     // of the answer, by the sender's clock; zero when it says nothing
 }
 
-// Get makes one request, in at most [Timeout].
+// Get makes one request, in at most [Timeout]: it comes back even if the transport does not.
 func (c *Client) Get(ctx context.Context, req Request) (*Response, error) {
 	ctx, cancel := context.WithTimeout(ctx, Timeout)
 	defer cancel()
@@ -129,9 +147,6 @@ func (c *Client) Get(ctx context.Context, req Request) (*Response, error) {
 	}
 	r.Header.Set("Accept", "application/json")
 	r.Header.Set("User-Agent", "mcpauth (+https://github.com/seed-1e292522/mcpauth)")
-	if req.ETag != "" {
-		r.Header.Set("If-None-Match", req.ETag)
-	}
 	roundTripper := c.trusted
 	if req.Guarded {
 		if err := refuseLiteral(r.URL.Hostname()); err != nil {
@@ -139,40 +154,110 @@ func (c *Client) Get(ctx context.Context, req Request) (*Response, error) {
 		}
 		roundTripper = c.guarded
 	}
+	if !c.begin(req.URL, roundTripper) {
+		return fail(TimedOut, errAbandoned)
+	}
+	result := make(chan outcome, 1)
+	go func() {
+		o := outcome{class: Network, err: errPanic}
+		defer func() {
+			if recovered := recover(); recovered != nil { // it may come out of a transport that is not ours
+				o = outcome{class: Network, err: fmt.Errorf("panic with a %T", recovered)}
+			}
+			c.end(req.URL, o.err != nil)
+			result <- o
+		}()
+		o = exchange(r, roundTripper, req.Limit, giveUp)
+	}()
+	select {
+	case o := <-result:
+		if o.err != nil {
+			return fail(o.class, o.err)
+		}
+		return o.response, nil
+	case <-ctx.Done():
+		return fail(TimedOut, context.Cause(ctx))
+	}
+}
+
+// begin takes note of a request. It refuses one for a URL whose requests do not
+// come back. Connections that a transport may still have since a failure are let go of.
+func (c *Client) begin(url string, roundTripper http.RoundTripper) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	now, p := time.Now(), c.pending[url]
+	if p == nil {
+		p = &pending{}
+		c.pending[url] = p
+	}
+	if p.count >= maxAbandoned && now.Sub(p.begun) < abandonedPause {
+		return false
+	}
+	p.count++
+	p.begun = now
+	if idle, ok := roundTripper.(interface{ CloseIdleConnections() }); ok && (c.failed || p.count > 1) {
+		idle.CloseIdleConnections()
+		c.failed = false
+	}
+	return true
+}
+
+func (c *Client) end(url string, failed bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.failed = c.failed || failed
+	p := c.pending[url]
+	if p.count--; p.count == 0 {
+		delete(c.pending, url)
+	}
+}
+
+type outcome struct {
+	response *Response
+	class    Class
+	err      error
+}
+
+// exchange makes the request and reads the answer.
+func exchange(r *http.Request, roundTripper http.RoundTripper, limit int64, giveUp context.CancelCauseFunc) outcome {
 	// A custom transport need not have a limit of its own for this.
 	late := time.AfterFunc(headerTimeout, func() { giveUp(errNoHeader) })
 	resp, err := roundTripper.RoundTrip(r)
 	late.Stop()
 	if err != nil {
-		return fail(classify(ctx, err), err)
+		return outcome{class: classify(r.Context(), err), err: err}
 	}
 	defer resp.Body.Close()
 	switch {
 	case resp.Request != nil && resp.Request.Response != nil:
-		return fail(Redirect, errors.New("followed by the transport"))
-	case resp.StatusCode == http.StatusNotModified && req.ETag != "":
-		return &Response{NotModified: true, ETag: req.ETag, Lifetime: lifetime(resp.Header)}, nil
-	case resp.StatusCode >= 300 && resp.StatusCode < 400:
-		return fail(Redirect, fmt.Errorf("status %d", resp.StatusCode))
+		return outcome{class: Redirect, err: errors.New("followed by the transport")}
+	case resp.StatusCode >= 300 && resp.StatusCode < 400 && resp.StatusCode != http.StatusNotModified:
+		return outcome{class: Redirect, err: fmt.Errorf("status %d", resp.StatusCode)}
 	case resp.StatusCode != http.StatusOK:
-		return fail(BadStatus, StatusError(resp.StatusCode))
+		return outcome{class: BadStatus, err: StatusError(resp.StatusCode)}
 	}
-	body, err := io.ReadAll(io.LimitReader(resp.Body, req.Limit+1))
+	body, err := io.ReadAll(io.LimitReader(resp.Body, limit+1))
 	if err != nil {
-		return fail(classify(ctx, err), err)
+		return outcome{class: classify(r.Context(), err), err: err}
 	}
-	if int64(len(body)) > req.Limit {
-		return fail(TooLarge, fmt.Errorf("more than %d bytes", req.Limit))
+	if int64(len(body)) > limit {
+		return outcome{class: TooLarge, err: fmt.Errorf("more than %d bytes", limit)}
 	}
-	return &Response{
+	answer := &Response{
 		Body:        body,
-		ETag:        resp.Header.Get("ETag"),
 		ContentType: resp.Header.Get("Content-Type"),
 		Lifetime:    lifetime(resp.Header),
-	}, nil
+		Age:         age(resp.Header),
+	}
+	answer.Date, _ = http.ParseTime(resp.Header.Get("Date"))
+	return outcome{response: answer}
 }
 
-var errNoHeader = errors.New("no response header in time")
+var (
+	errNoHeader  = errors.New("no response header in time")
+	errAbandoned = errors.New("earlier requests have not come back")
+	errPanic     = errors.New("the transport has ended the goroutine") // runtime.Goexit
+)
 
 func classify(ctx context.Context, err error) Class {
 	var timeout net.Error
@@ -184,31 +269,6 @@ func classify(ctx context.Context, err error) Class {
 		return TimedOut
 	}
 	return Network
-}
-
-// lifetime reads Cache-Control and Expires (RFC 9111 section 4.2.1).
-func lifetime(h http.Header) time.Duration {
-	maxAge := time.Duration(-1)
-	cacheControl := strings.ToLower(strings.Join(h.Values("Cache-Control"), ","))
-	for directive := range strings.SplitSeq(cacheControl, ",") {
-		name, value, _ := strings.Cut(strings.TrimSpace(directive), "=")
-		switch name {
-		case "no-store", "no-cache":
-			return 0
-		case "max-age":
-			seconds, err := strconv.ParseUint(strings.Trim(value, `"`), 10, 31)
-			if err == nil || errors.Is(err, strconv.ErrRange) {
-				maxAge = time.Duration(seconds) * time.Second // the largest value when out of range
-			}
-		}
-	}
-	if maxAge >= 0 {
-		return maxAge
-	}
-	if expires, err := http.ParseTime(h.Get("Expires")); err == nil {
-		return max(time.Until(expires), 0)
-	}
-	return -1
 }
 
 // SameOrigin reports whether two URLs have the same scheme, host and port.

@@ -8,6 +8,8 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -28,6 +30,8 @@ func TestGet_Headers_DISC_25(t *testing.T) {
 		w.Header().Set("Content-Type", "application/json; charset=utf-8")
 		w.Header().Set("ETag", `"v1"`)
 		w.Header().Set("Cache-Control", "max-age=600")
+		w.Header().Set("Age", "60")
+		w.Header().Set("Date", "Sat, 01 Jan 2000 00:00:00 GMT")
 		_, _ = io.WriteString(w, `{"keys":[]}`)
 	}))
 	defer server.Close()
@@ -36,12 +40,14 @@ func TestGet_Headers_DISC_25(t *testing.T) {
 		resp, err := client.Get(t.Context(), Request{URL: server.URL + "/jwks", Limit: 100})
 		require.NoError(t, err)
 		assert.Equal(t, &Response{
-			Body: []byte(`{"keys":[]}`), ETag: `"v1"`, ContentType: "application/json; charset=utf-8", Lifetime: 10 * time.Minute,
+			Body: []byte(`{"keys":[]}`), ContentType: "application/json; charset=utf-8",
+			Lifetime: 9 * time.Minute, Age: time.Minute, Date: time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC),
 		}, resp)
 	}
 	want := http.Header{
 		"Accept":          {"application/json"},
 		"Accept-Encoding": {"gzip"},
+		"Connection":      {"close"},
 		"User-Agent":      {"mcpauth (+https://github.com/seed-1e292522/mcpauth)"},
 	}
 	assert.Equal(t, []http.Header{want, want}, seen, "DISC-25: and no cookie of the first answer in the second request")
@@ -57,6 +63,119 @@ func TestTransport_Bounds_DISC_12_DISC_25(t *testing.T) {
 		assert.Equal(t, 3*time.Second, transport.TLSHandshakeTimeout, "DISC-12")
 		assert.EqualValues(t, 64<<10, transport.MaxResponseHeaderBytes, "DISC-12")
 		assert.Nil(t, transport.TLSClientConfig, "certificates are verified")
+	}
+}
+
+// No connection is used for a second document, with HTTP/1.1 nor with HTTP/2: a
+// proxy that swallows one in silence costs nothing beyond it.
+func TestGet_EachOnItsOwnConnection_FRESH_11(t *testing.T) {
+	for _, http2 := range []bool{false, true} {
+		t.Run(fmt.Sprintf("FRESH-11 HTTP/2 %t", http2), func(t *testing.T) {
+			var peers []string
+			server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				peers = append(peers, r.RemoteAddr)
+				assert.Equal(t, http2, r.ProtoMajor == 2)
+				_, _ = io.WriteString(w, "{}")
+			}))
+			server.EnableHTTP2 = http2
+			server.StartTLS()
+			defer server.Close()
+			client := New(nil)
+			trusting := transport(nil)
+			trusting.TLSClientConfig = server.Client().Transport.(*http.Transport).TLSClientConfig.Clone()
+			client.trusted = trusting
+			for range 3 {
+				_, err := client.Get(t.Context(), Request{URL: server.URL, Limit: 100})
+				require.NoError(t, err)
+			}
+			slices.Sort(peers)
+			assert.Len(t, slices.Compact(peers), 3)
+		})
+	}
+}
+
+// letting counts how often a transport was asked to let go of its connections.
+type letting struct {
+	roundTripFunc
+	let int
+}
+
+func (l *letting) CloseIdleConnections() { l.let++ }
+
+// A transport that is not ours has its own mind about connections, and is asked to
+// let go of them after a failure.
+func TestGet_LetsGo_FRESH_11(t *testing.T) {
+	status := http.StatusOK
+	custom := &letting{roundTripFunc: func(r *http.Request) (*http.Response, error) { return answer(r, status, "{}"), nil }}
+	client := New(custom)
+	for _, row := range []struct{ status, let int }{{200, 0}, {200, 0}, {500, 0}, {200, 1}, {200, 1}, {500, 1}, {500, 2}} {
+		status = row.status
+		_, err := client.Get(t.Context(), Request{URL: "https://as.example.com/x", Limit: 100})
+		assert.Equal(t, row.status == 200, err == nil)
+		assert.Equal(t, row.let, custom.let)
+	}
+}
+
+// A transport that never comes back keeps a goroutine each time, and not more than
+// a few; what comes back late is dropped.
+func TestGet_NeverComesBack_FRESH_12_DISC_26(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var blocked atomic.Bool
+		var asked atomic.Int32
+		release := make(chan struct{})
+		blocked.Store(true)
+		client := New(roundTripFunc(func(r *http.Request) (*http.Response, error) {
+			asked.Add(1)
+			if blocked.Load() {
+				<-release
+			}
+			return answer(r, http.StatusOK, "{}"), nil
+		}))
+		get := func(path string) (time.Duration, error) {
+			begun := time.Now()
+			_, err := client.Get(t.Context(), Request{URL: "https://as.example.com" + path, Limit: 100})
+			return time.Since(begun), err
+		}
+		for n := range 4 {
+			took, err := get("/a")
+			requireClass(t, err, TimedOut)
+			assert.Equal(t, 3*time.Second, took, "%d", n)
+		}
+		for range 10 {
+			took, err := get("/a")
+			requireClass(t, err, TimedOut)
+			assert.Zero(t, took)
+			assert.EqualValues(t, 4, asked.Load(), "four have not come back: no fifth")
+		}
+		blocked.Store(false)
+		_, err := get("/b")
+		require.NoError(t, err, "another document is not concerned")
+		time.Sleep(time.Minute)
+		_, err = get("/a")
+		require.NoError(t, err, "one more a minute")
+		_, err = get("/a")
+		requireClass(t, err, TimedOut)
+		close(release)
+		synctest.Wait()
+		for range 3 {
+			_, err = get("/a")
+			require.NoError(t, err, "all have come back")
+		}
+		assert.Empty(t, client.pending)
+	})
+}
+
+// A panic in the transport is a failure. The goroutine is not its caller's.
+func TestGet_Panic_FRESH_12(t *testing.T) {
+	for name, fail := range map[string]func(){"panic": func() { panic("secret") }, "goexit": runtime.Goexit} {
+		client := New(roundTripFunc(func(*http.Request) (*http.Response, error) {
+			fail()
+			return nil, nil
+		}))
+		_, err := client.Get(t.Context(), Request{URL: "https://as.example.com/x", Limit: 100})
+		requireClass(t, err, Network)
+		assert.NotContains(t, err.Error(), "secret", name)
+		assert.Empty(t, client.pending, name)
 	}
 }
 
@@ -80,7 +199,7 @@ func TestGet_Status_DISC_07_DISC_10(t *testing.T) {
 	for status, class := range map[int]Class{
 		201: BadStatus, 204: BadStatus, 206: BadStatus, 400: BadStatus, 401: BadStatus, 404: BadStatus, 429: BadStatus, 500: BadStatus, 503: BadStatus,
 		300: Redirect, 301: Redirect, 302: Redirect, 303: Redirect, 307: Redirect, 308: Redirect,
-		304: Redirect, // nobody has asked for it
+		304: BadStatus, // FRESH-07: nobody has asked for it
 	} {
 		t.Run(fmt.Sprintf("DISC-10 %d", status), func(t *testing.T) {
 			body := &closeRecorder{Reader: strings.NewReader("{}")}
@@ -127,18 +246,6 @@ func TestGet_FollowingTransport_DISC_26(t *testing.T) {
 	require.NoError(t, err)
 	// The transport of the test server is shared with its client only.
 	server.Client().CloseIdleConnections()
-}
-
-func TestGet_NotModified_JWKS_22(t *testing.T) {
-	client := New(roundTripFunc(func(r *http.Request) (*http.Response, error) {
-		assert.Equal(t, []string{`W/"v1"`}, r.Header.Values("If-None-Match"))
-		resp := answer(r, http.StatusNotModified, "")
-		resp.Header.Set("Cache-Control", "max-age=7200")
-		return resp, nil
-	}))
-	resp, err := client.Get(t.Context(), Request{URL: "https://as.example.com/jwks", ETag: `W/"v1"`, Limit: 100})
-	require.NoError(t, err)
-	assert.Equal(t, &Response{NotModified: true, ETag: `W/"v1"`, Lifetime: 2 * time.Hour}, resp)
 }
 
 func TestGet_Size_DISC_12_JWKS_23(t *testing.T) {
@@ -240,45 +347,6 @@ func TestGet_Failures_DISC_10(t *testing.T) {
 	}
 	// The real transport's own time limit is a net.Error and not a context's.
 	assert.Equal(t, TimedOut, classify(t.Context(), &net.DNSError{IsTimeout: true}))
-}
-
-func TestLifetime_JWKS_22_DISC_16(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		in := func(d time.Duration) string { return time.Now().Add(d).UTC().Format(http.TimeFormat) }
-		const longest = (1<<31 - 1) * time.Second
-		for _, row := range []struct {
-			name    string
-			control []string
-			expires string
-			want    time.Duration
-		}{
-			{"JWKS-22 nothing said", nil, "", -1},
-			{"JWKS-22 max-age", []string{"public, max-age=600"}, "", 10 * time.Minute},
-			{"JWKS-22 upper case, quoted, spaces", []string{`Public ,  MAX-AGE="600" `}, "", 10 * time.Minute},
-			{"JWKS-22 zero", []string{"max-age=0"}, "", 0},
-			{"JWKS-22 a year", []string{"max-age=31536000"}, "", 365 * 24 * time.Hour},
-			{"JWKS-22 out of range", []string{"max-age=99999999999999999999999"}, "", longest},
-			{"JWKS-22 negative is nonsense", []string{"max-age=-1"}, "", -1},
-			{"JWKS-22 nonsense", []string{"max-age=soon"}, "", -1},
-			{"JWKS-22 no-store", []string{"no-store"}, in(time.Hour), 0},
-			{"JWKS-22 no-cache after max-age", []string{"max-age=600, no-cache"}, "", 0},
-			{"JWKS-22 two fields", []string{"public", "max-age=60"}, "", time.Minute},
-			{"JWKS-22 max-age wins over Expires", []string{"max-age=60"}, in(time.Hour), time.Minute},
-			{"JWKS-22 Expires", nil, in(time.Hour), time.Hour},
-			{"JWKS-22 Expires beside an unrelated directive", []string{"public"}, in(time.Hour), time.Hour},
-			{"JWKS-22 Expires in the past", nil, in(-time.Hour), 0},
-			{"JWKS-22 Expires is nonsense", nil, "0", -1},
-		} {
-			h := http.Header{}
-			for _, line := range row.control {
-				h.Add("Cache-Control", line)
-			}
-			if row.expires != "" {
-				h.Set("Expires", row.expires)
-			}
-			assert.Equal(t, row.want, lifetime(h), row.name)
-		}
-	})
 }
 
 func broken(r *http.Request, err error) *http.Response {

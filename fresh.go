@@ -1,0 +1,345 @@
+package mcpauth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/seed-1e292522/mcpauth/internal/explain"
+	"github.com/seed-1e292522/mcpauth/internal/fetch"
+	"github.com/seed-1e292522/mcpauth/internal/jose"
+)
+
+// A token that the keys at hand cannot verify says nothing about itself yet, but
+// something about them: they may be older than it. They are fetched anew, with the
+// metadata that names their place, and until they are as new as the token the
+// answer is that we cannot know.
+const (
+	suspectBurst = 3 // fetches that such tokens cause for a key set at once,
+	suspectEvery = 10 * time.Second
+	maxSuspects  = 256 // tokens that wait for one, for each key set
+
+	// Without a fetch to be had, a copy of the last seconds still judges a token
+	// that had been issued well before the copy was made.
+	recentCopy = 30 * time.Second
+	olderToken = time.Minute
+
+	tellEvery = 30 * time.Second
+)
+
+// doubt is a token that the keys at hand cannot verify.
+type doubt struct {
+	token  jose.Token
+	asked  time.Time // when it arrived
+	issued time.Time // by its own account, and not after it arrived; zero if it does not say
+	tried  *keySet
+	denied *DeniedError // what it is refused with if the keys are as new as the token
+}
+
+func newDoubt(token *jose.Token, issued instant, asked time.Time) *doubt {
+	d := &doubt{token: *token, asked: asked} // a copy: of most tokens nothing is kept beyond the stack
+	if issued.present {
+		d.issued = issued.time()
+		if d.issued.After(asked) {
+			d.issued = asked.Truncate(time.Second) // a sender's clock has no more than seconds
+		}
+	}
+	return d
+}
+
+// keyCopy is what an issuer's keys are at a moment, and how new.
+type keyCopy struct {
+	keys         *sharedKeys
+	set          *keySet
+	begun, dated time.Time // of keys and metadata the older: see loaded
+}
+
+// settles reports whether the copy is as new as the token. What it cannot verify is then no token of the issuer's.
+func (c *keyCopy) settles(d *doubt) bool {
+	return !c.begun.Before(d.asked) && !c.dated.Before(d.issued)
+}
+
+// outlived reports whether the copy is newer than the token by so much that it settles, too.
+func (c *keyCopy) outlived(d *doubt, now time.Time) bool {
+	return !c.begun.Before(now.Add(-recentCopy)) && !d.issued.IsZero() && !c.dated.Before(d.issued.Add(olderToken))
+}
+
+// look returns the copy at hand, if it may still serve.
+func (s *keySource) look(now time.Time) (c keyCopy, ok bool) {
+	c.keys = s.fixed
+	if s.metadata != nil {
+		place := s.metadata.usable(now)
+		if place == nil {
+			return c, false
+		}
+		c.keys, c.begun, c.dated = place.value.keys, place.begun, place.dated
+	}
+	doc := c.keys.usable(now)
+	if doc == nil {
+		return c, false
+	}
+	c.set = doc.value
+	if s.metadata == nil || doc.begun.Before(c.begun) {
+		c.begun = doc.begun
+	}
+	if s.metadata == nil || doc.dated.Before(c.dated) {
+		c.dated = doc.dated
+	}
+	return c, true
+}
+
+// settle finds the key of a token that the keys at hand cannot verify, or the
+// verdict. It has newer ones fetched as far as the budget goes, and waits for them no
+// longer than one fetch may take.
+func (s *issuer) settle(ctx context.Context, d *doubt) (*keySet, *jose.Key, *DeniedError) {
+	deadline := d.asked.Add(fetch.Timeout)
+	var held *suspects
+	defer func() { held.leave() }()
+	for {
+		now := time.Now()
+		c, ok := s.keys.look(now)
+		if !ok {
+			if _, err := s.keys.awaited(ctx, d.asked); err != nil {
+				return nil, nil, denyUnavailable(err)
+			}
+			continue
+		}
+		if c.set != d.tried {
+			key, denied := s.signer(&d.token, c.set)
+			if denied == nil {
+				return c.set, key, nil
+			}
+			d.tried, d.denied = c.set, denied
+		}
+		if c.settles(d) {
+			return nil, nil, d.denied
+		}
+		if b := &c.keys.suspects; b != held {
+			held.leave()
+			held = b.enter()
+		}
+		// A copy that began after the token came, and is older than the token by its
+		// sender's account, gets no newer by another fetch at once.
+		if held == nil || !c.begun.Before(d.asked) || !now.Before(deadline) || ctx.Err() != nil ||
+			!s.keys.awaitNewer(ctx, c.keys, now, deadline) {
+			return nil, nil, s.unsettled(d, &c, now)
+		}
+	}
+}
+
+// unsettled is the answer to a token for which nothing new enough can be had in
+// time. It is about the token only if that had been issued well before the copy was made.
+func (s *issuer) unsettled(d *doubt, c *keyCopy, now time.Time) *DeniedError {
+	retry, tell := c.keys.suspects.suppress(d, now)
+	if tell {
+		s.log.Warn("mcpauth: tokens that the issuer's keys cannot verify have used up the fetches that they may cause",
+			"issuer", s.registry.issuersOf(c.keys), "cause", "key-unsettled", "fix", explain.Finding{Cause: "key-unsettled"}.Fix())
+	}
+	if c.outlived(d, now) {
+		return d.denied
+	}
+	if err := s.keys.lastFailure(c.keys); err != nil {
+		return denyUnavailable(&unavailableError{err: err, retry: retry})
+	}
+	denied := denyFor(ErrUnknownKey, "kid "+shown(d.token.Header.Kid), errUnsettled)
+	denied.Status, denied.Code, denied.RetryAfter = http.StatusServiceUnavailable, "", retry
+	return denied
+}
+
+// errUnsettled tells an unknown key that may be known in a moment from one that is not the issuer's.
+var errUnsettled = fmt.Errorf("no keys as new as the token: %w", ErrUnavailable)
+
+// isUnsettled reports whether the keys were too old to judge the token.
+func (e *DeniedError) isUnsettled() bool {
+	return e.Status == http.StatusServiceUnavailable && e.reason() == ErrUnknownKey
+}
+
+// lastFailure is why the copy is as old as it is, nil if the last fetch was good.
+func (s *keySource) lastFailure(keys *sharedKeys) error {
+	err := keys.failure()
+	if s.metadata != nil {
+		err = errors.Join(err, s.metadata.failure())
+	}
+	return err
+}
+
+// awaitNewer waits until something has landed, or until a fetch may begin. It
+// returns false at once when neither can happen in time.
+func (s *keySource) awaitNewer(ctx context.Context, keys *sharedKeys, now, deadline time.Time) bool {
+	f, at := s.suspect(keys, now)
+	if at.After(deadline) {
+		return false
+	}
+	if f != nil {
+		at = deadline
+	}
+	timer := time.NewTimer(at.Sub(now))
+	defer timer.Stop()
+	keysLanded, metadataLanded, over := f.landings()
+	select {
+	case <-keysLanded:
+	case <-metadataLanded:
+	case <-over:
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	return true
+}
+
+// suspect joins the fetch of keys and metadata that is under way, or begins one. It
+// returns none, and the moment when one may begin, while the budget is used up.
+func (s *keySource) suspect(keys *sharedKeys, now time.Time) (*suspicion, time.Time) {
+	b := &keys.suspects
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.flight != nil {
+		return b.flight, time.Time{}
+	}
+	if f := keys.underWay(); f != nil { // it began before the token came, and may serve it all the same
+		return &suspicion{keys: f}, time.Time{}
+	}
+	if at := b.opens(); at.After(now) {
+		return nil, at
+	}
+	if b.full.Before(now) {
+		b.full = now
+	}
+	b.full = b.full.Add(suspectEvery)
+	f := &suspicion{begun: now, keys: keys.suspect(now), done: make(chan struct{})}
+	if s.metadata != nil {
+		f.metadata = s.metadata.suspect(now)
+	}
+	b.flight = f
+	go s.follow(b, f)
+	return f, time.Time{}
+}
+
+// follow ends a suspicion when both parts have landed, which they do in time
+// whatever happens.
+func (s *keySource) follow(b *suspects, f *suspicion) {
+	<-f.keys.done
+	if f.metadata != nil {
+		<-f.metadata.done
+	}
+	now := time.Now()
+	c, ok := s.look(now)
+	b.landed(now, ok && !c.begun.Before(f.begun))
+	close(f.done)
+}
+
+// suspicion is a fetch of keys and metadata at once.
+type suspicion struct {
+	begun          time.Time
+	keys, metadata *flight       // metadata: nil without discovery
+	done           chan struct{} // closed when both have landed
+}
+
+// landings are what there is to wait for: nil, which is never, for what has landed.
+func (f *suspicion) landings() (keys, metadata, over <-chan struct{}) {
+	if f == nil {
+		return nil, nil, nil
+	}
+	return f.keys.landing(), f.metadata.landing(), f.done
+}
+
+// landing is closed when the flight lands; nil if it has, or of none.
+func (f *flight) landing() <-chan struct{} {
+	if f == nil {
+		return nil
+	}
+	select {
+	case <-f.done:
+		return nil
+	default:
+		return f.done
+	}
+}
+
+// suspects are the tokens that nothing in a key set verifies, and what they may cost.
+type suspects struct {
+	mu        sync.Mutex
+	full      time.Time // when the budget is whole again
+	flight    *suspicion
+	failures  int           // in a row
+	notBefore time.Time     // of the next fetch, after a failure
+	took      time.Duration // the last fetch
+	waiting   int
+	told      time.Time // when the operator was
+	count     uint64    // answered without keys that were new enough
+}
+
+// enter takes a place among those who wait, nil if there is none.
+func (b *suspects) enter() *suspects {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.waiting == maxSuspects {
+		return nil
+	}
+	b.waiting++
+	return b
+}
+
+func (b *suspects) leave() {
+	if b == nil {
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.waiting--
+}
+
+// opens is when the next fetch may begin. It must be called with mu held.
+func (b *suspects) opens() time.Time {
+	at := b.full.Add(-(suspectBurst - 1) * suspectEvery)
+	if at.Before(b.notBefore) {
+		return b.notBefore
+	}
+	return at
+}
+
+// landed takes note of a fetch, and has a failed one tried again after 1, 2, 4... seconds,
+// and never later than the budget would have it.
+func (b *suspects) landed(now time.Time, good bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.took = now.Sub(b.flight.begun)
+	b.flight = nil
+	if good {
+		b.failures, b.notBefore = 0, time.Time{}
+		return
+	}
+	b.notBefore = now.Add(min(minBackoff<<min(b.failures, 5), suspectEvery))
+	b.failures++
+}
+
+// suppress counts a token that is answered without keys that are new enough. It
+// returns when there should be some: when a fetch may begin, or has begun since the
+// token came, and half as long again after that as the last one took. tell says that the
+// operator must hear that the budget is used up.
+func (b *suspects) suppress(d *doubt, now time.Time) (retry time.Duration, tell bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.count++
+	opens, took := b.opens().Sub(now), b.took
+	if f := b.flight; f != nil {
+		took = max(took, now.Sub(f.begun))
+		if !f.begun.Before(d.asked) {
+			opens = f.begun.Sub(now)
+		}
+	}
+	if tell = (opens > 0 || b.waiting == maxSuspects) && now.Sub(b.told) >= tellEvery; tell {
+		b.told = now
+	}
+	return max(opens, -took) + took + took/2, tell
+}
+
+// inherit takes over what has been used up elsewhere.
+func (b *suspects) inherit(from *suspects) {
+	from.mu.Lock()
+	defer from.mu.Unlock()
+	b.full, b.failures, b.notBefore, b.took = from.full, from.failures, from.notBefore, from.took
+	b.told, b.count = from.told, from.count
+}
