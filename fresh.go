@@ -34,7 +34,7 @@ const (
 type doubt struct {
 	token  jose.Token
 	asked  time.Time // when it arrived
-	issued time.Time // by its own account, and not after it arrived; zero if it does not say
+	issued time.Time // by its own account, which is the sender's clock; zero if it does not say
 	tried  *keySet
 	denied *DeniedError // what it is refused with if the keys are as new as the token
 }
@@ -43,28 +43,36 @@ func newDoubt(token *jose.Token, issued instant, asked time.Time) *doubt {
 	d := &doubt{token: *token, asked: asked} // a copy: of most tokens nothing is kept beyond the stack
 	if issued.present {
 		d.issued = issued.time()
-		if d.issued.After(asked) {
-			d.issued = asked.Truncate(time.Second) // a sender's clock has no more than seconds
-		}
 	}
 	return d
 }
 
 // keyCopy is what an issuer's keys are at a moment, and how new.
 type keyCopy struct {
-	keys         *sharedKeys
-	set          *keySet
-	begun, dated time.Time // of keys and metadata the older: see loaded
+	keys               *sharedKeys
+	set                *keySet
+	begun, aged, dated time.Time // of keys and metadata the older: see loaded
 }
 
 // settles reports whether the copy is as new as the token. What it cannot verify is then no token of the issuer's.
 func (c *keyCopy) settles(d *doubt) bool {
-	return !c.begun.Before(d.asked) && !c.dated.Before(d.issued)
+	return !c.begun.Before(d.asked) && c.newer(d, 0)
 }
 
 // outlived reports whether the copy is newer than the token by so much that it settles, too.
 func (c *keyCopy) outlived(d *doubt, now time.Time) bool {
-	return !c.begun.Before(now.Add(-recentCopy)) && !d.issued.IsZero() && !c.dated.Before(d.issued.Add(olderToken))
+	return !c.begun.Before(now.Add(-recentCopy)) && !d.issued.IsZero() && c.newer(d, olderToken)
+}
+
+// newer reports whether the copy was made after the token, and so much later. The
+// sender's clock, where it can be read, is compared with itself. By ours a token was
+// issued when it arrived at the latest.
+func (c *keyCopy) newer(d *doubt, by time.Duration) bool {
+	issued := d.issued
+	if issued.After(d.asked) {
+		issued = d.asked
+	}
+	return !c.aged.Before(issued.Add(by)) && (c.dated.IsZero() || !c.dated.Before(d.issued.Add(by)))
 }
 
 // look returns the copy at hand, if it may still serve.
@@ -75,20 +83,23 @@ func (s *keySource) look(now time.Time) (c keyCopy, ok bool) {
 		if place == nil {
 			return c, false
 		}
-		c.keys, c.begun, c.dated = place.value.keys, place.begun, place.dated
+		c.keys, c.begun, c.aged, c.dated = place.value.keys, place.begun, place.aged, place.dated
 	}
 	doc := c.keys.usable(now)
 	if doc == nil {
 		return c, false
 	}
 	c.set = doc.value
-	if s.metadata == nil || doc.begun.Before(c.begun) {
-		c.begun = doc.begun
-	}
-	if s.metadata == nil || doc.dated.Before(c.dated) {
-		c.dated = doc.dated
-	}
+	c.begun, c.aged, c.dated = older(c.begun, doc.begun), older(c.aged, doc.aged), older(c.dated, doc.dated)
 	return c, true
+}
+
+// older returns the earlier of two moments, of which either may not be known.
+func older(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
 }
 
 // settle finds the key of a token that the keys at hand cannot verify, or the

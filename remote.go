@@ -60,7 +60,10 @@ type loaded[T any] struct {
 	date     time.Time     // as the sender says; zero for nothing
 
 	begun, succeeded, refreshAt time.Time
-	dated                       time.Time // how new the sender says that it is
+
+	// How new it is by others' account: by our clock, less the time in caches, and
+	// by the sender's clock, zero for a sender that does not show it.
+	aged, dated time.Time
 }
 
 type flight struct {
@@ -173,7 +176,10 @@ func (r *remote[T]) run(f *flight) {
 	if err == nil {
 		fresh := *doc
 		fresh.begun, fresh.succeeded = f.begun, now
-		fresh.dated = dated(f.begun, doc.age, doc.date)
+		fresh.aged, fresh.dated = f.begun.Add(-min(doc.age, maxAge)), doc.date
+		if oldest := f.begun.Add(-maxAge); !doc.date.IsZero() && doc.date.Before(oldest) {
+			fresh.dated = oldest
+		}
 		fresh.refreshAt = f.begun.Add(ttl(doc.lifetime))
 		r.current.Store(&fresh)
 		r.failures = 0
@@ -203,19 +209,6 @@ func (r *remote[T]) loadSafely(ctx context.Context, urgent bool) (doc *loaded[T]
 		}
 	}()
 	return r.load(ctx, r.current.Load(), urgent)
-}
-
-// dated is how new a document is by its sender's own account: a cache on the way
-// may have kept it, and the sender's clock may be behind.
-func dated(begun time.Time, age time.Duration, date time.Time) time.Time {
-	moment := begun.Add(-min(age, maxAge))
-	if !date.IsZero() && date.Before(moment) {
-		moment = date
-	}
-	if oldest := begun.Add(-maxAge); moment.Before(oldest) {
-		moment = oldest
-	}
-	return moment
 }
 
 // failure returns the error of the last fetch, nil if it was good.

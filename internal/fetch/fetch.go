@@ -128,7 +128,7 @@ type Response struct {
 	Body        []byte
 	ContentType string
 	Lifetime    time.Duration // what is left of it by Cache-Control or Expires; negative when they say nothing
-	Age         time.Duration // in caches on the way, as they say
+	Age         time.Duration // in caches on the way, at most, as they say
 	Date        time.Time     // of the answer, by the sender's clock; zero when it says nothing
 }
 
@@ -247,7 +247,9 @@ func exchange(r *http.Request, roundTripper http.RoundTripper, limit int64, give
 		Body:        body,
 		ContentType: resp.Header.Get("Content-Type"),
 		Lifetime:    lifetime(resp.Header),
-		Age:         age(resp.Header),
+	}
+	if resp.Header.Get("Age") != "" {
+		answer.Age = age(resp.Header) + time.Second // it is in whole seconds, rounded down
 	}
 	answer.Date, _ = http.ParseTime(resp.Header.Get("Date"))
 	return outcome{response: answer}

@@ -41,7 +41,7 @@ func TestGet_Headers_DISC_25(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equal(t, &Response{
 			Body: []byte(`{"keys":[]}`), ContentType: "application/json; charset=utf-8",
-			Lifetime: 9 * time.Minute, Age: time.Minute, Date: time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC),
+			Lifetime: 9 * time.Minute, Age: 61 * time.Second, Date: time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC),
 		}, resp)
 	}
 	want := http.Header{
