@@ -130,7 +130,7 @@ func (s *issuer) settle(ctx context.Context, d *doubt) (*keySet, *jose.Key, *Den
 		}
 		if b := &c.keys.suspects; b != held {
 			held.leave()
-			held = b.enter()
+			held = b.enter(s.keys.metadata)
 		}
 		// A copy that began after the token came, and is older than the token by its
 		// sender's account, gets no newer by another fetch at once.
@@ -189,7 +189,7 @@ func (s *keySource) awaitNewer(ctx context.Context, keys *sharedKeys, now, deadl
 	}
 	timer := time.NewTimer(at.Sub(now))
 	defer timer.Stop()
-	keysLanded, metadataLanded, over := f.landings()
+	keysLanded, metadataLanded, over := f.landings(s.metadata)
 	select {
 	case <-keysLanded:
 	case <-metadataLanded:
@@ -206,6 +206,7 @@ func (s *keySource) suspect(keys *sharedKeys, now time.Time) (*suspicion, time.T
 	b := &keys.suspects
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.doubt(s.metadata)
 	if b.flight != nil {
 		return b.flight, time.Time{}
 	}
@@ -219,41 +220,44 @@ func (s *keySource) suspect(keys *sharedKeys, now time.Time) (*suspicion, time.T
 		b.full = now
 	}
 	b.full = b.full.Add(suspectEvery)
-	f := &suspicion{begun: now, keys: keys.suspect(now), done: make(chan struct{})}
-	if s.metadata != nil {
-		f.metadata = s.metadata.suspect(now)
+	f := &suspicion{begun: now, keys: keys.suspect(now), metadata: map[*remote[serverMetadata]]*flight{}, done: make(chan struct{})}
+	for metadata := range b.doubted {
+		f.metadata[metadata] = metadata.suspect(now)
 	}
+	clear(b.doubted)
 	b.flight = f
-	go s.follow(b, f)
+	go b.follow(f)
 	return f, time.Time{}
 }
 
-// follow ends a suspicion when both parts have landed, which they do in time
-// whatever happens.
-func (s *keySource) follow(b *suspects, f *suspicion) {
+// suspicion is a fetch of a key set, and at once of the metadata of each issuer with
+// a token that it has not verified since the last: which of them used up the budget
+// that they share makes no difference.
+type suspicion struct {
+	begun    time.Time
+	keys     *flight
+	metadata map[*remote[serverMetadata]]*flight
+	done     chan struct{} // closed when all have landed
+}
+
+// follow ends a suspicion when all have landed, which they do in time whatever happens.
+func (b *suspects) follow(f *suspicion) {
 	<-f.keys.done
-	if f.metadata != nil {
-		<-f.metadata.done
+	good := f.keys.err == nil
+	for _, metadata := range f.metadata {
+		<-metadata.done
+		good = good && metadata.err == nil
 	}
-	now := time.Now()
-	c, ok := s.look(now)
-	b.landed(now, ok && !c.begun.Before(f.begun))
+	b.landed(time.Now(), good)
 	close(f.done)
 }
 
-// suspicion is a fetch of keys and metadata at once.
-type suspicion struct {
-	begun          time.Time
-	keys, metadata *flight       // metadata: nil without discovery
-	done           chan struct{} // closed when both have landed
-}
-
 // landings are what there is to wait for: nil, which is never, for what has landed.
-func (f *suspicion) landings() (keys, metadata, over <-chan struct{}) {
+func (f *suspicion) landings(of *remote[serverMetadata]) (keys, metadata, over <-chan struct{}) {
 	if f == nil {
 		return nil, nil, nil
 	}
-	return f.keys.landing(), f.metadata.landing(), f.done
+	return f.keys.landing(), f.metadata[of].landing(), f.done
 }
 
 // landing is closed when the flight lands; nil if it has, or of none.
@@ -278,19 +282,34 @@ type suspects struct {
 	notBefore time.Time     // of the next fetch, after a failure
 	took      time.Duration // the last fetch
 	waiting   int
-	told      time.Time // when the operator was
-	count     uint64    // answered without keys that were new enough
+	doubted   map[*remote[serverMetadata]]bool // to be fetched with the keys
+	told      time.Time                        // when the operator was
+	count     uint64                           // answered without keys that were new enough
 }
 
-// enter takes a place among those who wait, nil if there is none.
-func (b *suspects) enter() *suspects {
+// enter takes a place among those who wait, nil if there is none. Either way the
+// issuer's metadata is suspect.
+func (b *suspects) enter(metadata *remote[serverMetadata]) *suspects {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.doubt(metadata)
 	if b.waiting == maxSuspects {
 		return nil
 	}
 	b.waiting++
 	return b
+}
+
+// doubt has an issuer's metadata fetched with the keys, the next time. It must be
+// called with mu held.
+func (b *suspects) doubt(metadata *remote[serverMetadata]) {
+	if metadata == nil || b.flight != nil && b.flight.metadata[metadata] != nil {
+		return
+	}
+	if b.doubted == nil {
+		b.doubted = map[*remote[serverMetadata]]bool{}
+	}
+	b.doubted[metadata] = true
 }
 
 func (b *suspects) leave() {

@@ -461,6 +461,34 @@ func TestFlood_Told_FRESH_14_OBS_03(t *testing.T) {
 	})
 }
 
+// Who shares a place finds that its own keys have moved, though all fetches are caused by
+// tokens of another issuer.
+func TestSuspects_SharedAndMoved_FRESH_15_FRESH_08(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, one, two := twoIssuers(t, func(c *mcpauth.Config) {
+			c.Issuers[0].AllowPrivate, c.Issuers[1].AllowPrivate, c.Logger = true, true, nil
+		})
+		for _, issuer := range []*mcpauthtest.Issuer{one, two} {
+			issuer.Header(mcpauthtest.Metadata, "Cache-Control", "max-age=86400")
+		}
+		two.PublishMetadata(func(m map[string]any) { m["jwks_uri"] = "https://one.example/jwks" })
+		require.NoError(t, f.auth.Warm(t.Context()))
+		time.Sleep(time.Minute)
+		stop, _ := f.of(one).flood(t, 200, func(n int) string { return f.junk(n, time.Now()) })
+		time.Sleep(3 * time.Second)
+		two.PublishMetadata(func(m map[string]any) { m["jwks_uri"] = "https://two.example/jwks" })
+		two.Rotate(mcpauthtest.NewKey("t", "ES256"))
+		token, begun := two.TokenFor(testResource, "mcp:read"), time.Now()
+		w := f.call(token, "echo")
+		for ; w.Code == http.StatusServiceUnavailable && time.Since(begun) < time.Hour; w = f.call(token, "echo") {
+			time.Sleep(retryAfter(t, w))
+		}
+		assert.Equal(t, http.StatusOK, w.Code)
+		assert.LessOrEqual(t, time.Since(begun), 35*time.Second)
+		stop()
+	})
+}
+
 // Issuers whose keys stand at one place share copy and budget, and no others do.
 func TestSuspects_Shared_FRESH_15(t *testing.T) {
 	for _, shared := range []bool{true, false} {

@@ -70,6 +70,7 @@ type flight struct {
 	begun  time.Time
 	urgent bool // somebody waits for it
 	done   chan struct{}
+	err    error // may be read when it is done
 }
 
 // get returns the document. With a usable one at hand it never waits; without
@@ -191,7 +192,7 @@ func (r *remote[T]) run(f *flight) {
 		r.failures++
 		r.count.failures++
 	}
-	r.flight = nil
+	r.flight, f.err = nil, err
 	r.mu.Unlock()
 
 	close(f.done)
