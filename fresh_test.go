@@ -372,6 +372,18 @@ func TestSettled_FRESH_05(t *testing.T) {
 			f.issuer.Header(mcpauthtest.Metadata, "Age", "300")
 			f.unavailable(f.call(f.junk(0, ago(2*time.Minute)), "echo"))
 		}},
+		{"FRESH-05 a cached copy of a server whose clock is ahead", func(t *testing.T, f *fixture) {
+			const ahead, old = 29 * time.Second, 20 * time.Second
+			f.issuer.Header(mcpauthtest.JWKS, "Date", time.Now().Add(ahead-old).UTC().Format(http.TimeFormat))
+			f.unavailable(f.call(f.junk(0, time.Now().Add(ahead)), "echo"))
+			f.refused(f.call(f.junk(0, time.Now().Add(ahead-old)), "echo"), 401, invalidToken(unknownKey))
+		}},
+		{"FRESH-05 a Date of another century", func(t *testing.T, f *fixture) {
+			f.issuer.Header(mcpauthtest.JWKS, "Date", "Thu, 01 Jan 1970 00:00:00 GMT")
+			f.unavailable(f.call(f.junk(0, ago(59*time.Minute)), "echo"))
+			time.Sleep(time.Second)
+			f.refused(f.call(f.junk(0, ago(61*time.Minute)), "echo"), 401, invalidToken(unknownKey))
+		}},
 		{"FRESH-05 an age beyond belief", func(t *testing.T, f *fixture) {
 			f.issuer.Header(mcpauthtest.JWKS, "Age", "99999999999")
 			f.unavailable(f.call(f.junk(0, ago(59*time.Minute)), "echo"))

@@ -25,7 +25,7 @@ import (
 )
 
 var (
-	freshSchedules = flag.Int("schedules", 250, "how many random schedules of rotations are played")
+	freshSchedules = flag.Int("schedules", 150, "how many random schedules of rotations are played")
 	freshSeed      = flag.Uint64("schedulesseed", 0, "seed of the schedules; 0: from the clock")
 )
 
