@@ -145,7 +145,7 @@ func (s *issuer) ask(ctx context.Context, p place) answer {
 
 func (s *issuer) readPlace(a answer) (*loaded[serverMetadata], error) {
 	if a.err != nil {
-		return nil, a.err
+		return nil, &metadataError{a.err}
 	}
 	doc, err := s.readMetadata(a.resp)
 	if err != nil {

@@ -181,6 +181,6 @@ func (h *hearing) answered(id []byte) (began begunTask, known bool) {
 // tell tells the operator why a task that began is nobody's.
 func (h *hearing) tell(err error) {
 	if err != nil {
-		h.m.log.Warn("mcpauth: a task that the handler has begun belongs to nobody: whoever asks for it is told that there is none", "reason", err.Error())
+		h.m.log.Warn("mcpauth: a task that the handler has begun belongs to nobody: whoever asks for it is told that there is none", "reason", shownError(err))
 	}
 }

@@ -387,7 +387,7 @@ func (w *response) rewrite(event string, data []byte) ([]byte, error) {
 	case event != "" && event != "message":
 		return data, nil // it is no message, and need not be JSON
 	case w.x.isStream(): // and nobody waits for this message
-		w.x.lease.m.log.Error("mcpauth: a message on a stream is left out because it cannot be read", "error", err)
+		w.x.lease.m.log.Error("mcpauth: a message on a stream is left out because it cannot be read", "error", shownError(err))
 		return nil, nil
 	}
 	return filtered, err

@@ -22,7 +22,10 @@ var ours = []string{
 	"s.audiences", "s.algorithms", // the configuration's
 	"denied.Err.Error()", "f.Cause", "f.Detail", "f.Fix()", // made by cause and by internal/explain
 	"fetchCause(err)", "explain.Finding{Cause: fetchCause(err)}.Fix()", `explain.Finding{Cause: "metadata-no-pkce"}.Fix()`,
-	"id", // randomID
+	"id",                                     // randomID
+	"l.method",                               // of the listings that are filtered
+	"issuer", "s.registry.issuersOf(c.keys)", // configured, too
+	`explain.Finding{Cause: "key-unsettled"}.Fix()`,
 }
 
 // showing are the functions that make foreign text fit for a log.
