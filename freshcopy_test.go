@@ -211,6 +211,33 @@ func TestPlaceMoves_FRESH_08_DISC_17(t *testing.T) {
 	})
 }
 
+// Keys that move with every fetch buy strangers no more fetches.
+func TestPlaceMovesAlways_FRESH_08_JWKS_13(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var metadata, keys atomic.Int32
+		f := newFixture(t, func(c *mcpauth.Config) {
+			set := keySetOf(t, mcpauthtest.NewKey("k1", "ES256").JWK())
+			c.Logger = nil
+			c.Transport = keysTransport(func(r *http.Request) (*http.Response, error) {
+				if strings.Contains(r.URL.Path, "well-known") {
+					return keysAnswer(r, 200, "application/json", fmt.Sprintf(`{"issuer":%q,"jwks_uri":"https://as.example.com/keys/%d"}`, testIssuerURL, metadata.Add(1))), nil
+				}
+				keys.Add(1)
+				return keysAnswer(r, 200, "application/json", set), nil
+			})
+		})
+		require.NoError(t, f.auth.Warm(t.Context()))
+		for n := range 6000 {
+			time.Sleep(10 * time.Millisecond)
+			f.call(f.junk(n, time.Now()), "echo")
+		}
+		spent := int32(time.Since(time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)) / (10 * time.Second))
+		assert.LessOrEqual(t, metadata.Load()-1, 3+spent)
+		assert.LessOrEqual(t, keys.Load()-1, 2*(3+spent), "at the old place and at the new one")
+		assert.Greater(t, metadata.Load(), int32(5), "the flood shows nothing")
+	})
+}
+
 // Renewal is due well before service ends, so that an outage finds everybody
 // with hours in hand.
 func TestGrace_FRESH_09_JWKS_19(t *testing.T) {
