@@ -76,8 +76,8 @@ func (x *exchange) readBody(w http.ResponseWriter, r *http.Request, buf []byte) 
 	}
 }
 
-// biggerBuffer is four times as large as one that is full, and all that was announced
-// if that is hardly more: what is held grows with what has come, and is seldom copied.
+// biggerBuffer is four times as large as one that is full, twice from 4 MiB on, and all that
+// was announced if that is hardly more: what is held grows with what has come, and is seldom copied.
 func biggerBuffer(full, announced, limit int) int {
 	switch whole := announced + bufferMargin; {
 	case full < whole && whole <= 5*full:
@@ -85,7 +85,11 @@ func biggerBuffer(full, announced, limit int) int {
 	case full < maxPooled:
 		return min(4*full, maxPooled)
 	}
-	return min(4*full, limit+bufferMargin)
+	factor := 4
+	if full >= maxBody {
+		factor = 2
+	}
+	return min(factor*full, limit+bufferMargin)
 }
 
 func denyTooLarge(what string, limit int64) *DeniedError {

@@ -28,7 +28,7 @@ func TestBiggerBuffer_LIMITS_02(t *testing.T) {
 					}
 					size = next
 				}
-				assert.LessOrEqual(t, steps, 10)
+				assert.LessOrEqual(t, steps, 12)
 				assert.Greater(t, biggerBuffer(first, 10, limit), first, "more came than was announced")
 			}
 		}

@@ -21,6 +21,37 @@ type endpoints struct {
 	any   atomic.Bool
 	mu    sync.RWMutex
 	names map[string]bool // "message?sid": a parameter; "message/": a segment above an id
+	open  map[string]int  // by tag, of the streams that are open: how many subscriptions they carry
+}
+
+// opened is told of a stream that has announced the endpoint with the tag.
+func (e *endpoints) opened(tag string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.open == nil {
+		e.open = map[string]int{}
+	}
+	e.open[tag] += 0
+}
+
+// carry has the stream of an endpoint carry a subscription. It reports whether there is one.
+func (e *endpoints) carry(tag string) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if _, isOpen := e.open[tag]; !isOpen {
+		return false
+	}
+	e.open[tag]++
+	return true
+}
+
+// closed returns how many subscriptions end with the stream.
+func (e *endpoints) closed(tag string) (carried int) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	carried = e.open[tag]
+	delete(e.open, tag)
+	return carried
 }
 
 // announce remembers an endpoint that was announced on a stream. Some handlers repeat the

@@ -16,6 +16,8 @@ type exchange struct {
 	body      []byte
 	session   string      // the handler's session id, verified; "" for none
 	query     *string     // the query without our tag, if it had one
+	tag       string      // our tag in the query, verified
+	announced string      // the tag of the message endpoint that the stream has announced
 	unnamed   *unnamed    // set if no session is presented where there could be one
 	filter    *listFilter // set if the response is filtered
 	tasks     *hearing    // set if a task may begin in the response
@@ -177,8 +179,17 @@ func endsHere(canonical string) era {
 // ending is endsHere for a name in whatever spelling a handler in front of us
 // may have written it. One behind a gateway interface (RFC 3875 section 4.1.18)
 // cannot tell a hyphen from an underscore. The lengths keep nearly all names
-// from a closer look.
+// from a closer look. The same goes for what was compared with the body.
 func ending(name string) era {
+	switch len(name) {
+	case len("Mcp_Name"), len("Mcp_Method"), len("Mcp_Protocol_Version"):
+		switch hyphened := http.CanonicalHeaderKey(strings.ReplaceAll(name, "_", "-")); hyphened {
+		case "Mcp-Name", "Mcp-Method", "Mcp-Protocol-Version":
+			if hyphened != name {
+				return legacy | modern
+			}
+		}
+	}
 	switch len(name) {
 	case len("Dpop"), len("Upgrade"), len("Connection"), len("Authorization"), len("Mcp-Session-Id"), len("Proxy-Authorization"):
 		return endsHere(http.CanonicalHeaderKey(strings.ReplaceAll(name, "_", "-")))
@@ -234,12 +245,11 @@ func (x *exchange) header(h http.Header) http.Header {
 		u.header[0] = u.alias
 		out["Mcp-Session-Id"] = u.header[:1:1]
 	}
-	if repeatsVersion(h["Mcp-Protocol-Version"]) {
-		version, _ := versionOf(h)
-		out["Mcp-Protocol-Version"] = []string{version}
+	if lines := h["Mcp-Protocol-Version"]; len(lines) > 0 {
+		if version, _ := versionOf(h); len(lines) > 1 || lines[0] != version {
+			out["Mcp-Protocol-Version"] = []string{version} // what was judged: HTTP/2 leaves spaces around a value
+		}
 	}
-	if x.filter != nil || x.tasks != nil || x.era == modern {
-		delete(out, "Accept-Encoding")
-	}
+	delete(out, "Accept-Encoding") // any answer may have to be looked at
 	return out
 }

@@ -23,7 +23,6 @@ type hearing struct {
 	x        *exchange
 	call     *Call  // that may begin a task; nil on a stream of the server's own, which may answer earlier ones
 	owed     string // name of the answer while it is awaited, "" if it is not
-	endpoint string // tag of the message endpoint that the stream has announced, "" for none
 	id       string // of the request, as idKey has it; "" without a session
 	listener overhear.Listener
 }
@@ -167,7 +166,7 @@ func (h *hearing) answered(id []byte) (began begunTask, known bool) {
 		return begunTask{*h.call, h.alias()}, true
 	}
 	key := idKey(id)
-	for _, session := range [...]string{h.x.session, h.endpoint} {
+	for _, session := range [...]string{h.x.session, h.x.announced} {
 		if key == "" || session == "" {
 			continue
 		}

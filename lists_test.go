@@ -427,9 +427,9 @@ func TestCompressedLists_MCP_65(t *testing.T) {
 	w := f.serve(listsRequest(f, "tools/list", listsToken(f, "mcp:read"), false))
 	assert.Equal(t, `{"result":{"tools":[]}}`, w.Body.String(), "identity is no coding")
 
-	// Any other response may be compressed.
+	// No response is asked to be compressed; a call's JSON passes all the same if it is.
 	f.inner = func(w http.ResponseWriter, r *http.Request) {
-		assert.Equal(t, "gzip", r.Header.Get("Accept-Encoding"))
+		assert.Empty(t, r.Header.Get("Accept-Encoding"))
 		w.Header().Set("Content-Encoding", "gzip")
 		_, _ = w.Write(packed.Bytes())
 	}

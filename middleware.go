@@ -34,7 +34,7 @@ func (m *Middleware) Wrap(next http.Handler) http.Handler {
 		defer x.end()
 		denied := m.judge(w, r, x)
 		if denied == nil && x.isStream() {
-			defer m.streams.Give(callerKey(x.principal), 1)
+			defer m.endStream(x)
 		}
 		denied = m.report(r, x, denied)
 		if denied != nil {

@@ -35,12 +35,20 @@ func TestCredentialsEnd_PASS_01_PASS_02(t *testing.T) {
 	r.Header["upgrade"] = []string{"h2c"}
 	r.Header["CONNECTION"] = []string{"upgrade"}
 	r.Header["Connection"] = []string{"X-Kept"}
+	// What was compared with the body has one spelling: one behind a gateway interface reads both.
+	r.Header["Mcp_Protocol_Version"] = []string{"2026-07-28"}
+	r.Header["mcp_name"] = []string{"admin_delete"}
+	r.Header["Mcp-Protocol_Version"] = []string{"2026-07-28"}
+	r.Header["MCP_METHOD"] = []string{"tools/list"}
+	r.Header["Mcp-Protocol-Version"] = []string{" 2025-11-25\t"} // as HTTP/2 may bring it
+	r.Header["Accept-Encoding"] = []string{"gzip"}                // the answer may have to be looked at
 	r.Trailer = http.Header{"Authorization": {"Bearer " + token}, "dpop": {"proof-canary"}, "X-Kept": {"yes"}}
 	f.servedIn(t, f.serve(r))
 	assert.Regexp(t, `^mcpauth\.[A-Za-z0-9_-]{22}$`, f.last.Header.Get("Mcp-Session-Id")) // ISOL-04
 	f.last.Header.Del("Mcp-Session-Id")
 	assert.Equal(t, http.Header{
 		"Accept": {"application/json, text/event-stream"}, "Content-Type": {"application/json"}, "X-Kept": {"yes"}, "Cookie": {"a=b"},
+		"Mcp-Protocol-Version": {"2025-11-25"},
 	}, f.last.Header)
 	assert.Equal(t, http.Header{"X-Kept": {"yes"}}, f.last.Trailer)
 	assert.NotSame(t, r, f.last)

@@ -374,8 +374,9 @@ func (w *response) rewrite(event string, data []byte) ([]byte, error) {
 	switch {
 	case event == "endpoint":
 		sealed := w.x.lease.m.sealEndpoint(w.x.principal, w.r.URL.RawQuery, string(data))
-		if w.x.tasks != nil {
-			w.x.tasks.endpoint = sealed[len(sealed)-tagLength:]
+		if w.x.isStream() && w.x.announced == "" {
+			w.x.announced = sealed[len(sealed)-tagLength:]
+			w.x.lease.m.endpoints.opened(w.x.announced)
 		}
 		return []byte(sealed), nil
 	case bytes.IndexByte(data, '{') < 0: // no message, and no entry of a list

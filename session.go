@@ -185,7 +185,7 @@ func (m *Middleware) checkEndpointSession(r *http.Request, x *exchange) *DeniedE
 	if subtle.ConstantTimeCompare([]byte(tag), []byte(m.sessions.endpointMAC(x.principal, r.URL.EscapedPath(), query))) != 1 {
 		return deny(errUnknownSession, "the session in the query", "", "a session that this principal began here, by this client")
 	}
-	x.query = &query
+	x.query, x.tag = &query, tag
 	return nil
 }
 

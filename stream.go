@@ -20,6 +20,19 @@ func (x *exchange) isStream() bool {
 	return false
 }
 
+// endStream gives the place of a stream back. A subscription by HTTP+SSE has its answer at
+// once and lives on in the stream of its endpoint: its place is given back with that one.
+func (m *Middleware) endStream(x *exchange) {
+	places := 1
+	switch {
+	case x.announced != "":
+		places += m.endpoints.closed(x.announced)
+	case x.query != nil && m.endpoints.carry(x.tag):
+		return
+	}
+	m.streams.Give(callerKey(x.principal), places)
+}
+
 func isEventStream(h http.Header) bool {
 	mediaType, _, _ := strings.Cut(first(h["Content-Type"]), ";")
 	return strings.EqualFold(strings.TrimSpace(mediaType), "text/event-stream")

@@ -810,6 +810,63 @@ func TestHTTPSSE_ISOL_09(t *testing.T) {
 	}
 }
 
+// TestListensByHTTPSSE_LIMITS_09: a subscription whose POST is answered at once lives on in the stream
+// of its endpoint, and takes its place for as long.
+func TestListensByHTTPSSE_LIMITS_09(t *testing.T) {
+	f := newFixture(t, nil)
+	opened, free := make(chan string), make(chan struct{})
+	f.inner = func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodGet {
+			w.WriteHeader(http.StatusAccepted)
+			return
+		}
+		w.Header().Set("Content-Type", "text/event-stream")
+		_, _ = io.WriteString(w, "event: endpoint\ndata: /message?sessionId="+r.URL.Query().Get("as")+"\n\n")
+		<-free
+	}
+	open := func(as string) (endpoint string, ended chan struct{}) {
+		w := &notifying{ResponseRecorder: httptest.NewRecorder(), wrote: opened}
+		ended = make(chan struct{})
+		go func() {
+			f.handler.ServeHTTP(w, f.request(http.MethodGet, "/sse?as="+as, f.token(nil), ""))
+			close(ended)
+		}()
+		_, endpoint, _ = strings.Cut(strings.TrimSpace(<-opened), "data: ")
+		return endpoint, ended
+	}
+	listen := func(endpoint string) int {
+		return f.do(http.MethodPost, endpoint, f.token(nil), modernBody("subscriptions/listen", `"notifications":{}`)).Code
+	}
+	first, ended := open("one")
+	for i := range 31 {
+		assert.Equal(t, http.StatusAccepted, listen(first), i)
+	}
+	assert.Equal(t, http.StatusTooManyRequests, listen(first))
+	assert.Equal(t, http.StatusAccepted, f.do(http.MethodPost, first, f.token(nil), modernBody("tools/list", "")).Code, "what does not last needs no place")
+	assert.Equal(t, http.StatusNotFound, f.do(http.MethodPost, first, f.token(mcpauthtest.Claims{"sub": "user-2"}), modernBody("subscriptions/listen", `"notifications":{}`)).Code)
+	close(free)
+	<-ended
+	free = make(chan struct{})
+	second, ended := open("two")
+	assert.Equal(t, http.StatusAccepted, listen(second), "all places were given back")
+	for range 100 {
+		assert.Equal(t, http.StatusAccepted, listen(first), "its stream is not open here: nothing can last")
+	}
+	close(free)
+	<-ended
+}
+
+// notifying tells what is written.
+type notifying struct {
+	*httptest.ResponseRecorder
+	wrote chan string
+}
+
+func (w *notifying) Write(data []byte) (int, error) {
+	w.wrote <- string(data)
+	return w.ResponseRecorder.Write(data)
+}
+
 // withIDOf adds the id of a request to an answer.
 func withIDOf(body, answer string) string {
 	var message struct {

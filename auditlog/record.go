@@ -119,10 +119,15 @@ func callOf(call mcpauth.Call, rulings []mcpauth.Ruling, i int) Call {
 	return c
 }
 
-// subject names somebody, by a keyed hash if the operator wants it so. The
+// subject names somebody, by a keyed hash if the operator wants it so, and with one
+// if the name is too long to be told whole. The
 // issuer is hashed too, so that the same name at two issuers is two people.
 func (o *Options) subject(issuer, name string) string {
 	if o.SubjectKey == nil {
+		if len(name) > maxText { // two that begin alike are two people
+			sum := sha256.Sum256([]byte(name))
+			return clean(name) + " sha256:" + hex.EncodeToString(sum[:16])
+		}
 		return clean(name)
 	}
 	h := hmac.New(sha256.New, o.SubjectKey)

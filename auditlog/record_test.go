@@ -204,6 +204,21 @@ func (all tee) Write(records ...auditlog.Record) (err error) {
 	return err
 }
 
+// TestLongSubjects: names that begin alike are two people in the records, and for the shares of the queue.
+func TestLongSubjects_AUDIT_04_LIMITS_13(t *testing.T) {
+	sink := &memory{}
+	s := newServer(t, sink, auditlog.Options{})
+	common := "CN=" + strings.Repeat("x", 300)
+	for _, sub := range []string{common + ",OU=one", common + ",OU=two", common + ",OU=one"} {
+		s.call(s.token(mcpauthtest.Claims{"sub": sub}), "echo")
+	}
+	records := sink.all()
+	require.Len(t, records, 3)
+	assert.NotEqual(t, records[0].Subject, records[1].Subject)
+	assert.Equal(t, records[0].Subject, records[2].Subject)
+	assert.Less(t, len(records[0].Subject), 350)
+}
+
 func TestSubjectHashed_AUDIT_08(t *testing.T) {
 	sink := &memory{}
 	key := bytes.Repeat([]byte{1}, 32)
