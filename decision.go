@@ -149,6 +149,9 @@ func (m *Middleware) judge(w http.ResponseWriter, r *http.Request, x *exchange) 
 	}()
 	denied = m.admit(w, r, x)
 	decided = true
+	if denied != nil && x.query != nil {
+		denied.speakByStatus()
+	}
 	return denied
 }
 

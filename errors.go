@@ -202,6 +202,16 @@ func (e *DeniedError) reason() Reason {
 	return ErrForbidden
 }
 
+// speakByStatus is for the message endpoint of HTTP+SSE. Its clients wait for answers on their
+// stream and look at the status of a POST alone: one told of a refusal by a body with 200 waits
+// until its own timeout.
+func (e *DeniedError) speakByStatus() {
+	e.inBand = false
+	if e.Status == http.StatusOK {
+		e.Status = http.StatusBadRequest
+	}
+}
+
 // said is the reason that the client is told: of a token that nobody can judge yet,
 // not that there is anything wrong with it.
 func (e *DeniedError) said() Reason {

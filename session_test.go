@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -756,6 +757,52 @@ func TestHTTPSSE_MCP_92_SESS_04(t *testing.T) {
 		assert.Equal(t, []string{"echo", subject}, <-s.caller)
 	}
 	assert.Empty(t, s.caller)
+}
+
+// TestHTTPSSERefused_MCP_92: a client of HTTP+SSE looks at the status of its POST alone, and would wait
+// for an answer on its stream until its own timeout. So what is 200 elsewhere is none there.
+func TestHTTPSSERefused_MCP_92(t *testing.T) {
+	var last mcpauth.Decision
+	s := newSessionSSE(t, func(c *mcpauth.Config) {
+		soft := mcpauth.Scopes("mcp:admin")
+		soft.InBand = true
+		c.Policy = mcpauth.Rules{
+			Tools:   map[string]mcpauth.Requirement{"echo": mcpauth.Scopes("mcp:read"), "soft": soft},
+			Methods: map[string]mcpauth.Requirement{"tasks/get": mcpauth.Authenticated()},
+		}
+		c.OnDecision = func(_ context.Context, d mcpauth.Decision) { last = d }
+	})
+	c, endpoint := s.connect(s.token(nil), "/sse")
+	for _, row := range []struct {
+		name, body string
+		status     int
+		want       string
+	}{
+		{"a cursor", `{"jsonrpc":"2.0","id":7,"method":"tools/list","params":{"cursor":"made up"}}`, 400, `{"jsonrpc":"2.0","id":7,"error":{"code":-32602,"message":"invalid cursor"}}`},
+		{"a task", `{"jsonrpc":"2.0","id":7,"method":"tasks/get","params":{"taskId":"none"}}`, 400, `{"jsonrpc":"2.0","id":7,"error":{"code":-32602,"message":"task not found"}}`},
+		{"in band", legacyCall("soft"), 403, `"code":-31403,"message":"insufficient scope"`},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			called := s.called.Load()
+			got := s.raw(http.MethodPost, endpoint, s.token(nil), row.body)
+			assert.True(t, strings.HasPrefix(got, strconv.Itoa(row.status)), got)
+			assert.Contains(t, got, row.want)
+			assert.Equal(t, row.status == 403, strings.Contains(got, "Www-Authenticate"), got)
+			require.NotNil(t, last.Err)
+			assert.Equal(t, row.status, last.Err.Status, "the record says what was sent")
+			assert.Equal(t, called, s.called.Load())
+		})
+	}
+	list := mcp.ListToolsRequest{}
+	list.Params.Cursor = "made up"
+	_, err := c.ListToolsByPage(t.Context(), list)
+	assert.ErrorContains(t, err, "invalid cursor", "the client is told at once")
+	call := mcp.CallToolRequest{}
+	call.Params.Name = "soft"
+	_, err = c.CallTool(t.Context(), call)
+	assert.ErrorContains(t, err, "insufficient scope")
+	_, err = s.echo(c)
+	require.NoError(t, err, "and goes on")
 }
 
 // TestHTTPSSEModern_MCP_92: mcp-go's client may speak 2026-07-28 with its server on this transport.

@@ -194,6 +194,15 @@ var wireCalls = []wire{
 		change: func(c *mcpauth.Config) {
 			c.Policy = mcpauth.Rules{Methods: map[string]mcpauth.Requirement{"tasks/get": mcpauth.Authenticated()}}
 		}},
+	{name: "endpoint-cursor-unknown", ids: "MCP-67 MCP-92", status: 400, token: wireGood, change: wireSessionKey, target: wireEndpoint,
+		body: `{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{"cursor":"bGF1bmNoX21pc3NpbGVz"}}`},
+	{name: "endpoint-task-unknown", ids: "MCP-80 MCP-92", status: 400, token: wireGood, target: wireEndpoint, body: `{"jsonrpc":"2.0","id":1,"method":"tasks/get","params":{"taskId":"t-1"}}`,
+		change: func(c *mcpauth.Config) {
+			wireSessionKey(c)
+			c.Policy = mcpauth.Rules{Methods: map[string]mcpauth.Requirement{"tasks/get": mcpauth.Authenticated()}}
+		}},
+	{name: "endpoint-in-band", ids: "CHAL-07 MCP-92", status: 403, token: wireGood, target: wireEndpoint, body: legacyCall("admin_delete"),
+		change: func(c *mcpauth.Config) { wireSessionKey(c); wireInBand(c) }},
 	{name: "list-unreadable", ids: "MCP-65", status: 500, ran: 1, token: wireGood, body: `{"jsonrpc":"2.0","id":1,"method":"tools/list"}`,
 		inner: func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "application/json")
@@ -254,6 +263,11 @@ func wireInBand(c *mcpauth.Config) {
 	need.InBand = true
 	c.Policy = mcpauth.Rules{Tools: map[string]mcpauth.Requirement{"admin_delete": need}}
 }
+
+// wireEndpoint is a message endpoint of HTTP+SSE as the caller is told of it, with wireSessionKey.
+const wireEndpoint = "/message?sessionId=s-1&mcpauth=QBfBn-1dLKyPI_L_DOIWgw"
+
+func wireSessionKey(c *mcpauth.Config) { c.SessionKey = []byte("0123456789abcdef0123456789abcdef") }
 
 // wireStreams opens streams that last as long as the test.
 func wireStreams(n int) func(*fixture) {
