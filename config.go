@@ -48,7 +48,7 @@ type Config struct {
 	// Leeway is how far clocks may differ, up to 5 minutes. Default: 30 seconds.
 	Leeway time.Duration
 
-	// MaxBody bounds the body of a request, in bytes, up to 64 MiB, which is what one
+	// MaxBody bounds the body of a request, in bytes, from 1 KiB up to 64 MiB, which is what one
 	// caller may have under way. For servers behind that take larger messages. Default: 4 MiB.
 	MaxBody int64
 

@@ -154,7 +154,7 @@ func TestCursorSpellings_MCP_67(t *testing.T) {
 // TestForeignCursors_MCP_67: a cursor is of use to the caller and for the list for which it was sealed,
 // by whoever shares the key, and no other ever reaches the handler.
 func TestForeignCursors_MCP_67(t *testing.T) {
-	key := []byte(strings.Repeat("k", 32))
+	key := []byte(strings.Repeat("key.", 8))
 	withKey := func(c *mcpauth.Config) { tasksPolicy(c); c.SessionKey = key }
 	f := newFixture(t, withKey)
 	sealedBy := func(f *fixture) string {

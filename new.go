@@ -142,8 +142,8 @@ func (b *builder) body() {
 	switch {
 	case b.m.maxBody == 0:
 		b.m.maxBody = maxBody
-	case b.m.maxBody < 0 || b.m.maxBody > maxHeldForCaller:
-		b.fail("MaxBody", strconv.FormatInt(b.m.maxBody, 10), fmt.Sprintf("must be between 0 and %d bytes", maxHeldForCaller))
+	case b.m.maxBody < minBody || b.m.maxBody > maxHeldForCaller:
+		b.fail("MaxBody", strconv.FormatInt(b.m.maxBody, 10), fmt.Sprintf("is in bytes: must be between %d and %d, or 0 for %d", minBody, maxHeldForCaller, maxBody))
 	}
 }
 
@@ -201,6 +201,8 @@ func (b *builder) sessions() {
 		_, _ = rand.Read(b.m.sessions.key[:])
 	case len(key) < 32:
 		b.fail("SessionKey", fmt.Sprintf("%d bytes", len(key)), "must be 32 random bytes or more, the same in every replica")
+	case bytes.Count(key, key[:1]) == len(key):
+		b.fail("SessionKey", fmt.Sprintf("%d equal bytes", len(key)), "a buffer that nothing was written to, or a key that anybody can guess: fill it once from crypto/rand, and give the same to every replica")
 	default:
 		h := hmac.New(sha256.New, key) // an id of one resource is none of another
 		h.Write([]byte(b.config.Resource))

@@ -13,6 +13,7 @@ const (
 	maxHeaderBytes  = 64 << 10
 	maxNameHeader   = 12 << 10 // the longest URI that a body may name, in base64
 	maxBody         = 4 << 20
+	minBody         = 1 << 10 // of Config.MaxBody: a modern request of no arguments has some 300 bytes
 )
 
 // checkHeaders bounds the header section and the fields of MCP that are

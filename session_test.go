@@ -65,7 +65,7 @@ func newSessionBed(t *testing.T) *sessionBed {
 				c.Transport = sessionTransport{bed.issuer, bed.other}
 			}
 			c.Issuers = append(c.Issuers, bed.other.Config())
-			c.SessionKey = []byte(strings.Repeat(key, 32))
+			c.SessionKey = []byte(strings.Repeat(key, 31) + ".")
 		}
 	}
 	bed.fixture = newFixture(t, nil)
@@ -487,7 +487,7 @@ func TestSessionKeys_SESS_06(t *testing.T) {
 			ServeHTTP(w, newRequest(http.MethodPost, "/mcp", issuer.TokenFor(resource), sessionInitialize))
 		return w.Header().Get("Mcp-Session-Id")
 	}
-	key := []byte(strings.Repeat("k", 32))
+	key := []byte(strings.Repeat("key.", 8))
 	assert.Equal(t, sealed(key), sealed(key))
 	assert.NotEqual(t, sealed(key), sealed(append(key, 'k')))
 	assert.NotEqual(t, sealed(nil), sealed(nil))

@@ -1,6 +1,7 @@
 package auditlog
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -40,13 +41,16 @@ type Log struct {
 	lost       atomic.Uint64
 }
 
-// New makes a Log. It refuses a missing sink and a subject key of less than 32 bytes.
+// New makes a Log. It refuses a missing sink and a subject key of less than 32
+// bytes, or of equal ones.
 func New(sink Sink, options Options) (*Log, error) {
 	switch {
 	case sink == nil:
 		return nil, errors.New("auditlog: no sink")
 	case options.SubjectKey != nil && len(options.SubjectKey) < 32:
 		return nil, fmt.Errorf("auditlog: SubjectKey has %d bytes, want 32 random ones or more", len(options.SubjectKey))
+	case options.SubjectKey != nil && bytes.Count(options.SubjectKey, options.SubjectKey[:1]) == len(options.SubjectKey):
+		return nil, fmt.Errorf("auditlog: SubjectKey has %d equal bytes, which anybody can guess: fill it from crypto/rand", len(options.SubjectKey))
 	}
 	return &Log{sink: sink, options: options, elevations: newElevations()}, nil
 }

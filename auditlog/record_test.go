@@ -221,7 +221,7 @@ func TestLongSubjects_AUDIT_04_LIMITS_13(t *testing.T) {
 
 func TestSubjectHashed_AUDIT_08(t *testing.T) {
 	sink := &memory{}
-	key := bytes.Repeat([]byte{1}, 32)
+	key := bytes.Repeat([]byte{1, 2}, 16)
 	s := newServer(t, sink, auditlog.Options{SubjectKey: key})
 	s.call(s.token(mcpauthtest.Claims{"sub": "alice@example.com", "act": map[string]any{"sub": "bob@example.com"}}), "echo")
 	s.call(s.token(mcpauthtest.Claims{"sub": "alice@example.com"}), "admin_x")
@@ -235,6 +235,8 @@ func TestSubjectHashed_AUDIT_08(t *testing.T) {
 	}
 	_, err := auditlog.New(sink, auditlog.Options{SubjectKey: key[:31]})
 	assert.ErrorContains(t, err, "31 bytes")
+	_, err = auditlog.New(sink, auditlog.Options{SubjectKey: make([]byte, 32)})
+	assert.ErrorContains(t, err, "32 equal bytes")
 	_, err = auditlog.New(nil, auditlog.Options{})
 	assert.Error(t, err)
 }

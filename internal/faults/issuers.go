@@ -22,6 +22,11 @@ var configuration = []Fault{
 			return newScene(tb).issuer(func(i *mcpauth.Issuer) { i.Audiences = []string{"api://default"} })
 		},
 	}, {
+		Name: "the session key is a buffer of zeros", Cause: "configuration", Mentions: []string{"SessionKey", "crypto/rand"},
+		Setup: func(tb testing.TB) *Scene {
+			return newScene(tb).config(func(c *mcpauth.Config) { c.SessionKey = make([]byte, 32) })
+		},
+	}, {
 		Name: "an HMAC algorithm is configured", Cause: "configuration", Mentions: []string{"HS256", "not an asymmetric"},
 		Setup: func(tb testing.TB) *Scene {
 			return newScene(tb).issuer(func(i *mcpauth.Issuer) { i.Algorithms = []string{"HS256"} })
