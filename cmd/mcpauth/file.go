@@ -20,7 +20,12 @@ type file struct {
 	Scopes   []string            `json:"scopes"`
 	Implies  map[string][]string `json:"implies"`
 	Origins  []string            `json:"allowed_origins"`
+	Metadata map[string]any      `json:"metadata"`
 	Leeway   duration            `json:"leeway"`
+	MaxBody  int64               `json:"max_body"`
+	Loopback bool                `json:"allow_insecure_loopback"` // also where the resource or an issuer is there
+	LegacyAS bool                `json:"legacy_as_metadata"`
+	Delegate bool                `json:"delegate_tasks"`
 	Rules    fileRules           `json:"rules"`
 	// Holders are groups of people or clients, and the scopes that they can get.
 	Holders map[string][]string `json:"holders"`
@@ -38,6 +43,25 @@ type fileIssuer struct {
 	AllowIDTokenClaims  bool                `json:"allow_id_token_claims"`
 	AllowPrivate        bool                `json:"allow_private"`
 	JWKSURI             string              `json:"jwks_uri"`
+	Keys                fileKeys            `json:"keys"`
+}
+
+// fileKeys are a JWK Set, or PEM as a text.
+type fileKeys []byte
+
+// UnmarshalJSON reads both forms, and null for none.
+func (k *fileKeys) UnmarshalJSON(text []byte) error {
+	switch text[0] {
+	case 'n':
+		return nil
+	case '"':
+		var pem string
+		err := json.Unmarshal(text, &pem)
+		*k = []byte(pem)
+		return err
+	}
+	*k = bytes.Clone(text)
+	return nil
 }
 
 type fileClaims struct {
@@ -162,7 +186,7 @@ func (i *fileIssuer) issuer() mcpauth.Issuer {
 		Claims: mcpauth.ClaimMap{Scopes: i.Claims.Scopes, Union: i.Claims.Union, Roles: i.Claims.Roles,
 			RoleScopes: i.Claims.RoleScopes, ClientID: i.Claims.ClientID, Audience: i.Claims.Audience},
 		RequireClaims: i.RequireClaims, MaxLifetime: time.Duration(i.MaxLifetime), AllowMissingSubject: i.AllowMissingSubject,
-		AllowIDTokenClaims: i.AllowIDTokenClaims, AllowPrivate: i.AllowPrivate, JWKSURI: i.JWKSURI,
+		AllowIDTokenClaims: i.AllowIDTokenClaims, AllowPrivate: i.AllowPrivate, JWKSURI: i.JWKSURI, Keys: i.Keys,
 	}
 }
 
@@ -171,7 +195,8 @@ func (i *fileIssuer) issuer() mcpauth.Issuer {
 func (f *file) config(resource string) mcpauth.Config {
 	c := mcpauth.Config{
 		Resource: resource, Scopes: f.Scopes, Implies: f.Implies, AllowedOrigins: f.Origins, Leeway: time.Duration(f.Leeway),
-		Policy: f.Rules.rules(), AllowInsecureLoopback: onLoopback(resource),
+		Metadata: f.Metadata, MaxBody: f.MaxBody, LegacyASMetadata: f.LegacyAS, DelegateTasks: f.Delegate,
+		Policy: f.Rules.rules(), AllowInsecureLoopback: f.Loopback || onLoopback(resource),
 	}
 	for _, i := range f.Issuers {
 		c.Issuers = append(c.Issuers, i.issuer())

@@ -1,0 +1,81 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed-1e292522/mcpauth"
+)
+
+// fullFile has every member, and none that is zero.
+const fullFile = `{
+  "resource": "https://mcp.example.com/mcp",
+  "issuers": [{
+    "url": "https://login.example.com", "audiences": ["https://mcp.example.com/mcp"], "algorithms": ["RS256"], "token_types": ["at+jwt"],
+    "claims": {"scopes": ["scope"], "union": true, "roles": ["roles"], "role_scopes": {"analyst": ["a"]}, "client_id": "azp", "audience": "client_id"},
+    "require_claims": {"tid": ["t"]}, "max_lifetime": "1h", "allow_missing_subject": true, "allow_id_token_claims": true, "allow_private": true,
+    "jwks_uri": "https://login.example.com/keys", "keys": {"keys": []}
+  }],
+  "scopes": ["a"], "implies": {"a": ["b"]}, "allowed_origins": ["https://app.example.com"], "metadata": {"resource_name": "Example"},
+  "leeway": "30s", "max_body": 1048576, "allow_insecure_loopback": true, "legacy_as_metadata": true, "delegate_tasks": true,
+  "rules": {"tools": {"whoami": "authenticated"}, "prompts": {"p": ["a"]}, "resources": {"r://r": ["a"]}, "methods": {"m": ["a"]}}
+}`
+
+// notInFile are fields that are data and have no place in a file, with the reason.
+var notInFile = map[string]string{"SessionKey": "a secret"}
+
+// TestFileHasEveryField_OBS_08: a program's Config can be written down, but for its code and its secret.
+func TestFileHasEveryField_OBS_08(t *testing.T) {
+	f, err := readFile(fileWith(t, fullFile))
+	require.NoError(t, err)
+	config := f.config("https://mcp.example.com/mcp")
+	require.Len(t, config.Issuers, 1)
+	for _, part := range []any{config, config.Issuers[0], config.Issuers[0].Claims, config.Policy} {
+		v := reflect.ValueOf(part)
+		for i := range v.NumField() {
+			field := v.Type().Field(i)
+			switch field.Type.Kind() {
+			case reflect.Func, reflect.Interface, reflect.Pointer:
+				if field.Type != reflect.TypeFor[mcpauth.Policy]() {
+					continue // code
+				}
+			}
+			if _, excused := notInFile[field.Name]; field.IsExported() && !excused {
+				assert.False(t, v.Field(i).IsZero(), "%s.%s has no name in the file of --policy", v.Type(), field.Name)
+			}
+		}
+	}
+}
+
+// TestDocsNameEveryMember: docs/cli.md shows all members of the file.
+func TestDocsNameEveryMember_OBS_08(t *testing.T) {
+	page, err := os.ReadFile("../../docs/cli.md")
+	require.NoError(t, err)
+	for _, kind := range []reflect.Type{reflect.TypeFor[file](), reflect.TypeFor[fileIssuer](), reflect.TypeFor[fileClaims](), reflect.TypeFor[fileRules]()} {
+		for i := range kind.NumField() {
+			if name := kind.Field(i).Tag.Get("json"); name != "" {
+				assert.Contains(t, string(page), `"`+name+`":`, "%s.%s", kind, name)
+			}
+		}
+	}
+}
+
+// TestFileKeys_OBS_08: keys are a JWK Set, or PEM as a text.
+func TestFileKeys_OBS_08(t *testing.T) {
+	for text, want := range map[string]string{
+		`{"keys": []}`:                   `{"keys": []}`,
+		`"-----BEGIN PUBLIC KEY-----\n"`: "-----BEGIN PUBLIC KEY-----\n",
+	} {
+		var keys fileKeys
+		require.NoError(t, json.Unmarshal([]byte(text), &keys))
+		assert.Equal(t, want, string(keys))
+	}
+	_, err := readFile(fileWith(t, strings.Replace(fullFile, `"max_body": 1048576`, `"max_body": "1 MiB"`, 1)))
+	assert.ErrorContains(t, err, "max_body")
+}
