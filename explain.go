@@ -92,6 +92,12 @@ func (m *Middleware) findingOf(r *http.Request, x *exchange, denied *DeniedError
 		return m.scopeFinding(x, denied)
 	case ErrForbidden:
 		return m.forbiddenFinding(x, c)
+	case errUnknownMethod:
+		return methodFinding(c)
+	case errOrigin:
+		if c.got == "null" {
+			return explain.Finding{Cause: "origin-null"}
+		}
 	case ErrUnavailable:
 		return m.unavailableFinding(c, token)
 	}
@@ -168,9 +174,17 @@ func (m *Middleware) forbiddenFinding(x *exchange, c *cause) explain.Finding {
 		}
 	}
 	if c.what == "method" {
-		return explain.Finding{Cause: "method"}
+		return methodFinding(c)
 	}
 	return explain.Finding{Cause: "forbidden"}
+}
+
+// methodFinding tells a method of another revision, which no rule helps, from one that nobody knows.
+func methodFinding(c *cause) explain.Finding {
+	if _, known := methods[c.got]; known {
+		return explain.Finding{Cause: "method-revision"}
+	}
+	return explain.Finding{Cause: "method"}
 }
 
 func (m *Middleware) unavailableFinding(c *cause, token *rereadToken) explain.Finding {

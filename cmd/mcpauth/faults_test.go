@@ -37,13 +37,16 @@ var tokenForms = map[string]string{
 // beyond are faults that no look from outside with a token can tell: they lie
 // in requests that other programs send, or within the server.
 var beyond = map[string]string{
-	"the client sends another scheme":      "lies in the client",
-	"the token stands in the query":        "lies in the client",
-	"the body is not announced as JSON":    "lies in the client",
-	"a proxy rewrites the MCP headers":     "lies in the client's requests",
-	"replicas do not share a session key":  "needs two replicas and a session",
-	"the body is too large":                "lies in the client",
-	"the session key is a buffer of zeros": "is a secret of the server",
+	"the client sends another scheme":                 "lies in the client",
+	"the client's token is empty":                     "lies in the client",
+	"a page in a sandboxed frame calls":               "lies in the page",
+	"a client of 2026-07-28 calls a method of before": "lies in the client",
+	"the token stands in the query":                   "lies in the client",
+	"the body is not announced as JSON":               "lies in the client",
+	"a proxy rewrites the MCP headers":                "lies in the client's requests",
+	"replicas do not share a session key":             "needs two replicas and a session",
+	"the body is too large":                           "lies in the client",
+	"the session key is a buffer of zeros":            "is a secret of the server",
 
 	"the keys were rotated during an outage of the key set": "only the running server has the keys of before",
 }

@@ -5,6 +5,8 @@ var tokenCauses = []Cause{
 		"Nothing, if a client begins so. If it never sends one: a proxy drops the header, or the client could not read the challenge (for a browser: AllowedOrigins)."},
 	{"scheme", "no_credentials", "The Authorization header has no bearer token.",
 		"Send it as \"Authorization: Bearer TOKEN\". API keys and passwords are not accepted."},
+	{"token-empty", "no_credentials", "The Authorization header says Bearer, and the token after it is empty.",
+		"Look where the client takes its token from: most often a variable that is not set."},
 	{"token-without-scheme", "no_credentials", "The Authorization header holds a token without the word Bearer.",
 		"Send it as \"Authorization: Bearer TOKEN\"."},
 	{"token-in-query", "no_credentials", "The token stands in the query of the URL.",

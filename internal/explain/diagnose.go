@@ -42,12 +42,14 @@ var schemes = []string{"basic", "digest", "dpop", "token", "apikey", "api-key", 
 
 // Authorization says why a header field holds no bearer token.
 func Authorization(value string) Finding {
-	scheme, _, _ := strings.Cut(strings.TrimSpace(value), " ")
+	scheme, rest, _ := strings.Cut(strings.TrimSpace(value), " ")
 	switch {
 	case value == "":
 		return found("no-credentials")
 	case strings.HasPrefix(scheme, "eyJ"):
 		return found("token-without-scheme")
+	case rest == "" && strings.EqualFold(scheme, "bearer"):
+		return found("token-empty")
 	case slices.Contains(schemes, strings.ToLower(scheme)):
 		return found("scheme", "the scheme is "+quote(scheme))
 	}

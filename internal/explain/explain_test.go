@@ -30,6 +30,8 @@ func TestFindings(t *testing.T) {
 	}{
 		{"no header", "no-credentials", "", explain.Authorization("")},
 		{"basic", "scheme", `"Basic"`, explain.Authorization("Basic Zm9vOmJhcg==")},
+		{"no token", "token-empty", "", explain.Authorization("Bearer ")},
+		{"no token and no space", "token-empty", "", explain.Authorization("bearer")},
 		{"an unknown word may be a secret", "scheme", "none that is known", explain.Authorization("hunter2")},
 		{"a bare token", "token-without-scheme", "", explain.Authorization("eyJhbGciOi.x.y")},
 		{"quoted", "token-quoted", "", explain.Compact(`"a.b.c"`)},

@@ -72,6 +72,27 @@ var requests = []Fault{
 			return s
 		},
 	}, {
+		Name: "a page in a sandboxed frame calls", Cause: "origin-null", Status: 403, Mentions: []string{"null", "cannot be listed"},
+		Setup: func(tb testing.TB) *Scene {
+			s := newScene(tb)
+			s.request = with(func(_ *Scene, r *http.Request) { r.Header.Set("Origin", "null") })
+			return s
+		},
+	}, {
+		Name: "a client of 2026-07-28 calls a method of before", Cause: "method-revision", Status: 404, Mentions: []string{"tasks/list"},
+		Setup: func(tb testing.TB) *Scene {
+			s := newScene(tb).config(func(c *mcpauth.Config) {
+				c.Policy = mcpauth.Rules{Methods: map[string]mcpauth.Requirement{"tasks/list": mcpauth.Authenticated()}}
+			})
+			s.request = func(s *Scene) *http.Request {
+				r := s.post(`{"jsonrpc":"2.0","id":1,"method":"tasks/list","params":{"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28"}}}`)
+				r.Header.Set("MCP-Protocol-Version", "2026-07-28")
+				r.Header.Set("Mcp-Method", "tasks/list")
+				return r
+			}
+			return s
+		},
+	}, {
 		Name: "the body is not announced as JSON", Cause: "media-type", Status: 415, Mentions: []string{"text/plain"},
 		Setup: func(tb testing.TB) *Scene {
 			s := newScene(tb)

@@ -26,6 +26,13 @@ var tokens = []Fault{
 			return s
 		},
 	}, {
+		Name: "the client's token is empty", Cause: "token-empty", Status: 401,
+		Setup: func(tb testing.TB) *Scene {
+			s := newScene(tb)
+			s.request = with(func(_ *Scene, r *http.Request) { r.Header.Set("Authorization", "Bearer ") })
+			return s
+		},
+	}, {
 		Name: "the client sends another scheme", Cause: "scheme", Status: 401, Mentions: []string{`\"Basic\"`},
 		Setup: func(tb testing.TB) *Scene {
 			s := newScene(tb)
