@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"time"
 
 	"github.com/mark3labs/mcp-go/mcp"
 	"github.com/mark3labs/mcp-go/server"
@@ -46,7 +47,9 @@ func newHandler(s settings) (http.Handler, error) {
 	case stateless:
 		return auth.Wrap(server.NewStreamableHTTPServer(newServer(), server.WithStateLess(true))), nil
 	case stateful:
-		return auth.Wrap(server.NewStreamableHTTPServer(newServer(), server.WithStateful(true))), nil
+		// mcp-go's own client says goodbye without its token, which is 401: what is
+		// kept of sessions must end without a goodbye.
+		return auth.Wrap(server.NewStreamableHTTPServer(newServer(), server.WithStateful(true), server.WithSessionIdleTTL(time.Hour))), nil
 	case sse:
 		// The message endpoint is told to clients as a path: a full URL would
 		// have to be the public one.
