@@ -1,4 +1,4 @@
-# Everything here needs Go and nothing else. `make help` lists the targets.
+# Everything here needs Go, and `interop` and `check` also Node.js. `make help` lists the targets.
 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 # A number of runs, not a time: before Go 1.27 a time that ends while a worker is busy
