@@ -30,8 +30,8 @@ const fullFile = `{
 // notInFile are fields that are data and have no place in a file, with the reason.
 var notInFile = map[string]string{"SessionKey": "a secret"}
 
-// TestFileHasEveryField_OBS_08: a program's Config can be written down, but for its code and its secret.
-func TestFileHasEveryField_OBS_08(t *testing.T) {
+// TestFileHasEveryField_OBS_12: a program's Config can be written down, but for its code and its secret.
+func TestFileHasEveryField_OBS_12(t *testing.T) {
 	f, err := readFile(fileWith(t, fullFile))
 	require.NoError(t, err)
 	config := f.config("https://mcp.example.com/mcp")
@@ -54,7 +54,7 @@ func TestFileHasEveryField_OBS_08(t *testing.T) {
 }
 
 // TestDocsNameEveryMember: docs/cli.md shows all members of the file.
-func TestDocsNameEveryMember_OBS_08(t *testing.T) {
+func TestDocsNameEveryMember_OBS_12(t *testing.T) {
 	page, err := os.ReadFile("../../docs/cli.md")
 	require.NoError(t, err)
 	for _, kind := range []reflect.Type{reflect.TypeFor[file](), reflect.TypeFor[fileIssuer](), reflect.TypeFor[fileClaims](), reflect.TypeFor[fileRules]()} {
@@ -66,8 +66,8 @@ func TestDocsNameEveryMember_OBS_08(t *testing.T) {
 	}
 }
 
-// TestFileKeys_OBS_08: keys are a JWK Set, or PEM as a text.
-func TestFileKeys_OBS_08(t *testing.T) {
+// TestFileKeys_OBS_12: keys are a JWK Set, or PEM as a text.
+func TestFileKeys_OBS_12(t *testing.T) {
 	for text, want := range map[string]string{
 		`{"keys": []}`:                   `{"keys": []}`,
 		`"-----BEGIN PUBLIC KEY-----\n"`: "-----BEGIN PUBLIC KEY-----\n",
