@@ -51,7 +51,8 @@ type Requirement struct {
 
 	// InBand answers a tool call that lacks scopes with status 200 and a tool
 	// result (isError, and the challenge in _meta["mcp/www_authenticate"]),
-	// for hosts that cannot read HTTP errors. By default the answer is 403.
+	// for hosts that cannot read HTTP errors. By default the answer is 403, and always on a
+	// message endpoint of HTTP+SSE, where nobody looks for a result in the answer to a POST.
 	InBand bool
 
 	anyToken bool
