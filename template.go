@@ -24,50 +24,81 @@ type template struct {
 // isSimple reports whether all expressions are variables without operator.
 func (t *template) isSimple() bool { return t.extras == "" }
 
+// Bounds of a template. What is longer, or has more expressions, is none, and is
+// judged as a URI: each expression costs a comparison, and servers name theirs in
+// answers of any length.
+const (
+	maxTemplate    = 8 << 10 // bytes
+	maxExpressions = 64
+)
+
 // parseTemplate takes "db://{table}/rows{?limit}" apart.
 func parseTemplate(text string) (*template, error) {
-	t := &template{}
-	if strings.ContainsFunc(text, isMark) {
+	if len(text) > maxTemplate || strings.Count(text, "{") > maxExpressions || strings.ContainsFunc(text, isMark) {
 		return nil, errTemplate
 	}
-	var marked, whole, shape, expr strings.Builder
-	for rest, first := text, true; ; first = false {
-		literal, after, more := strings.Cut(rest, "{")
-		if strings.Contains(literal, "}") {
-			return nil, errTemplate
-		}
+	literals, expressions, ok := splitTemplate(text)
+	if !ok {
+		return nil, errTemplate
+	}
+	t := &template{head: literals[0]}
+	var marked, whole, shape, extras, expr strings.Builder
+	query := false
+	for i, literal := range literals {
 		marked.WriteString(literal)
 		whole.WriteString(literal)
 		shape.WriteString(literal)
-		if first {
-			t.head = literal
-		} else {
+		query = query || strings.Contains(literal, "?")
+		if i > 0 {
 			expr.WriteString(regexp.QuoteMeta(literal))
 		}
+		if i == len(expressions) {
+			break
+		}
+		e := expressions[i]
+		if e.operator == 0 {
+			whole.WriteRune(oneSegment)
+		} else {
+			whole.WriteRune(anyRest)
+			extras.WriteString(e.shape())
+			t.ends = t.ends || e.operator == '+' || strings.IndexByte("?&#", e.operator) >= 0 && !e.adds(query)
+			t.adds = t.adds || t.ends || e.operator == '?' || e.operator == '&'
+		}
+		marked.WriteString(e.mark(query))
+		shape.WriteString(e.shape())
+		expr.WriteString(e.expr(query))
+	}
+	t.marked, t.whole, t.shape, t.extras, t.expr = marked.String(), whole.String(), shape.String(), extras.String(), expr.String()
+	return t, nil
+}
+
+// splitTemplate returns the expressions of a template, and one literal more: those
+// around them.
+func splitTemplate(text string) (literals []string, expressions []expression, ok bool) {
+	for {
+		literal, after, more := strings.Cut(text, "{")
+		if strings.Contains(literal, "}") {
+			return nil, nil, false
+		}
+		literals = append(literals, literal)
 		if !more {
 			break
 		}
 		body, tail, closed := strings.Cut(after, "}")
 		e, ok := parseExpression(body)
 		if !closed || !ok {
-			return nil, errTemplate
+			return nil, nil, false
 		}
-		query := strings.Contains(whole.String(), "?")
-		if e.operator == 0 {
-			whole.WriteRune(oneSegment)
-		} else {
-			whole.WriteRune(anyRest)
-			t.extras += e.shape()
-			t.ends = t.ends || e.operator == '+' || strings.IndexByte("?&#", e.operator) >= 0 && !e.adds(query, tail)
-			t.adds = t.adds || t.ends || e.operator == '?' || e.operator == '&'
-		}
-		marked.WriteString(e.mark(query, tail))
-		shape.WriteString(e.shape())
-		expr.WriteString(e.expr(query))
-		rest = tail
+		expressions = append(expressions, e)
+		text = tail
 	}
-	t.marked, t.whole, t.shape, t.expr = marked.String(), whole.String(), shape.String(), expr.String()
-	return t, nil
+	ending := true
+	for i := len(expressions) - 1; i >= 0 && ending; i-- {
+		ending = literals[i+1] == ""
+		expressions[i].last = ending
+		ending = ending && strings.IndexByte("?&#", expressions[i].operator) >= 0
+	}
+	return literals, expressions, true
 }
 
 // glob matches what the template expands to.
@@ -83,6 +114,7 @@ type expression struct {
 	operator byte // of RFC 6570 section 2.2, 0 for none
 	names    []string
 	explodes bool // some variable may be a list or have names of its own
+	last     bool // nothing but parameters and fragments comes behind it
 }
 
 func parseExpression(body string) (e expression, ok bool) {
@@ -112,11 +144,11 @@ func isVariable(name string) bool {
 
 // mark stands for the expression where URIs are compared as a server may read
 // them. Parameters and fragments that may be added at the end need none.
-func (e expression) mark(query bool, tail string) string {
+func (e expression) mark(query bool) string {
 	switch {
 	case e.operator == 0:
 		return string(oneSegment)
-	case e.operator == ';', e.adds(query, tail):
+	case e.operator == ';', e.adds(query):
 		return ""
 	}
 	return string(anyRest)
@@ -124,17 +156,8 @@ func (e expression) mark(query bool, tail string) string {
 
 // adds reports whether the expression is for parameters or a fragment, in a
 // query if it goes on with one, and nothing else comes behind it.
-func (e expression) adds(query bool, tail string) bool {
-	if e.operator != '?' && e.operator != '#' && (e.operator != '&' || !query) {
-		return false
-	}
-	for tail != "" {
-		if len(tail) < 2 || tail[0] != '{' || strings.IndexByte("?&#", tail[1]) < 0 {
-			return false
-		}
-		_, tail, _ = strings.Cut(tail, "}")
-	}
-	return true
+func (e expression) adds(query bool) bool {
+	return e.last && (e.operator == '?' || e.operator == '#' || e.operator == '&' && query)
 }
 
 // shape is the expression without the names that are in no URI.
@@ -195,11 +218,24 @@ func templateOf(ctx context.Context, call Call) *template {
 	if !strings.Contains(call.Name, "{") {
 		return nil
 	}
+	if call.Method != "completion/complete" && ctx.Value(aboutTemplate{}) == nil && hasOperator(call.Name) {
+		return nil
+	}
 	t, err := parseTemplate(call.Name)
-	if err != nil || !t.isSimple() && call.Method != "completion/complete" && ctx.Value(aboutTemplate{}) == nil {
+	if err != nil {
 		return nil
 	}
 	return t
+}
+
+// hasOperator reports whether some expression of a template begins with an operator.
+func hasOperator(text string) bool {
+	for _, operator := range []string{"{+", "{#", "{.", "{/", "{;", "{?", "{&"} {
+		if strings.Contains(text, operator) {
+			return true
+		}
+	}
+	return false
 }
 
 // aboutTemplate is the context key of calls that stand for an entry in a list

@@ -108,6 +108,10 @@ func lenient(s string) (r rune, size int) {
 	return r, size
 }
 
+// maxLabel is more than a label of a host may have (RFC 1035: 63). To decode one
+// takes the square of its length.
+const maxLabel = 255
+
 // Host folds a host name, in which labels may be written in the ASCII of
 // internationalized names (RFC 3492).
 func Host(host string) string {
@@ -116,7 +120,7 @@ func Host(host string) string {
 	}
 	labels := strings.Split(host, ".")
 	for i, label := range labels {
-		if encoded, found := strings.CutPrefix(label, "xn--"); found {
+		if encoded, found := strings.CutPrefix(label, "xn--"); found && len(label) <= maxLabel {
 			labels[i] = Text(punycode(encoded))
 		}
 	}

@@ -1,6 +1,7 @@
 package fold
 
 import (
+	"strings"
 	"testing"
 	"unicode"
 
@@ -61,6 +62,8 @@ func TestHost_MCP_51(t *testing.T) {
 		{"xn--\ue001", "\ue001"},
 		{"xn--99999999999999999999", "99999999999999999999"},
 		{"xn--a-a-a", "a-a"},
+		{"xn--" + strings.Repeat("9", 251), strings.Repeat("9", 251)},
+		{"xn--" + strings.Repeat("9", 252), "xn--" + strings.Repeat("9", 252)}, // no host has such labels
 	} {
 		assert.Equal(t, row.want, Host(row.host), row.host)
 	}
