@@ -17,7 +17,7 @@ import (
 // and the runes of which it is left. It is NFKD, case folding and NFKD again of
 // Unicode 15 without marks, controls and formats (categories M, Cc and Cf), and
 // without Hangul syllables; and besides strokes, dashes, quotes and slashes
-// that code pages and collations replace.
+// that code pages and collations replace. Kana and digits are left to [simple].
 //
 //go:embed table.txt
 var table string
@@ -79,9 +79,33 @@ func write(b *strings.Builder, r rune) {
 	}
 }
 
-// simple folds the case of one rune that stays one: also of those that have
-// two small forms for one capital.
-func simple(r rune) rune { return unicode.ToLower(unicode.ToUpper(r)) }
+// simple folds one rune that stays one: its case, also of those that have two
+// small forms for one capital; kana, which collations take for each other, to
+// full katakana; and digits of every script to those of ASCII.
+func simple(r rune) rune {
+	switch {
+	case r < 0x80:
+	case 0x3041 <= r && r <= 0x3096, r == 0x309d:
+		r += 0x60
+	case unicode.IsDigit(r):
+		zero := r
+		for unicode.IsDigit(zero - 1) {
+			zero--
+		}
+		return '0' + (r-zero)%10
+	}
+	if i := strings.IndexRune(smallKana, r); i >= 0 && r > 0x80 {
+		full, _ := utf8.DecodeRuneInString(fullKana[i:])
+		return full
+	}
+	return unicode.ToLower(unicode.ToUpper(r))
+}
+
+// Small kana, and the full ones in the same order.
+const (
+	smallKana = "\u30a1\u30a3\u30a5\u30a7\u30a9\u30c3\u30e3\u30e5\u30e7\u30ee\u30f5\u30f6\u31f0\u31f1\u31f2\u31f3\u31f4\u31f5\u31f6\u31f7\u31f8\u31f9\u31fa\u31fb\u31fc\u31fd\u31fe\u31ff"
+	fullKana  = "\u30a2\u30a4\u30a6\u30a8\u30aa\u30c4\u30e4\u30e6\u30e8\u30ef\u30ab\u30b1\u30af\u30b7\u30b9\u30c8\u30cc\u30cf\u30d2\u30d5\u30d8\u30db\u30e0\u30e9\u30ea\u30eb\u30ec\u30ed"
+)
 
 // lenient decodes bytes that are no UTF-8.
 func lenient(s string) (r rune, size int) {
