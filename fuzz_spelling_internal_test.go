@@ -1,6 +1,7 @@
 package mcpauth
 
 import (
+	"cmp"
 	"maps"
 	"net/url"
 	"path"
@@ -38,7 +39,9 @@ func FuzzSpellings(f *testing.F) {
 			return
 		}
 		book, errs := Rules{Resources: map[string]Requirement{key: Scopes("exact"), pattern + "*": Scopes("pattern")}}.compile()
-		require.Empty(t, errs)
+		if len(errs) > 0 { // such a pattern is for nothing
+			return
+		}
 		if !byPattern(t, book, uri) {
 			return
 		}
@@ -76,6 +79,29 @@ var simpleServers = map[string]func(uri string, isKey bool) (found string, ok bo
 			return "", false
 		}
 		return foldCase(u.Scheme + "://" + u.Host + u.Path + "?" + u.Query().Get("table")), !isKey || len(u.Query()) == 1
+	},
+	"one with a default": func(uri string, isKey bool) (string, bool) {
+		u, err := url.Parse(uri)
+		if err != nil || !u.Query().Has("table") {
+			return "", false
+		}
+		year := cmp.Or(u.Query().Get("year"), "2026")
+		return foldCase(u.Scheme + "://" + u.Host + u.Path + "?" + u.Query().Get("table") + "&" + year), !isKey || len(u.Query()) == 2 && u.Query().Has("year")
+	},
+	"one that reads digits of every script": func(uri string, _ bool) (string, bool) {
+		plain, err := url.PathUnescape(uri)
+		return strings.NewReplacer("\u0661", "1", "\u0967", "1", "\u30a2", "\u3042", "\u3041", "\u3042").Replace(plain), err == nil
+	},
+	"a URL parser of a browser": func(uri string, _ bool) (string, bool) {
+		u, err := url.Parse(uri)
+		if err != nil || u.Opaque != "" || u.Host == "" && u.Scheme != "file" {
+			return "", false
+		}
+		path := cmp.Or(u.EscapedPath(), "/")
+		if u.Scheme == "file" && len(path) > 2 && path[2] == '|' {
+			path = path[:2] + ":" + path[3:]
+		}
+		return u.Scheme + "://" + strings.ToLower(u.Hostname()) + path + "?" + u.RawQuery, u.Scheme == "file" || u.Scheme == "https"
 	},
 	"a file server": func(uri string, _ bool) (string, bool) {
 		if !strings.HasPrefix(strings.ToLower(uri), "file://") || strings.ContainsAny(uri, "?#") {

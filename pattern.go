@@ -15,7 +15,7 @@ type pattern struct {
 	key      string    // as it is written in the rules
 	marked   string    // with marks for its wildcards
 	template *template // nil for prefix*
-	read     reading   // of resources
+	read     neighbour // of resources, the first reading
 	req      Requirement
 }
 

@@ -130,10 +130,9 @@ func (c *ruleCompiler) check(field string, req Requirement, named bool) Requirem
 func (c *ruleCompiler) set(name string, rules map[string]Requirement, resources bool) ruleSet {
 	set := ruleSet{exact: make(map[string]Requirement, len(rules))}
 	if resources {
-		set.near = &neighbours{exact: make(map[string][][]glob, len(rules))}
+		set.near = &neighbours{exact: make(map[string][]neighbour, len(rules))}
 		set.shapes = make(map[string]*pattern)
 	}
-	shapes := map[string]string{}
 	for _, key := range slices.Sorted(maps.Keys(rules)) {
 		field := fmt.Sprintf("Policy.%s[%q]", name, key)
 		req := c.check(field, rules[key], !resources)
@@ -154,17 +153,15 @@ func (c *ruleCompiler) set(name string, rules map[string]Requirement, resources 
 			continue
 		}
 		p.req = req
-		extras := ""
 		if p.template != nil {
+			if other, twice := set.shapes[p.template.shape]; twice {
+				c.fail(field, key, fmt.Sprintf("stands for the same URIs as %q: keep one of them", other.key))
+			}
 			set.exact[key] = req // completion/complete refers to the template itself
-			set.shapes[p.template.shape], extras = p, p.template.extras
+			set.shapes[p.template.shape] = p
 		}
 		if resources {
-			shape := set.near.addPattern(p) + extras
-			if other, twice := shapes[shape]; twice {
-				c.fail(field, key, fmt.Sprintf("stands for the same URIs as %q: keep one of them", other))
-			}
-			shapes[shape] = key
+			set.near.addPattern(p)
 		}
 		set.patterns.add(p.prefix, p)
 		if resources && len(rules) == 1 && key == "*" {
@@ -228,7 +225,8 @@ func (s *ruleSet) matching(name string, all []*pattern) []*pattern {
 }
 
 // resource returns the keys that together decide about a resource which is no
-// exact key. It returns none if another key, as close or closer, may be meant.
+// exact key: the patterns that speak for it, and whatever a server may take it
+// for that is as close or closer. Who meets all of them may read any.
 func (s *ruleSet) resource(ctx context.Context, call Call) []*pattern {
 	if s.alone != nil {
 		return []*pattern{s.alone} // no other can be meant, however the URI is spelled
@@ -240,8 +238,8 @@ func (s *ruleSet) resource(ctx context.Context, call Call) []*pattern {
 		return nil
 	}
 	all := s.matching(call.Name, nil)
-	if slices.ContainsFunc(all, func(p *pattern) bool { return s.near.mayMean(call.Name, p) }) {
-		return nil
+	for _, p := range all[:len(all):len(all)] {
+		all = s.near.meant(call.Name, p, all)
 	}
 	return all
 }
@@ -271,6 +269,9 @@ func merged(patterns []*pattern) (req Requirement) {
 		return patterns[0].req
 	}
 	for i, p := range patterns {
+		if p.req.denies() {
+			return Requirement{}
+		}
 		req.AllOf = append(req.AllOf, p.req.AllOf...)
 		req.AnyOf = append(req.AnyOf, p.req.AnyOf...)
 		req.Visible = (req.Visible || i == 0) && p.req.Visible

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/seed-1e292522/mcpauth/internal/fold"
 )
@@ -104,7 +105,13 @@ func takeApart(text string) reading {
 		}
 		authority = plainAuthority(scheme, authority)
 	}
+	if web && rest == "" && !strings.ContainsRune(authority, anyRest) {
+		rest = "/" // the path of an origin
+	}
 	r := reading{base: scheme + plainSegments(rest)}
+	if isFile := scheme == "file:" && authority == ""; isFile && hasDrive(r.base[len(scheme):]) {
+		r.base = scheme + r.base[len(scheme):len(scheme)+1] + ":" + r.base[len(scheme)+2:]
+	}
 	if authority != "" {
 		r.base = strings.TrimSuffix(scheme+authority+"/"+plainSegments(rest), "/")
 		if strings.HasSuffix(rest, "/") {
@@ -122,6 +129,12 @@ func takeApart(text string) reading {
 		r.params = append(r.params, strings.ReplaceAll(param, "+", " "))
 	}
 	return r
+}
+
+// hasDrive reports whether a path begins with the letter of a drive and a bar, which
+// URL parsers take for a colon.
+func hasDrive(path string) bool {
+	return len(path) > 1 && 'a' <= path[0] && path[0] <= 'z' && path[1] == '|' && (len(path) == 2 || path[2] == '/')
 }
 
 // plainSegments resolves dots, drops empty segments and cuts what many cut off:
@@ -214,7 +227,7 @@ func parseAddress(host string) (string, bool) {
 
 // neighbours finds the keys of resources that a URI may be another spelling of.
 type neighbours struct {
-	exact    map[string][][]glob // by base, without a slash at the end: their parameters
+	exact    map[string][]neighbour // by base, without a slash at the end
 	patterns prefixes[neighbour]
 	all      []neighbour // exact keys and patterns
 }
@@ -228,28 +241,24 @@ type neighbour struct {
 }
 
 func (n *neighbours) addExact(key string, req Requirement) {
-	p := &pattern{glob: glob{prefix: key}, key: key, req: req}
+	p := &pattern{glob: glob{prefix: key}, key: key, marked: key, req: req}
 	for _, r := range readings(key) {
-		r.base = strings.TrimRight(r.base, "/")
-		of := neighbour{r, globOf(r.base), globsOf(r.params), p}
-		n.exact[r.base] = append(n.exact[r.base], of.params)
+		base := strings.TrimRight(r.base, "/")
+		of := neighbour{r, globOf(base), globsOf(r.params), p}
+		n.exact[base] = append(n.exact[base], of)
 		n.all = append(n.all, of)
 	}
 }
 
-// addPattern returns what the pattern is to a server that ignores what
-// [reading] does.
-func (n *neighbours) addPattern(p *pattern) (shape string) {
+func (n *neighbours) addPattern(p *pattern) {
 	for i, r := range readings(p.marked) {
 		of := neighbour{r, globOf(r.base), globsOf(r.params), p}
 		n.patterns.add(of.globs.prefix, of)
 		n.all = append(n.all, of)
 		if i == 0 {
-			p.read = r
-			shape = r.base + "?" + strings.Join(slices.Sorted(slices.Values(r.params)), "&")
+			p.read = of
 		}
 	}
-	return shape
 }
 
 // globOf takes a text with marks apart.
@@ -272,32 +281,44 @@ func globsOf(texts []string) []glob {
 	return globs
 }
 
-// mayMean reports whether the URI, for which the pattern speaks, may be another
-// spelling of what another key stands for, which is as close.
-func (n *neighbours) mayMean(uri string, by *pattern) bool {
+// meant appends the keys that a server may take the URI for, other than the
+// pattern that speaks for it: exact keys, and patterns that are as close.
+func (n *neighbours) meant(uri string, by *pattern, all []*pattern) []*pattern {
 	rank := by.rank()
+	add := func(other *neighbour, r reading, fewer bool) {
+		if meets(other.params, r.params, fewer) && !by.refines(other, r.params) && !slices.Contains(all, other.of) {
+			all = append(all, other.of)
+		}
+	}
 	for _, r := range readings(uri) {
 		base := strings.TrimRight(r.base, "/")
-		for _, params := range n.exact[base] {
-			if meets(params, r.params, true) {
-				return true
-			}
+		for _, other := range n.exact[base] {
+			add(&other, r, true)
 		}
-		for other := range n.patterns.of(r.base) {
+		for other := range n.patterns.of(base + "/") {
 			if len(other.globs.prefix) < rank {
 				break
 			}
-			if (other.globs.matches(r.base) || other.globs.matches(base)) && meets(other.params, r.params, len(by.read.params) == 0) &&
-				!other.of.matches(uri) && !other.includes(by.read) {
-				return true
+			if other.covers(r.base, base) && !other.of.matches(uri) {
+				add(&other, r, len(by.read.params) == 0)
 			}
 		}
 	}
-	return false
+	return all
 }
 
-// rank says how close the pattern is to what it speaks for.
-func (p *pattern) rank() int { return len(headOf(p.read.base)) }
+// covers reports whether a base, with a slash at the end or without, is one that
+// the pattern is for. What is below a directory is not the directory itself.
+func (n *neighbour) covers(base, plain string) bool {
+	return n.globs.matches(base) || n.globs.matches(plain) || !n.globs.open && n.globs.matches(plain+"/")
+}
+
+// rank says how close the pattern is to what it speaks for. A slash is no closer:
+// servers differ on whether it stands before a query.
+func (p *pattern) rank() int { return len(strings.TrimRight(p.read.globs.prefix, "/")) }
+
+// isExact reports whether the pattern is a name that stands for itself.
+func (p *pattern) isExact() bool { return p.marked == p.key }
 
 // headOf is the text before the first mark.
 func headOf(text string) string {
@@ -324,11 +345,11 @@ func (n *neighbours) overlapping(t *template, covering []*pattern) (all []*patte
 		for _, other := range n.all {
 			literal := other.globs.prefix
 			if len(literal) < rank || literal[:min(len(literal), len(head))] != head[:min(len(literal), len(head))] ||
-				found[other.of] || other.of.matches(t.whole) || other.includes(covering[0].read) {
+				found[other.of] || other.of.matches(t.whole) || covering[0].refines(&other, nil) {
 				continue
 			}
 			near := overlap(r.base, other.reading.base) || overlap(strings.TrimRight(r.base, "/"), strings.TrimRight(other.reading.base, "/"))
-			if near && r.mayHave(other.reading.params) {
+			if near && r.mayHave(other.reading.params, other.of.isExact() || len(covering[0].read.params) == 0) {
 				found[other.of] = true
 				all = append(all, other.of)
 			}
@@ -340,26 +361,60 @@ func (n *neighbours) overlapping(t *template, covering []*pattern) (all []*patte
 // slashesTaken leaves slashes to what may be empty beside them.
 var slashesTaken = strings.NewReplacer("/"+string(anyRest)+"/", string(anyRest), "/"+string(anyRest), string(anyRest), string(anyRest)+"/", string(anyRest))
 
-// mayHave reports whether what a template expands to may have the parameters.
-func (r reading) mayHave(params []string) bool {
-	return !slices.ContainsFunc(params, func(param string) bool {
-		return !slices.ContainsFunc(r.params, func(own string) bool { return overlap(own, param) })
-	})
+// mayHave reports whether what a template expands to may have the parameters, or,
+// if fewer will do, some of them.
+func (r reading) mayHave(params []string, fewer bool) bool {
+	has := func(param string) bool {
+		return slices.ContainsFunc(r.params, func(own string) bool { return overlap(own, param) })
+	}
+	if fewer && slices.ContainsFunc(params, has) {
+		return true
+	}
+	return !slices.ContainsFunc(params, func(param string) bool { return !has(param) })
 }
 
-// includes reports whether a pattern is the same with fewer parameters.
-func (r reading) includes(narrow reading) bool {
-	return r.base == narrow.base && !slices.ContainsFunc(r.params, func(param string) bool { return !slices.Contains(narrow.params, param) })
+// refines reports whether the pattern names parameters that the other key, for
+// the same path, does not: it is the rule for URIs that have them. One without a
+// value is as good as none.
+func (p *pattern) refines(other *neighbour, uri []string) bool {
+	theirs, own := other.reading.params, p.read.reading.params
+	names := p.template != nil && p.template.names ||
+		slices.ContainsFunc(own, func(param string) bool { return !slices.Contains(theirs, param) && !isMark(firstOf(param)) })
+	return names && p.isBeside(other.of) &&
+		!slices.ContainsFunc(theirs, func(param string) bool { return !slices.Contains(own, param) }) &&
+		!slices.ContainsFunc(uri, func(param string) bool { return strings.HasSuffix(param, "=") })
 }
+
+// isBeside reports whether the other key is written for the path of the pattern,
+// or for all below it.
+func (p *pattern) isBeside(other *pattern) bool {
+	path, _, _ := strings.Cut(p.marked, "?")
+	theirs, _, _ := strings.Cut(other.marked, "?")
+	return path == theirs || strings.TrimRight(path, "/")+"/"+string(anyRest) == theirs
+}
+
+func firstOf(text string) rune { r, _ := utf8.DecodeRuneInString(text); return r }
 
 // meets reports whether a URI has all parameters of a key, in any order and
-// beside any others, or, if fewer will do, has some of them and no others.
+// beside any others, or, if fewer will do, has some of them, and of the others
+// none with another value: a server may have the key's for what is missing.
 func meets(key []glob, uri []string, fewer bool) bool {
-	all := !slices.ContainsFunc(key, func(g glob) bool { return !slices.ContainsFunc(uri, g.matches) })
-	if all || !fewer || len(uri) == 0 {
-		return all
+	some, all := false, true
+	for _, g := range key {
+		if slices.ContainsFunc(uri, g.matches) {
+			some = true
+			continue
+		}
+		if all = false; !fewer || g.hasOther(uri) {
+			return false
+		}
 	}
-	return !slices.ContainsFunc(uri, func(param string) bool {
-		return !slices.ContainsFunc(key, func(g glob) bool { return g.matches(param) })
-	})
+	return some || all
+}
+
+// hasOther reports whether a parameter, which no value of the URI fits, has one there.
+func (g glob) hasOther(uri []string) bool {
+	name, _, found := strings.Cut(g.prefix, "=")
+	name += "="
+	return found && slices.ContainsFunc(uri, func(param string) bool { return strings.HasPrefix(param, name) }) && !slices.Contains(uri, name)
 }

@@ -45,6 +45,14 @@ var spelledKeys = []struct {
 	{"doc://handbook#salaries", []string{"doc://*", "doc://handbook*", "doc://handbook#*"}},
 	{"urn:isbn:0451450523", []string{"urn:*", "urn:isbn:*", "*"}},
 	{"note:secret", []string{"note:*", "*"}},
+	{"db://r?table=salaries&year=2026", []string{"db://r*", "db://*"}},
+	{"file:///C:/data/secret", []string{"file:///*", "file:*", "*"}},
+	{"https://x.example/", []string{"https://*", "https://x.example*", "https://{h}"}},
+	{"https://x.example?admin=1", []string{"https://x.example/*", "https://x.example/?*", "https://*"}},
+	{"https://x.example/?admin=1", []string{"https://x.example?*", "https://x.example*"}},
+	{"db://q?table=\u3042", []string{"db://q*", "db://*"}},
+	{"db://q?table=\u3063\u304d", []string{"db://q*"}},
+	{"db://q?day=17", []string{"db://q*", "db://q?day=*"}},
 }
 
 // respell returns another spelling of a URI: what somebody behind us, a URL
@@ -63,6 +71,25 @@ var respellings = map[string]func(uri string, n int) string{
 	"unescaped": func(uri string, _ int) string {
 		if plain, err := url.PathUnescape(uri); err == nil {
 			return plain
+		}
+		return uri
+	},
+	"kana": func(uri string, n int) string {
+		return swap(uri, n, "\u3042", "\u30a2", "\u3042", "%E3%81%81", "\u3063", "%E3%83%84", "\u304d", "\uff77")
+	},
+	"digits": func(uri string, n int) string { return swap(uri, n, "1", "\u0661", "7", "%E0%A5%AD", "2", "%D9%A2") },
+	"drive":  func(uri string, n int) string { return swap(uri, 0, "C:/", []string{"C|/", "C%7C/", "c|/"}[n%3]) },
+	"root": func(uri string, n int) string {
+		return swap(uri, 0, []string{".example/?", ".example?"}[n%2], []string{".example?", ".example/?"}[n%2])
+	},
+	"bare root": func(uri string, _ int) string {
+		return strings.TrimSuffix(uri, ".example/") + map[bool]string{true: ".example"}[strings.HasSuffix(uri, ".example/")]
+	},
+	"emptied": func(uri string, n int) string {
+		base, query, found := strings.Cut(uri, "?")
+		if one, other, two := strings.Cut(query, "&"); found && two && !strings.Contains(other, "#") {
+			name, _, _ := strings.Cut([]string{one, other}[n%2], "=")
+			return base + "?" + []string{other, one}[n%2] + "&" + name + []string{"=", ""}[n/2%2]
 		}
 		return uri
 	},
@@ -113,7 +140,11 @@ var respellings = map[string]func(uri string, n int) string{
 		return uri
 	},
 	"plus": func(uri string, n int) string {
-		if path, _, _ := strings.Cut(uri, "?"); strings.HasSuffix(path, "%20") || strings.HasSuffix(path, " ") {
+		path, _, _ := strings.Cut(uri, "?")
+		for _, stream := range []string{"::", "%3A%3A", ";"} {
+			path, _, _ = strings.Cut(path, stream)
+		}
+		if strings.HasSuffix(path, "%20") || strings.HasSuffix(path, " ") {
 			return uri // at the end of a path, a plus sign is one: c is not c++
 		}
 		return swap(uri, n, " ", "+", "%20", "+", "+", "%20")
@@ -237,19 +268,21 @@ func booksOf(t testing.TB, key string, wider []string) (books []*ruleBook) {
 	return books
 }
 
-// byPattern reports whether a pattern decides about the URI.
+// byPattern reports whether a pattern decides about the URI without the key:
+// whoever needs the key's scope as well can do nothing by another spelling.
 func byPattern(t testing.TB, book *ruleBook, uri string) bool {
 	t.Helper()
 	req, err := book.Require(t.Context(), Call{Kind: KindResource, Name: uri})
 	require.NoError(t, err)
-	return strings.Contains(req.String(), "pattern")
+	return strings.Contains(req.String(), "pattern") && !strings.Contains(req.String(), "exact")
 }
 
 // For each exact key and each spelling of it, no pattern decides.
 func TestSpellingsOfKeys_MCP_51(t *testing.T) {
 	random := rand.New(rand.NewPCG(5, 6))
 	names := slices.Sorted(maps.Keys(respellings))
-	composed := slices.DeleteFunc(slices.Clone(names), func(how string) bool { return how == "dropped" }) // with what is added it is another URI
+	less := []string{"dropped", "emptied"} // only once, of the key's own, and nothing in place of it: or it is another URI
+	composed := slices.DeleteFunc(slices.Clone(names), func(how string) bool { return how == "repeated" || slices.Contains(less, how) })
 	spelled, decided := 0, map[string]bool{}
 	for _, row := range spelledKeys {
 		books := booksOf(t, row.key, row.wider)
@@ -268,6 +301,10 @@ func TestSpellingsOfKeys_MCP_51(t *testing.T) {
 		}
 		for range 1_000 {
 			uri, how := row.key, ""
+			if random.IntN(4) == 0 {
+				how = less[random.IntN(2)]
+				uri = respellings[how](uri, random.IntN(60))
+			}
 			for range 2 + random.IntN(2) {
 				step := composed[random.IntN(len(composed))]
 				uri, how = respellings[step](uri, random.IntN(60)), how+", "+step
@@ -280,6 +317,59 @@ func TestSpellingsOfKeys_MCP_51(t *testing.T) {
 	}
 	t.Logf("%d spellings of %d keys, %d decided by a pattern", spelled, len(spelledKeys), len(decided))
 	assert.Greater(t, spelled, 50_000)
+}
+
+// What one pattern is for, and another names as well, takes both; where one names
+// what the other leaves out, it is the rule.
+func TestPatternsBesideEachOther_MCP_51_MCP_52(t *testing.T) {
+	for _, row := range []struct {
+		keys map[string]string
+		uris map[string]string // with what they need
+	}{
+		{map[string]string{"https://x.example/*": "read", "https://x.example?admin={v}": "admin"}, map[string]string{
+			"https://x.example/?admin=1": "read and admin", "https://x.example?admin=1": "admin", "https://x.example/?a=1": "read", "https://x.example/a?admin=1": "read"}},
+		{map[string]string{"https://x.example/*": "read", "https://x.example?admin=*": "admin"}, map[string]string{"https://x.example/?admin=1": "read and admin"}},
+		{map[string]string{"https://x.example/*": "read", "https://x.example{?admin}": "admin"}, map[string]string{"https://x.example/?admin=1": "read and admin", "https://x.example/x": "read"}},
+		{map[string]string{"https://x.example*": "read", "https://x.example/?admin={v}": "admin"}, map[string]string{"https://x.example?admin=1": "read and admin"}},
+		{map[string]string{"https://*": "web", "https://x.example/*": "read"}, map[string]string{"https://x.example": "web and read", "https://x.example?q": "web and read"}},
+		{map[string]string{"db://q/*": "read", "db://q?secret=*": "admin"}, map[string]string{"db://q/?secret=1": "read and admin", "db://q?secret=1": "admin", "db://q/x?secret=1": "read"}},
+		{map[string]string{"db://q*": "read", "db://q/?secret={v}": "admin"}, map[string]string{"db://q?secret=1": "read and admin"}},
+		{map[string]string{"https://x.example/*": "read", "https://x.example/": "admin"}, map[string]string{"https://x.example/{?q}": "read and admin", "https://x.example/{+q}": "read and admin", "https://x.example/a{?q}": "read"}},
+		{map[string]string{"db://q/*": "read", "db://q/": "admin"}, map[string]string{"db://q/{?q}": "read and admin", "db://q/{+q}": "read and admin"}},
+		{map[string]string{"db://r*": "read", "db://r?table=salaries&year=2026": "admin"}, map[string]string{
+			"db://r?table=salaries": "read and admin", "db://r?table=salaries&year=": "read and admin", "db://r?table=salaries&year": "read and admin",
+			"db://r?table=salaries&x=1": "read and admin", "db://r?table=&year=2026": "read and admin", "db://r?table=salaries&year=2025": "read", "db://r?x=1": "read",
+			"db://r?table=salaries&year=2025&year=": "read and admin"}},
+		{map[string]string{"items://all": "read", "items://all{?page}": "page"}, map[string]string{
+			"items://all": "read", "items://all?page=2": "page", "items://all?page=": "page and read", "items://all?page": "page and read", "items://all?x=2": "nobody"}},
+		{map[string]string{"items://all": "read", "items://all{?any*}": "page"}, map[string]string{"items://all?page=2": "page and read"}},
+		{map[string]string{"db://q": "read", "db://q?table={t}": "table"}, map[string]string{"db://q?table=a": "table", "db://q": "read"}},
+		{map[string]string{"db://q": "read", "db://q?*": "any"}, map[string]string{"db://q?table=a": "any and read"}},
+		{map[string]string{"db://q?a=1": "read", "db://q?a=1&b={b}": "more", "db://q?a={a}&b={b}": "other"}, map[string]string{"db://q?a=1&b=2": "more", "db://q?a=2&b=2": "other", "db://q?a=1": "read"}},
+		{map[string]string{"https://api.example/items": "read", "https://api.example/items?page={n}": "page"}, map[string]string{"https://api.example/items?page=2": "page"}},
+		{map[string]string{"doc://a": "read", "doc://a#*": "part"}, map[string]string{"doc://a#b": "part and read"}},
+		{map[string]string{"doc://a": "read", "doc://a{#part}": "part"}, map[string]string{"doc://a#b": "part and read"}},
+		{map[string]string{"git://r/Docs/*": "upper", "git://r/docs/*": "lower"}, map[string]string{"git://r/Docs/a": "upper and lower", "git://r/docs/a": "lower and upper", "git://r/DOCS/a": "nobody"}},
+		{map[string]string{"x://e/%65{?a}": "plain", "x://e/e{?b}": "other"}, map[string]string{"x://e/e?b=1": "other and plain"}},
+		{map[string]string{"items://all": "same", "items://all?*": "same"}, map[string]string{"items://all?page=2": "same and same"}},
+	} {
+		rules := map[string]Requirement{}
+		for key, scope := range row.keys {
+			rules[key] = Scopes(scope)
+		}
+		book, errs := Rules{Resources: rules}.compile()
+		require.Empty(t, errs)
+		for uri, want := range row.uris {
+			method := "resources/read"
+			if strings.Contains(uri, "{") {
+				method = "completion/complete"
+			}
+			req, err := book.Require(t.Context(), Call{Method: method, Kind: KindResource, Name: uri})
+			require.NoError(t, err)
+			assert.Equal(t, want, req.String(), "%s beside %v", uri, row.keys)
+		}
+	}
+	assert.Equal(t, "nobody", merged([]*pattern{{req: Scopes("a")}, {}}).String(), "what denies goes on to deny beside what does not")
 }
 
 // What no server takes for the key is as open as the pattern says.
@@ -313,18 +403,18 @@ func TestNeighboursOfKeys_MCP_51(t *testing.T) {
 		{"db://q2?table=salaries", "pattern"},
 		{"db://q?table=%E5%90%8D%E5%89%8D", "pattern"},
 		{"db://r?table=salaries&year=2025", "pattern"},
-		{"db://r?table=salaries", "nobody"}, // the year may have a default
-		{"db://r?year=2026", "nobody"},
-		{"db://r?year=2026&limit=1&table=salaries", "nobody"},
+		{"db://r?table=salaries", "pattern and exact"}, // the year may have a default
+		{"db://r?year=2026", "pattern and exact"},
+		{"db://r?year=2026&limit=1&table=salaries", "pattern and exact"},
 		{"db://r", "pattern"},
 		{"db://t?table=a", "table"},
 		{"db://t?table=a&limit=2", "limited"},
-		{"db://t?limit=2&table=a", "nobody"}, // a server reads it as the line above
-		{"db://t?table=a&x=1", "nobody"},
+		{"db://t?limit=2&table=a", "pattern and table and limited"}, // a server reads it as the line above
+		{"db://t?table=a&x=1", "pattern and table and limited"},
 		{"db://t?x=1", "pattern"},
 		{"db://t?admin=1", "admin"},
-		{"db://t?x=1&admin=1", "nobody"},
-		{"db://t?table=a&admin=1", "nobody"},
+		{"db://t?x=1&admin=1", "pattern and admin"},
+		{"db://t?table=a&admin=1", "pattern and admin and table and limited"},
 		{"file:///data/secret.txt", "pattern"},
 		{"file:///data/secre", "pattern"},
 		{"file:///data/secret2", "pattern"},
@@ -341,12 +431,12 @@ func TestNeighboursOfKeys_MCP_51(t *testing.T) {
 		{"file:///data/%E2%80%A5/y", "nobody"},
 		{"file:///data/%EF%BC%852525252525252525252525252525", "nobody"},
 		{"file:///data/%E2%80%8B..%E2%80%8B/y", "nobody"},
-		{"file:///data/secret::$DATA", "nobody"},
+		{"file:///data/secret::$DATA", "pattern and exact"},
 		{"urn:isbn:0451450524", "rest"},
 		{"lang://c++", "rest"},
 		{"lang://d", "rest"},
-		{"doc://a", "nobody"},
-		{"doc://a#c", "nobody"}, // the same document
+		{"doc://a", "rest and exact"},
+		{"doc://a#c", "rest and exact"}, // the same document
 		{"doc://b#b", "rest"},
 		{"http://x.example/admin", "rest"},
 		{"https://127.0.0.1/x", "rest"},

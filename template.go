@@ -19,6 +19,7 @@ type template struct {
 	expr   string // matches what the template expands to, behind the head
 	adds   bool   // some expression may add parameters
 	ends   bool   // some expression may end the path
+	names  bool   // some expression is for named parameters of a query, and none for any
 }
 
 // isSimple reports whether all expressions are variables without operator.
@@ -43,7 +44,7 @@ func parseTemplate(text string) (*template, error) {
 	}
 	t := &template{head: literals[0]}
 	var marked, whole, shape, extras, expr strings.Builder
-	query := false
+	query, explodes := false, false
 	for i, literal := range literals {
 		marked.WriteString(literal)
 		whole.WriteString(literal)
@@ -63,11 +64,14 @@ func parseTemplate(text string) (*template, error) {
 			extras.WriteString(e.shape())
 			t.ends = t.ends || e.operator == '+' || strings.IndexByte("?&#", e.operator) >= 0 && !e.adds(query)
 			t.adds = t.adds || t.ends || e.operator == '?' || e.operator == '&'
+			t.names = t.names || e.operator == '?' || e.operator == '&'
+			explodes = explodes || e.explodes || e.operator == '+' || e.operator == '#'
 		}
 		marked.WriteString(e.mark(query))
 		shape.WriteString(e.shape())
 		expr.WriteString(e.expr(query))
 	}
+	t.names = t.names && !explodes
 	t.marked, t.whole, t.shape, t.extras, t.expr = marked.String(), whole.String(), shape.String(), extras.String(), expr.String()
 	return t, nil
 }

@@ -127,7 +127,7 @@ func TestServersTemplates_MCP_52_MCP_53(t *testing.T) {
 		{"db://users/rows?limit=1&admin=1", "nobody"},
 		{"db://users/rows2", "nobody"},
 		{"files://a/b/meta", "files and meta"},
-		{"files://a/b/Meta", "nobody"},
+		{"files://a/b/Meta", "files and meta"},
 		{"files://a/b", "files"},
 		{"tree://a", "tree"},
 		{"tree://a/b/c", "tree"},
