@@ -29,10 +29,10 @@ import (
 // segments, empty segments, path parameters, percent-encoded separators or
 // unreserved characters, backslashes, characters beyond ASCII, escapes that
 // are no UTF-8, user information, default ports, upper case in scheme or host,
-// a host in a file URI), nor one that a server could take for what another key
-// names, because it differs from that only by case, accents, width, escapes,
-// further parameters or their order, fragment, or a slash at the end. List
-// such a URI as it is written. Where "*" is the only key of Resources, it is for
+// a host in a file URI). List such a URI as it is written. What a server could
+// take for what another key names, because it differs from that only by case,
+// accents, width, escapes, further parameters or their order, fragment, or a
+// slash at the end, needs what both keys need. Where "*" is the only key of Resources, it is for
 // every URI, since no other key can be meant.
 type Rules struct {
 	_ [0]func() // keyed literals only
@@ -161,6 +161,9 @@ func (c *ruleCompiler) set(name string, rules map[string]Requirement, resources 
 			set.shapes[p.template.shape] = p
 		}
 		if resources {
+			if p.isDead() {
+				c.fail(field, key, "it can cover no URI: patterns are for URIs of ASCII without dot or empty segments, spaces, or escapes that are not needed; write it like that, or list the URIs")
+			}
 			set.near.addPattern(p)
 		}
 		set.patterns.add(p.prefix, p)

@@ -39,6 +39,31 @@ func hasSecondSpelling(uri string) bool {
 	return hasSecondAuthority(scheme, authority) || hasOddSegment(path)
 }
 
+// isDead reports whether the pattern can speak for no URI, because each that it
+// covers has a second spelling. A template with odd characters still stands for
+// itself, in lists and completions.
+func (p *pattern) isDead() bool {
+	text := expanded.Replace(p.marked)
+	_, rest, _ := strings.Cut(text, ":")
+	if authority, hierarchical := strings.CutPrefix(rest, "//"); hierarchical {
+		_, rest, _ = strings.Cut(authority, "/")
+	}
+	rest = strings.TrimLeft(rest, "/")
+	if hasOddSegment(rest[:strings.LastIndexByte(rest, '/')+1]) {
+		return true
+	}
+	odd := func(c rune) bool { return c <= ' ' || c == '\\' || c >= 0x7f }
+	return p.template == nil && (strings.ContainsFunc(p.prefix, odd) || hasNeedlessEscape(cutEscape(p.prefix)))
+}
+
+// cutEscape leaves out an escape that the end of a text cuts in two.
+func cutEscape(text string) string {
+	if i := strings.LastIndexByte(text, '%'); i >= 0 && i > len(text)-3 {
+		return text[:i]
+	}
+	return text
+}
+
 // isScheme allows what RFC 3986 section 3.1 does, in lower case.
 func isScheme(s string) bool {
 	if s == "" || s[0] < 'a' || s[0] > 'z' {
