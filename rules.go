@@ -28,8 +28,8 @@ import (
 // Patterns never match a resource URI that has a second spelling (dot
 // segments, empty segments, path parameters, percent-encoded separators or
 // unreserved characters, backslashes, characters beyond ASCII, escapes that
-// are no UTF-8, user information, default ports, upper case in scheme or host,
-// a host in a file URI). List such a URI as it is written. What a server could
+// are no UTF-8, default ports, user information or upper case where the host is
+// one of the network, a host in a file URI). List such a URI as it is written. What a server could
 // take for what another key names, because it differs from that only by case,
 // accents, width, escapes, further parameters or their order, fragment, or a
 // slash at the end, needs what both keys need. Where "*" is the only key of Resources, it is for
@@ -241,6 +241,9 @@ func (s *ruleSet) resource(ctx context.Context, call Call) []*pattern {
 		return nil
 	}
 	all := s.matching(call.Name, nil)
+	if slices.ContainsFunc(all, func(p *pattern) bool { return p.losesUser(call.Name) }) {
+		return nil
+	}
 	for _, p := range all[:len(all):len(all)] {
 		all = s.near.meant(call.Name, p, all)
 	}

@@ -307,6 +307,12 @@ func (n *neighbours) meant(uri string, by *pattern, all []*pattern) []*pattern {
 	return all
 }
 
+// losesUser reports whether the URI leaves the pattern without its user
+// information: "db://a*" is not for the host b of "db://a@b".
+func (p *pattern) losesUser(uri string) bool {
+	return strings.Contains(undo(uri), "@") && !slices.ContainsFunc(readings(uri), func(r reading) bool { return p.read.globs.matches(r.base) })
+}
+
 // covers reports whether a base, with a slash at the end or without, is one that
 // the pattern is for. What is below a directory is not the directory itself.
 func (n *neighbour) covers(base, plain string) bool {

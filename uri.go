@@ -23,7 +23,8 @@ func hasSecondSpelling(uri string) bool {
 			return true
 		}
 	}
-	if hasNeedlessEscape(rest) || hasHiddenSegment(rest) {
+	plain, query, _ := strings.Cut(rest, "?")
+	if hasNeedlessEscape(plain, "") || hasNeedlessEscape(query, "/%") || hidesOdd(query) || hasHiddenSegment(rest) {
 		return true
 	}
 	path, hierarchical := strings.CutPrefix(rest, "//")
@@ -53,7 +54,7 @@ func (p *pattern) isDead() bool {
 		return true
 	}
 	odd := func(c rune) bool { return c <= ' ' || c == '\\' || c >= 0x7f }
-	return p.template == nil && (strings.ContainsFunc(p.prefix, odd) || hasNeedlessEscape(cutEscape(p.prefix)))
+	return p.template == nil && (strings.ContainsFunc(p.prefix, odd) || hasNeedlessEscape(cutEscape(p.prefix), "/%"))
 }
 
 // cutEscape leaves out an escape that the end of a text cuts in two.
@@ -72,14 +73,14 @@ func isScheme(s string) bool {
 	return strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789+-.") == ""
 }
 
-// hasSecondAuthority finds user information, upper case, the dot of an
-// absolute host name, and ports that are written without need; in a file URI
-// any host at all, because "file://localhost/x" is "file:///x" (RFC 8089
-// section 2), and in a web URI that there is none, escapes in it, and unusual
-// forms of an IP address.
+// hasSecondAuthority finds the dot of an absolute host name, and ports that are
+// written without need; in a file URI any host at all, because
+// "file://localhost/x" is "file:///x" (RFC 8089 section 2), and in a web URI that
+// there is none, user information, upper case, escapes, and unusual forms of an
+// IP address.
 func hasSecondAuthority(scheme, authority string) bool {
 	_, always := hierarchicalPorts[scheme]
-	if strings.Contains(authority, "@") || hasUpperCase(authority) || always && ((authority == "") != (scheme == "file") || strings.Contains(authority, "%")) {
+	if always && (strings.Contains(authority, "@") || hasUpperCase(authority) || (authority == "") != (scheme == "file") || strings.Contains(authority, "%")) {
 		return true
 	}
 	host := authority
@@ -151,10 +152,24 @@ func hasHiddenSegment(rest string) bool {
 	return false
 }
 
+// hidesOdd finds what no URI may have in a query that is escaped, however often.
+func hidesOdd(query string) bool {
+	plain := query
+	for range 8 {
+		if undone := decode(plain); undone != plain {
+			plain = undone
+			continue
+		}
+		break
+	}
+	odd := func(c rune) bool { return c < ' ' || c == '\\' || c == 0x7f }
+	return strings.ContainsFunc(plain, odd) || hasOddSegment("?"+plain)
+}
+
 // hasNeedlessEscape finds percent-encodings of unreserved characters, slashes,
-// backslashes, percent signs and controls, lower-case hexadecimal, and stray
+// backslashes, percent signs and controls, but not of those allowed, and stray
 // percent signs.
-func hasNeedlessEscape(s string) bool {
+func hasNeedlessEscape(s, allowed string) bool {
 	for {
 		i := strings.IndexByte(s, '%')
 		if i < 0 {
@@ -165,7 +180,7 @@ func hasNeedlessEscape(s string) bool {
 		}
 		hi, lo := unhex(s[i+1]), unhex(s[i+2])
 		c := hi<<4 | lo
-		if hi > 15 || lo > 15 || c < ' ' || c == 0x7f || c == '/' || c == '\\' || c == '%' || isUnreserved(c) {
+		if hi > 15 || lo > 15 || c < ' ' || c == 0x7f || c == '\\' || isUnreserved(c) || (c == '/' || c == '%') && strings.IndexByte(allowed, c) < 0 {
 			return true
 		}
 		s = s[i+3:]
@@ -176,13 +191,15 @@ func isUnreserved(c byte) bool {
 	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.IndexByte("-._~", c) >= 0
 }
 
-// unhex returns 16 for what is no upper-case hexadecimal digit.
+// unhex returns 16 for what is no hexadecimal digit.
 func unhex(c byte) byte {
 	switch {
 	case '0' <= c && c <= '9':
 		return c - '0'
 	case 'A' <= c && c <= 'F':
 		return c - 'A' + 10
+	case 'a' <= c && c <= 'f':
+		return c - 'a' + 10
 	}
 	return 16
 }
