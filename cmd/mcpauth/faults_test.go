@@ -153,7 +153,11 @@ func writeConfig(t *testing.T, c mcpauth.Config) string {
 		for name, requirement := range rules.Tools {
 			tools[name] = requirement.AllOf
 		}
-		all["rules"] = map[string]any{"tools": tools}
+		resources := map[string]any{}
+		for uri, requirement := range rules.Resources {
+			resources[uri] = requirement.AllOf
+		}
+		all["rules"] = map[string]any{"tools": tools, "resources": resources}
 	}
 	issuers := make([]fileIssuer, len(c.Issuers))
 	for i, one := range c.Issuers {

@@ -31,6 +31,13 @@ var configuration = []Fault{
 		Setup: func(tb testing.TB) *Scene {
 			return newScene(tb).issuer(func(i *mcpauth.Issuer) { i.Algorithms = []string{"HS256"} })
 		},
+	}, {
+		Name: "a pattern of resources has dots in its path", Cause: "configuration", Mentions: []string{"file:///srv/../data/*", "can cover no URI"},
+		Setup: func(tb testing.TB) *Scene {
+			return newScene(tb).config(func(c *mcpauth.Config) {
+				c.Policy = mcpauth.Rules{Resources: map[string]mcpauth.Requirement{"file:///srv/../data/*": mcpauth.Scopes("mcp:read")}}
+			})
+		},
 	},
 }
 
