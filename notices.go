@@ -182,12 +182,6 @@ func isFree(beginning []byte) bool {
 		!slices.ContainsFunc(notices, func(n notice) bool { return slices.Contains(e.methods, n.method) })
 }
 
-// mayBeNotice reports whether there may be a judged notification in a text, wherever.
-func mayBeNotice(text []byte) bool {
-	plain := bytes.ToLower(bytes.ReplaceAll(text, []byte{'\\'}, nil))
-	return bytes.Contains(text, []byte(`\u`)) || bytes.Contains(plain, []byte("resources/updated")) || bytes.Contains(plain, []byte("notifications/tasks"))
-}
-
 // noticeFilter looks at the events of an answer that has no lists.
 func (w *response) noticeFilter() *eventFilter {
 	f := &listFilter{ctx: &w.x.ctx, m: w.x.lease.m, principal: w.x.principal}

@@ -79,7 +79,7 @@ func TestNotificationsOnEveryStream_MCP_68(t *testing.T) {
 			for _, message := range heardOdd {
 				require.Equal(t, "id: 1\n\ndata: {}\n\n", answer("id: 1\ndata: "+message+"\n\ndata: {}\n\n"), "%s %s", name, message)
 			}
-			deep := `data: {"method":"notifications/vendor","params":` + strings.Repeat("[", 80) + strings.Repeat("]", 80) + "}\n\nrest\rrest"
+			deep := `data: {"method":"notifications/vendor","params":` + strings.Repeat("[", 80) + strings.Repeat("]", 80) + "}\n\nrest"
 			require.Equal(t, deep, answer(deep), name)
 			require.NotContains(t, answer("data: "+fmt.Sprintf(heardMessages[1], "db://admin_delete")+"\r\rdata: {}\r\r"), "admin_delete", name)
 		}

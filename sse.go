@@ -17,10 +17,7 @@ const (
 	eventBuffer = 256 << 10
 )
 
-var (
-	errEventTooLarge = errors.New("an event that is too large")
-	errLoneCR        = errors.New("a carriage return that ends a line alone")
-)
+var errEventTooLarge = errors.New("an event that is too large")
 
 // byteOrderMark may stand in front of an event stream and is not part of its
 // first line (HTML Living Standard section 9.2.6).
@@ -31,6 +28,10 @@ var byteOrderMark = []byte("\ufeff")
 // keep their bytes. A comment, which is how servers keep a connection alive, has
 // no effect and waits for no event: it goes out as soon as its line has ended, in
 // front of the event it stands in.
+//
+// Lines end as the standard has it, in a carriage return, a line feed or both. Many
+// readers do not know the first alone, so each of these is given its line feed: what
+// is judged is what every reader reads.
 type eventFilter struct {
 	out io.Writer
 	// rewrite returns the new data of an event: the same bytes to leave it, nil
@@ -39,12 +40,12 @@ type eventFilter struct {
 	limit   int // of an event or a comment, in bytes
 
 	// free, if not nil, reports of the data of a long event that begins so that the rest need not
-	// be waited for. Then the standard's other line end may stand in an event, too.
+	// be waited for.
 	free func(beginning []byte) bool
 
 	held     []byte // the event under way
 	line     int    // where its last line begins
-	returned bool   // the last byte was a carriage return: a line feed may belong to it
+	returned bool   // the last byte was a carriage return: its line feed is given already
 	begun    bool   // the first line is known
 	mark     bool   // a byte order mark goes in front of what is sent first
 	refused  error  // why an event cannot be passed on: the stream is over
@@ -59,11 +60,36 @@ func (f *eventFilter) Write(p []byte) (int, error) {
 	for rest := p; len(rest) > 0; {
 		piece := rest[:min(len(rest), eventPiece)]
 		rest = rest[len(piece):]
-		if err := f.take(piece); err != nil {
+		if err := f.take(f.lineFeeds(piece)); err != nil {
 			return 0, err
 		}
 	}
 	return len(p), nil
+}
+
+// lineFeeds gives every carriage return its line feed, and takes the one that comes
+// after it for that.
+func (f *eventFilter) lineFeeds(p []byte) []byte {
+	if f.returned && p[0] == '\n' {
+		p = p[1:]
+	}
+	f.returned = bytes.HasSuffix(p, []byte("\r"))
+	var out []byte
+	from := 0 // of what is not in out
+	for i := 0; ; {
+		at := bytes.IndexByte(p[i:], '\r')
+		if at < 0 {
+			break
+		}
+		if i += at + 1; i == len(p) || p[i] != '\n' {
+			out = append(append(out, p[from:i]...), '\n')
+			from = i
+		}
+	}
+	if out == nil {
+		return p
+	}
+	return append(out, p[from:]...)
 }
 
 // take passes on what the piece completes and holds the rest.
@@ -76,15 +102,11 @@ func (f *eventFilter) take(piece []byte) error {
 		piece = piece[n:]
 	}
 	for line := range bytes.SplitAfterSeq(piece, []byte("\n")) {
-		for len(line) > 0 && f.refused == nil {
-			size := len(line)
-			if i := bytes.IndexByte(line, '\r'); i >= 0 && string(line[i:]) != "\r\n" {
-				size = i + 1
-			}
-			if err := f.add(line[:size]); err != nil {
-				return err
-			}
-			line = line[size:]
+		if len(line) == 0 || f.refused != nil {
+			break
+		}
+		if err := f.add(line); err != nil {
+			return err
 		}
 	}
 	if f.free != nil && f.refused == nil && len(f.held) > max(eventPiece, 2*f.asked) {
@@ -95,44 +117,26 @@ func (f *eventFilter) take(piece []byte) error {
 
 // add takes a line or a piece of one.
 func (f *eventFilter) add(text []byte) error {
-	if f.returned {
-		f.returned = false
-		switch passed, feed := f.line == len(f.held), text[0] == '\n'; {
-		case passed && feed: // it was given one
-			return nil
-		case !passed && !feed && f.free == nil:
-			f.refused = errLoneCR
-			return f.refused
-		}
-	}
 	f.held = append(f.held, text...)
 	if len(f.held) > f.limit {
 		f.refused = errEventTooLarge
 		return f.refused
 	}
-	last := text[len(text)-1]
-	f.returned = last == '\r'
-	if last != '\n' && !f.returned {
+	if text[len(text)-1] != '\n' {
 		return nil
 	}
 	return f.endLine()
 }
 
-// endLine looks at the last line of what is held, which has ended. A comment that
-// ends in a carriage return is given its line feed, for readers differ in whether
-// it has ended without one, and it cannot wait for that.
+// endLine looks at the last line of what is held, which has ended.
 func (f *eventFilter) endLine() error {
 	f.begin()
 	line := f.held[f.line:]
 	blank := line[0] == '\n' || line[0] == '\r'
 	switch {
 	case line[0] == ':', blank && f.line == 0:
-		if f.returned {
-			line = append(line, '\n')
-		}
 		f.keep(f.line)
 		return f.send(line)
-	case f.returned: // a line of an event has ended when its line feed has come
 	case blank:
 		event := f.held
 		f.keep(0)
@@ -153,15 +157,15 @@ func (f *eventFilter) begin() {
 
 // ask lets a long event go on if it is free.
 func (f *eventFilter) ask() error {
+	f.begin()
 	f.asked = len(f.held)
 	if _, data := eventFields(f.held); !f.free(bytes.Join(data, []byte("\n"))) {
 		return nil
 	}
 	f.passes, f.edge = true, eventEdge{}
 	f.edge.pass(f.held)
-	f.begin()
 	err := f.send(f.held)
-	f.held, f.line, f.asked, f.returned = nil, 0, 0, false
+	f.held, f.line, f.asked = nil, 0, 0
 	return err
 }
 
@@ -218,9 +222,6 @@ func (f *eventFilter) send(text []byte) error {
 // rewritten returns what becomes of one event.
 func (f *eventFilter) rewritten(event []byte) ([]byte, error) {
 	name, data := eventFields(event)
-	if hasLoneCR(event) && (f.free == nil || mayBeNotice(event)) {
-		return nil, errLoneCR
-	}
 	var before []byte
 	switch len(data) {
 	case 0:
@@ -253,19 +254,6 @@ func eventFields(event []byte) (name string, data [][]byte) {
 		}
 	}
 	return name, data
-}
-
-// hasLoneCR reports whether a line ends in a carriage return alone, or has one in it.
-func hasLoneCR(event []byte) bool {
-	for {
-		i := bytes.IndexByte(event, '\r')
-		if i < 0 || i == len(event)-1 {
-			return false
-		}
-		if event = event[i+1:]; event[0] != '\n' {
-			return true
-		}
-	}
 }
 
 // replaceData puts new data in the place of the first data line of an event,

@@ -303,7 +303,7 @@ func TestLookedAtOnly_MCP_64(t *testing.T) {
 		{"plain", "text/plain", large},
 		{"stream", "text/event-stream", "data: {\"result\":{\"taskId\":\"t\"}}\n\n: x\n\n"},
 		{"stream of a large event", "text/event-stream", "data: " + large + "\n\ndata: x\n\n"},
-		{"stream with carriage returns", "text/event-stream", "data: x\rdata: y\r\r\n\ndata: z\n\n"},
+		{"stream with carriage returns", "text/event-stream", "data: x\r\ndata: y\r\n\r\n\ndata: z\n\n"},
 		{"stream with a list", "text/event-stream", "data: {\"result\":{\"tools\":[{\"name\":\"admin_delete\"}]}}"},
 		{"stream with an endpoint", "text/event-stream", "event: endpoint\ndata: /m?sessionId=1\n\n"},
 	} {
