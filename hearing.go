@@ -12,7 +12,7 @@ import (
 // Why a task that begins is nobody's.
 var (
 	errLongArguments = errors.New("the call that began it has arguments of more than 64 KiB, and the policy may look at them")
-	errOthersTask    = errors.New("its id is that of another principal's task, or there is no room for it")
+	errOthersTask    = errors.New("its id is that of a task that another principal began, and belongs to neither from now on; or there is no room for it")
 	errNoCall        = errors.New("no call of this session is known that awaits this answer, or two with one id do")
 )
 
@@ -24,6 +24,8 @@ type hearing struct {
 	call     *Call  // that may begin a task; nil on a stream of the server's own, which may answer earlier ones
 	owed     string // name of the answer while it is awaited, "" if it is not
 	id       string // of the request, as idKey has it; "" without a session
+	written  []byte // as it is written: who writes late finds another request's body in its place
+	short    [32]byte
 	listener overhear.Listener
 }
 
@@ -43,8 +45,11 @@ func (x *exchange) hearing(m *Middleware) *hearing {
 			call.Arguments = nil // rules do not look at them
 		}
 		h.call = &call
+		if ids := x.pending(); len(ids) == 1 {
+			h.written = append(h.short[:0], ids[0]...)
+		}
 		if x.session != "" || x.query != nil {
-			h.id = idKey(x.id) // now: who writes late finds another request's body in its place
+			h.id = idKey(x.id)
 		}
 		return h
 	}
@@ -161,7 +166,7 @@ func (h *hearing) heard(a overhear.Answer) {
 
 // answered returns the call that has been answered, if it is known.
 func (h *hearing) answered(id []byte) (began begunTask, known bool) {
-	if h.call != nil {
+	if h.call != nil && isSameID(id, h.written) {
 		h.forget()
 		return begunTask{*h.call, h.alias()}, true
 	}
@@ -175,6 +180,11 @@ func (h *hearing) answered(id []byte) (began begunTask, known bool) {
 		}
 	}
 	return begunTask{}, false
+}
+
+// isSameID reports whether two ids of requests, as they are written, are one.
+func isSameID(a, b []byte) bool {
+	return len(a) > 0 && (bytes.Equal(a, b) || idKey(a) != "" && idKey(a) == idKey(b))
 }
 
 // tell tells the operator why a task that began is nobody's.

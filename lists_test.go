@@ -616,9 +616,9 @@ func TestNotificationsOfOthersTasks_MCP_68(t *testing.T) {
 	f := newFixture(t, func(c *mcpauth.Config) {
 		c.Policy = mcpauth.PolicyFunc(func(context.Context, mcpauth.Call) (mcpauth.Requirement, error) { return mcpauth.Authenticated(), nil })
 	})
-	f.inner = listsAnswer(listsStream, "data: {\"result\":{\"task\":{\"taskId\":\"mine\"}}}\n\n")
+	f.inner = listsAnswer(listsStream, "data: {\"id\":1,\"result\":{\"task\":{\"taskId\":\"mine\"}}}\n\n")
 	f.served(f.post(f.token(nil), legacyCall("echo")))
-	f.inner = listsAnswer(listsJSON, `{"result":{"taskId":"theirs"}}`)
+	f.inner = listsAnswer(listsJSON, `{"id":1,"result":{"taskId":"theirs"}}`)
 	f.served(f.post(f.token(mcpauthtest.Claims{"sub": "user-2"}), legacyCall("echo")))
 	text := ""
 	for _, id := range []string{"mine", "theirs", "unknown"} {

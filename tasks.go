@@ -43,7 +43,8 @@ func newTasks() tasks {
 	return tasks{known: known, owed: newOwedAnswers()}
 }
 
-// begin remembers a task, and reports why it cannot. An id that is known keeps its owner. A call with more
+// begin remembers a task, and reports why it cannot. An id that another principal has begun is
+// nobody's: the handler may have begun to count anew, and whose task it is by now cannot be known. A call with more
 // arguments than we can keep begins a task that nobody can use: without them, a
 // policy that looks at arguments could later ask for less than it did.
 func (t tasks) begin(id string, p *Principal, call Call, alias string) error {

@@ -158,19 +158,71 @@ func TestTaskOwner_MCP_80(t *testing.T) {
 	}
 }
 
-// TestTaskTakeover_MCP_80: who has a task's id come back from a call of its own does not get it.
+// TestTaskTakeover_MCP_80: who has a task's id come back from a call of its own does not get it. Nor has the one who
+// began the first any more: a handler that counts may have begun to count anew, and the task is the other's by now.
 func TestTaskTakeover_MCP_80(t *testing.T) {
 	b := newTaskBed(t, nil)
 	owner, foreign := b.token(nil), b.token(mcpauthtest.Claims{"sub": "user-2"})
 	b.begin(owner, "echo", "t")
 	b.begin(foreign, "echo", "t")
-	b.unknown(b.legacyTask(foreign, "tasks/get", "t"))
-	b.served(b.legacyTask(owner, "tasks/get", "t"))
+	for range 2 {
+		b.notOwn(foreign, "t")
+		b.notOwn(owner, "t")
+		b.inner = func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", b.contentType)
+			w.WriteHeader(b.status)
+			_, _ = io.WriteString(w, b.reply)
+		}
+		b.begin(owner, "echo", "t") // nor by beginning it once more
+	}
+	b.begin(owner, "echo", "mine")
+	b.begin(owner, "echo", "mine") // the answer that is sent twice
+	b.served(b.legacyTask(owner, "tasks/get", "mine"))
 	b.status = http.StatusInternalServerError
 	b.reply = taskLegacy("failed")
 	b.legacyCall(owner, "echo")
 	b.ran = 0
 	b.unknown(b.legacyTask(owner, "tasks/get", "failed"))
+}
+
+// TestTaskOfAnotherAnswer_MCP_80: a task is that of the request whose answer names it.
+func TestTaskOfAnotherAnswer_MCP_80(t *testing.T) {
+	for name, row := range map[string]struct {
+		request, answer string
+		bound           bool
+	}{
+		"its own":          {`1`, `1`, true},
+		"text":             {`"a"`, `"\u0061"`, true},
+		"another":          {`1`, `99`, false},
+		"text of a number": {`1`, `"1"`, false},
+		"number of a text": {`"1"`, `1`, false},
+		"null":             {`1`, `null`, false},
+		"an object":        {`1`, `{"id":1}`, false},
+		"long":             {`"` + strings.Repeat("x", 100) + `"`, `"` + strings.Repeat("x", 100) + `"`, true},
+		"long, another":    {`"` + strings.Repeat("x", 100) + `"`, `"` + strings.Repeat("x", 99) + `y"`, false},
+	} {
+		for _, form := range []string{"%s", "data: %s\n\n", "[%s]"} {
+			t.Run(name+" "+form, func(t *testing.T) {
+				b := newTaskBed(t, nil)
+				b.reply = fmt.Sprintf(form, strings.Replace(taskLegacy("t"), `"id":1`, `"id":`+row.answer, 1))
+				if strings.HasPrefix(form, "data") {
+					b.contentType = "text/event-stream"
+				}
+				call := strings.Replace(legacyCall("echo"), `"id":1`, `"id":`+row.request, 1)
+				if form[0] == '[' {
+					call = "[" + call + "]"
+				}
+				b.served(b.post(b.token(nil), call))
+				b.notOwn(b.token(mcpauthtest.Claims{"sub": "user-2"}), "t")
+				if row.bound {
+					b.isOwned("t")
+					return
+				}
+				b.notOwn(b.token(nil), "t")
+				assert.Contains(t, b.log.String(), "belongs to nobody")
+			})
+		}
+	}
 }
 
 // TestTaskInBatch_MCP_80: a batch names no foreign task either, and a batch of one may begin one.

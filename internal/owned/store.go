@@ -38,6 +38,7 @@ type entry[V any] struct {
 	account *account
 	size    int
 	value   V
+	nobodys bool // two owners have added it
 }
 
 // account is what is held for somebody.
@@ -55,12 +56,19 @@ func New[V any](limits Limits) *Store[V] {
 	return &Store[V]{limits: limits, byName: map[string]*list.Element{}, byAccount: map[string]*account{}}
 }
 
-// Add remembers a value of so many bytes. A name that is known keeps its owner
-// and its value, and what is larger than an account's share is not remembered.
+// Add remembers a value of so many bytes. A name that is known as the owner's keeps its
+// value. One that is somebody else's is nobody's from then on, until it is forgotten. What is larger
+// than an account's share is not remembered.
 func (s *Store[V]) Add(owner, payer, name string, value V, size int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.byName[name] != nil || size > s.limits.Size {
+	if known := s.byName[name]; known != nil {
+		if e := known.Value.(*entry[V]); e.owner != owner {
+			s.disown(e)
+		}
+		return
+	}
+	if size > s.limits.Size {
 		return
 	}
 	o := s.byAccount[payer]
@@ -120,10 +128,18 @@ func (s *Store[V]) find(owner, name string) (*entry[V], *list.Element) {
 		return nil, nil
 	}
 	e := found.Value.(*entry[V])
-	if e.owner != owner {
+	if e.nobodys || e.owner != owner {
 		return nil, nil
 	}
 	return e, found
+}
+
+// disown takes a name from its owner, whose account goes on to pay for what is left of it.
+func (s *Store[V]) disown(e *entry[V]) {
+	var none V
+	s.book(e.account, -e.size, 0)
+	heap.Fix(&s.most, e.account.place)
+	e.value, e.size, e.nobodys = none, 0, true
 }
 
 // use notes that an account is used. Among those who hold as much as one another, who

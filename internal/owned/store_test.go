@@ -20,11 +20,17 @@ type model struct {
 type modelEntry struct {
 	owner, name string
 	size, value int
+	nobodys     bool
 }
 
 func (m *model) add(e modelEntry) {
-	known := slices.ContainsFunc(m.entries, func(o modelEntry) bool { return o.name == e.name })
-	if known || e.size > m.limits.Size {
+	if i := slices.IndexFunc(m.entries, func(o modelEntry) bool { return o.name == e.name }); i >= 0 {
+		if known := &m.entries[i]; known.owner != e.owner {
+			known.size, known.nobodys = 0, true
+		}
+		return
+	}
+	if e.size > m.limits.Size {
 		return
 	}
 	m.entries = slices.Insert(m.entries, 0, e)
@@ -80,7 +86,7 @@ func (m *model) dropOldest(owner string) {
 
 func (m *model) get(owner, name string, take bool) (value int, ok bool) {
 	for i, e := range m.entries {
-		if e.name == name && e.owner == owner {
+		if e.name == name && e.owner == owner && !e.nobodys {
 			m.entries = slices.Delete(m.entries, i, i+1)
 			if !take {
 				m.entries = slices.Insert(m.entries, 0, e)
@@ -105,7 +111,7 @@ func TestStore_STORE_05(t *testing.T) {
 				size = 190 + r.IntN(20)
 			}
 			s.Add(owner, owner, name, i, size)
-			m.add(modelEntry{owner, name, size, i})
+			m.add(modelEntry{owner: owner, name: name, size: size, value: i})
 		case 4:
 			got, ok := s.Take(owner, name)
 			want, wanted := m.get(owner, name, true)
@@ -128,7 +134,10 @@ func TestStore_STORE_05(t *testing.T) {
 	assert.Greater(t, found, 100)
 	for _, e := range m.entries {
 		_, ok := s.Take(e.owner, e.name)
-		require.True(t, ok)
+		require.Equal(t, !e.nobodys, ok)
+		if e.nobodys {
+			s.forget(s.byName[e.name])
+		}
 	}
 	assert.True(t, s.Empty())
 	assert.Empty(t, s.byAccount)
@@ -152,8 +161,13 @@ func TestWhoHoldsMostPays_STORE_05_LIMITS_13(t *testing.T) {
 	assert.True(t, has("u1", "mine"))
 	assert.False(t, has("u2", "36"), "35 was used since")
 	assert.False(t, has("u3", "mine"), "somebody else's")
+	s.Add("u1", "u1", "mine", 2, 0)
+	value, _ := s.Get("u1", "mine")
+	assert.Equal(t, 1, value, "a name keeps its value")
 	s.Add("u3", "u3", "mine", 2, 0)
-	assert.True(t, has("u1", "mine"), "a name keeps its owner")
+	s.Add("u1", "u1", "mine", 3, 0)
+	assert.False(t, has("u1", "mine"), "a name of two is nobody's")
+	assert.False(t, has("u3", "mine"), "a name of two is nobody's")
 }
 
 // Two accounts of one owner: each pays for its own, and both may use all.
