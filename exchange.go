@@ -251,5 +251,10 @@ func (x *exchange) header(h http.Header) http.Header {
 		}
 	}
 	delete(out, "Accept-Encoding") // any answer may have to be looked at
+	if x.filter != nil || x.body != nil {
+		for _, name := range conditional {
+			delete(out, name)
+		}
+	}
 	return out
 }

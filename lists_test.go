@@ -507,7 +507,7 @@ func TestListAnswersWithoutResult_MCP_64(t *testing.T) {
 			w := f.serve(listsRequest(f, "tools/list", listsToken(f, "mcp:read"), true))
 			assert.Equal(t, cmp.Or(row.status, http.StatusOK), w.Code)
 			assert.Equal(t, row.body, w.Body.String())
-			assert.Equal(t, "x", w.Header().Get("ETag"))
+			assert.Empty(t, w.Header().Get("ETag"), "it may be that of a list")
 			assert.NotContains(t, w.Header(), "Content-Length")
 			assert.Contains(t, w.Header().Values("Vary"), "Authorization")
 		})
@@ -523,7 +523,7 @@ func TestDiscoveryIsNotAltered_MCP_69(t *testing.T) {
 		f.request("POST", "/mcp", f.token(nil), `{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"c","version":"1"}}}`),
 		f.request("POST", "/mcp", f.token(nil), legacyCall("echo")),
 	} {
-		for contentType, body := range map[string]string{listsJSON: text, listsStream: "data: " + text + "\ndata: {\"a\":1,\"a\":2}\n\nrest\rrest"} {
+		for contentType, body := range map[string]string{listsJSON: text, listsStream: "data: " + text + "\ndata: {\"a\":1,\"a\":2}\n\nrest"} {
 			f.inner = listsAnswer(contentType, body)
 			w := f.serve(request.Clone(context.Background()))
 			assert.Equal(t, 1, f.ran)

@@ -20,11 +20,7 @@ func (w *response) makePrivate() {
 	w.scoped = modern || w.filters
 	w.scope = cachescope.Editor{Events: w.stream, Adds: modern && len(w.x.calls) == 1 && cacheable(w.x.calls[0].Method)}
 	if modern && !w.filters { // with lists this is done when they are sent
-		h := w.Header()
-		delete(h, "Content-Length")
-		for _, name := range wholeOnly {
-			delete(h, name)
-		}
+		delete(w.Header(), "Content-Length")
 	}
 }
 

@@ -61,9 +61,7 @@ func (w *response) begin(status int) bool {
 		return false
 	}
 	h := w.Header()
-	if w.filters {
-		keepPrivate(h)
-	}
+	keepPrivate(h)
 	w.decorate(status)
 	if w.stream = isEventStream(h); w.stream {
 		w.x.lease.becomesStream(isCoded(h["Content-Encoding"]))
@@ -76,6 +74,7 @@ func (w *response) begin(status int) bool {
 	if w.scoped = false; status < 300 && !coded {
 		w.makePrivate()
 	}
+	w.withhold()
 	if w.stream && !w.filters && !coded && status < 300 {
 		w.events = w.noticeFilter()
 		h.Del("Content-Length")
@@ -102,27 +101,6 @@ func (w *response) begin(status int) bool {
 // isCoded reports whether there is a content coding (RFC 9110 section 8.4).
 func isCoded(codings []string) bool {
 	return slices.ContainsFunc(codings, func(c string) bool { return c != "" && !strings.EqualFold(c, "identity") })
-}
-
-// keepPrivate takes back what lets a shared cache keep a list that was filtered
-// for one caller (RFC 9111 section 5.2.2). The other directives stay.
-func keepPrivate(h http.Header) {
-	var kept []string
-	shared := false
-	for directive := range strings.SplitSeq(strings.Join(h["Cache-Control"], ","), ",") {
-		directive = strings.TrimSpace(directive)
-		name, _, _ := strings.Cut(strings.ToLower(directive), "=")
-		switch name {
-		case "public", "s-maxage":
-			shared = true
-		case "private", "":
-		default:
-			kept = append(kept, directive)
-		}
-	}
-	if shared {
-		h.Set("Cache-Control", strings.Join(append([]string{"private"}, kept...), ", "))
-	}
 }
 
 // fail withholds the rest of the response and tells the handler to stop.
@@ -243,6 +221,9 @@ func (w *response) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 // finish is called when the handler has returned. It sends what was held or, if
 // the response was cut, what is left to be said.
 func (w *response) finish() {
+	if w.wrote && w.held == nil {
+		w.withhold() // of the trailers
+	}
 	if w.x.lease.cutFor() == nil {
 		w.complete()
 	}
@@ -263,8 +244,10 @@ func (w *response) finish() {
 func (w *response) complete() {
 	switch {
 	case !w.wrote:
-		w.wrote = true
+		w.wrote, w.filters = true, w.x.filters()
+		keepPrivate(w.Header())
 		w.decorate(http.StatusOK)
+		w.withhold()
 	case w.events != nil:
 		_ = w.events.close()
 		w.endStream()
@@ -272,10 +255,6 @@ func (w *response) complete() {
 		w.sendList()
 	}
 }
-
-// wholeOnly are fields that are true of a body as the handler wrote it, and may
-// tell of what was taken out of it.
-var wholeOnly = []string{"Etag", "Content-Md5", "Content-Digest", "Digest", "Repr-Digest"}
 
 // sendList sends a filtered list, or an error in its place.
 func (w *response) sendList() {
@@ -305,9 +284,6 @@ func (w *response) sendList() {
 		return
 	}
 	if body = w.whole(body); len(body) > 0 {
-		for _, name := range wholeOnly {
-			delete(h, name)
-		}
 		h.Set("Content-Length", strconv.Itoa(len(body)))
 	}
 	w.sendHeld(body)
@@ -352,7 +328,7 @@ func (w *response) trailers(h http.Header) (declared, prefixed http.Header) {
 		bare, hasPrefix := strings.CutPrefix(name, http.TrailerPrefix)
 		into := &declared
 		switch {
-		case slices.Contains(wholeOnly, http.CanonicalHeaderKey(bare)):
+		case w.isWithheld(bare):
 			continue
 		case hasPrefix:
 			into = &prefixed

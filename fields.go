@@ -1,0 +1,73 @@
+package mcpauth
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+)
+
+// wholeOnly are fields that are true of a body as the handler wrote it, and may
+// tell of what was taken out of it.
+var wholeOnly = []string{"Etag", "Content-Md5", "Content-Digest", "Digest", "Repr-Digest", "Content-Range"}
+
+// listOnly are fields that say something of all of a list, or where it goes on. A cursor in a link
+// may be the name of a hidden entry, and a count or a date tells what nobody is shown.
+var listOnly = []string{"Content-Location", "Last-Modified", "Link", "X-Total-Count"}
+
+// conditional are fields of a request that ask for a piece of an answer, or for none if it is the one
+// that the client knows (RFC 9110 sections 13 and 14). Of a piece nothing can be judged, and the others
+// tell whoever guesses what is hidden that the guess was right.
+var conditional = [...]string{"Range", "If-Range", "If-None-Match", "If-Match", "If-Modified-Since", "If-Unmodified-Since"}
+
+// isWithheld reports whether a header field of this answer, or a trailer, does not go out.
+func (w *response) isWithheld(name string) bool {
+	if !w.filters && !w.stream && !w.scoped {
+		return false
+	}
+	name = http.CanonicalHeaderKey(strings.TrimPrefix(name, http.TrailerPrefix))
+	return slices.Contains(wholeOnly, name) || w.filters && slices.Contains(listOnly, name)
+}
+
+// withhold takes out what is not to go out: of the header before that is sent, and of the trailers.
+func (w *response) withhold() {
+	h := w.Header()
+	for name := range h {
+		if w.isWithheld(name) {
+			delete(h, name)
+		}
+	}
+}
+
+// keepPrivate takes back what lets a shared cache keep an answer that took a token (RFC 9111
+// sections 3.5 and 5.2.2), and what is for such caches alone. The other directives stay.
+func keepPrivate(h http.Header) {
+	delete(h, "Cdn-Cache-Control")
+	delete(h, "Surrogate-Control")
+	if len(h["Cache-Control"]) == 0 {
+		return
+	}
+	kept := []string{"private"}
+	shared, revalidated, restricted := false, false, false
+	for directive := range strings.SplitSeq(strings.Join(h["Cache-Control"], ","), ",") {
+		directive = strings.TrimSpace(directive)
+		name, _, _ := strings.Cut(strings.ToLower(directive), "=")
+		switch name {
+		case "":
+			continue
+		case "public", "s-maxage":
+			shared = true
+			continue
+		case "private":
+			restricted = restricted || len(directive) == len(name)
+			continue
+		case "must-revalidate":
+			revalidated = true
+		case "no-store":
+			restricted = true
+		}
+		kept = append(kept, directive)
+	}
+	if shared || revalidated && !restricted {
+		h["Cache-Control"] = []string{strings.Join(kept, ", ")}
+	}
+}
