@@ -34,9 +34,21 @@ func isListMethod(method string) bool {
 // listMethod returns the list that is asked for, "" for none.
 func (x *exchange) listMethod() string {
 	for i := range x.calls {
-		if isListMethod(x.calls[i].Method) {
-			return x.calls[i].Method
+		if method := listOf(x.calls[i].Method, x.calls[i].Name); method != "" {
+			return method
 		}
+	}
+	return ""
+}
+
+// listOf returns the list that a method asks for, "" for none. One on tasks that names none may list
+// them, whatever it is called.
+func listOf(method, name string) string {
+	switch {
+	case isListMethod(method):
+		return method
+	case isTaskMethod(method) && name == "":
+		return "tasks/list"
 	}
 	return ""
 }
@@ -44,10 +56,12 @@ func (x *exchange) listMethod() string {
 // addPage notes the cursor of a message. An empty one is none.
 func (req *request) addPage(msg *jsonrpc.Message) {
 	c := &msg.Cursor
-	if c.State == jsonrpc.Absent || c.State == jsonrpc.String && len(c.Value) == 0 || !isListMethod(msg.Method) {
+	if c.State == jsonrpc.Absent || c.State == jsonrpc.String && len(c.Value) == 0 {
 		return
 	}
-	req.pages = append(req.pages, page{msg.Method, *c})
+	if method := listOf(msg.Method, string(msg.TaskID.Value)); method != "" {
+		req.pages = append(req.pages, page{method, *c})
+	}
 }
 
 // openCursors puts the cursors of the handler in the place of those that were
@@ -72,10 +86,11 @@ func (m *Middleware) openCursors(x *exchange) *DeniedError {
 }
 
 // sealCursor returns what stands for a cursor, which is JSON, as JSON. Null and an empty
-// string are none.
+// string are none. One of a replayed page that does not show its list is sealed for no list: nobody
+// can go on from it.
 func (m *Middleware) sealCursor(p *Principal, method string, cursor []byte) ([]byte, error) {
 	switch {
-	case method == "" || string(cursor) == "null" || string(cursor) == `""`:
+	case string(cursor) == "null" || string(cursor) == `""`:
 		return cursor, nil
 	case len(cursor) > maxCursor:
 		return nil, errCursorTooLong

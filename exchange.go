@@ -49,9 +49,9 @@ func (m *Middleware) newExchange(r *http.Request) *exchange {
 }
 
 // filters reports whether lists in the response must be filtered: the answer to a list
-// method, and a stream of the server's own, which may replay one.
+// method or to one on tasks that names none, and a stream of the server's own, which may replay one.
 func (x *exchange) filters() bool {
-	return asksForList(x.calls) || x.isStream()
+	return x.listMethod() != "" || x.isStream()
 }
 
 // read finds out what the request asks for: from the body of a POST, and from the verb of
@@ -92,7 +92,7 @@ func (m *Middleware) serve(w http.ResponseWriter, r *http.Request, x *exchange, 
 		x.lease.arm()
 	}
 	if x.filters() {
-		x.filter = &listFilter{ctx: &x.ctx, m: m, principal: x.principal, replays: x.isStream(), asked: x.listMethod()}
+		x.filter = &listFilter{ctx: &x.ctx, m: m, principal: x.principal, replays: x.isStream(), asked: x.listMethod(), paged: len(x.pages) > 0}
 	}
 	if x.tasks = x.hearing(m); x.tasks != nil && x.query != nil {
 		x.tasks.await(m.sessions.endpointMAC(x.principal, r.URL.EscapedPath(), *x.query))

@@ -25,7 +25,7 @@ func TestFieldsOfTheWholeList_MCP_65(t *testing.T) {
 	list := `{"jsonrpc":"2.0","id":1,"result":{"tools":[{"name":"echo"},{"name":"admin_delete"}]}}`
 	for _, modern := range []bool{false, true} {
 		for contentType, text := range map[string]string{listsJSON: list, listsStream: "id: 3\ndata: " + list + "\n\n"} {
-			for _, status := range []int{200} {
+			for _, status := range []int{200, 400, 404, 500} {
 				f.inner = func(w http.ResponseWriter, _ *http.Request) {
 					h := w.Header()
 					for _, name := range fieldsOfTheWhole {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/seed-1e292522/mcpauth/internal/strictjson"
 )
@@ -26,18 +27,6 @@ var lists = []listing{
 	{"resources/templates/list", "resourceTemplates", "uriTemplate", Call{Method: "resources/read", Kind: KindResource}},
 }
 
-// asksForList reports whether one of the calls is answered with a list.
-func asksForList(calls []Call) bool {
-	for i := range calls {
-		for j := range lists {
-			if lists[j].method == calls[i].Method {
-				return true
-			}
-		}
-	}
-	return false
-}
-
 // listFilter takes out of a response what its receiver may not use.
 type listFilter struct {
 	ctx       context.Context
@@ -45,6 +34,7 @@ type listFilter struct {
 	principal *Principal
 	replays   bool   // answers to earlier requests, which are judged as they are sent
 	asked     string // the list method of the request, "" for none
+	paged     bool   // the handler was given a cursor of its own
 	dropped   bool   // the message was, or had, something that is not for this caller
 }
 
@@ -129,7 +119,10 @@ func (f *listFilter) response(r *strictjson.Reader, edits []edit) ([]edit, error
 		if string(name) == "result" && r.Kind() == strictjson.Object {
 			edits, err = f.result(r, edits)
 		} else {
-			_, err = r.Pass()
+			var raw []byte
+			if raw, err = r.Pass(); err == nil && f.paged && strings.EqualFold(string(name), "error") {
+				edits = append(edits, edit{r.Offset() - len(raw), r.Offset(), wordless(raw)})
+			}
 		}
 		if err != nil {
 			return nil, err

@@ -493,6 +493,7 @@ func TestListAnswersWithoutResult_MCP_64(t *testing.T) {
 	}{
 		{"nothing", 0, ""}, {"202", 202, ""}, {"204", 204, ""}, {"200 without a body", 200, ""},
 		{"400", 400, `not JSON`}, {"404", 404, `{"jsonrpc":"2.0","id":1,"error":{"code":-32601}}`}, {"500", 500, `{"x":1,"x":2}`}, {"307", 307, ""},
+		{"502 as a page", 502, "<html>{admin_delete}"}, {"401", 401, `{"error":"x","error_description":"y"}`},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			f.inner = func(w http.ResponseWriter, _ *http.Request) {

@@ -71,7 +71,7 @@ func (w *response) begin(status int) bool {
 	}
 	coded := isCoded(h["Content-Encoding"])
 	w.hears = w.x.tasks != nil && w.x.tasks.start(status, coded, w.stream)
-	if w.scoped = false; status < 300 && !coded {
+	if w.scoped = false; (status < 300 || w.filters) && !coded {
 		w.makePrivate()
 	}
 	w.withhold()
@@ -80,7 +80,7 @@ func (w *response) begin(status int) bool {
 		h.Del("Content-Length")
 	}
 	switch {
-	case status >= 300 || w.x.filter == nil:
+	case w.x.filter == nil || w.x.lease.cutFor() != nil: // then the rest is refused
 		return true
 	case coded:
 		w.held = new(bytes.Buffer)
@@ -260,7 +260,7 @@ func (w *response) complete() {
 func (w *response) sendList() {
 	body := w.held.Bytes()
 	if w.failed == nil && len(body) > 0 {
-		body, w.failed = w.x.filter.message(body)
+		body, w.failed = w.ofList(body)
 	}
 	h := w.header
 	if errors.Is(w.failed, errOver) && errors.Is(w.failed, context.Canceled) {
@@ -268,6 +268,10 @@ func (w *response) sendList() {
 		// does not take that for an empty answer, but for one that was cut off.
 		h.Set("Content-Length", strconv.Itoa(w.held.Len()))
 		w.replaceHeader()
+		return
+	}
+	if w.failed != nil && w.status >= 300 {
+		w.withoutBody()
 		return
 	}
 	if w.failed != nil {
@@ -283,7 +287,7 @@ func (w *response) sendList() {
 		w.x.lease.m.refuse(w.ResponseWriter, w.r, w.x, denied)
 		return
 	}
-	if body = w.whole(body); len(body) > 0 {
+	if body = w.whole(body); len(body) > 0 && (w.status < 300 || !bytes.Equal(body, w.held.Bytes())) {
 		h.Set("Content-Length", strconv.Itoa(len(body)))
 	}
 	w.sendHeld(body)
