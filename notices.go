@@ -27,18 +27,22 @@ var notices = []notice{
 }
 
 // hear takes out of a message, or out of a batch, the notifications that are not for this
-// caller. Nothing may be left: nil.
+// caller. Nothing may be left: nil. Some readers find a notification behind a byte order mark, behind another JSON
+// text, or in an array in a batch: what has one there that is not for this caller is left out as a whole.
 func (f *listFilter) hear(data []byte) ([]byte, error) {
-	if start := skipJSONSpace(data, 0); start == len(data) || data[start] != '[' {
-		may, err := f.mayHear(data)
+	text := bytes.TrimPrefix(data, byteOrderMark)
+	start := skipJSONSpace(text, 0)
+	end := skipJSONValue(text, start)
+	if start == len(text) || text[start] != '[' || skipJSONSpace(text, max(end, 0)) < len(text) {
+		may, err := f.mayHearAll(text)
 		if f.dropped = !may; err != nil || !may {
 			return nil, err
 		}
 		return data, nil
 	}
 	var kept [][]byte
-	for element := range jsonElements(data) {
-		may, err := f.mayHear(element)
+	for element := range jsonElements(text) {
+		may, err := f.mayHearAll(element)
 		if err != nil {
 			return nil, err
 		}
@@ -53,6 +57,27 @@ func (f *listFilter) hear(data []byte) ([]byte, error) {
 		return nil, nil // an empty batch is none
 	}
 	return slices.Concat([]byte{'['}, bytes.Join(kept, []byte{','}), []byte{']'}), nil
+}
+
+// mayHearAll reports whether the caller may hear all messages in a text, wherever they stand: it looks at each
+// object that is not in another one.
+func (f *listFilter) mayHearAll(text []byte) (bool, error) {
+	for i := 0; i < len(text); {
+		switch text[i] {
+		case '{':
+			if may, err := f.mayHear(text[i:]); err != nil || !may {
+				return false, err
+			}
+		case '"':
+		default:
+			i++
+			continue
+		}
+		if i = skipJSONValue(text, i); i < 0 {
+			return true, nil // cut off
+		}
+	}
+	return true, nil
 }
 
 // mayHear reports whether the caller may hear a message. Since it subscribed, the policy
@@ -170,12 +195,15 @@ func membersNamed(object []byte, member string) iter.Seq[[]byte] {
 // isFree reports whether a message that has begun so is none that is judged: it may
 // pass before its end is known.
 func isFree(beginning []byte) bool {
+	beginning = bytes.TrimPrefix(beginning, byteOrderMark)
 	start := skipJSONSpace(beginning, 0)
 	switch {
 	case start == len(beginning) || beginning[start] == '[':
 		return false
 	case beginning[start] != '{':
-		return true // no message
+		return bytes.IndexByte(beginning, '{') < 0 // no message so far
+	case skipJSONValue(beginning, start) >= 0:
+		return false // it is complete, and something comes behind it
 	}
 	e := readEnvelope(beginning)
 	return e.isAnswer && len(e.methods) == 0 || len(e.methods) > 0 && e.methods[0] != "" &&

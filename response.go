@@ -367,7 +367,7 @@ func (w *response) rewrite(event string, data []byte) ([]byte, error) {
 	case err == nil || errors.Is(err, errOver):
 	case event != "" && event != "message":
 		return data, nil // it is no message, and need not be JSON
-	case w.x.isStream(): // and nobody waits for this message
+	case w.x.isStream() || !mayAnswer(bytes.TrimPrefix(data, byteOrderMark)): // and nobody waits for this message
 		w.x.lease.m.log.Error("mcpauth: a message on a stream is left out because it cannot be read", "error", shownError(err))
 		return nil, nil
 	}
