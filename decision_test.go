@@ -342,7 +342,53 @@ func TestSuppressed_OBS_03_FRESH_14(t *testing.T) {
 		}
 		status := f.auth.Issuers()[0]
 		assert.EqualValues(t, 997, status.Suppressed)
-		assert.EqualValues(t, 4, status.Fetches)
+		assert.EqualValues(t, 8, status.Fetches, "of metadata and keys")
 		assert.Zero(t, status.Failures)
+	})
+}
+
+// After an outage at start-up, and after the keys have moved, the counters are those of the
+// authorization server itself: of both documents, and never begun anew.
+func TestFetchCounters_OBS_03(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t, nil)
+		saw := func() int { return len(f.issuer.Requests()) }
+		f.issuer.Break(mcpauthtest.Metadata, mcpauthtest.Down)
+		f.issuer.Break(mcpauthtest.JWKS, mcpauthtest.Down)
+		for range 20 {
+			f.unavailable(f.call(f.token(nil), "echo"))
+			time.Sleep(10 * time.Second)
+		}
+		outage := f.auth.Issuers()[0].Failures
+		assert.EqualValues(t, saw(), outage)
+		f.issuer.Break(mcpauthtest.Metadata, mcpauthtest.None)
+		for range 5 {
+			f.unavailable(f.call(f.token(nil), "echo"))
+			time.Sleep(30 * time.Second)
+		}
+		require.Greater(t, saw(), 30)
+		status := f.auth.Issuers()[0]
+		assert.EqualValues(t, saw(), status.Fetches, "of an outage at start-up")
+		assert.Equal(t, outage+uint64(f.issuer.Fetches(mcpauthtest.JWKS)), status.Failures)
+
+		f.issuer.Break(mcpauthtest.JWKS, mcpauthtest.None)
+		time.Sleep(time.Minute)
+		f.served(f.call(f.token(nil), "echo"))
+		failures := status.Failures
+		time.Sleep(2 * time.Hour)
+		f.issuer.PublishMetadata(func(m map[string]any) { m["jwks_uri"] = testIssuerURL + "/moved" })
+		for range 5 {
+			f.served(f.call(f.token(nil), "echo"))
+			time.Sleep(2 * time.Hour)
+		}
+		status = f.auth.Issuers()[0]
+		require.Equal(t, testIssuerURL+"/moved", status.JWKSURI)
+		assert.EqualValues(t, saw(), status.Fetches, "and of a new place")
+		assert.Equal(t, failures, status.Failures)
+		var sum uint64
+		for _, n := range status.FetchTimes {
+			sum += n
+		}
+		assert.Equal(t, status.Fetches, sum, "each fetch has its time")
 	})
 }

@@ -104,12 +104,14 @@ func (s *issuer) askPlaces(ctx context.Context, places []place, urgent bool) (*l
 		case best != nil && (urgent || !slices.Contains(waiting[:best.value.rank], true)):
 			return best, nil
 		case best == nil && asked == len(places) && !slices.Contains(waiting, true):
+			s.count.fail(asked)
 			return nil, errors.Join(errs...)
 		}
 		select {
 		case <-turn.C:
 			if asked < len(places) && best == nil {
 				waiting[places[asked].rank] = true
+				s.count.begin()
 				go func(p place) { answers <- s.ask(ctx, p) }(places[asked])
 				asked++
 				turn.Reset(placeTurn)
@@ -126,6 +128,7 @@ func (s *issuer) askPlaces(ctx context.Context, places []place, urgent bool) (*l
 			if best != nil {
 				return best, nil
 			}
+			s.count.fail(asked)
 			return nil, errors.Join(append(errs, &fetch.Error{Class: fetch.TimedOut, URL: s.url, Err: context.Cause(ctx)})...)
 		}
 	}
@@ -139,7 +142,9 @@ type answer struct {
 }
 
 func (s *issuer) ask(ctx context.Context, p place) answer {
+	begun := time.Now()
 	resp, err := s.client.Get(ctx, fetch.Request{URL: p.url, Limit: maxMetadata})
+	s.count.end(time.Since(begun))
 	return answer{p, resp, err}
 }
 

@@ -144,7 +144,8 @@ func (s *issuer) settle(ctx context.Context, d *doubt) (*keySet, *jose.Key, *Den
 // unsettled is the answer to a token for which nothing new enough can be had in
 // time. It is about the token only if that had been issued well before the copy was made.
 func (s *issuer) unsettled(d *doubt, c *keyCopy, now time.Time) *DeniedError {
-	retry, tell := c.keys.suspects.suppress(d, now)
+	s.count.suppress()
+	retry, tell := c.keys.suspects.outlook(d, now)
 	if tell {
 		s.log.Warn("mcpauth: tokens that the issuer's keys cannot verify have used up the fetches that they may cause",
 			"issuer", s.registry.issuersOf(c.keys), "cause", "key-unsettled", "fix", explain.Finding{Cause: "key-unsettled"}.Fix())
@@ -284,7 +285,6 @@ type suspects struct {
 	waiting   int
 	doubted   map[*remote[serverMetadata]]bool // to be fetched with the keys
 	told      time.Time                        // when the operator was
-	count     uint64                           // answered without keys that were new enough
 }
 
 // enter takes a place among those who wait, nil if there is none. Either way the
@@ -345,14 +345,13 @@ func (b *suspects) landed(now time.Time, good bool) {
 	b.failures++
 }
 
-// suppress counts a token that is answered without keys that are new enough. It
+// outlook is for a token that is answered without keys that are new enough. It
 // returns when there should be some: when a fetch may begin, or has begun since the
 // token came, and half as long again after that as the last one took. tell says that the
 // operator must hear that the budget is used up.
-func (b *suspects) suppress(d *doubt, now time.Time) (retry time.Duration, tell bool) {
+func (b *suspects) outlook(d *doubt, now time.Time) (retry time.Duration, tell bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.count++
 	opens, took := b.opens().Sub(now), b.took
 	if f := b.flight; f != nil {
 		took = max(took, now.Sub(f.begun))
@@ -371,5 +370,5 @@ func (b *suspects) inherit(from *suspects) {
 	from.mu.Lock()
 	defer from.mu.Unlock()
 	b.full, b.failures, b.notBefore, b.took = from.full, from.failures, from.notBefore, from.took
-	b.told, b.count = from.told, from.count
+	b.told = from.told
 }

@@ -3,7 +3,9 @@ package mcpauth
 import (
 	"context"
 	"net/http"
+	"slices"
 	"strconv"
+	"sync"
 	"time"
 )
 
@@ -75,12 +77,78 @@ func (m *Middleware) health(ready bool) []byte {
 	return encode(report)
 }
 
-// countInto copies the counters into a status.
-func (k *sharedKeys) countInto(st *IssuerStatus) {
-	k.mu.Lock()
-	st.Fetches, st.Failures, st.FetchTime = k.count.fetches, k.count.failures, k.count.spent
-	k.mu.Unlock()
-	k.suspects.mu.Lock()
-	st.Suppressed = k.suspects.count
-	k.suspects.mu.Unlock()
+// fetchCount is what metrics say about the fetches from an issuer.
+type fetchCount struct {
+	mu                        sync.Mutex
+	begun, failed, suppressed uint64
+	spent                     time.Duration
+	within                    [len(fetchBounds) + 1]uint64
+}
+
+// fetchBounds are the bounds of IssuerStatus.FetchTimes, the last one aside.
+var fetchBounds = [...]time.Duration{
+	100 * time.Millisecond, 250 * time.Millisecond, 500 * time.Millisecond, time.Second, 2500 * time.Millisecond,
+}
+
+func (c *fetchCount) begin() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.begun++
+}
+
+func (c *fetchCount) end(took time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.spent += took
+	place, _ := slices.BinarySearch(fetchBounds[:], took)
+	c.within[place]++
+}
+
+func (c *fetchCount) fail(n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.failed += uint64(n)
+}
+
+// suppress counts a token that is answered without keys that are new enough.
+func (c *fetchCount) suppress() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.suppressed++
+}
+
+// into copies the counters into a status.
+func (c *fetchCount) into(st *IssuerStatus) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	st.Fetches, st.Failures, st.Suppressed = c.begun, c.failed, c.suppressed
+	st.FetchTime, st.FetchTimes = c.spent, c.within
+}
+
+// fetchCounts are the counters of those who share a key set.
+type fetchCounts []*fetchCount
+
+func (all fetchCounts) begin() {
+	for _, c := range all {
+		c.begin()
+	}
+}
+
+func (all fetchCounts) end(took time.Duration, err error) {
+	for _, c := range all {
+		c.end(took)
+		if err != nil {
+			c.fail(1)
+		}
+	}
+}
+
+// countsOf finds the counters of those who share the keys.
+func (g *keyRegistry) countsOf(keys *sharedKeys) (all fetchCounts) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, issuer := range keys.issuers {
+		all = append(all, g.counts[issuer])
+	}
+	return all
 }

@@ -111,6 +111,7 @@ type issuer struct {
 	registry *keyRegistry
 	log      *slog.Logger
 	keys     keySource
+	count    fetchCount
 
 	announced sync.Once // the line that says what was found
 

@@ -27,6 +27,7 @@ type keyRegistry struct {
 	log    *slog.Logger
 	mu     sync.Mutex
 	sets   map[keyLocation]*sharedKeys
+	counts map[string]*fetchCount // by issuer; never changed after New
 }
 
 type keyLocation struct {
@@ -51,7 +52,11 @@ func (g *keyRegistry) at(location keyLocation, issuer string, from *sharedKeys) 
 	if keys == nil {
 		keys = &sharedKeys{}
 		keys.load = func(ctx context.Context, previous *loaded[*keySet], _ bool) (*loaded[*keySet], error) {
-			return g.load(ctx, location, previous)
+			begun, counts := time.Now(), g.countsOf(keys)
+			counts.begin()
+			doc, err := g.load(ctx, location, previous)
+			counts.end(time.Since(begun), err)
+			return doc, err
 		}
 		keys.failed = func(err error) { tellFailure(g.log, g.issuersOf(keys), err) }
 		if from != nil {
@@ -216,11 +221,13 @@ type IssuerStatus struct {
 	LastError   string          // class of the last failure since the last success: "timeout", "issuer_mismatch"; "" for none
 	Metadata    json.RawMessage // the authorization server's metadata as fetched; nil before. Do not modify
 
-	// Counters of the key set at its present place since it was first fetched.
-	Fetches    uint64        // failed ones included
-	Failures   uint64        // failed fetches
+	// Counters since the start, of metadata and keys together, wherever they stand. A key set that
+	// several issuers share counts for each of them.
+	Fetches    uint64        // requests to the authorization server, failed ones included
+	Failures   uint64        // those without a usable document; not that of a well-known place while another one has it
 	Suppressed uint64        // tokens that the keys could not verify and that were answered without newer ones: fetches for such tokens are few
 	FetchTime  time.Duration // of all fetches together
+	FetchTimes [6]uint64     // how many took up to 0.1, 0.25, 0.5, 1 and 2.5 seconds, and longer
 }
 
 // Issuers reports on the keys of every issuer, in the order of the
@@ -235,6 +242,7 @@ func (m *Middleware) Issuers() []IssuerStatus {
 
 func (s *issuer) status() IssuerStatus {
 	st := IssuerStatus{URL: s.url}
+	s.count.into(&st)
 	set, keys := s.keys.static, s.keys.fixed
 	if s.keys.metadata != nil {
 		st.LastError = s.keys.metadata.lastClass()
@@ -244,7 +252,6 @@ func (s *issuer) status() IssuerStatus {
 		}
 	}
 	if keys != nil {
-		keys.countInto(&st)
 		if doc := keys.current.Load(); doc != nil {
 			st.LastSuccess, st.NextRefresh = doc.succeeded, doc.refreshAt
 		}

@@ -260,7 +260,7 @@ func (b *builder) issuers() {
 	if isNilInside(b.config.Transport) {
 		b.fail("Transport", fmt.Sprintf("a nil %T", b.config.Transport), "it would fail at the first fetch: give a transport, or leave the field out")
 	}
-	registry := &keyRegistry{client: fetch.New(b.config.Transport), log: b.m.log, sets: map[keyLocation]*sharedKeys{}}
+	registry := &keyRegistry{client: fetch.New(b.config.Transport), log: b.m.log, sets: map[keyLocation]*sharedKeys{}, counts: map[string]*fetchCount{}}
 	var names []string
 	for i := range b.config.Issuers {
 		s := b.issuer(fmt.Sprintf("Issuers[%d]", i), &b.config.Issuers[i], registry)

@@ -23,6 +23,7 @@ func (b *builder) issuer(field string, c *Issuer, registry *keyRegistry) *issuer
 		allowIDTokenClaims:  c.AllowIDTokenClaims,
 		private:             c.AllowPrivate,
 	}
+	registry.counts[s.url] = &s.count
 	b.issuerURL(field, c, s)
 	b.audiences(field, c, s)
 	b.accepted(field, c, s)

@@ -43,13 +43,6 @@ type remote[T any] struct {
 	failures int
 	failedAt time.Time // when the last failed flight began
 	lastErr  error     // of the last fetch; nil if it succeeded
-	count    fetchCount
-}
-
-// fetchCount is what metrics say about a document's fetches.
-type fetchCount struct {
-	fetches, failures uint64
-	spent             time.Duration
 }
 
 // loaded is a document as it was fetched.
@@ -172,8 +165,6 @@ func (r *remote[T]) run(f *flight) {
 
 	r.mu.Lock()
 	r.lastErr = err
-	r.count.fetches++
-	r.count.spent += now.Sub(f.begun)
 	if err == nil {
 		fresh := *doc
 		fresh.begun, fresh.succeeded = f.begun, now
@@ -190,7 +181,6 @@ func (r *remote[T]) run(f *flight) {
 		r.nextTry.Store(&next)
 		r.failedAt = f.begun
 		r.failures++
-		r.count.failures++
 	}
 	r.flight, f.err = nil, err
 	r.mu.Unlock()

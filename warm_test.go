@@ -106,7 +106,7 @@ func TestIssuers_Status_JWKS_31(t *testing.T) {
 		assert.True(t, begun.Equal(status.LastSuccess))
 		status.LastSuccess = time.Time{}
 		assert.Equal(t, mcpauth.IssuerStatus{
-			URL: testIssuerURL, Ready: true, JWKSURI: placeKeys, Fetches: 1,
+			URL: testIssuerURL, Ready: true, JWKSURI: placeKeys, Fetches: 2, FetchTimes: [6]uint64{2},
 			Keys:    []string{"k1", strings.Repeat("k", 100), ""},
 			Skipped: []string{"secret: private or symmetric key material", "enc: use is not sig"},
 		}, status)
@@ -145,6 +145,6 @@ func TestIssuers_Status_JWKS_31(t *testing.T) {
 		require.ErrorIs(t, f.auth.Warm(t.Context()), mcpauth.ErrUnavailable)
 		status := f.auth.Issuers()[0]
 		status.FetchTime = 0
-		assert.Equal(t, mcpauth.IssuerStatus{URL: testIssuerURL, LastError: "network", Fetches: 1, Failures: 1}, status)
+		assert.Equal(t, mcpauth.IssuerStatus{URL: testIssuerURL, LastError: "network", Fetches: 1, Failures: 1, FetchTimes: [6]uint64{1}}, status)
 	})
 }

@@ -24,6 +24,8 @@
 //   - mcpauth.issuer.ready: 1 when there are keys, by mcpauth.issuer, like all that follow
 //   - mcpauth.keys: how many usable keys there are
 //   - mcpauth.keys.age: seconds since they were last fetched
-//   - mcpauth.keys.fetches, mcpauth.keys.fetch.failures, mcpauth.keys.fetch.suppressed, mcpauth.keys.fetch.time
+//   - mcpauth.keys.fetches, mcpauth.keys.fetch.failures, mcpauth.keys.fetch.suppressed, mcpauth.keys.fetch.time:
+//     of metadata and keys, since the start
+//   - mcpauth.keys.fetch.time.bucket: fetches that took up to le seconds
 //   - mcpauth.keys.last_error: 1 while the last fetch has failed, with error.type
 package otelmcpauth
