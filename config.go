@@ -119,6 +119,7 @@ type Middleware struct {
 	log         *slog.Logger
 	origins     origins
 	metadata    metadata
+	unasked     unasked
 	ready       map[Reason]*readyAnswer
 	legacyAS    bool
 	sessions    sessions

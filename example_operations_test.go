@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"time"
 
 	"github.com/seed-1e292522/mcpauth"
@@ -41,4 +42,42 @@ func Example_operations() {
 	server.Handler.ServeHTTP(answer, httptest.NewRequest("POST", "/mcp", nil))
 	fmt.Println(answer.Code, server.ReadHeaderTimeout, server.ReadTimeout)
 	// Output: 401 5s 30s
+}
+
+// Where the handler is mounted below a path, the metadata has a route of its own: it
+// stands at the root of the origin, whatever the path of the resource.
+func ExampleMiddleware_Metadata() {
+	auth, err := mcpauth.New(mcpauth.Config{
+		Resource: "https://mcp.example.com/api/mcp",
+		Issuers:  []mcpauth.Issuer{{URL: "https://login.example.com"}},
+		Policy:   mcpauth.Rules{Tools: map[string]mcpauth.Requirement{"echo": mcpauth.Authenticated()}},
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	mcpHandler := http.NotFoundHandler()
+
+	metadata, _ := url.Parse(auth.MetadataURL())
+
+	mux := http.NewServeMux()
+	mux.Handle(metadata.Path, auth.Metadata())
+	mux.Handle("/api/mcp", auth.Wrap(mcpHandler))
+
+	stripped := http.NewServeMux()
+	stripped.Handle(metadata.Path, auth.Metadata())
+	stripped.Handle("/api/", http.StripPrefix("/api", auth.Wrap(mcpHandler)))
+
+	for _, handler := range []http.Handler{mux, stripped} {
+		for _, path := range []string{"/.well-known/oauth-protected-resource/api/mcp", "/api/mcp"} {
+			answer := httptest.NewRecorder()
+			handler.ServeHTTP(answer, httptest.NewRequest(http.MethodGet, path, nil))
+			fmt.Println(path, answer.Code)
+		}
+	}
+	// Output:
+	// /.well-known/oauth-protected-resource/api/mcp 200
+	// /api/mcp 401
+	// /.well-known/oauth-protected-resource/api/mcp 200
+	// /api/mcp 401
 }

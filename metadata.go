@@ -9,6 +9,11 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/seed-1e292522/mcpauth/internal/explain"
 )
 
 // metadataRoot is the well-known path of RFC 9728 section 3.
@@ -101,7 +106,10 @@ func (m *Middleware) MetadataJSON() []byte { return bytes.Clone(m.metadata.body)
 // which the wrapped handler does not see the path of [Middleware.MetadataURL],
 // because of a prefix or because the origin has several resources.
 func (m *Middleware) Metadata() http.Handler {
-	return http.HandlerFunc(m.metadata.serve)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		m.unasked.over.Store(true)
+		m.metadata.serve(w, r)
+	})
 }
 
 // serveWellKnown answers requests for discovery documents, without a token. What it does not have is not found, so that
@@ -113,6 +121,7 @@ func (m *Middleware) serveWellKnown(w http.ResponseWriter, r *http.Request) bool
 	}
 	switch doc := &m.metadata; {
 	case doc.spells(r.URL) && (path == doc.path && r.URL.RawQuery == doc.query || path == doc.alias && doc.alias != ""):
+		m.unasked.over.Store(true)
 		doc.serve(w, r)
 		return true
 	case isUnder(path, metadataRoot), isUnder(path, "/.well-known/oauth-authorization-server"), isUnder(path, "/.well-known/openid-configuration"):
@@ -131,4 +140,47 @@ func (doc *metadata) spells(u *url.URL) bool {
 func isUnder(path, root string) bool {
 	rest, ok := strings.CutPrefix(path, root)
 	return ok && (rest == "" || rest[0] == '/')
+}
+
+// Where the well-known path is not routed here, calls work and clients that look for the
+// metadata get 404. Scanners are challenged and never look, and clients look once and keep what
+// they found: so many challenges, over so long, and not one fetch are neither.
+const (
+	unaskedChallenges = 20
+	unaskedFor        = 10 * time.Minute
+)
+
+// unasked notices that nobody fetches the metadata.
+type unasked struct {
+	over atomic.Bool // somebody has, or the operator was told
+
+	mu         sync.Mutex
+	since      time.Time
+	challenges int
+}
+
+// challenged counts a challenge to a client of MCP, which says that it accepts events. It
+// returns how many there were when the operator is to be told, 0 otherwise.
+func (u *unasked) challenged(r *http.Request) int {
+	if u.over.Load() || !strings.Contains(strings.Join(r.Header["Accept"], ","), "text/event-stream") {
+		return 0
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	now := time.Now()
+	if u.challenges++; u.challenges == 1 {
+		u.since = now
+	}
+	if u.challenges < unaskedChallenges || now.Sub(u.since) < unaskedFor || !u.over.CompareAndSwap(false, true) {
+		return 0
+	}
+	return u.challenges
+}
+
+// noteChallenge tells the operator, once, that the metadata seems to be out of reach.
+func (m *Middleware) noteChallenge(r *http.Request) {
+	if challenges := m.unasked.challenged(r); challenges > 0 && m.log != nil { // nil: the zero Middleware
+		m.log.Warn("mcpauth: clients without a token are challenged, and none has fetched the metadata from here: fetch it to see whether it is routed",
+			"url", m.metadata.url, "challenges", challenges, "cause", "metadata-not-routed", "fix", explain.Finding{Cause: "metadata-not-routed"}.Fix())
+	}
 }

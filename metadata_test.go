@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -395,4 +397,68 @@ func TestBothWaysOfDiscovery_PRM_31(t *testing.T) {
 	named := get(f, strings.TrimPrefix(url, "https://mcp.example.com"))
 	assert.Equal(t, http.StatusOK, named.Code)
 	assert.Equal(t, get(f, wellKnown).Body.String(), named.Body.String())
+}
+
+// A well-known path that is not routed here shows in challenges that nobody follows: one line,
+// once. One fetch silences it, and so do few challenges, a short time, and scanners.
+func TestMetadataUnasked_OBS_09(t *testing.T) {
+	const line = "none has fetched the metadata from here"
+	bare := func() *http.Request { return newRequest(http.MethodPost, "/api/mcp", "", legacyCall("echo")) }
+	fetch := func(f *fixture) {
+		w := httptest.NewRecorder()
+		f.handler.ServeHTTP(w, newRequest(http.MethodGet, "/.well-known/oauth-protected-resource/mcp", "", ""))
+		require.Equal(t, http.StatusOK, w.Code)
+	}
+	for _, row := range []struct {
+		name       string
+		challenges int
+		pause      time.Duration
+		before     func(*fixture)
+		request    func(f *fixture, n int) *http.Request
+		want       int
+	}{
+		{"OBS-09 not routed", 60, time.Minute, nil, nil, 1},
+		{"OBS-09 twenty in ten minutes", 20, 32 * time.Second, nil, nil, 1},
+		{"OBS-09 too few", 19, time.Hour, nil, nil, 0},
+		{"OBS-09 too short", 1000, 500 * time.Millisecond, nil, nil, 0},
+		{"OBS-09 fetched", 60, time.Minute, fetch, nil, 0},
+		{"OBS-09 fetched by another handler", 60, time.Minute, func(f *fixture) {
+			f.auth.Metadata().ServeHTTP(httptest.NewRecorder(), newRequest(http.MethodGet, "/x", "", ""))
+		}, nil, 0},
+		{"OBS-09 scanners", 60, time.Minute, nil, func(*fixture, int) *http.Request {
+			r := bare()
+			r.Header.Set("Accept", "*/*")
+			return r
+		}, 0},
+		{"OBS-09 clients that have a token, and a bad one", 60, time.Minute, nil, func(f *fixture, n int) *http.Request {
+			r := bare()
+			r.Header.Set("Authorization", "Bearer "+[]string{f.token(nil), "junk"}[n%2])
+			return r
+		}, 0},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := newFixture(t, nil)
+				if row.before != nil {
+					row.before(f)
+				}
+				mux := http.NewServeMux()
+				mux.Handle("/api/mcp", f.handler)
+				for n := range row.challenges {
+					r := bare()
+					if row.request != nil {
+						r = row.request(f, n)
+					}
+					mux.ServeHTTP(httptest.NewRecorder(), r)
+					time.Sleep(row.pause)
+				}
+				assert.Equal(t, row.want, strings.Count(f.log.String(), line))
+				if row.want > 0 {
+					told := lineWith(f.log.String(), line)
+					assert.Contains(t, told, "url="+testMetadataURL)
+					assert.Contains(t, told, "cause=metadata-not-routed")
+				}
+			})
+		})
+	}
 }

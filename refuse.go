@@ -82,6 +82,9 @@ func (m *Middleware) refuse(w http.ResponseWriter, r *http.Request, x *exchange,
 		clock := newBodyClock(w, r)
 		clock.await()
 	}
+	if denied.reason() == ErrNoCredentials {
+		m.noteChallenge(r)
+	}
 	if ready := m.ready[denied.said()]; ready != nil {
 		ready.serve(w, r)
 		return

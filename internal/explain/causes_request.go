@@ -69,7 +69,7 @@ var requestCauses = []Cause{
 	{"configuration", "", "The configuration has mistakes, and New returns them.",
 		"Each mistake names the field, its value and what to write instead."},
 	{"metadata-not-routed", "", "The protected resource metadata is not reachable at the well-known path.",
-		"Route /.well-known/oauth-protected-resource and what is below it to the wrapped handler too, in the mux and in every proxy."},
+		"Route the URL that Middleware.MetadataURL returns here too, in the mux and in every proxy: docs/operations.md, Routing the metadata, has the lines. Behind a cache or a server of static files that has the document, nothing."},
 	{"resource-dialed", "", "Clients dial another URL than Config.Resource: those that compare the two send no token.",
 		"Set Config.Resource to the URL that clients dial."},
 }
