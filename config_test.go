@@ -11,7 +11,9 @@ import (
 	"encoding/pem"
 	"errors"
 	"log/slog"
+	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -172,6 +174,9 @@ func issuerRows(t *testing.T) []misconfiguration {
 	private := privatePEM(t)
 	return []misconfiguration{
 		{"TOK-10 no URL", url(""), "Issuers[0].URL", `""`, "required"},
+		{"DISC-05 a container's name", url("http://keycloak:8080/realms/main"), "Issuers[0].URL", "http://keycloak:8080", "http://localhost:PORT"},
+		{"DISC-01 the place of the metadata", url("https://as.example.com/.well-known/openid-configuration"), "Issuers[0].URL", "as.example.com", "this is where metadata stands"},
+		{"DISC-01 the place of the metadata, with a path", url("https://as.example.com/.well-known/oauth-authorization-server/tenant1"), "Issuers[0].URL", "tenant1", "this is where metadata stands"},
 		{"DISC-05 http", url("http://as.example.com"), "Issuers[0].URL", "http://as.example.com", "must be https"},
 		{"DISC-05 loopback http without leave", url("http://127.0.0.1:9000"), "Issuers[0].URL", "127.0.0.1", "set AllowInsecureLoopback"},
 		{"DISC-05 a private address is no loopback", func(c *mcpauth.Config) {
@@ -370,7 +375,7 @@ func TestGoodConfigurations(t *testing.T) {
 
 // What is allowed but seldom meant is said once, when New runs, and to nobody
 // when New fails.
-func TestWarnings_PRM_06_AUD_12_AUD_09(t *testing.T) {
+func TestWarnings_PRM_06_AUD_12_AUD_09_OBS_08(t *testing.T) {
 	for _, row := range []struct {
 		name   string
 		change func(*mcpauth.Config)
@@ -384,6 +389,42 @@ func TestWarnings_PRM_06_AUD_12_AUD_09(t *testing.T) {
 		{"AUD-12 the other issuer as audience", func(c *mcpauth.Config) {
 			c.Issuers = append(c.Issuers, mcpauth.Issuer{URL: "https://other.example.com", Audiences: []string{testResource, testIssuerURL}})
 		}, "an issuer itself is an accepted audience"},
+		{"OBS-08 no policy", func(c *mcpauth.Config) { c.Policy = nil }, "the policy has no rule"},
+		{"OBS-08 rules without a rule", func(c *mcpauth.Config) { c.Policy = mcpauth.Rules{} }, "cause=no-policy"},
+		{"OBS-08 rules without a rule, by pointer", func(c *mcpauth.Config) { c.Policy = &mcpauth.Rules{} }, "cause=no-policy"},
+		{"OBS-08 a policy of one's own says nothing of scopes", func(c *mcpauth.Config) {
+			c.Policy = mcpauth.PolicyFunc(func(context.Context, mcpauth.Call) (mcpauth.Requirement, error) {
+				return mcpauth.Scopes("mcp:reed"), nil
+			})
+		}, ""},
+		{"OBS-08 an advertised scope that no rule needs", func(c *mcpauth.Config) { c.Scopes = []string{"mcp:read", "notes:write"} }, "cause=scope-unused"},
+		{"OBS-08 scopes of the protocol are the authorization server's", func(c *mcpauth.Config) {
+			c.Scopes = []string{"openid", "profile", "email", "mcp:read"}
+		}, ""},
+		{"OBS-08 an advertised scope that includes one that a rule needs", func(c *mcpauth.Config) {
+			c.Scopes, c.Implies = []string{"all"}, map[string][]string{"all": {"some"}, "some": {"mcp:read"}}
+		}, ""},
+		{"OBS-08 an advertised scope by a template", func(c *mcpauth.Config) {
+			c.Scopes = []string{"tool:echo"}
+			c.Policy = mcpauth.Rules{Tools: map[string]mcpauth.Requirement{"*": mcpauth.Scopes("tool:{name}")}}
+		}, ""},
+		{"OBS-08 only a method needs it", func(c *mcpauth.Config) {
+			c.Scopes = []string{"mcp:log"}
+			c.Policy = mcpauth.Rules{Methods: map[string]mcpauth.Requirement{"logging/setLevel": mcpauth.Scopes("mcp:log")}}
+		}, ""},
+		{"OBS-08 one letter off, in a role", func(c *mcpauth.Config) {
+			c.Issuers[0].Claims.Roles = []string{"roles"}
+			c.Issuers[0].Claims.RoleScopes = map[string][]string{"admin": {"mcp:admim"}}
+		}, "cause=scope-alike"},
+		{"OBS-08 one letter less, in Implies", func(c *mcpauth.Config) {
+			c.Implies = map[string][]string{"mcp:admi": {"mcp:read"}}
+		}, "cause=scope-alike"},
+		{"OBS-08 two letters changed places", func(c *mcpauth.Config) {
+			c.Implies = map[string][]string{"mcp:amdin": {"mcp:read"}}
+		}, "cause=scope-alike"},
+		{"OBS-08 numbers and short names differ on purpose", func(c *mcpauth.Config) {
+			c.Implies = map[string][]string{"level1": {"level2", "a"}, "b": {"mcp:rd"}}
+		}, ""},
 		{"AUD-09 another claim as audience", func(c *mcpauth.Config) { c.Issuers[0].Claims.Audience = "client_id" }, "binds them to a client"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
@@ -496,4 +537,21 @@ func TestNilPolicyRefusesEveryTarget_TOK_10(t *testing.T) {
 			f.refused(f.legacyCall(f.token(nil), "echo"), http.StatusForbidden, "")
 		})
 	}
+}
+
+// In a compose file the browser's name of an authorization server is not that of its container: the
+// way out that New names leads somewhere.
+func TestContainers_DISC_05(t *testing.T) {
+	const url = "http://localhost:8080/realms/main" // nobody listens there
+	issuer := mcpauthtest.NewIssuerAt(t, url)
+	container := httptest.NewServer(issuer)
+	defer container.Close()
+	f := keysFixture(t, issuer, func(c *mcpauth.Config) {
+		inContainers(c)
+		require.Equal(t, url, c.Issuers[0].URL)
+		c.Transport = &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, network, container.Listener.Addr().String())
+		}}
+	})
+	f.served(f.call(f.token(nil), "echo"))
 }

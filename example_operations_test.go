@@ -1,7 +1,9 @@
 package mcpauth_test
 
 import (
+	"context"
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -23,6 +25,16 @@ func newServer(handler http.Handler) *http.Server {
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    64 << 10,
 	}
+}
+
+// inContainers is for development: the authorization server has the browser's name for it, and
+// is dialed by that of its container.
+func inContainers(c *mcpauth.Config) {
+	c.AllowInsecureLoopback = true
+	c.Issuers = []mcpauth.Issuer{{URL: "http://localhost:8080/realms/main"}}
+	c.Transport = &http.Transport{DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, network, "keycloak:8080")
+	}}
 }
 
 // What a server on the Internet needs beside the wrapper. Limits on the rate of

@@ -99,6 +99,8 @@ func (b *builder) identifier(field, raw string) *url.URL {
 		b.fail(field, shownURL(raw), "the host can be read in more than one way: write a name, or an address of four numbers or of IPv6")
 	case u.ForceQuery:
 		b.fail(field, shownURL(raw), "ends with an empty query: remove the question mark")
+	case u.Scheme == "http" && !strings.Contains(u.Hostname(), ".") && !fetch.IsLoopbackHost(u.Hostname()): // of a container
+		b.fail(field, shownURL(raw), "must be https, under a name that clients reach, too; for development write http://localhost:PORT and set AllowInsecureLoopback: docs/operations.md, Development in containers")
 	case u.Scheme != "https" && !(u.Scheme == "http" && fetch.IsLoopbackHost(u.Hostname())):
 		b.fail(field, shownURL(raw), "must be https")
 	case u.Scheme == "http" && !b.config.AllowInsecureLoopback:
@@ -186,6 +188,7 @@ func (b *builder) policy() {
 		b.errs = append(b.errs, errs...)
 		b.m.policy.policy = book
 		known = append(known, book.scopes()...)
+		b.hints(book)
 	} else {
 		b.m.policy.policy = b.config.Policy
 	}

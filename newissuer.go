@@ -50,6 +50,9 @@ func (b *builder) issuerURL(field string, c *Issuer, s *issuer) {
 	if s.parsed.RawQuery != "" {
 		b.fail(field+".URL", shownURL(c.URL), "an issuer identifier has no query (RFC 8414 section 2): remove it")
 	}
+	if strings.Contains(s.parsed.Path+"/", "/.well-known/") {
+		b.fail(field+".URL", shownURL(c.URL), "this is where metadata stands: write what its member issuer says, without /.well-known/ and what follows")
+	}
 	if strings.Contains(c.URL, "|") {
 		b.fail(field+".URL", shownURL(c.URL), "no URL has a bar (RFC 3986 section 2): write it as the authorization server does, or percent-encoded if it does")
 	}

@@ -62,7 +62,7 @@ func (d *doctor) asServer(ctx context.Context) {
 	}
 	d.ok("the configuration is complete", "tokens must carry "+d.file.Resource+" in aud: this is the string to register at the authorization server")
 	if d.hasPolicy && d.file.Rules.empty() {
-		d.fault("no-rule", "the file has no rules", "without a policy every tool, prompt and resource is refused to everybody", "")
+		d.fault("no-policy", "the file has no rules", "without a policy every tool, prompt and resource is refused to everybody", "")
 	}
 	err = d.library.auth.Warm(ctx)
 	for _, status := range d.library.auth.Issuers() {

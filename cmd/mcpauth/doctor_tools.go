@@ -134,7 +134,7 @@ func (d *doctor) listLive(ctx context.Context) {
 	case len(all) > 0:
 		d.step(stateNote, "it lists no tool to this token, but prompts or resources", quoted(all))
 	case len(d.scopes) == 0 && !d.hasPolicy:
-		d.fault("no-rule", "it lists nothing to this token, and asks for no scope", "this is how a server without a policy looks: every tool, prompt and resource is refused to everybody",
+		d.fault("no-policy", "it lists nothing to this token, and asks for no scope", "this is how a server without a policy looks: every tool, prompt and resource is refused to everybody",
 			"set Config.Policy; if there is one, give it with --policy FILE")
 	default:
 		d.step(stateNote, "it lists nothing to this token", "with --policy FILE this says what the token should open; a server without a policy refuses everything to everybody")

@@ -48,6 +48,10 @@ var beyond = map[string]string{
 	"the body is too large":                           "lies in the client",
 	"the session key is a buffer of zeros":            "is a secret of the server",
 
+	"no policy is set":                          "the server here lists nothing in any case; New warns",
+	"a scope is advertised that no rule needs":  "works; New warns, and mcpauth policy",
+	"a rule spells a scope with another letter": "is a scope that the token lacks; New warns, and mcpauth policy",
+
 	"the keys were rotated during an outage of the key set": "only the running server has the keys of before",
 }
 

@@ -38,6 +38,28 @@ var configuration = []Fault{
 				c.Policy = mcpauth.Rules{Resources: map[string]mcpauth.Requirement{"file:///srv/../data/*": mcpauth.Scopes("mcp:read")}}
 			})
 		},
+	}, {
+		Name: "the issuer is a container's name, by plain http", Cause: "configuration", Mentions: []string{"http://keycloak:8080", "http://localhost:PORT"},
+		Setup: func(tb testing.TB) *Scene {
+			return newScene(tb).issuer(func(i *mcpauth.Issuer) { i.URL = "http://keycloak:8080/realms/main" })
+		},
+	}, {
+		Name: "no policy is set", Cause: "no-policy", Status: 403,
+		Setup: func(tb testing.TB) *Scene {
+			return newScene(tb).config(func(c *mcpauth.Config) { c.Policy = nil })
+		},
+	}, {
+		Name: "a scope is advertised that no rule needs", Cause: "scope-unused", Status: 200, Mentions: []string{"notes:write"},
+		Setup: func(tb testing.TB) *Scene {
+			return newScene(tb).config(func(c *mcpauth.Config) { c.Scopes = append(c.Scopes, "notes:write") })
+		},
+	}, {
+		Name: "a rule spells a scope with another letter", Cause: "scope-alike", Status: 403, Mentions: []string{"mcp:read", "mcp:reed"},
+		Setup: func(tb testing.TB) *Scene {
+			return newScene(tb).config(func(c *mcpauth.Config) {
+				c.Policy = mcpauth.Rules{Tools: map[string]mcpauth.Requirement{"echo": mcpauth.Scopes("mcp:reed"), "list": mcpauth.Scopes("mcp:read")}}
+			})
+		},
 	},
 }
 
@@ -84,7 +106,7 @@ var issuers = []Fault{
 			return newScene(tb).claims(mcpauthtest.Claims{"iss": "https://accounts.example.net"})
 		},
 	}, {
-		Name: "the URL of the metadata is configured as the issuer", Cause: "issuer-metadata-url", Status: 401,
+		Name: "the URL of the metadata is configured as the issuer", Cause: "configuration", Mentions: []string{"/.well-known/", "this is where metadata stands"},
 		Setup: func(tb testing.TB) *Scene {
 			return newScene(tb).issuer(func(i *mcpauth.Issuer) { i.URL += "/.well-known/openid-configuration" })
 		},
