@@ -133,11 +133,16 @@ func (m *Middleware) tokenFinding(c *cause, t *claims) explain.Finding {
 	case c.reason == ErrNotYetValid:
 		return explain.Future(t.iat.time(), t.nbf.time(), now)
 	case c.reason == ErrAudience:
-		client, resource := "", m.resource
+		if list, ok := stringOrList(lookup(t.raw, audPath)); ok && len(list) == 0 {
+			return explain.EmptyAudience(m.resource)
+		}
+		var client string
+		var scopes []string
 		if s := m.issuers[t.iss.value]; s != nil {
 			client = s.clientID(t)
+			scopes, _ = s.scopes(t) // of what cannot be read, none
 		}
-		return explain.Audience(t.aud, resource, client, t.iss.value)
+		return explain.Audience(t.aud, m.resource, client, t.iss.value, scopes)
 	case c.what == "iss":
 		return explain.Finding{Cause: "issuer-missing"}
 	case strings.HasPrefix(c.what, "sub"):
@@ -147,6 +152,8 @@ func (m *Middleware) tokenFinding(c *cause, t *claims) explain.Finding {
 	}
 	return explain.Finding{Cause: "claim-missing"}
 }
+
+var audPath = []string{"aud"}
 
 // scopeFinding looks for what is missing in the whole of a verified token.
 func (m *Middleware) scopeFinding(x *exchange, denied *DeniedError) explain.Finding {

@@ -17,10 +17,10 @@ func TestCostOfStrangers(t *testing.T) {
 	few := slices.Repeat([]string{"https://a.example.com/x"}, 8)
 	many := slices.Repeat([]string{"https://a.example.com/x"}, 3000)
 	cost := func(aud []string) float64 {
-		return testing.AllocsPerRun(10, func() { explain.Audience(aud, resource, "", "https://as.example.com") })
+		return testing.AllocsPerRun(10, func() { explain.Audience(aud, resource, "", "https://as.example.com", nil) })
 	}
 	assert.Less(t, cost(many), 4*cost(few))
-	assert.Contains(t, explain.Audience(many, resource, "", "").Detail, "and 2995 more")
+	assert.Contains(t, explain.Audience(many, resource, "", "", nil).Detail, "and 2995 more")
 
 	long := "https://a.example.com/" + strings.Repeat("%41", 3600)
 	assert.Equal(t, "issuer-unknown", explain.Issuer(long, []string{"https://a.example.com/t"}).Cause)

@@ -167,9 +167,26 @@ func parse(a, b string) (u, v *url.URL, ok bool) {
 	return u, v, true
 }
 
+// EmptyAudience is for a token whose aud is a list of nothing.
+func EmptyAudience(resource string) Finding {
+	return found("audience-empty", "tokens must carry "+quote(resource))
+}
+
+// areScopes reports whether an audience is made of the token's scopes. A single plain word
+// may name an API and a scope.
+func areScopes(aud, scopes []string) bool {
+	if len(aud) == 1 {
+		aud = strings.Split(aud[0], " ")
+	}
+	if len(aud) == 1 && (!strings.Contains(aud[0], ":") || strings.Contains(aud[0], "://")) {
+		return false
+	}
+	return !slices.ContainsFunc(aud, func(a string) bool { return !slices.Contains(scopes, a) })
+}
+
 // Audience compares a token's aud with what is accepted. clientID is the
-// token's client and issuer its issuer, if known.
-func Audience(aud []string, resource, clientID, issuer string) Finding {
+// token's client and issuer its issuer, if known, and scopes are its own.
+func Audience(aud []string, resource, clientID, issuer string, scopes []string) Finding {
 	want := "tokens must carry " + quote(resource)
 	if len(aud) == 0 {
 		return found("audience-missing", want)
@@ -185,6 +202,8 @@ func Audience(aud []string, resource, clientID, issuer string) Finding {
 		return found("audience-slash", got, want)
 	case any(against(onlyScheme)):
 		return found("audience-scheme", got, want)
+	case areScopes(aud, scopes):
+		return found("audience-scopes", got, want)
 	case clientID != "" && slices.Contains(aud, clientID):
 		return found("audience-client-id", got, want)
 	case any(func(a string) bool {

@@ -18,7 +18,7 @@ func TestFindings(t *testing.T) {
 	at := func(d time.Duration) time.Time { return now.Add(d) }
 	issuer := func(got string, configured ...string) explain.Finding { return explain.Issuer(got, configured) }
 	audience := func(aud ...string) explain.Finding {
-		return explain.Audience(aud, resource, "client-1", "https://as.example.com/")
+		return explain.Audience(aud, resource, "client-1", "https://as.example.com/", []string{"openid", "mcp:read", "api"})
 	}
 	scopes := func(granted []string, claims map[string]any) explain.Finding {
 		return explain.Scopes([]string{"mcp:read"}, granted, claims)
@@ -60,6 +60,12 @@ func TestFindings(t *testing.T) {
 		{"no URL", "issuer-unknown", "", issuer("%zz", "https://a")},
 
 		{"no audience", "audience-missing", resource, audience()},
+		{"an empty list", "audience-empty", resource, explain.EmptyAudience(resource)},
+		{"the scopes", "audience-scopes", `"openid"`, audience("openid", "mcp:read")},
+		{"the scopes as one text", "audience-scopes", "openid mcp:read", audience("openid mcp:read")},
+		{"one scope", "audience-scopes", "mcp:read", audience("mcp:read")},
+		{"one word may be an API and a scope", "audience-identifier", `"api"`, audience("api")},
+		{"a scope and something else", "audience-identifier", "", audience("mcp:read", "mcp:write")},
 		{"audience slash", "audience-slash", "", audience(resource + "/")},
 		{"audience scheme", "audience-scheme", "", audience("http://mcp.example.com/mcp")},
 		{"audience client", "audience-client-id", "", audience("x", "client-1")},
@@ -115,7 +121,7 @@ func FuzzFindings(f *testing.F) {
 		now := time.Unix(1_800_000_000, 0)
 		for _, finding := range []explain.Finding{
 			explain.Authorization(a), explain.Compact(a), explain.Algorithm(a), explain.Issuer(a, []string{b, c}),
-			explain.Audience([]string{a, b}, c, b, a), explain.Scopes([]string{a}, []string{b}, map[string]any{c: map[string]any{a: []any{b, a}}}),
+			explain.Audience([]string{a, b}, c, b, a, []string{c}), explain.Scopes([]string{a}, []string{b}, map[string]any{c: map[string]any{a: []any{b, a}}}),
 			explain.Rule("tool", a, []string{b, c}), explain.Key(a, b, explain.KeySet{Kids: []string{c}, Skipped: []explain.Skipped{{Kid: "x", Why: "y"}}}),
 			explain.Future(now.Add(time.Duration(len(a))), time.Time{}, now),
 		} {

@@ -137,6 +137,8 @@ func reheaded(tb testing.TB, header string) *Scene {
 var audiences = []Fault{
 	audience("the audience is the client id: no audience mapper", "audience-client-id", "client-1"),
 	audience("the token has no audience: the client sent no resource parameter", "audience-missing", nil),
+	audience("the audience is an empty list: the consent app granted none", "audience-empty", []string{}),
+	audience("the audience is the list of scopes", "audience-scopes", []string{"mcp:read"}),
 	audience("the audience has a slash at its end", "audience-slash", "RESOURCE/"),
 	audience("the audience is the public https URL, the resource plain http", "audience-scheme", "https://HOST/mcp"),
 	audience("a proxy rewrites the host: the audience is the public one", "audience-host", "http://mcp.example.com/mcp"),
