@@ -94,6 +94,10 @@ type Config struct {
 	// request's. It must not block; package auditlog has sinks and a queue. A panic in it is
 	// logged and changes nothing; [Decision.Refuse] does.
 	OnDecision func(context.Context, Decision)
+
+	// OnServed receives what the handler has answered, once for each request that it was called
+	// for, when it has returned: of a stream, at its end. It is as bound as OnDecision.
+	OnServed func(context.Context, Served)
 }
 
 const (
@@ -116,6 +120,7 @@ type Middleware struct {
 	revoked     func(context.Context, *Principal) (bool, error)
 	abandoned   atomic.Int64 // calls of revoked whose requests have had their answer
 	onDecision  func(context.Context, Decision)
+	onServed    func(context.Context, Served)
 	log         *slog.Logger
 	origins     origins
 	metadata    metadata

@@ -166,6 +166,7 @@ func (m *Middleware) report(r *http.Request, x *exchange, denied *DeniedError) *
 		return denied
 	}
 	d := m.record(r, x, denied)
+	x.decision = d.ID
 	if denied != nil {
 		m.logFinding(r, x, denied, explain.Finding{Cause: d.Cause, Detail: d.Detail}, d.ID)
 	}

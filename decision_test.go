@@ -392,3 +392,129 @@ func TestFetchCounters_OBS_03(t *testing.T) {
 		assert.Equal(t, status.Fetches, sum, "each fetch has its time")
 	})
 }
+
+// What the handler answers stands beside what was decided: once for each request that reached it.
+func TestServed_OBS_01(t *testing.T) {
+	answer := func(status int) http.HandlerFunc {
+		return func(w http.ResponseWriter, _ *http.Request) {
+			if status != 0 {
+				w.WriteHeader(status)
+			}
+		}
+	}
+	again := func(w http.ResponseWriter, r *http.Request) { // refuses session ids that it has not given out
+		if r.Header.Get("Mcp-Session-Id") != "" {
+			w.WriteHeader(http.StatusNotFound)
+			return
+		}
+		w.WriteHeader(http.StatusAccepted)
+	}
+	for _, row := range []struct {
+		name    string
+		handler http.HandlerFunc
+		tool    string
+		want    []int
+	}{
+		{"OBS-01 it writes nothing", answer(0), "echo", []int{200}},
+		{"OBS-01 its session is in another process", func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
+			w.WriteHeader(http.StatusNotFound)
+			_, _ = io.WriteString(w, `{"jsonrpc":"2.0","id":1,"error":{"code":-32000,"message":"session not found"}}`)
+		}, "echo", []int{404}},
+		{"OBS-01 it fails", answer(500), "echo", []int{500}},
+		{"OBS-01 it is asked twice", again, "echo", []int{202}},
+		{"OBS-01 it panics", func(http.ResponseWriter, *http.Request) { panic("canary") }, "echo", []int{0}},
+		{"OBS-01 it panics after it has answered", func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(http.StatusAccepted)
+			panic("canary")
+		}, "echo", []int{202}},
+		{"OBS-01 it was not asked", answer(200), "admin_delete", nil},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var served []mcpauth.Served
+				var decisions []mcpauth.Decision
+				f := newFixture(t, func(c *mcpauth.Config) {
+					c.OnDecision = func(_ context.Context, d mcpauth.Decision) { decisions = append(decisions, d) }
+					c.OnServed = func(_ context.Context, s mcpauth.Served) { served = append(served, s) }
+				})
+				f.inner = func(w http.ResponseWriter, r *http.Request) {
+					time.Sleep(time.Second)
+					row.handler(w, r)
+				}
+				func() {
+					defer func() { _ = recover() }()
+					f.legacyCall(f.token(nil), row.tool)
+				}()
+				require.Len(t, served, len(row.want))
+				for i, want := range row.want {
+					s := served[i]
+					assert.Equal(t, want, s.Status)
+					assert.GreaterOrEqual(t, s.Duration, time.Second)
+					assert.Equal(t, "user-1", s.Principal.Subject)
+					require.Len(t, s.Calls, 1)
+					assert.Equal(t, row.tool, s.Calls[0].Name)
+					assert.Equal(t, decisions[0].ID, s.ID)
+				}
+			})
+		})
+	}
+	t.Run("OBS-01 what nobody is asked for is not served", func(t *testing.T) {
+		f := newFixture(t, func(c *mcpauth.Config) {
+			c.OnServed = func(context.Context, mcpauth.Served) { t.Error("the handler did not run") }
+		})
+		w := f.post(f.token(nil), `{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1}}`)
+		assert.Equal(t, http.StatusAccepted, w.Code)
+		assert.Zero(t, f.ran)
+	})
+	t.Run("OBS-01 its panic is contained", func(t *testing.T) {
+		f := newFixture(t, func(c *mcpauth.Config) {
+			c.OnServed = func(_ context.Context, s mcpauth.Served) {
+				assert.Empty(t, s.ID)
+				panic("canary")
+			}
+		})
+		f.served(f.call(f.token(nil), "echo"))
+		assert.Contains(t, f.log.String(), "OnServed panicked")
+		assert.NotContains(t, f.log.String(), "canary")
+	})
+	t.Run("OBS-01 it may keep the arguments", func(t *testing.T) {
+		var kept []mcpauth.Served
+		f := newFixture(t, func(c *mcpauth.Config) {
+			c.OnServed = func(_ context.Context, s mcpauth.Served) { kept = append(kept, s) }
+		})
+		for n := range 20 {
+			f.post(f.token(nil), fmt.Sprintf(`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"echo","arguments":{"n":"%020d"}}}`, n))
+		}
+		for n := range kept {
+			assert.JSONEq(t, fmt.Sprintf(`{"n":"%020d"}`, n), string(kept[n].Calls[0].Arguments))
+		}
+		assert.Len(t, kept, 20)
+	})
+}
+
+// A response that is ended before its time is told with the status that the handler gave it.
+func TestServedStream_OBS_01_MCP_55(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var served []mcpauth.Served
+		f := newFixture(t, func(c *mcpauth.Config) {
+			c.OnServed = func(_ context.Context, s mcpauth.Served) { served = append(served, s) }
+		})
+		f.inner = func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Type", "text/event-stream")
+			_, _ = io.WriteString(w, streamEvent)
+			<-r.Context().Done()
+		}
+		f.call(f.token(mcpauthtest.Claims{"exp": time.Now().Add(time.Minute).Unix()}), "echo")
+		require.Len(t, served, 1)
+		assert.Equal(t, http.StatusOK, served[0].Status)
+		assert.Equal(t, 90*time.Second, served[0].Duration, "exp and leeway")
+		f.inner = func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
+		served = nil
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		r := newRequest(http.MethodPost, "/mcp", f.token(nil), legacyCall("echo")).WithContext(ctx)
+		f.handler.ServeHTTP(httptest.NewRecorder(), r)
+		require.Len(t, served, 1)
+	})
+}

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/seed-1e292522/mcpauth/internal/jsonrpc"
 )
@@ -23,8 +24,10 @@ type exchange struct {
 	tasks     *hearing    // set if a task may begin in the response
 	hides     bool        // there is a field, Authorization aside, that the handler must not see as it came
 	over      bool        // under reader.mu: the request is over
+	returned  bool        // the handler has, and did not panic
 	pooled    *[]byte     // where the body's buffer came from, and goes back to; nil if others may still look at it
 	held      holding     // what is booked on the caller's account
+	decision  string      // ID of its record, "" for none
 	trail     *trail      // what a record needs; nil if nobody records
 	request
 
@@ -42,7 +45,7 @@ func (m *Middleware) newExchange(r *http.Request) *exchange {
 	x := new(exchange)
 	x.lease.m, x.lease.x = m, x
 	x.ctx.Context, x.trail = r.Context(), m.newTrail()
-	if _, declared := m.policy.policy.(*ruleBook); declared && m.onDecision == nil {
+	if _, declared := m.policy.policy.(*ruleBook); declared && m.onDecision == nil && m.onServed == nil {
 		x.pooled = buffers.Get().(*[]byte)
 	}
 	return x
@@ -88,6 +91,9 @@ func (x *exchange) read(w http.ResponseWriter, r *http.Request) (denied *DeniedE
 // serve calls the handler, for as long as the token is good.
 func (m *Middleware) serve(w http.ResponseWriter, r *http.Request, x *exchange, next *backend) {
 	x.lease.ResponseWriter = w
+	if m.onServed != nil {
+		defer m.tellServed(r, x, time.Now())
+	}
 	if x.isStream() {
 		x.lease.arm()
 	}
@@ -138,7 +144,9 @@ func (x *exchange) run(next http.Handler, out *flushable, r *http.Request) {
 			panic(recovered)
 		}
 	}()
+	x.returned = false
 	next.ServeHTTP(out.writer(), r)
+	x.returned = true
 }
 
 // end lets go of what was made for the request, also after a panic of the

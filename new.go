@@ -31,6 +31,7 @@ func New(config Config) (*Middleware, error) {
 		maxBody:    config.MaxBody,
 		revoked:    config.Revoked,
 		onDecision: config.OnDecision,
+		onServed:   config.OnServed,
 		log:        config.Logger,
 		legacyAS:   config.LegacyASMetadata,
 		issuers:    make(map[string]*issuer, len(config.Issuers)),

@@ -5,11 +5,12 @@
 //
 //	telemetry, err := otelmcpauth.New(otelmcpauth.Config{})
 //	config.OnDecision = telemetry.OnDecision
+//	config.OnServed = telemetry.OnServed
 //	auth, err := mcpauth.New(config)
 //	err = telemetry.Observe(auth)
 //
 // Every label has a bounded set of values, whatever strangers send: issuers and
-// rules come from the configuration, reasons from a closed list, names of
+// rules come from the configuration (that of a token which is refused is what the token says, if it is configured), reasons from a closed list, names of
 // methods from MCP, and a tool's name is one only if a rule names it exactly.
 // No label and no span holds a token, an argument, a subject or a claim.
 //
@@ -20,6 +21,7 @@
 //
 //   - mcpauth.decisions: how many, by mcpauth.outcome, error.type, mcpauth.issuer, mcp.method.name, gen_ai.tool.name
 //   - mcpauth.decision.duration: seconds from the request's arrival to the decision, by mcpauth.outcome
+//   - mcpauth.handler.duration: seconds that the handler took, by http.response.status_class ("2xx", "none" after a panic) and mcp.method.name
 //   - mcpauth.verification.duration: seconds until the token was verified, by mcpauth.issuer
 //   - mcpauth.issuer.ready: 1 when there are keys, by mcpauth.issuer, like all that follow
 //   - mcpauth.keys: how many usable keys there are

@@ -34,14 +34,19 @@ type Telemetry struct {
 	decisions metric.Int64Counter
 	decision  metric.Float64Histogram
 	verified  metric.Float64Histogram
+	handler   metric.Float64Histogram
 
 	mu            sync.Mutex
 	registrations []metric.Registration
+	issuers       map[string]bool // configured, as Observe has learned
 }
 
 // seconds are the buckets of durations: from a cached token to a slow issuer.
 var seconds = metric.WithExplicitBucketBoundaries(
 	.000005, .00001, .000025, .00005, .0001, .00025, .0005, .001, .0025, .005, .01, .05, .1, .5, 1, 5)
+
+// handling are the buckets of what a handler takes, up to a stream that lasts for an hour.
+var handling = metric.WithExplicitBucketBoundaries(.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 60, 600, 3600)
 
 // New makes the instruments of decisions.
 func New(config Config) (*Telemetry, error) {
@@ -51,15 +56,27 @@ func New(config Config) (*Telemetry, error) {
 	if config.TracerProvider == nil {
 		config.TracerProvider = otel.GetTracerProvider()
 	}
-	t := &Telemetry{meter: config.MeterProvider.Meter(scopeName), tracer: config.TracerProvider.Tracer(scopeName)}
-	var errs [3]error
+	t := &Telemetry{meter: config.MeterProvider.Meter(scopeName), tracer: config.TracerProvider.Tracer(scopeName), issuers: map[string]bool{}}
+	var errs [4]error
 	t.decisions, errs[0] = t.meter.Int64Counter("mcpauth.decisions",
 		metric.WithUnit("{decision}"), metric.WithDescription("Requests that were decided about."))
 	t.decision, errs[1] = t.meter.Float64Histogram("mcpauth.decision.duration", seconds,
 		metric.WithUnit("s"), metric.WithDescription("Time from the arrival of a request to its decision."))
 	t.verified, errs[2] = t.meter.Float64Histogram("mcpauth.verification.duration", seconds,
 		metric.WithUnit("s"), metric.WithDescription("Time from the arrival of a request to the end of its token's verification."))
+	t.handler, errs[3] = t.meter.Float64Histogram("mcpauth.handler.duration", handling,
+		metric.WithUnit("s"), metric.WithDescription("Time that the handler took for a request that was let through, by the class of its status."))
 	return t, errors.Join(errs[:]...)
+}
+
+// OnServed measures what the handler has answered. It goes into [mcpauth.Config].OnServed.
+func (t *Telemetry) OnServed(ctx context.Context, s mcpauth.Served) {
+	class := "none"
+	if s.Status >= 100 && s.Status < 600 {
+		class = fmt.Sprintf("%dxx", s.Status/100)
+	}
+	t.handler.Record(ctx, s.Duration.Seconds(), metric.WithAttributes(
+		attribute.String("http.response.status_class", class), attribute.String("mcp.method.name", methodOf(s.Calls))))
 }
 
 // OnDecision measures one decision. It goes into [mcpauth.Config].OnDecision;
@@ -76,11 +93,20 @@ func (t *Telemetry) OnDecision(ctx context.Context, d mcpauth.Decision) {
 		if d.Verified > 0 {
 			t.verified.Record(ctx, d.Verified.Seconds(), metric.WithAttributes(issuer))
 		}
+	} else if t.isConfigured(d.UnverifiedIssuer) {
+		labels = append(labels, attribute.String("mcpauth.issuer", d.UnverifiedIssuer))
 	}
 	labels = append(labels, targetOf(d)...)
 	t.decisions.Add(ctx, 1, metric.WithAttributes(labels...))
 	t.decision.Record(ctx, d.Duration.Seconds(), metric.WithAttributes(outcome))
 	t.span(ctx, d, labels)
+}
+
+// isConfigured reports whether an issuer that a token names is one that Observe was told of.
+func (t *Telemetry) isConfigured(issuer string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.issuers[issuer]
 }
 
 func outcomeOf(d mcpauth.Decision) string {
@@ -103,20 +129,27 @@ var methods = func() map[string]bool {
 	return known
 }()
 
+// methodOf names the method of a request: "batch" for several.
+func methodOf(calls []mcpauth.Call) string {
+	switch {
+	case len(calls) > 1:
+		return "batch"
+	case len(calls) == 1 && methods[calls[0].Method]:
+		return calls[0].Method
+	}
+	return other
+}
+
 // targetOf names what the request is about: its one call, or "batch".
 func targetOf(d mcpauth.Decision) []attribute.KeyValue {
 	switch {
 	case len(d.Calls) == 0:
 		return nil
 	case len(d.Calls) > 1:
-		return []attribute.KeyValue{attribute.String("mcp.method.name", "batch")}
+		return []attribute.KeyValue{attribute.String("mcp.method.name", methodOf(d.Calls))}
 	}
 	call := d.Calls[0]
-	method := call.Method
-	if !methods[method] {
-		method = other
-	}
-	labels := []attribute.KeyValue{attribute.String("mcp.method.name", method)}
+	labels := []attribute.KeyValue{attribute.String("mcp.method.name", methodOf(d.Calls))}
 	if call.Kind == mcpauth.KindTool {
 		tool := other
 		if len(d.Rulings) == 1 && d.Rulings[0].Rule == fmt.Sprintf("tools[%q]", call.Name) {
@@ -147,6 +180,9 @@ func (t *Telemetry) Observe(auth *mcpauth.Middleware) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.registrations = append(t.registrations, registration)
+	for _, status := range auth.Issuers() {
+		t.issuers[status.URL] = true
+	}
 	return nil
 }
 

@@ -18,6 +18,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
@@ -35,6 +36,7 @@ const resource = "https://mcp.example.com/mcp"
 
 type server struct {
 	http.Handler
+	inner     http.HandlerFunc
 	t         *testing.T
 	issuer    *mcpauthtest.Issuer
 	metrics   *sdkmetric.ManualReader
@@ -54,14 +56,20 @@ func newServer(t *testing.T) *server {
 	require.NoError(t, err)
 	auth, err := mcpauth.New(mcpauth.Config{
 		Resource: resource, Issuers: []mcpauth.Issuer{s.issuer.Config()}, Transport: s.issuer.Transport(),
-		OnDecision: s.telemetry.OnDecision,
+		OnDecision: s.telemetry.OnDecision, OnServed: s.telemetry.OnServed,
 		Policy: mcpauth.Rules{Tools: map[string]mcpauth.Requirement{
 			"echo": mcpauth.Scopes("mcp:read"), "admin": mcpauth.Scopes("mcp:admin"), "*": mcpauth.Authenticated(),
 		}},
 	})
 	require.NoError(t, err)
 	require.NoError(t, s.telemetry.Observe(auth))
-	s.Handler = auth.Wrap(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "{}") }))
+	s.Handler = auth.Wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if s.inner != nil {
+			s.inner(w, r)
+			return
+		}
+		_, _ = io.WriteString(w, "{}")
+	}))
 	return s
 }
 
@@ -242,4 +250,44 @@ func TestClose(t *testing.T) {
 	}
 	_, err := otelmcpauth.New(otelmcpauth.Config{})
 	assert.NoError(t, errors.Join(err), "the global providers")
+}
+
+// A stateful handler behind round robin answers 404 to every second call that is allowed: both
+// classes are counted.
+func TestHandler_OBS_01_OBS_02(t *testing.T) {
+	s := newServer(t)
+	calls := 0
+	s.inner = func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		if calls++; calls%2 == 0 {
+			w.WriteHeader(http.StatusNotFound)
+		}
+		_, _ = io.WriteString(w, `{"jsonrpc":"2.0","id":1,"result":{}}`)
+	}
+	for range 10 {
+		s.call(t.Context(), s.token(nil), "echo")
+	}
+	s.call(t.Context(), s.token(nil), "admin") // refused
+	series := map[string]uint64{}
+	for _, m := range s.collect() {
+		if m.Name == "mcpauth.handler.duration" {
+			for _, point := range m.Data.(metricdata.Histogram[float64]).DataPoints {
+				series[point.Attributes.Encoded(attribute.DefaultEncoder())] = point.Count
+			}
+		}
+	}
+	assert.Equal(t, map[string]uint64{
+		"http.response.status_class=2xx,mcp.method.name=tools/call": 5, "http.response.status_class=4xx,mcp.method.name=tools/call": 5,
+	}, series)
+}
+
+// Which issuer has the unknown keys: the label is that of a configured one, and of no other.
+func TestUnknownKeys_OBS_01(t *testing.T) {
+	s := newServer(t)
+	s.call(t.Context(), s.token(nil), "echo")
+	s.issuer.Rotate(mcpauthtest.NewKey("other", "RS256"))
+	stranger := mcpauthtest.NewIssuerAt(t, "https://as.example.com")
+	stranger.Rotate(mcpauthtest.NewKey("unknown", "RS256"))
+	s.call(t.Context(), stranger.Token(mcpauthtest.Claims{"aud": resource, "iat": time.Now().Add(-time.Hour).Unix()}), "echo")
+	assert.EqualValues(t, 1, s.decisions()["error.type=unknown_key mcpauth.issuer=https://as.example.com mcpauth.outcome=deny"], "%v", s.decisions())
 }

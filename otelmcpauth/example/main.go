@@ -125,6 +125,7 @@ func newAuth(s settings, sink auditlog.Sink, telemetry *otelmcpauth.Telemetry) (
 		AllowInsecureLoopback: true,
 		Logger:                slog.New(slog.NewJSONHandler(os.Stderr, nil)),
 		Policy:                mcpauth.Rules{Tools: map[string]mcpauth.Requirement{"*": mcpauth.Scopes("tool:{name}:execute")}},
+		OnServed:              telemetry.OnServed,
 		OnDecision: func(ctx context.Context, d mcpauth.Decision) {
 			audit.OnDecision(ctx, d)
 			telemetry.OnDecision(ctx, d)
