@@ -125,6 +125,7 @@ type Middleware struct {
 	origins     origins
 	metadata    metadata
 	unasked     unasked
+	loops       loops
 	ready       map[Reason]*readyAnswer
 	legacyAS    bool
 	sessions    sessions

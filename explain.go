@@ -65,6 +65,12 @@ func (m *Middleware) finding(r *http.Request, x *exchange, denied *DeniedError) 
 }
 
 func (m *Middleware) findingOf(r *http.Request, x *exchange, denied *DeniedError, token *rereadToken) explain.Finding {
+	f := m.causeOf(r, x, denied, token)
+	m.noteLoop(x, token, denied, f.Cause)
+	return f
+}
+
+func (m *Middleware) causeOf(r *http.Request, x *exchange, denied *DeniedError, token *rereadToken) explain.Finding {
 	c, ok := denied.Err.(*cause)
 	if !ok {
 		return explain.Finding{}

@@ -35,6 +35,7 @@ func New(config Config) (*Middleware, error) {
 		log:        config.Logger,
 		legacyAS:   config.LegacyASMetadata,
 		issuers:    make(map[string]*issuer, len(config.Issuers)),
+		loops:      newLoops(),
 		seen:       tokencache.New(maxSeen, maxSeenBytes, (*verified).size),
 	}}
 	if b.m.log == nil {

@@ -26,8 +26,9 @@ var ours = []string{
 	"l.method",                               // of the listings that are filtered
 	"issuer", "s.registry.issuersOf(c.keys)", // configured, too
 	`explain.Finding{Cause: "key-unsettled"}.Fix()`, `explain.Finding{Cause: "metadata-not-routed"}.Fix()`,
-	"m.metadata.url", // follows from Config.Resource, which is in ASCII
-	"challenges",     // a number
+	"m.metadata.url",       // follows from Config.Resource, which is in ASCII
+	"challenges", "tokens", // numbers
+	"cause", "explain.Finding{Cause: cause}.Fix()",
 }
 
 // showing are the functions that make foreign text fit for a log.
