@@ -155,6 +155,7 @@ func TestDoctorDisagreement(t *testing.T) {
 		title  string
 	}{
 		{401, `Bearer`, "it sees no token"}, {401, `Bearer error="invalid_token", error_description="audience mismatch"`, "audience mismatch"},
+		{401, `Bearer realm="x"`, `WWW-Authenticate: Bearer realm="x"`},
 		{503, ``, "it cannot check the token now"}, {403, ``, "it refuses the token that the same configuration accepts here"},
 	} {
 		status, header = tt.status, tt.header

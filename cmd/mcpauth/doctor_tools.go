@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -9,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/seed-1e292522/mcpauth"
+	"github.com/seed-1e292522/mcpauth/internal/foreign"
 )
 
 // toolCall is a call of a tool, as the policy sees it.
@@ -88,24 +90,35 @@ func (d *doctor) tryLive(ctx context.Context) {
 		return
 	}
 	status := fmt.Sprintf("status %d", answer.status)
+	if answer.challenge != "" {
+		status += ", WWW-Authenticate: " + answer.challenge
+	}
+	bare := answer.status == http.StatusUnauthorized && parameter(answer.challenge, "error") == ""
 	agreed := d.library != nil && d.Faults == 0
 	switch {
 	case answer.status == http.StatusOK:
 		d.ok("it accepts the token", "")
 		d.listLive(ctx)
+	case answer.status == http.StatusForbidden && bytes.Contains(answer.body, []byte("invalid Host header")):
+		d.fault("host-guard", "", "status 403: "+foreign.LineShort(string(answer.body), maxShown), "")
+	case !agreed && bare:
+		d.step(stateNote, "it refuses the token, too, or does not see it", status+"; there is no error code, as for a request without a token")
 	case !agreed:
 		d.step(stateNote, "it refuses the token, too", status)
-	case answer.status == http.StatusUnauthorized && parameter(answer.challenge, "error") == "":
-		d.fault("no-credentials", "it sees no token", status+" without an error code, as for a request without a token",
+	case bare:
+		d.fault("no-credentials", "it sees no token", status+"; there is no error code, as for a request without a token",
 			"look for a proxy that drops the Authorization header on its way to the server")
 	case answer.status == http.StatusServiceUnavailable:
 		d.fault("revocation", "it cannot check the token now, and keys can be fetched from here", status,
 			"compare the egress rules of the server with those of this machine, and look at what Config.Revoked asks")
 	default:
-		d.fault("", "it refuses the token that the same configuration accepts here", status+", "+parameter(answer.challenge, "error_description"),
+		d.fault("", "it refuses the token that the same configuration accepts here", status,
 			"compare the server's configuration with the one given here")
 	}
 }
+
+// maxShown bounds what is repeated of a body, in bytes.
+const maxShown = 128
 
 // listLive lists what the token may see, which needs the policy to answer.
 func (d *doctor) listLive(ctx context.Context) {

@@ -3,6 +3,7 @@ package faults
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -109,6 +110,16 @@ var requests = []Fault{
 				r.Header.Set("Mcp-Method", "tools/call")
 				return r
 			}
+			return s
+		},
+	}, {
+		Name: "a proxy on this host ends TLS, and the SDK takes the public host for an attack", Cause: "host-guard", Status: 403,
+		Unlogged: "the handler refuses it, and OnServed tells", Mentions: []string{"invalid Host header"},
+		Setup: func(tb testing.TB) *Scene {
+			s := newScene(tb)
+			s.inner = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { // as both SDKs do
+				http.Error(w, fmt.Sprintf("Forbidden: invalid Host header %q", "mcp.example.com"), http.StatusForbidden)
+			})
 			return s
 		},
 	}, {
