@@ -3,7 +3,9 @@ package mcpauth
 import (
 	"context"
 	"errors"
+	"maps"
 	"net/url"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -178,4 +180,33 @@ func TestSpread_Bounds_JWKS_22_DISC_19(t *testing.T) {
 	within("DISC-19 first", 800*time.Millisecond, 1200*time.Millisecond, func() time.Duration { return backoff(0) })
 	within("DISC-19 third", 3200*time.Millisecond, 4800*time.Millisecond, func() time.Duration { return backoff(2) })
 	within("DISC-19 hundredth", 25600*time.Millisecond, 30*time.Second, func() time.Duration { return backoff(99) })
+}
+
+// A document of which nobody is told fails as any other.
+func TestRemote_NobodyIsTold_JWKS_17(t *testing.T) {
+	r := &remote[int]{load: func(context.Context, *loaded[int], bool) (*loaded[int], error) { return nil, errors.New("down") }}
+	_, err := r.get(t.Context(), time.Now())
+	assert.ErrorContains(t, err, "down")
+}
+
+// Retry-After is in whole seconds, rounded up, from 1 to 30, and no more than two of them are jitter.
+func TestRetryAfter_FRESH_04(t *testing.T) {
+	for _, row := range []struct {
+		wait      time.Duration
+		from, to  int
+		unjittery time.Duration
+	}{
+		{-time.Hour, 1, 1, time.Second}, {0, 1, 2, time.Second}, {1, 1, 3, time.Second}, {time.Second, 1, 3, time.Second},
+		{time.Second + 1, 2, 4, 2 * time.Second}, {29 * time.Second, 29, 30, 29 * time.Second},
+		{30 * time.Second, 30, 30, 30 * time.Second}, {time.Hour, 30, 30, 30 * time.Second},
+	} {
+		seen := map[int]bool{}
+		for range 200 {
+			seen[retryAfter(row.wait)] = true
+		}
+		all := slices.Sorted(maps.Keys(seen))
+		assert.Equal(t, []int{row.from, row.to}, []int{all[0], all[len(all)-1]}, row.wait)
+		assert.Equal(t, row.unjittery, denyUnavailable(&unavailableError{errors.New("down"), row.wait}).RetryAfter, row.wait)
+	}
+	assert.Equal(t, minBackoff, denyUnavailable(errors.New("down")).RetryAfter)
 }

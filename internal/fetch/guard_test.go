@@ -234,3 +234,22 @@ func (f roundTripFunc) RoundTrip(r *http.Request) (*http.Response, error) { retu
 func answer(r *http.Request, status int, body string) *http.Response {
 	return &http.Response{StatusCode: status, Header: http.Header{}, Request: r, Body: io.NopCloser(strings.NewReader(body))}
 }
+
+// A name says nothing of where it leads: what was learned from a document goes through the transport
+// that looks at the address dialed, and nothing else does.
+func TestGuard_Transport_DISC_08(t *testing.T) {
+	client := New(nil)
+	for _, guarded := range []bool{true, false} {
+		var asked []string
+		recording := func(name string) http.RoundTripper {
+			return roundTripFunc(func(r *http.Request) (*http.Response, error) {
+				asked = append(asked, name)
+				return answer(r, http.StatusOK, "{}"), nil
+			})
+		}
+		client.trusted, client.guarded = recording("trusted"), recording("guarded")
+		_, err := client.Get(t.Context(), Request{URL: "https://keys.example.com/jwks", Limit: 100, Guarded: guarded})
+		require.NoError(t, err)
+		assert.Equal(t, map[bool][]string{true: {"guarded"}, false: {"trusted"}}[guarded], asked)
+	}
+}

@@ -75,3 +75,31 @@ func TestErrorsAreTold(t *testing.T) {
 		}
 	}
 }
+
+// r and s are numbers from 1 to n-1 (FIPS 186-5 section 6.4.2): the rest ends before anything is computed.
+func TestPlausible_TOK_41(t *testing.T) {
+	for _, curve := range []elliptic.Curve{elliptic.P256(), elliptic.P384(), elliptic.P521()} {
+		private, err := ecdsa.GenerateKey(curve, rand.Reader)
+		require.NoError(t, err)
+		key := &Key{Public: &private.PublicKey}
+		order := curve.Params().N
+		one := big.NewInt(1)
+		signature := func(r, s *big.Int) []byte {
+			size := len(order.Bytes())
+			return append(r.FillBytes(make([]byte, size)), s.FillBytes(make([]byte, size))...)
+		}
+		last := new(big.Int).Sub(order, one)
+		beyond := new(big.Int).Add(order, one)
+		for _, row := range []struct {
+			r, s *big.Int
+			want bool
+		}{
+			{one, one, true}, {last, last, true}, {one, last, true},
+			{one, new(big.Int), false}, {new(big.Int), one, false}, {one, order, false}, {order, one, false},
+			{one, beyond, false}, {beyond, one, false},
+		} {
+			assert.Equal(t, row.want, plausible(key, signature(row.r, row.s)), "%s: r %s, s %s", curve.Params().Name, row.r, row.s)
+		}
+		assert.False(t, plausible(key, signature(one, one)[1:]))
+	}
+}

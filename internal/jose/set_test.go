@@ -334,6 +334,8 @@ func TestAcceptedKeys(t *testing.T) {
 		{"JWKS-01 private names", jwk(&public, `"kid":"k1","issuer":"https://x/","D":1,"K":[]`), "k1"},
 		{"JWKS-05 2048 bits", rsaJWK(modulus(2048), f4), "bad"},
 		{"JWKS-05 8192 bits", rsaJWK(modulus(8192), f4), "bad"},
+		{"JWKS-05 e = 129, one byte with its high bit set", rsaJWK(modulus(2048), []byte{0x81}), "bad"},
+		{"JWKS-05 three bytes with the high bit set", rsaJWK(modulus(2048), []byte{0xff, 0, 1}), "bad"},
 		{"JWKS-05 e = 3", rsaJWK(modulus(3072), []byte{3}), "bad"},
 		{"JWKS-05 e = 2^31-1", rsaJWK(modulus(2048), []byte{0x7f, 0xff, 0xff, 0xff}), "bad"},
 		{"JWKS-05 leading zeros of n and e", rsaJWK(append([]byte{0}, modulus(2048)...), []byte{0, 1, 0, 1}), "bad"},

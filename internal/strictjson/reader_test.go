@@ -568,3 +568,66 @@ func TestPass_MCP_63(t *testing.T) {
 	_, err := r.Pass()
 	assert.ErrorIs(t, err, ErrDepth)
 }
+
+// The characters beside the digits of either case are none, at each of the four places.
+func TestEscapeDigits_TOK_23(t *testing.T) {
+	for place := range 4 {
+		for _, c := range "/:@G`g" {
+			digits := []byte("0041")
+			digits[place] = byte(c)
+			text := `"\u` + string(digits) + `"`
+			_, err := NewReader([]byte(text), Limits{}).String()
+			assert.Error(t, err, text)
+			_, err = NewReader([]byte(text), Limits{}).Skip()
+			assert.Error(t, err, text)
+		}
+	}
+	for _, digits := range []string{"0039", "00aF", "00fA", "0099"} {
+		_, err := NewReader([]byte(`"\u`+digits+`"`), Limits{}).String()
+		assert.NoError(t, err, digits)
+	}
+}
+
+// A Reader that has read a text, or failed in the middle of one, reads the next as a new one does.
+func TestReset(t *testing.T) {
+	many := "{"
+	for i := range 40 { // more names than have a place in the Reader
+		many += fmt.Sprintf(`"%d":1,`, i)
+	}
+	many += `"x":{"a":[1,{"b":`
+	read := func(r *Reader) (members int, err error) {
+		if err = r.Object(); err != nil {
+			return 0, err
+		}
+		for {
+			_, more, err := r.Member()
+			if err != nil || !more {
+				if err == nil {
+					err = r.End()
+				}
+				return members, err
+			}
+			if _, err = r.Skip(); err != nil {
+				return members, err
+			}
+			members++
+		}
+	}
+	const next = `{"0":1,"a":{"1":2},"x":[3]}`
+	for _, first := range []string{many, many + "1}]}}", "{", `{"a":1}`, `[1`, "\xff", `{"a":1,"a":2}`, ""} {
+		r := NewReader([]byte(first), Limits{})
+		_, _ = read(r)
+		r.Reset([]byte(next), Limits{Members: 4, Depth: 2})
+		members, err := read(r)
+		assert.NoError(t, err, first)
+		assert.Equal(t, 3, members, first)
+		r = NewReader([]byte(first), Limits{})
+		_ = r.Object()
+		_, _, _ = r.Member()
+		_ = r.Object()
+		r.Reset([]byte(next), Limits{Members: 4, Depth: 2})
+		members, err = read(r)
+		assert.NoError(t, err, "in the middle of %s", first)
+		assert.Equal(t, 3, members, first)
+	}
+}

@@ -1,9 +1,14 @@
 package tokencache
 
 import (
+	"crypto/fips140"
+	"crypto/hmac"
+	"crypto/sha256"
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"os"
+	"os/exec"
 	"runtime"
 	"strings"
 	"sync"
@@ -358,4 +363,50 @@ func BenchmarkGetParallel(b *testing.B) {
 			c.Get(c.Key(tokens[i&1023]), c.start)
 		}
 	})
+}
+
+// The two primitives, computed here once more: neither may stand in for the other.
+func TestPrimitives_TOK_62(t *testing.T) {
+	h := newHasher(true)
+	require.NotNil(t, h.secret)
+	assert.Nil(t, h.gmac)
+	mac := hmac.New(sha256.New, h.secret)
+	mac.Write([]byte("a.b.c"))
+	assert.Equal(t, Key(mac.Sum(nil)[:16]), h.key("a.b.c"))
+	h = newHasher(false)
+	assert.Nil(t, h.secret)
+	want := h.gmac.Seal(nil, nonce[:], nil, []byte("a.b.c"))
+	h.block.Encrypt(want, want)
+	assert.Equal(t, Key(want), h.key("a.b.c"))
+}
+
+// In FIPS 140 mode a cache names tokens by the approved function. The mode is chosen when a process starts.
+func TestApproved_TOK_62(t *testing.T) {
+	if os.Getenv("TOKENCACHE_APPROVED") != "" {
+		require.True(t, fips140.Enabled())
+		require.NotNil(t, New(1, 1, hundred).hasher.secret)
+		return
+	}
+	command := exec.Command(os.Args[0], "-test.run=^TestApproved_TOK_62$", "-test.count=1")
+	command.Env = append(os.Environ(), "TOKENCACHE_APPROVED=1", "GODEBUG=fips140=on")
+	output, err := command.CombinedOutput()
+	require.NoError(t, err, "%s", output)
+}
+
+// A value dies at its moment, not after; one that fills the bound fits; one without a life does not.
+func TestEdges_TOK_62(t *testing.T) {
+	c := New(8, overhead+100, hundred)
+	one, now := 1, c.start
+	c.Add(keyOf(1), 0, &one, now, time.Second)
+	assert.NotNil(t, c.Get(keyOf(1), now.Add(time.Second-1)), "and it fits exactly")
+	assert.Nil(t, c.Get(keyOf(1), now.Add(time.Second)))
+	c.Add(keyOf(2), 0, &one, now.Add(time.Second), time.Second)
+	assert.NotNil(t, c.Get(keyOf(2), now.Add(time.Second)), "the dead make room")
+	c.Add(keyOf(3), 0, &one, now.Add(2*time.Second), 0)
+	assert.Nil(t, c.Get(keyOf(3), now.Add(2*time.Second)))
+	entries, _ := c.count()
+	assert.LessOrEqual(t, entries, 1)
+	small := New(8, overhead+99, hundred)
+	small.Add(keyOf(1), 0, &one, small.start, time.Second)
+	assert.Nil(t, small.Get(keyOf(1), small.start))
 }
