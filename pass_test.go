@@ -41,7 +41,7 @@ func TestCredentialsEnd_PASS_01_PASS_02(t *testing.T) {
 	r.Header["Mcp-Protocol_Version"] = []string{"2026-07-28"}
 	r.Header["MCP_METHOD"] = []string{"tools/list"}
 	r.Header["Mcp-Protocol-Version"] = []string{" 2025-11-25\t"} // as HTTP/2 may bring it
-	r.Header["Accept-Encoding"] = []string{"gzip"}                // the answer may have to be looked at
+	r.Header["Accept-Encoding"] = []string{"gzip"}               // the answer may have to be looked at
 	r.Trailer = http.Header{"Authorization": {"Bearer " + token}, "dpop": {"proof-canary"}, "X-Kept": {"yes"}}
 	f.servedIn(t, f.serve(r))
 	assert.Regexp(t, `^mcpauth\.[A-Za-z0-9_-]{22}$`, f.last.Header.Get("Mcp-Session-Id")) // ISOL-04
