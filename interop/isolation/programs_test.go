@@ -1,18 +1,16 @@
 package isolation
 
 import (
-	"context"
 	"fmt"
 	"net/http"
-	"os"
 	"os/exec"
 	"path/filepath"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/seed-1e292522/mcpauth/interop/node"
 	"github.com/seed-1e292522/mcpauth/interop/process"
+	"github.com/seed-1e292522/mcpauth/interop/python"
 )
 
 // program is a server that is another program, behind a proxy.
@@ -28,53 +26,10 @@ func typeScript(kind string, b backend) *program {
 	}}
 }
 
-// pythonVersion is that of the package mcp, which the test installs.
-const pythonVersion = "2.3.0"
-
-func python(kind string, b backend) *program {
+func pythonSDK(kind string, b backend) *program {
 	return &program{b, func(t testing.TB) process.Ready {
-		return process.Start(t, exec.Command(pythonOf(t), filepath.Join("testdata", "server.py"), kind), "STAGE="+stageURL())
+		return process.Start(t, exec.Command(python.Need(t), filepath.Join("testdata", "server.py"), kind), "STAGE="+stageURL())
 	}}
-}
-
-// virtualEnv makes a Python environment with the package, once for this user.
-var virtualEnv = sync.OnceValues(func() (string, error) {
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		return "", err
-	}
-	directory := filepath.Join(cache, "mcpauth-interop", "python-mcp-"+pythonVersion)
-	program := filepath.Join(directory, "bin", "python")
-	stamp := filepath.Join(directory, "installed")
-	if _, err := os.Stat(stamp); err == nil {
-		return program, nil
-	}
-	if err := os.RemoveAll(directory); err != nil {
-		return "", err
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
-	defer cancel()
-	for _, command := range [][]string{
-		{"python3", "-m", "venv", directory},
-		{program, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "mcp==" + pythonVersion},
-	} {
-		if output, err := exec.CommandContext(ctx, command[0], command[1:]...).CombinedOutput(); err != nil {
-			return "", fmt.Errorf("%s: %w\n%s", command[0], err, output)
-		}
-	}
-	return program, os.WriteFile(stamp, nil, 0o600)
-})
-
-func pythonOf(t testing.TB) string {
-	t.Helper()
-	if _, err := exec.LookPath("python3"); err != nil {
-		unavailable(t, "python3 is not installed")
-	}
-	program, err := virtualEnv()
-	if err != nil {
-		unavailable(t, "the Python package mcp could not be installed: "+err.Error())
-	}
-	return program
 }
 
 var programs = []*program{
@@ -83,9 +38,9 @@ var programs = []*program{
 	typeScript("store", backend{name: "TypeScript 1.32.2, sessions, event store", sessions: true, batches: true, tools: true, asks: true, subs: true, store: true, oneStore: true}),
 	typeScript("stores", backend{name: "TypeScript 1.32.2, sessions, event store of each", sessions: true, batches: true, tools: true, asks: true, subs: true, store: true}),
 	typeScript("modern", backend{name: "TypeScript 2.4.0, both eras", stateless: true, modern: true, listens: true}),
-	python("stateless", backend{name: "Python 2.3.0, stateless", stateless: true, modern: true, streams: true, listens: true}),
-	python("stateful", backend{name: "Python 2.3.0, stateful", sessions: true, modern: true, asks: true, subs: true, listens: true}),
-	python("store", backend{name: "Python 2.3.0, stateful, event store", sessions: true, modern: true, asks: true, subs: true, listens: true, store: true, oneStore: true}),
+	pythonSDK("stateless", backend{name: "Python 2.3.0, stateless", stateless: true, modern: true, streams: true, listens: true}),
+	pythonSDK("stateful", backend{name: "Python 2.3.0, stateful", sessions: true, modern: true, asks: true, subs: true, listens: true}),
+	pythonSDK("store", backend{name: "Python 2.3.0, stateful, event store", sessions: true, modern: true, asks: true, subs: true, listens: true, store: true, oneStore: true}),
 }
 
 // flushing are the two ways in which a proxy passes on what it reads.

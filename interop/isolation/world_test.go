@@ -9,7 +9,6 @@ import (
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -163,12 +162,3 @@ func proxy(t testing.TB, upstream string, flush time.Duration) http.Handler {
 
 // unique is a word that nothing else has: a tag, a gate, a canary.
 func unique(word string) string { return word + "-" + strings.ToLower(rand.Text()[:10]) }
-
-// unavailable skips the test, or fails it where everything must be there.
-func unavailable(t testing.TB, reason string) {
-	t.Helper()
-	if os.Getenv("MCPAUTH_INTEROP") == "required" {
-		t.Fatal(reason)
-	}
-	t.Skip(reason)
-}
