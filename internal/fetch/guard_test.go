@@ -193,7 +193,7 @@ func TestGuard_OneSpelling_DISC_08_DISC_06(t *testing.T) {
 		}
 	}
 	assert.Zero(t, asked, "DISC-08")
-	for _, host := range []string{"keys.example.com", "KEYS.example.com.", "xn--mnchen-3ya.example", "93.184.215.14", "[2606:2800:21f:cb07::1]", "1.example", "0x7f.example", "a1.b2", "login-1.example:8443", "a_b.example", "keys.example.com:"} {
+	for _, host := range []string{"keys.example.com", "KEYS.example.com.", "xn--mnchen-3ya.example", "93.184.215.14", "[2606:2800:21f:cb07::1]", "1.example", "0x7f.example", "keys.0xyz", "a1.b2", "login-1.example:8443", "a_b.example", "keys.example.com:"} {
 		_, err := client.Get(t.Context(), Request{URL: "https://" + host + "/keys", Limit: 100, Guarded: true})
 		assert.NoError(t, err, host)
 	}
@@ -207,6 +207,7 @@ func TestSameOrigin(t *testing.T) {
 	}
 	issuer := parse("https://as.example.com/tenant1")
 	assert.True(t, SameOrigin(parse("https://AS.example.com/jwks"), issuer))
+	assert.True(t, SameOrigin(parse("https://AZ.example.com/"), parse("https://az.example.com/")), "from the first letter to the last")
 	for _, other := range []string{
 		"http://as.example.com/jwks", "https://as.example.com:8443/jwks", "https://as.example.com.evil.example/jwks", "https://example.com/jwks",
 		"https://a\u017f.example.com/jwks",

@@ -29,6 +29,7 @@ func TestLifetime_JWKS_22_DISC_16_FRESH_10(t *testing.T) {
 			{"FRESH-10 negative", header{"Cache-Control": "max-age=-1"}, 0},
 			{"FRESH-10 malformed", header{"Cache-Control": "max-age=soon"}, 0},
 			{"FRESH-10 without a value", header{"Cache-Control": "max-age"}, 0},
+			{"JWKS-22 said twice, the same", header{"Cache-Control": "max-age=600, max-age=600"}, 10 * time.Minute},
 			{"FRESH-10 said twice, differently", header{"Cache-Control": "max-age=600, max-age=60"}, 0},
 			{"FRESH-10 malformed beside a good Expires", header{"Cache-Control": "max-age=", "Expires": in(time.Hour)}, 0},
 			{"JWKS-22 no-store", header{"Cache-Control": "no-store", "Expires": in(time.Hour)}, 0},

@@ -76,30 +76,59 @@ func TestErrorsAreTold(t *testing.T) {
 	}
 }
 
-// r and s are numbers from 1 to n-1 (FIPS 186-5 section 6.4.2): the rest ends before anything is computed.
-func TestPlausible_TOK_41(t *testing.T) {
+// Signatures of ECDSA whose r or s is no scalar of the group end before the library
+// below, which refuses them too.
+func TestECDSAScalars_TOK41(t *testing.T) {
 	for _, curve := range []elliptic.Curve{elliptic.P256(), elliptic.P384(), elliptic.P521()} {
-		private, err := ecdsa.GenerateKey(curve, rand.Reader)
-		require.NoError(t, err)
-		key := &Key{Public: &private.PublicKey}
+		key := &Key{Public: &ecdsa.PublicKey{Curve: curve, X: curve.Params().Gx, Y: curve.Params().Gy}}
 		order := curve.Params().N
+		size := len(order.Bytes())
 		one := big.NewInt(1)
-		signature := func(r, s *big.Int) []byte {
-			size := len(order.Bytes())
-			return append(r.FillBytes(make([]byte, size)), s.FillBytes(make([]byte, size))...)
-		}
 		last := new(big.Int).Sub(order, one)
-		beyond := new(big.Int).Add(order, one)
-		for _, row := range []struct {
-			r, s *big.Int
-			want bool
-		}{
-			{one, one, true}, {last, last, true}, {one, last, true},
-			{one, new(big.Int), false}, {new(big.Int), one, false}, {one, order, false}, {order, one, false},
-			{one, beyond, false}, {beyond, one, false},
-		} {
-			assert.Equal(t, row.want, plausible(key, signature(row.r, row.s)), "%s: r %s, s %s", curve.Params().Name, row.r, row.s)
+		next := new(big.Int).Add(order, one)
+		highest := new(big.Int).Sub(new(big.Int).Lsh(one, uint(8*size)), one)
+		for _, good := range []*big.Int{one, last} {
+			for _, bad := range []*big.Int{new(big.Int), order, next, highest} {
+				assert.False(t, plausible(key, append(good.FillBytes(make([]byte, size)), bad.FillBytes(make([]byte, size))...)), "s = %d", bad)
+				assert.False(t, plausible(key, append(bad.FillBytes(make([]byte, size)), good.FillBytes(make([]byte, size))...)), "r = %d", bad)
+			}
+			pair := append(good.FillBytes(make([]byte, size)), last.FillBytes(make([]byte, size))...)
+			assert.True(t, plausible(key, pair))
+			assert.False(t, plausible(key, pair[1:]), "one byte less")
+			assert.False(t, plausible(key, append(pair, 1)), "one byte more")
 		}
-		assert.False(t, plausible(key, signature(one, one)[1:]))
 	}
+}
+
+// A signature of the wrong shape is told from one that does not verify: nothing was computed.
+func TestVerify_Shape_TOK41(t *testing.T) {
+	key := &Key{Public: &ecdsa.PublicKey{Curve: elliptic.P256(), X: elliptic.P256().Params().Gx, Y: elliptic.P256().Params().Gy}}
+	token := &Token{Header: Header{Alg: "ES256"}, Signature: make([]byte, 64)}
+	require.EqualError(t, token.Verify(key), ErrSignature.Error()+": wrong shape for the key")
+	token.Signature[31], token.Signature[63] = 1, 1
+	require.EqualError(t, token.Verify(key), ErrSignature.Error())
+}
+
+// The exponent is bounded for keys of any origin: those of PEM are not built from members.
+func TestExponent_JWKS05(t *testing.T) {
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	require.NoError(t, err)
+	for exponent, want := range map[int]Reason{3: "", maxExponent: "", maxExponent + 2: ReasonExponent, 1: ReasonExponent, 4: ReasonExponent} {
+		assert.Equal(t, want, checkRSA(&rsa.PublicKey{N: key.N, E: exponent}), "%d", exponent)
+	}
+}
+
+// The strict reader and the one that explains see the same header, where the first sees one.
+func TestHeaderAlone_TOK20(t *testing.T) {
+	const good = "eyJhbGciOiJFUzI1NiIsImtpZCI6ImsxIn0.e30.AA" // {"alg":"ES256","kid":"k1"}
+	header, err := ParseHeader(good)
+	require.NoError(t, err)
+	assert.Equal(t, Header{Alg: "ES256", Kid: "k1", HasKid: true}, header)
+	assert.Equal(t, "ES256", HeaderAlgorithm(good))
+	for _, bad := range []string{"", "e30", good + ".", good + ".AA", "!" + good, "." + good} {
+		_, err := ParseHeader(bad)
+		assert.ErrorIs(t, err, ErrMalformed, bad)
+	}
+	assert.Empty(t, HeaderAlgorithm("!"+good))
+	assert.Empty(t, HeaderAlgorithm(""))
 }

@@ -103,6 +103,7 @@ func TestAcceptedHeaders(t *testing.T) {
 		{"TOK-37 empty typ is a typ", `{"alg":"RS256","typ":""}`, jose.Header{Alg: "RS256", HasTyp: true}},
 		{"TOK-24 other cases are other names", `{"ALG":"none","alg":"RS256","Crit":["x"],"ZIP":1,"B64":false,"Typ":1,"KID":2}`, jose.Header{Alg: "RS256"}},
 		{"TOK-25 cty of another kind", `{"alg":"RS256","cty":"application/json"}`, jose.Header{Alg: "RS256"}},
+		{"TOK-25 cty of another kind that ends so", `{"alg":"RS256","cty":"applicatiom/JWT"}`, jose.Header{Alg: "RS256"}},
 		{"TOK-25 cty application/ alone", `{"alg":"RS256","cty":"application/"}`, jose.Header{Alg: "RS256"}},
 		{"JWKS-12 jku and x5u are ignored", `{"alg":"RS256","jku":"https://evil.example/","x5u":7}`, jose.Header{Alg: "RS256"}},
 		{"JWKS-12 jwk and x5c are ignored", `{"alg":"RS256","jwk":{"kty":"?"},"x5c":["!"],"x5t":null}`, jose.Header{Alg: "RS256"}},

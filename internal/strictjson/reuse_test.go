@@ -1,0 +1,82 @@
+package strictjson
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// The characters beside the digits and letters are none.
+func TestHexDigits_TOK_23(t *testing.T) {
+	const digits = "0123456789abcdefABCDEF"
+	for c := range 128 {
+		for at := range 4 {
+			unit := []byte("0030")
+			unit[at] = byte(c)
+			err := Valid([]byte(`["\u`+string(unit)+`"]`), Limits{})
+			if strings.IndexByte(digits, byte(c)) >= 0 {
+				require.NoError(t, err, "%q", unit)
+				continue
+			}
+			require.ErrorIs(t, err, ErrSyntax, "TOK-23 %q", unit)
+		}
+	}
+	for _, digit := range digits {
+		r := NewReader(fmt.Appendf(nil, `"\u00%c0"`, digit), Limits{})
+		got, err := r.String()
+		require.NoError(t, err)
+		var want rune
+		_, err = fmt.Sscanf(string(digit)+"0", "%x", &want)
+		require.NoError(t, err)
+		assert.Equal(t, string(want), string(got))
+	}
+}
+
+// A Reader that has read another text reads the next as a new one does, wherever it
+// was left: nothing of one caller's text decides about another's.
+func TestReset_AnyState_CONC_01(t *testing.T) {
+	many := new(strings.Builder) // more names than are searched one by one
+	for i := range 2 * inlineNames {
+		fmt.Fprintf(many, `"a%d":{"a":1,"b\u0062":2},`, i)
+	}
+	texts := []string{
+		``, ` `, `1`, `{}`, `[`, `{"a":`, `{"a":1`, `{"a":1,"a":2}`, `{"a":{"b":[{"c":1},`, "\"\xff\"", `[[[[[[[[1]]]]]]]]`, `"\ud800"`, `{"\u0061":1,"a":2}`,
+		`{` + many.String() + `"a0":1}`, `{` + many.String() + `"z":1}`, `{"z":{` + many.String() + `"z":`, `{"a0":{"a":1}}`,
+	}
+	read := func(r *Reader, text string, lim Limits) string {
+		r.Reset([]byte(text), lim)
+		first := r.Kind()
+		_, err := r.Skip()
+		if err == nil {
+			err = r.End()
+		}
+		return fmt.Sprint(first, r.Offset(), err)
+	}
+	// leave stops half-way, in the objects that are open there.
+	leave := func(r *Reader, text string) {
+		r.Reset([]byte(text), Limits{Depth: 3, Members: 200, StrictStrings: true})
+		for r.Object() == nil {
+			for {
+				if _, ok, err := r.Member(); !ok || err != nil || r.Kind() == Object {
+					break
+				}
+				_, _ = r.Skip()
+			}
+		}
+	}
+	for _, before := range texts {
+		for _, text := range texts {
+			for _, lim := range []Limits{{}, {Depth: 2}, {Members: 3}} {
+				want := read(new(Reader), text, lim)
+				var r Reader
+				read(&r, before, Limits{Depth: 1, Members: 2, StrictStrings: true})
+				require.Equal(t, want, read(&r, text, lim), "%q after %q", text, before)
+				leave(&r, before)
+				require.Equal(t, want, read(&r, text, lim), "%q after half of %q", text, before)
+			}
+		}
+	}
+}
