@@ -338,6 +338,7 @@ func TestAcceptedKeys(t *testing.T) {
 		{"JWKS-05 three bytes with the high bit set", rsaJWK(modulus(2048), []byte{0xff, 0, 1}), "bad"},
 		{"JWKS-05 e = 3", rsaJWK(modulus(3072), []byte{3}), "bad"},
 		{"JWKS-05 e = 2^31-1", rsaJWK(modulus(2048), []byte{0x7f, 0xff, 0xff, 0xff}), "bad"},
+		{"JWKS-05 many leading zeros of e", rsaJWK(modulus(2048), []byte{0, 0, 0, 1, 0, 1}), "bad"},
 		{"JWKS-05 e = 129, its high bit set", rsaJWK(modulus(2048), []byte{0x81}), "bad"},
 		{"JWKS-05 e = 2^15+1, its high bit set", rsaJWK(modulus(2048), []byte{0x80, 1}), "bad"},
 		{"JWKS-05 e = 2^24-1, its high bit set", rsaJWK(modulus(2048), []byte{0xff, 0xff, 0xff}), "bad"},

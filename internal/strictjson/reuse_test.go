@@ -75,8 +75,48 @@ func TestReset_AnyState_CONC_01(t *testing.T) {
 				read(&r, before, Limits{Depth: 1, Members: 2, StrictStrings: true})
 				require.Equal(t, want, read(&r, text, lim), "%q after %q", text, before)
 				leave(&r, before)
+				r.Reset(nil, Limits{})
+				require.Nil(t, r.hashed, "nothing of a text outlives it")
+				leave(&r, before)
 				require.Equal(t, want, read(&r, text, lim), "%q after half of %q", text, before)
 			}
 		}
+	}
+}
+
+// One byte that is not UTF-8 is found wherever it stands, and a character is passed over wherever it stands.
+func TestUTF8_AnyOffset_TOK_23(t *testing.T) {
+	const length = 130
+	for at := range length {
+		text := []byte(`"` + strings.Repeat("x", length) + `"`)
+		text[1+at] = 0xff
+		err := Valid(text, Limits{})
+		require.ErrorIs(t, err, ErrUTF8, "TOK-23 at %d", at)
+		var failed *Error
+		require.ErrorAs(t, err, &failed)
+		require.Equal(t, 1+at, failed.Offset)
+		for _, character := range []string{"\u00e9", "é", "資", "😀"} {
+			good := `"` + strings.Repeat("x", at) + character + strings.Repeat("x", length-at) + `"`
+			require.NoError(t, Valid([]byte(good), Limits{}), "%q at %d", character, at)
+		}
+		cut := `"` + strings.Repeat("x", at) + "\xe8\xb3" + `"`
+		require.ErrorIs(t, Valid([]byte(cut), Limits{}), ErrUTF8, "TOK-23 cut at %d", at)
+	}
+}
+
+// A name begins with a quote for who takes the members one by one, too.
+func TestMember_Syntax_TOK_23(t *testing.T) {
+	for _, text := range []string{`{xa":1}`, `{'a":1}`, `{a:1}`, `{"a:1}`, `{"a"1}`, `{"a";1}`, `{,"a":1}`, `{"a`, `{`, `{ `} {
+		r := NewReader([]byte(text), Limits{})
+		require.NoError(t, r.Object())
+		_, ok, err := r.Member()
+		assert.False(t, ok, text)
+		assert.ErrorIs(t, err, ErrSyntax, text)
+	}
+	for text, offset := range map[string]int{`1.x`: 2, `-x`: 1, `1ex`: 2, `01`: 0, `1e+`: 3, `1.`: 2, `-01`: 1} {
+		err := Valid([]byte(text), Limits{})
+		var failed *Error
+		require.ErrorAs(t, err, &failed, text)
+		assert.Equal(t, offset, failed.Offset, text)
 	}
 }
