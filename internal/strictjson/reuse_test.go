@@ -24,6 +24,12 @@ func TestHexDigits_TOK_23(t *testing.T) {
 			require.ErrorIs(t, err, ErrSyntax, "TOK-23 %q", unit)
 		}
 	}
+	for _, text := range []string{`["\x0041"]`, `["\U0041"]`, `["\u004`, `["\u`, `["\`} {
+		require.ErrorIs(t, Valid([]byte(text), Limits{}), ErrSyntax, text)
+	}
+	for _, text := range []string{`["\ud83dxude00"]`, `["\ud83d ude00"]`, `["\ud83d"]`, `["\ud83d\u0041"]`, `["\ude00\ud83d"]`} { // half of a pair is no character
+		require.ErrorIs(t, Valid([]byte(text), Limits{StrictStrings: true}), ErrSurrogate, text)
+	}
 	for _, digit := range digits {
 		r := NewReader(fmt.Appendf(nil, `"\u00%c0"`, digit), Limits{})
 		got, err := r.String()
