@@ -24,11 +24,16 @@ func TestHexDigits_TOK_23(t *testing.T) {
 			require.ErrorIs(t, err, ErrSyntax, "TOK-23 %q", unit)
 		}
 	}
-	for _, text := range []string{`["\x0041"]`, `["\U0041"]`, `["\u004`, `["\u`, `["\`} {
+	for _, text := range []string{`["\x0041"]`, `["\U0041"]`, `["\2"]`, `["\4"]`, `["\&"]`, `["\."]`, "[\"\\\x1c\"]", `["\u004`, `["\u`, `["\`} {
 		require.ErrorIs(t, Valid([]byte(text), Limits{}), ErrSyntax, text)
 	}
 	for _, text := range []string{`["\ud83dxude00"]`, `["\ud83d ude00"]`, `["\ud83d"]`, `["\ud83d\u0041"]`, `["\ude00\ud83d"]`} { // half of a pair is no character
 		require.ErrorIs(t, Valid([]byte(text), Limits{StrictStrings: true}), ErrSurrogate, text)
+	}
+	for text, length := range map[string]int{`["\u0041"]`: 7, `true`: 3, `false`: 4, `null`: 2} { // nothing behind the text is read
+		data := []byte(text)
+		require.Error(t, Valid(data[:length], Limits{}), text)
+		require.Error(t, Valid(data[:length:length], Limits{}), text)
 	}
 	for _, digit := range digits {
 		r := NewReader(fmt.Appendf(nil, `"\u00%c0"`, digit), Limits{})
