@@ -371,6 +371,7 @@ func TestDiscovery_Failover_DISC_10_DISC_11_DISC_13(t *testing.T) {
 		{"DISC-11 two types", 200, "application/json, text/html", elsewhere},
 		{"DISC-11 a parameter without a value", 200, "application/json; charset", elsewhere},
 		{"DISC-11 a parameter without a name", 200, "application/json; =utf-8", elsewhere},
+		{"DISC-11 a parameter that is broken off", 200, "application/json; charset=\"utf-8", elsewhere},
 		{"DISC-13 issuer twice", 200, "application/json", `{"issuer":"https://evil.example",` + elsewhere[1:]},
 		{"DISC-13 issuer twice, escaped", 200, "application/json", `{"\u0069ssuer":"` + testIssuerURL + `",` + elsewhere[1:]},
 		{"DISC-13 something else twice", 200, "application/json", `{"x":1,"x":1,` + elsewhere[1:]},
