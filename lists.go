@@ -41,6 +41,7 @@ type listFilter struct {
 var (
 	errNotAMessage = errors.New("not one JSON-RPC message in strict JSON")
 	errNotAList    = errors.New("a list that is no array")
+	errOtherCase   = errors.New("a result or a list under another spelling of its name")
 	errOver        = errors.New("the request ended before all of its answer was looked at")
 )
 
@@ -116,9 +117,12 @@ func (f *listFilter) response(r *strictjson.Reader, edits []edit) ([]edit, error
 		if err != nil || !more {
 			return edits, err
 		}
-		if string(name) == "result" && r.Kind() == strictjson.Object {
+		switch {
+		case string(name) == "result" && r.Kind() == strictjson.Object:
 			edits, err = f.result(r, edits)
-		} else {
+		case string(name) != "result" && strings.EqualFold(string(name), "result"):
+			return nil, errOtherCase
+		default:
 			var raw []byte
 			if raw, err = r.Pass(); err == nil && f.paged && strings.EqualFold(string(name), "error") {
 				edits = append(edits, edit{r.Offset() - len(raw), r.Offset(), wordless(raw)})
@@ -168,6 +172,9 @@ func (f *listFilter) result(r *strictjson.Reader, edits []edit) ([]edit, error) 
 			}
 			method = lists[i].method
 			continue
+		}
+		if slices.ContainsFunc(lists, func(l listing) bool { return strings.EqualFold(l.member, string(name)) }) {
+			return nil, errOtherCase
 		}
 		raw, err := r.Pass()
 		if err != nil {
@@ -251,7 +258,7 @@ func (f *listFilter) shows(entry []byte, l *listing) bool {
 }
 
 // textOf returns a string member of an object, "" if there is none, and if the object has a
-// name twice. An entry may be as large as a list.
+// name twice, or this one in another case. An entry may be as large as a list.
 func textOf(object []byte, name string) (text string) {
 	var r strictjson.Reader
 	r.Reset(object, listLimits)
@@ -268,6 +275,8 @@ func textOf(object []byte, name string) (text string) {
 		case string(member) == name && r.Kind() == strictjson.String:
 			s, _ := r.String()
 			text = string(s)
+		case string(member) != name && strings.EqualFold(string(member), name):
+			return "" // a reader that ignores case may take this one
 		default:
 			_, _ = r.Pass() // an error stays, and Member returns it
 		}

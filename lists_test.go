@@ -223,6 +223,9 @@ func TestUnreadableLists_MCP_63_MCP_65(t *testing.T) {
 		{"not UTF-8", "{\"result\":{\"tools\":[" + secret + ",{\"name\":\"\xff\"}]}}"},
 		{"a comma too much", `{"result":{"tools":[` + secret + `,]}}`},
 		{"a byte order mark", "\ufeff{\"result\":{\"tools\":[" + secret + "]}}"},
+		{"a result in another case", `{"Result":{"tools":[` + secret + `]}}`},
+		{"a list in another case", `{"result":{"tools":[],"Tools":[` + secret + `]}}`},
+		{"a list with a long s", `{"result":{"tool\u017f":[` + secret + `]}}`},
 		{"a list that is an object", `{"result":{"tools":{"admin_delete":` + secret + `}}}`},
 		{"a list that is a string", `{"result":{"tools":"{admin_delete"}}`},
 		{"a list that is not there", `{"result":{"tools":}}`},
@@ -300,6 +303,16 @@ func TestUnreadableEntries_MCP_63(t *testing.T) {
 	assert.Contains(t, f.log.String(), "level=ERROR")
 	assert.Contains(t, f.log.String(), "list=tools/list")
 	assert.NotContains(t, f.log.String(), "admin_delete")
+}
+
+// A name in another case is the entry's name to some readers.
+func TestEntriesInTwoCases_MCP_63(t *testing.T) {
+	f := newFixture(t, listsPolicy)
+	for _, entry := range []string{`{"name":"echo","Name":"admin_delete"}`, `{"NAME":"admin_delete","name":"echo"}`, `{"name":"echo","n\u0061ME":1}`} {
+		f.inner = listsAnswer(listsJSON, `{"jsonrpc":"2.0","id":1,"result":{"tools":[`+entry+`,{"name":"echo"}]}}`)
+		w := f.serve(listsRequest(f, "tools/list", listsToken(f, "mcp:read"), false))
+		assert.Equal(t, `{"jsonrpc":"2.0","id":1,"result":{"tools":[{"name":"echo"}]}}`, w.Body.String(), entry)
+	}
 }
 
 // MCP-63 on a stream of the server's own: what nobody has to check passes in whatever form, and
