@@ -94,6 +94,12 @@ func (s *keySource) look(now time.Time) (c keyCopy, ok bool) {
 	return c, true
 }
 
+// isNewer reports whether there is another copy by now.
+func (s *keySource) isNewer(than *keyCopy) bool {
+	c, ok := s.look(time.Now())
+	return ok && (c.set != than.set || !c.begun.Equal(than.begun))
+}
+
 // older returns the earlier of two moments, of which either may not be known.
 func older(a, b time.Time) time.Time {
 	if a.IsZero() || !b.IsZero() && b.Before(a) {
@@ -135,7 +141,7 @@ func (s *issuer) settle(ctx context.Context, d *doubt) (*keySet, *jose.Key, *Den
 		// A copy that began after the token came, and is older than the token by its
 		// sender's account, gets no newer by another fetch at once.
 		if held == nil || !c.begun.Before(d.asked) || !now.Before(deadline) || ctx.Err() != nil ||
-			!s.keys.awaitNewer(ctx, c.keys, now, deadline) {
+			!s.keys.awaitNewer(ctx, &c, now, deadline) {
 			return nil, nil, s.unsettled(d, &c, now)
 		}
 	}
@@ -180,8 +186,8 @@ func (s *keySource) lastFailure(keys *sharedKeys) error {
 
 // awaitNewer waits until something has landed, or until a fetch may begin. It
 // returns false at once when neither can happen in time.
-func (s *keySource) awaitNewer(ctx context.Context, keys *sharedKeys, now, deadline time.Time) bool {
-	f, at := s.suspect(keys, now)
+func (s *keySource) awaitNewer(ctx context.Context, c *keyCopy, now, deadline time.Time) bool {
+	f, at := s.suspect(c, now)
 	if at.After(deadline) {
 		return false
 	}
@@ -202,8 +208,10 @@ func (s *keySource) awaitNewer(ctx context.Context, keys *sharedKeys, now, deadl
 }
 
 // suspect joins the fetch of keys and metadata that is under way, or begins one. It
-// returns none, and the moment when one may begin, while the budget is used up.
-func (s *keySource) suspect(keys *sharedKeys, now time.Time) (*suspicion, time.Time) {
+// returns none, and the moment when one may begin, while the budget is used up: now, if
+// one has landed since the copy was looked at.
+func (s *keySource) suspect(c *keyCopy, now time.Time) (*suspicion, time.Time) {
+	keys := c.keys
 	b := &keys.suspects
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -213,6 +221,9 @@ func (s *keySource) suspect(keys *sharedKeys, now time.Time) (*suspicion, time.T
 	}
 	if f := keys.underWay(); f != nil { // it began before the token came, and may serve it all the same
 		return &suspicion{keys: f}, time.Time{}
+	}
+	if s.isNewer(c) {
+		return nil, now
 	}
 	if at := b.opens(); at.After(now) {
 		return nil, at

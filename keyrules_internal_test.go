@@ -158,12 +158,17 @@ func TestSuspects_Doubted_FRESH_08(t *testing.T) {
 			return &loaded[*keySet]{value: newKeySet(nil, nil, false)}, nil
 		}
 		of, other := &keySource{metadata: metadata}, &keySource{fixed: keys}
-		f, _ := of.suspect(keys, time.Now())
+		f, _ := of.suspect(&keyCopy{keys: keys}, time.Now())
 		require.NotNil(t, f)
-		joined, _ := of.suspect(keys, time.Now())
+		joined, _ := of.suspect(&keyCopy{keys: keys}, time.Now())
 		assert.Same(t, f, joined)
 		<-f.done
-		f, _ = other.suspect(keys, time.Now())
+		f, at := other.suspect(&keyCopy{keys: keys}, time.Now())
+		assert.Nil(t, f, "there is a newer copy to look at")
+		assert.Equal(t, time.Now(), at)
+		c, ok := other.look(time.Now())
+		require.True(t, ok)
+		f, _ = other.suspect(&c, time.Now())
 		require.NotNil(t, f)
 		<-f.done
 		synctest.Wait()

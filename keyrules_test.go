@@ -3,6 +3,7 @@ package mcpauth_test
 import (
 	"net/http"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -86,11 +87,14 @@ func TestSuspects_MetadataFails_FRESH_04(t *testing.T) {
 func TestPlaces_NoneBehind_FRESH_13(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		silent := false
+		var mu sync.Mutex
 		var asked []string
 		f := newFixture(t, func(c *mcpauth.Config) {
 			next := c.Transport
 			c.Transport = keysTransport(func(r *http.Request) (*http.Response, error) {
+				mu.Lock()
 				asked = append(asked, r.URL.String())
+				mu.Unlock()
 				if silent && r.URL.String() == placeOAuth {
 					<-r.Context().Done()
 					return nil, r.Context().Err()
@@ -103,6 +107,8 @@ func TestPlaces_NoneBehind_FRESH_13(t *testing.T) {
 		silent, asked = true, nil
 		f.served(f.call(f.token(nil), "echo")) // refreshes on schedule
 		time.Sleep(10 * time.Second)
+		mu.Lock()
+		defer mu.Unlock()
 		require.Contains(t, asked, placeInserted)
 		asked = slices.DeleteFunc(asked, func(url string) bool { return url == placeOAuth || url == placeInserted || url == placeKeys })
 		assert.Empty(t, asked)
