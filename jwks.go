@@ -74,11 +74,12 @@ func (g *keyRegistry) leave(location keyLocation, issuer string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	keys := g.sets[location]
+	if len(keys.issuers) == 1 {
+		delete(g.sets, location) // a fetch that is under way is still counted as this issuer's
+		return
+	}
 	if i := slices.Index(keys.issuers, issuer); i >= 0 {
 		keys.issuers = slices.Delete(keys.issuers, i, i+1)
-	}
-	if len(keys.issuers) == 0 {
-		delete(g.sets, location)
 	}
 }
 
