@@ -27,10 +27,7 @@ func New(secret []byte, use string) (Sealer, error) {
 	if err != nil {
 		return Sealer{}, err
 	}
-	block, err := aes.NewCipher(key)
-	if err != nil {
-		return Sealer{}, err
-	}
+	block, _ := aes.NewCipher(key) // 32 bytes are a size that it has
 	aead, err := cipher.NewGCMWithRandomNonce(block)
 	return Sealer{aead}, err
 }

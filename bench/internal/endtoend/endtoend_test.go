@@ -42,7 +42,7 @@ func TestFlood(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Log(out.String())
-	if n := issuer.Fetches(); n != 2 {
-		t.Errorf("%d fetches of the keys, one at the start and one for 400 unknown keys expected", n)
+	if n := issuer.Fetches(); n < 2 || n > 4 {
+		t.Errorf("%d fetches of the keys, one at the start and up to three for 400 unknown keys expected", n)
 	}
 }
