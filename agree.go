@@ -30,7 +30,8 @@ func agree(h http.Header, msg *jsonrpc.Message, tagged bool) (era, *DeniedError)
 		}
 	}
 	switch {
-	case !isModernRevision(version) && !isModernRevision(msg.Version.Value):
+	case !isModernRevision(version) && !isModernRevision(msg.Version.Value) &&
+		(methods[msg.Method].eras != modern || !isNoRevision(msg.Version.Value)): // which the handler refuses as what it is
 		return legacy, nil
 	case msg.Kind == jsonrpc.Response:
 		return modern, nil
@@ -101,6 +102,11 @@ func isModernRevision(version string) bool {
 	}
 	_, err := time.Parse(time.DateOnly, version)
 	return err == nil && version > modernVersion
+}
+
+func isNoRevision(version string) bool {
+	_, err := time.Parse(time.DateOnly, version)
+	return err != nil && version != ""
 }
 
 func agreeOn(h http.Header, name, want string, required bool) *DeniedError {
