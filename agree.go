@@ -30,8 +30,7 @@ func agree(h http.Header, msg *jsonrpc.Message, tagged bool) (era, *DeniedError)
 		}
 	}
 	switch {
-	case !isModernRevision(version) && !isModernRevision(msg.Version.Value) &&
-		(methods[msg.Method].eras != modern || !isNoRevision(msg.Version.Value)): // which the handler refuses as what it is
+	case eraOf(msg, version) == legacy:
 		return legacy, nil
 	case msg.Kind == jsonrpc.Response:
 		return modern, nil
@@ -104,9 +103,17 @@ func isModernRevision(version string) bool {
 	return err == nil && version > modernVersion
 }
 
-func isNoRevision(version string) bool {
-	_, err := time.Parse(time.DateOnly, version)
-	return err != nil && version != ""
+// eraOf returns the era of a message under a version. What is no revision makes nothing modern, but a
+// method that only the modern era has is so already: the handler refuses the version as what it is.
+func eraOf(msg *jsonrpc.Message, version string) era {
+	named := msg.Version.Value
+	if isModernRevision(version) || isModernRevision(named) {
+		return modern
+	}
+	if _, err := time.Parse(time.DateOnly, named); err != nil && named != "" && methods[msg.Method].eras == modern {
+		return modern
+	}
+	return legacy
 }
 
 func agreeOn(h http.Header, name, want string, required bool) *DeniedError {

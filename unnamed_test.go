@@ -908,8 +908,9 @@ func TestNothingUnnamedIsLegacy_ISOL_13(t *testing.T) {
 	f, a := newArrivalLog(t, nil)
 	token := f.token(nil)
 	versions := []string{"", " ", "2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25", "2025-11-25 ", "2026-07-27", "2026-07-28", "2026-07-28 ", "2027-01-01",
-		"2025-11-25, 2025-11-25", "2026-07-28,2026-07-28", "latest,latest", "2025-11-25;", "2025-11-2", "2025-13-01", "DRAFT-2025-v3", "garbage", "~", "0", "2026", "2026-07-28, 2025-11-25", "２０２５-11-25"}
+		"2025-11-25, 2025-11-25", "2026-07-28,2026-07-28", "latest,latest", "2025-11-25;", "2025-11-2", "2025-13-01", "DRAFT-2025-v3", "garbage", "v999", "~", "0", "2026", "2026-07-28, 2025-11-25", "２０２５-11-25"}
 	bodies := []string{legacyCall("echo"), modernCall("echo"), strings.Replace(modernCall("echo"), "2026-07-28", "2025-11-25", 1), strings.Replace(modernCall("echo"), `"2026-07-28"`, `"garbage"`, 1),
+		modernBody("server/discover", ""), strings.Replace(modernBody("subscriptions/listen", `"notifications":{}`), `"2026-07-28"`, `"garbage"`, 1), strings.Replace(modernBody("server/discover", ""), `"2026-07-28"`, `"v999"`, 1),
 		batchBody(legacyCall("echo")), notification("notifications/progress", ""), cancellation("1"), batchAnswer,
 		notification(cancelled, `"requestId":1,"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28"}`)}
 	reached := 0
