@@ -120,11 +120,12 @@ func TestPlaceMoves_FRESH_08_DISC_17(t *testing.T) {
 		for _, flooded := range []bool{false, true} {
 			t.Run(fmt.Sprintf("FRESH-08 the old place %s, flooded %t", row.name, flooded), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
-					frozen, away := "", false
+					frozen := ""
+					var away atomic.Bool
 					f := newFixture(t, func(c *mcpauth.Config) {
 						next := c.Transport
 						c.Logger, c.Transport = nil, keysDelay(keysTransport(func(r *http.Request) (*http.Response, error) {
-							if away && r.URL.String() == placeKeys {
+							if away.Load() && r.URL.String() == placeKeys {
 								return row.old(r, frozen)
 							}
 							return next.RoundTrip(r)
@@ -142,7 +143,7 @@ func TestPlaceMoves_FRESH_08_DISC_17(t *testing.T) {
 						stop, _ = f.flood(t, 1000, func(n int) string { return f.junk(n, time.Now()) })
 						time.Sleep(2 * time.Second)
 					}
-					away = true
+					away.Store(true)
 					f.issuer.PublishMetadata(func(m map[string]any) { m["jwks_uri"] = moved })
 					f.issuer.Rotate(mcpauthtest.NewKey("k2", "ES256"))
 					token, begun := f.token(nil), time.Now()

@@ -162,7 +162,7 @@ func (c *ruleCompiler) set(name string, rules map[string]Requirement, resources 
 		}
 		if resources {
 			if p.isDead() {
-				c.fail(field, key, "it can cover no URI: patterns are for URIs of ASCII without dot or empty segments, spaces, or escapes that are not needed; write it like that, or list the URIs")
+				c.fail(field, key, "it can cover no URI: patterns are for URIs of ASCII without dot or empty segments, spaces, or escapes that are not needed, and of files without a host (file:///{path}); write it like that, or list the URIs")
 			}
 			set.near.addPattern(p)
 		}

@@ -423,6 +423,8 @@ func TestRuleMistakes_MCP_43_MCP_44_MCP_52(t *testing.T) {
 		{"MCP-51 dots behind a variable", resources("db://{t}/../x"), `Policy.Resources["db://{t}/../x"]`, "it can cover no URI"},
 		{"MCP-51 an empty segment", resources("file:///data//x*"), `Policy.Resources["file:///data//x*"]`, "it can cover no URI"},
 		{"MCP-51 not ASCII", resources("file:///\u00e9/*"), `Policy.Resources["file:///é/*"]`, "it can cover no URI"},
+		{"MCP-51 a host of files", resources("file://{path}"), `Policy.Resources["file://{path}"]`, "(file:///{path})"},
+		{"MCP-51 a host of files that is named", resources("file://localhost/*"), `Policy.Resources["file://localhost/*"]`, "it can cover no URI"},
 		{"MCP-51 a space", resources("file:///a b*"), `Policy.Resources["file:///a b*"]`, "it can cover no URI"},
 		{"MCP-51 an escape that is not needed", resources("file:///%61/*"), `Policy.Resources["file:///%61/*"]`, "it can cover no URI"},
 		{"MCP-43 a name where there is none", mcpauth.Rules{Resources: requirements{"a://b": mcpauth.Scopes("r:{name}")}}, `Policy.Resources["a://b"]`, "{name} stands for the name of a tool or a prompt"},

@@ -41,9 +41,14 @@ func hasSecondSpelling(uri string) bool {
 }
 
 // isDead reports whether the pattern can speak for no URI, because each that it
-// covers has a second spelling. A template with odd characters still stands for
-// itself, in lists and completions.
+// covers has a second spelling. A template with odd characters, other than a host of
+// file URIs, still stands for itself, in lists and completions.
 func (p *pattern) isDead() bool {
+	if rest, isFile := strings.CutPrefix(p.marked, "file://"); isFile {
+		if host, _, _ := strings.Cut(rest, "/"); host != "" && !strings.HasPrefix(host, string(anyRest)) {
+			return true // of a file URI any host is a second spelling
+		}
+	}
 	text := expanded.Replace(p.marked)
 	_, rest, _ := strings.Cut(text, ":")
 	if authority, hierarchical := strings.CutPrefix(rest, "//"); hierarchical {
