@@ -25,6 +25,14 @@ func (w *response) ofList(body []byte) ([]byte, error) {
 	return body, nil
 }
 
+// denyUnfiltered is for an answer that cannot be filtered.
+func denyUnfiltered(err error) *DeniedError {
+	if errors.Is(err, errTooMuchHeld) {
+		return denyHeld()
+	}
+	return denyFor(errUnfiltered, "", err)
+}
+
 // isMessage reports whether a text begins as a JSON-RPC message or a batch does.
 func isMessage(text []byte) bool {
 	start := skipJSONSpace(text, 0)
@@ -38,7 +46,7 @@ func mayAnswer(text []byte) bool {
 
 // withoutBody sends the status and the header of an error whose body could not be read.
 func (w *response) withoutBody() {
-	w.x.lease.m.logRefusal(w.r, w.x, denyFor(errUnfiltered, "", w.failed))
+	w.x.lease.m.logRefusal(w.r, w.x, denyUnfiltered(w.failed))
 	for _, name := range [...]string{"Content-Encoding", "Content-Length", "Content-Type"} {
 		delete(w.header, name)
 	}

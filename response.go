@@ -165,11 +165,7 @@ func (w *response) endStream() {
 		}
 		w.x.lease.m.log.Error("mcpauth: event stream ended because an event cannot be filtered", "error", shownError(err))
 		w.failed = err
-		denied := denyFor(errUnfiltered, "", err)
-		if errors.Is(err, errTooMuchHeld) {
-			denied = denyHeld()
-		}
-		w.x.lease.cut(denied)
+		w.x.lease.cut(denyUnfiltered(err))
 	}
 }
 
@@ -275,10 +271,7 @@ func (w *response) sendList() {
 		return
 	}
 	if w.failed != nil {
-		denied := denyFor(errUnfiltered, "", w.failed)
-		if w.failed == errTooMuchHeld {
-			denied = denyHeld()
-		}
+		denied := denyUnfiltered(w.failed)
 		w.x.lease.m.logRefusal(w.r, w.x, denied)
 		for _, name := range [...]string{"Content-Encoding", "Content-Range", "Etag", "Expires", "Last-Modified", "Mcp-Session-Id", "Trailer"} {
 			delete(h, name)

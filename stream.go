@@ -27,7 +27,7 @@ func (m *Middleware) endStream(x *exchange) {
 	switch {
 	case x.announced != "":
 		places += m.endpoints.closed(x.announced)
-	case x.query != nil && m.endpoints.carry(x.tag):
+	case x.query != nil && x.body != nil && m.endpoints.carry(x.tag):
 		return
 	}
 	m.streams.Give(callerKey(x.principal), places)
