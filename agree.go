@@ -99,8 +99,7 @@ func isModernRevision(version string) bool {
 	case "", "2025-03-26", "2025-06-18", "2025-11-25":
 		return false
 	}
-	_, err := time.Parse(time.DateOnly, version)
-	return err == nil && version > modernVersion
+	return isRevision(version) && version > modernVersion
 }
 
 // eraOf returns the era of a message under a version. What is no revision makes nothing modern, but a
@@ -110,10 +109,15 @@ func eraOf(msg *jsonrpc.Message, version string) era {
 	if isModernRevision(version) || isModernRevision(named) {
 		return modern
 	}
-	if _, err := time.Parse(time.DateOnly, named); err != nil && named != "" && methods[msg.Method].eras == modern {
+	if named != "" && methods[msg.Method].eras == modern && !isRevision(named) {
 		return modern
 	}
 	return legacy
+}
+
+func isRevision(version string) bool {
+	_, err := time.Parse(time.DateOnly, version)
+	return err == nil
 }
 
 func agreeOn(h http.Header, name, want string, required bool) *DeniedError {

@@ -539,9 +539,9 @@ func (c *client) listens() string {
 func (c *client) resumes() string {
 	var tag string
 	var ids [][]string
-	for range 20 { // a server may have its result before it has seen that there are events
+	for range 100 { // some servers have their result before they see that there are events, or give those to another stream
 		tag = unique("resumes")
-		a := c.call(c.next(), "look", tag, step{Do: "notify", Text: tag, N: 3}, step{Do: "say", Text: "done-" + tag})
+		a := c.call(c.next(), "look", tag, step{Do: "notify", Text: tag, N: 20}, step{Do: "say", Text: "done-" + tag})
 		if a.ended(); a.status >= 300 || !strings.Contains(a.text(), "done-"+tag) {
 			return fmt.Sprintf("refused %d", a.status)
 		}
