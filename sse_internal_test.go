@@ -282,7 +282,7 @@ var cursorSealer, _ = seal.New(make([]byte, 32), "cursor")
 
 // listsCursor opens a sealed cursor, and leaves what is none.
 func listsCursor(value string) string {
-	for _, l := range lists {
+	for _, l := range append([]listing{{}}, lists[:]...) { // one without a list is sealed for none
 		if text, ok := cursorSealer.Open(strings.Trim(value, `"`), cursorBinding(&Principal{}, l.method)); ok {
 			return string(text)
 		}
@@ -342,7 +342,7 @@ func listsReadable(raw []byte) bool {
 	}
 	for _, raw := range batch {
 		var message, result map[string]json.RawMessage
-		if json.Unmarshal(raw, &message) != nil || message == nil || repeats(raw) {
+		if json.Unmarshal(raw, &message) != nil || message == nil || repeats(raw) || respelled(message, "result") {
 			return false
 		}
 		if method := message["method"]; strictjson.Valid(method, listLimits) != nil && method != nil {
@@ -356,12 +356,25 @@ func listsReadable(raw []byte) bool {
 		}
 		for _, l := range lists {
 			var entries []json.RawMessage
+			if respelled(result, l.member) {
+				return false
+			}
 			if member, ok := result[l.member]; ok && json.Unmarshal(member, &entries) != nil {
 				return false
 			}
 		}
 	}
 	return true
+}
+
+// respelled reports whether an object has a name in another case.
+func respelled(object map[string]json.RawMessage, name string) bool {
+	for other := range object {
+		if other != name && strings.EqualFold(other, name) {
+			return true
+		}
+	}
+	return false
 }
 
 // repeats reports whether an object has a name twice.
