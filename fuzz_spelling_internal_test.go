@@ -86,7 +86,7 @@ var simpleServers = map[string]func(uri string, isKey bool) (found string, ok bo
 			return "", false
 		}
 		year := cmp.Or(u.Query().Get("year"), "2026")
-		return foldCase(u.Scheme + "://" + u.Host + u.Path + "?" + u.Query().Get("table") + "&" + year), !isKey || len(u.Query()) == 2 && u.Query().Has("year")
+		return foldCase(u.Scheme + "://" + u.Host + u.Path + "?" + u.Query().Get("table") + "&" + year), !isKey || len(u.Query()) == 2 && u.Query().Get("year") != "" // a key that names no year is for no year
 	},
 	"one that reads digits of every script": func(uri string, _ bool) (string, bool) {
 		plain, err := url.PathUnescape(uri)
