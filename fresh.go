@@ -197,6 +197,9 @@ func (s *keySource) awaitNewer(ctx context.Context, c *keyCopy, now, deadline ti
 	timer := time.NewTimer(at.Sub(now))
 	defer timer.Stop()
 	keysLanded, metadataLanded, over := f.landings(s.metadata)
+	if s.isNewer(c) { // it has landed since the copy was looked at
+		return true
+	}
 	select {
 	case <-keysLanded:
 	case <-metadataLanded:
@@ -220,7 +223,7 @@ func (s *keySource) suspect(c *keyCopy, now time.Time) (*suspicion, time.Time) {
 		return b.flight, time.Time{}
 	}
 	if f := keys.underWay(); f != nil { // it began before the token came, and may serve it all the same
-		return &suspicion{keys: f}, time.Time{}
+		return &suspicion{keys: f, done: f.done}, time.Time{}
 	}
 	if s.isNewer(c) {
 		return nil, now

@@ -210,3 +210,43 @@ func TestRetryAfter_FRESH_04(t *testing.T) {
 	}
 	assert.Equal(t, minBackoff, denyUnavailable(errors.New("down")).RetryAfter)
 }
+
+// What lands in the moment in which a token comes to wait for it is not waited for.
+func TestSuspects_LandedMeanwhile_FRESH_03(t *testing.T) {
+	for name, under := range map[string]func(keys *sharedKeys, metadata *remote[serverMetadata], landed, pending *flight){
+		"a fetch on schedule": func(keys *sharedKeys, _ *remote[serverMetadata], landed, _ *flight) { keys.flight = landed },
+		"keys before metadata": func(keys *sharedKeys, metadata *remote[serverMetadata], landed, pending *flight) {
+			keys.suspects.flight = &suspicion{keys: landed, metadata: map[*remote[serverMetadata]]*flight{metadata: pending}, done: pending.done}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				landed, pending := &flight{done: make(chan struct{})}, &flight{done: make(chan struct{})}
+				close(landed.done)
+				now, keys, metadata := time.Now(), &sharedKeys{}, &remote[serverMetadata]{}
+				metadata.current.Store(&loaded[serverMetadata]{value: serverMetadata{keys: keys}, begun: now})
+				keys.current.Store(&loaded[*keySet]{value: &keySet{}, begun: now})
+				s := &keySource{metadata: metadata}
+				c, ok := s.look(now)
+				require.True(t, ok)
+				keys.current.Store(&loaded[*keySet]{value: &keySet{}, begun: now})
+				under(keys, metadata, landed, pending)
+				assert.True(t, s.awaitNewer(t.Context(), &c, now, now.Add(5*time.Second)))
+				assert.Zero(t, time.Since(now))
+			})
+		})
+	}
+	t.Run("a fetch on schedule that has failed", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			now, keys := time.Now(), &sharedKeys{}
+			keys.current.Store(&loaded[*keySet]{value: &keySet{}, begun: now})
+			keys.flight = &flight{done: make(chan struct{})}
+			close(keys.flight.done)
+			s := &keySource{fixed: keys}
+			c, ok := s.look(now)
+			require.True(t, ok)
+			assert.True(t, s.awaitNewer(t.Context(), &c, now, now.Add(5*time.Second)))
+			assert.Zero(t, time.Since(now))
+		})
+	})
+}
