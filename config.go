@@ -118,7 +118,8 @@ type Middleware struct {
 	leeway      time.Duration
 	maxBody     int64
 	revoked     func(context.Context, *Principal) (bool, error)
-	abandoned   atomic.Int64 // calls of revoked whose requests have had their answer
+	abandoned   atomic.Int64   // calls of revoked whose requests have had their answer
+	abandonedBy owned.Accounts // the same, by Principal.Key
 	onDecision  func(context.Context, Decision)
 	onServed    func(context.Context, Served)
 	log         *slog.Logger

@@ -350,8 +350,12 @@ func (s *issuer) checkRequired(c *claims) *DeniedError {
 	return nil
 }
 
-// maxAbandoned is how many calls of Revoked may go on after their request has had its answer.
-const maxAbandoned = 1000
+// How many calls of Revoked may go on after their requests have had their answer. Whose
+// own they are is counted apart, so that nobody fills the bound for others.
+const (
+	maxAbandoned    = 1000
+	maxOwnAbandoned = 32 // of one principal
+)
 
 // checkRevoked asks the operator's function for a request, which waits for askTimeout at
 // the most: a function that does not heed its context is left behind.
@@ -359,24 +363,60 @@ func (m *Middleware) checkRevoked(ctx context.Context, p *Principal) *DeniedErro
 	if m.revoked == nil {
 		return nil
 	}
-	if m.abandoned.Load() >= maxAbandoned {
-		return doubtRevoked(fmt.Errorf("%d calls of it have not returned", maxAbandoned))
+	if !m.mayAskRevoked(p) {
+		return doubtRevoked(errors.New("too many calls of it have not returned"))
 	}
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
 	answer := make(chan *DeniedError, 1)
-	go func() { answer <- m.askRevoked(ctx, p) }()
+	go func() {
+		var denied *DeniedError
+		exited := true // runtime.Goexit
+		defer func() {
+			if exited {
+				denied = deny(ErrPolicy, "Revoked ended its goroutine", "", "")
+			}
+			answer <- denied
+		}()
+		denied, exited = m.askRevoked(ctx, p), false
+	}()
 	select {
 	case denied := <-answer:
 		return denied
 	case <-ctx.Done():
 	}
+	m.abandon(p.Key(), answer)
+	return doubtRevoked(ctx.Err())
+}
+
+// mayAskRevoked reports whether a call more may be left behind.
+func (m *Middleware) mayAskRevoked(p *Principal) bool {
+	switch count := m.abandoned.Load(); {
+	case count == 0:
+		return true
+	case count >= maxAbandoned:
+		return false
+	}
+	owner := p.Key()
+	if !m.abandonedBy.Take(owner, 1, maxOwnAbandoned) {
+		return false
+	}
+	m.abandonedBy.Give(owner, 1)
+	return true
+}
+
+// abandon counts a call until it returns. Those of one principal that were all under way
+// before the first was left behind count up to its share.
+func (m *Middleware) abandon(owner string, answer <-chan *DeniedError) {
+	if !m.abandonedBy.Take(owner, 1, maxOwnAbandoned) {
+		return
+	}
 	m.abandoned.Add(1)
 	go func() {
 		<-answer
 		m.abandoned.Add(-1)
+		m.abandonedBy.Give(owner, 1)
 	}()
-	return doubtRevoked(ctx.Err())
 }
 
 // askRevoked asks the operator's function, if there is one, and contains its failures.

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -755,8 +756,9 @@ func TestRevokedHangs_TOK_61(t *testing.T) {
 				}
 			})
 			var group sync.WaitGroup
-			for range 1000 {
-				group.Go(func() { f.refused(f.call(f.token(nil), "echo"), http.StatusServiceUnavailable, "") })
+			for n := range 1000 {
+				token := f.token(mcpauthtest.Claims{"sub": fmt.Sprint(n / 32)})
+				group.Go(func() { f.refused(f.call(token, "echo"), http.StatusServiceUnavailable, "") })
 			}
 			group.Wait()
 			synctest.Wait()
@@ -768,6 +770,61 @@ func TestRevokedHangs_TOK_61(t *testing.T) {
 			synctest.Wait()
 			f.served(f.call(f.token(nil), "echo"))
 			assert.EqualValues(t, 1001, asked.Load())
+		})
+	})
+}
+
+// TestRevokedLeftBehind: who leaves calls behind that do not return, one after the other or all at
+// once, is the only one who is refused for it, and what ends its goroutine is no call that goes on.
+func TestRevokedLeftBehind_TOK_61_LIMITS_13(t *testing.T) {
+	for name, atOnce := range map[string]int{"one after the other": 1, "all at once": 2000} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				free := make(chan struct{})
+				var asked atomic.Int64
+				f := newFixture(t, func(c *mcpauth.Config) {
+					c.Revoked = func(_ context.Context, p *mcpauth.Principal) (bool, error) {
+						if p.Subject == "mallory" {
+							asked.Add(1)
+							<-free
+						}
+						return false, nil
+					}
+				})
+				mallory := f.token(mcpauthtest.Claims{"sub": "mallory"})
+				for range 2000 / atOnce {
+					ctx, leave := context.WithCancel(t.Context())
+					for range atOnce {
+						go f.serve(f.request(http.MethodPost, "/mcp", mallory, modernCall("echo"), modernHeaders("tools/call", "echo")...).WithContext(ctx))
+					}
+					synctest.Wait()
+					leave()
+					synctest.Wait()
+				}
+				begun, before := time.Now(), asked.Load()
+				assert.EqualValues(t, max(32, atOnce), before)
+				f.refused(f.call(mallory, "echo"), http.StatusServiceUnavailable, "")
+				assert.Zero(t, time.Since(begun))
+				f.served(f.call(f.token(nil), "echo"))
+				close(free)
+				synctest.Wait()
+				f.served(f.call(mallory, "echo"))
+				assert.Equal(t, before+1, asked.Load())
+			})
+		})
+	}
+	t.Run("TOK-61 the goroutine ends", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			f := newFixture(t, func(c *mcpauth.Config) {
+				c.Revoked = func(context.Context, *mcpauth.Principal) (bool, error) {
+					runtime.Goexit()
+					return false, nil
+				}
+			})
+			begun := time.Now()
+			f.refused(f.call(f.token(nil), "echo"), http.StatusInternalServerError, "")
+			assert.Zero(t, time.Since(begun))
+			assert.Contains(t, f.log.String(), "Revoked")
 		})
 	})
 }
