@@ -256,8 +256,8 @@ func (s *issuer) status() IssuerStatus {
 		if doc := keys.current.Load(); doc != nil {
 			st.LastSuccess, st.NextRefresh = doc.succeeded, doc.refreshAt
 		}
-		if doc := keys.usable(time.Now()); doc != nil {
-			set = doc.value
+		if c, ok := s.keys.look(time.Now()); ok {
+			set = c.set
 		}
 		if class := keys.lastClass(); class != "" {
 			st.LastError = class

@@ -535,6 +535,26 @@ func TestStale_Bounded_JWKS_19(t *testing.T) {
 	}
 }
 
+// Keys serve as long as the metadata that names their place does: when that is too old, the issuer is not ready.
+func TestStale_Metadata_JWKS_19_FRESH_09(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t, nil)
+		f.served(f.call(f.token(nil), "echo"))
+		f.issuer.Break(mcpauthtest.Metadata, mcpauthtest.Down)
+		for range 24 {
+			assert.True(t, f.auth.Issuers()[0].Ready)
+			f.served(f.call(f.token(nil), "echo"))
+			time.Sleep(time.Hour + time.Second)
+		}
+		f.refused(f.call(f.token(nil), "echo"), http.StatusServiceUnavailable, "")
+		status := f.auth.Issuers()[0]
+		assert.False(t, status.Ready)
+		assert.Empty(t, status.Keys)
+		assert.NotEmpty(t, status.JWKSURI)
+		assert.Equal(t, "bad_status", status.LastError)
+	})
+}
+
 // A set without a usable key is a failed fetch, whatever its status says.
 func TestSet_NoUsableKeys_JWKS_20(t *testing.T) {
 	for name, set := range map[string]string{
