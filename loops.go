@@ -18,6 +18,7 @@ const (
 	loopTokens    = 5 // different tokens,
 	loopFresh     = 5 * time.Minute
 	loopTellEvery = 10 * time.Minute
+	maxLoopLines  = 10 // in that time, of tokens that were not verified: anybody can make them up
 
 	maxLoopsOfOne = 64       // causes and clients of one principal; all tokens that were not verified are one's
 	maxLoopMemory = 64 << 10 // bytes, of all
@@ -26,9 +27,11 @@ const (
 
 // loops remembers which fresh tokens were refused lately.
 type loops struct {
-	mu   sync.Mutex // guards what is inside the entries
-	seed maphash.Seed
-	of   *owned.Store[*loop]
+	mu    sync.Mutex // guards what is inside the entries, and the lines
+	seed  maphash.Seed
+	of    *owned.Store[*loop]
+	lines int // about tokens that were not verified,
+	since time.Time
 }
 
 // loop is what is known of one subject, client and cause.
@@ -86,9 +89,18 @@ func (l *loops) note(owner string, what []byte, token string, now time.Time) int
 	}
 	e.tokens[e.next], e.at[e.next] = hash, now
 	e.next = (e.next + 1) % loopTokens
-	if now.Sub(e.at[e.next]) > loopFresh || now.Sub(e.told) < loopTellEvery {
+	if now.Sub(e.at[e.next]) > loopFresh || now.Sub(e.told) < loopTellEvery || owner == "" && !l.mayTell(now) {
 		return 0
 	}
 	e.told = now
 	return loopTokens
+}
+
+// mayTell bounds the lines about tokens that were not verified. It must be called with mu held.
+func (l *loops) mayTell(now time.Time) bool {
+	if now.Sub(l.since) >= loopTellEvery {
+		l.since, l.lines = now, 0
+	}
+	l.lines++
+	return l.lines <= maxLoopLines
 }

@@ -76,6 +76,27 @@ func TestLoginLoop_OBS_10(t *testing.T) {
 			assert.NotContains(t, f.log.String(), loopLine)
 		})
 	})
+	t.Run("OBS-10 strangers write no more lines than a few", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			f := newFixture(t, nil)
+			for user := range 100 {
+				for n := range 6 {
+					f.call(f.token(mcpauthtest.Claims{"aud": "https://other.example", "sub": fmt.Sprint(user), "jti": fmt.Sprint(n)}), "echo")
+				}
+			}
+			assert.Equal(t, 10, strings.Count(f.log.String(), loopLine))
+			for n := range 5 {
+				f.call(f.token(mcpauthtest.Claims{"jti": fmt.Sprint(n)}), "admin_delete")
+			}
+			assert.Contains(t, f.log.String(), "cause=scope-not-granted")
+			assert.Equal(t, 11, strings.Count(f.log.String(), loopLine))
+			time.Sleep(10 * time.Minute)
+			for n := range 5 {
+				f.call(f.token(mcpauthtest.Claims{"aud": "https://other.example", "sub": "99", "jti": fmt.Sprint("later", n)}), "echo")
+			}
+			assert.Equal(t, 12, strings.Count(f.log.String(), loopLine))
+		})
+	})
 	t.Run("OBS-10 strangers take no memory of a caller's", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			f := newFixture(t, nil)
