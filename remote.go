@@ -187,6 +187,7 @@ func (r *remote[T]) run(f *flight) {
 
 	close(f.done)
 	if err != nil && r.failed != nil {
+		defer func() { _ = recover() }() // a log that is not ours may panic, and would end the process
 		r.failed(err)
 	}
 }

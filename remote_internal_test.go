@@ -250,3 +250,13 @@ func TestSuspects_LandedMeanwhile_FRESH_03(t *testing.T) {
 		})
 	})
 }
+
+// A log that panics takes the process down as little: nobody's request is there to be ended by it.
+func TestRemote_LogPanics_JWKS_17(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &remote[int]{failed: func(error) { panic("log") }, load: func(context.Context, *loaded[int], bool) (*loaded[int], error) { return nil, errors.New("down") }}
+		_, err := r.get(t.Context(), time.Now())
+		require.EqualError(t, err, "down")
+		synctest.Wait()
+	})
+}
