@@ -41,7 +41,7 @@ func repeater(t *testing.T, issuerURL string, status int) (resource string) {
 		body, _ := io.ReadAll(r.Body)
 		signature := token[strings.LastIndexByte(token, '.')+1:]
 		var entries []map[string]string
-		for _, name := range []string{token, "x" + signature + "y", token[:len(token)-3], long, "ok"} {
+		for _, name := range []string{token, "x" + signature + "y", token[:len(token)-3], strings.Repeat("x", 200) + token, long, "ok"} {
 			entries = append(entries, map[string]string{"name": name, "uri": name, "uriTemplate": name})
 		}
 		result := map[string]any{"protocolVersion": legacyVersion}
@@ -80,6 +80,9 @@ func TestForeignTextInCommands_OBS_11_AUDIT_04(t *testing.T) {
 				assert.Empty(t, strings.Trim(dangerous(all), "\n"), "%d %v", status, args)
 				for part := range strings.SplitSeq(token, ".") {
 					assert.NotContains(t, all, part, "%d %v: a part of the token", status, args)
+				}
+				for i := range len(token) - 16 {
+					require.NotContains(t, all, token[i:i+16], "%d %v: a piece of the token", status, args)
 				}
 				for line := range strings.Lines(all) {
 					assert.Less(t, len(line), 4<<10, "%d %v", status, args)

@@ -125,16 +125,20 @@ func WriteJSON(w io.Writer, v any) error {
 	return err
 }
 
-// minSecret is how long a part of a token is that nobody writes by chance.
-const minSecret = 12
+const (
+	// minSecret is how long a part of a token is that nobody writes by chance.
+	minSecret = 12
+	// minPiece is the same of a piece that somebody has cut off anywhere.
+	minPiece = 16
+)
 
-// Redact returns a function that takes secrets out of a text: whole, and the parts of
-// a token between its dots.
+// Redact returns a function that takes secrets out of a text: whole, the parts of
+// a token between its dots, and pieces of it, for what shows a text may have cut it.
 func Redact(secrets ...string) func(string) string {
 	var pairs []string
 	add := func(secret string) {
 		if len(secret) >= minSecret {
-			pairs = append(pairs, secret, "[token]")
+			pairs = append(pairs, secret, redacted)
 		}
 	}
 	for _, secret := range secrets {
@@ -143,5 +147,42 @@ func Redact(secrets ...string) func(string) string {
 			add(part)
 		}
 	}
-	return strings.NewReplacer(pairs...).Replace
+	whole := strings.NewReplacer(pairs...)
+	return func(text string) string { return withoutPieces(whole.Replace(text), secrets) }
+}
+
+const redacted = "[token]"
+
+// withoutPieces takes pieces of secrets out of the words of a text.
+func withoutPieces(text string, secrets []string) string {
+	var b strings.Builder
+	word := 0 // bytes of the word so far
+	for i := 0; i < len(text); i++ {
+		if word++; text[i] <= ' ' {
+			word = 0
+		}
+		if word < minPiece {
+			continue
+		}
+		begin := i + 1 - minPiece
+		if end := begin + pieceAt(text[begin:], secrets); end > begin {
+			b.WriteString(text[:begin])
+			b.WriteString(redacted)
+			text, i, word = text[end:], -1, 0
+		}
+	}
+	b.WriteString(text)
+	return b.String()
+}
+
+// pieceAt returns how much of a secret a text begins with, 0 if it is too little to be one's.
+func pieceAt(text string, secrets []string) (longest int) {
+	for _, secret := range secrets {
+		n := max(longest, minPiece)
+		for n <= len(text) && strings.Contains(secret, text[:n]) {
+			longest = n
+			n++
+		}
+	}
+	return longest
 }

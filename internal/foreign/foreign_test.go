@@ -101,5 +101,13 @@ func TestRedact_OBS_11(t *testing.T) {
 		}
 	}
 	assert.Equal(t, "nothing here", redact("nothing here"))
+	for _, text := range []string{token[:len(token)-3], token[20:50], "x" + token[3:] + "y", "\"" + token[:30] + "...\"", token[60:] + token[:40]} {
+		got := redact("got " + text)
+		assert.Contains(t, got, "[token]", text)
+		for i := range len(token) - 16 {
+			assert.NotContains(t, got, token[i:i+16], "%s: a piece that something has cut off", text)
+		}
+	}
+	assert.Equal(t, "https://as.example.com/a/long/path is not "+strings.Repeat("é", 20), redact("https://as.example.com/a/long/path is not "+strings.Repeat("é", 20)))
 	assert.Equal(t, "a.b", foreign.Redact("a.b")("a.b"), "too short to be a secret")
 }
