@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/seed-1e292522/mcpauth/internal/explain"
+	"github.com/seed-1e292522/mcpauth/internal/fetch"
 )
 
 // asClient goes the way of a client: a request without a token, the challenge,
@@ -98,6 +99,9 @@ func (d *doctor) metadata(ctx context.Context, bare *reply) {
 		d.fault("resource-dialed", "", fmt.Sprintf("the metadata says %q, dialed was %q", document.Resource, d.resource), "")
 	} else {
 		d.ok("the metadata is there and names this resource", at)
+		if named := parameter(bare.challenge, "resource_metadata"); named != "" && named != at {
+			d.namedPlace(ctx, named, at)
+		}
 	}
 	switch {
 	case len(document.Servers) == 0:
@@ -105,6 +109,32 @@ func (d *doctor) metadata(ctx context.Context, bare *reply) {
 	default:
 		d.compareIssuers(document.Servers)
 	}
+}
+
+// namedPlace looks where the challenge sends clients, if that is not the well-known place
+// of the resource. The examined server's word leads to no private address but its own.
+func (d *doctor) namedPlace(ctx context.Context, named, at string) {
+	there := d.live
+	own, _ := url.Parse(d.resource)
+	if u, err := url.Parse(named); err != nil || !fetch.SameOrigin(u, own) {
+		there = newLive(d.resource)
+		there.client.Transport = fetch.GuardedTransport()
+	}
+	detail := named + ", and not " + at
+	answer, err := there.get(ctx, named)
+	if err == nil {
+		var document struct {
+			Resource string `json:"resource"`
+		}
+		if answer.status == http.StatusOK && json.Unmarshal(answer.body, &document) == nil && document.Resource == d.resource {
+			return
+		}
+		detail += fmt.Sprintf(": status %d", answer.status)
+	} else {
+		detail += ": " + connectionError(err)
+	}
+	d.fault("", "the challenge names a place where the metadata of this resource is not", detail,
+		"clients go there first: look for a proxy that changes WWW-Authenticate, or for a scheme, host or path that only the server sees")
 }
 
 // compareIssuers holds the issuers that the operator has in mind against those

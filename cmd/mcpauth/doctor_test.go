@@ -108,6 +108,7 @@ func TestDoctorServer_CHAL_01_PRM_08(t *testing.T) {
 		})
 	}
 	challenge := `Bearer resource_metadata="http://127.0.0.1/x"`
+	whole := `{"resource":"RESOURCE","authorization_servers":["` + issuer.URL() + `"]}`
 	for name, tt := range map[string]struct {
 		handler http.Handler
 		flags   []string
@@ -118,6 +119,7 @@ func TestDoctorServer_CHAL_01_PRM_08(t *testing.T) {
 		"not found":       {answer(404, "X", "y", ""), nil, "is not answered with 401"},
 		"bare 401":        {answer(401, "WWW-Authenticate", "Bearer", ""), nil, "does not point to the metadata"},
 		"named elsewhere": {answer(401, "WWW-Authenticate", challenge, ""), nil, "Clients dial another URL"},
+		"named there too": {answer(401, "WWW-Authenticate", challenge, whole), []string{"--issuer", issuer.URL()}, "the challenge names a place"},
 		"no JSON":         {answer(401, "WWW-Authenticate", challenge, "<html>"), nil, "is not the metadata"},
 		"no issuers":      {answer(401, "WWW-Authenticate", challenge, `{"resource":"RESOURCE"}`), nil, "names no authorization server"},
 		"other issuer":    {answer(401, "WWW-Authenticate", challenge, `{"resource":"RESOURCE","authorization_servers":["`+issuer.URL()+`/"]}`), []string{"--issuer", issuer.URL()}, "does not name the issuer"},
@@ -131,6 +133,36 @@ func TestDoctorServer_CHAL_01_PRM_08(t *testing.T) {
 	}
 }
 
+// TestDoctorTwoPlaces: a server may have its metadata at two places, and clients go to the one that the challenge names.
+func TestDoctorTwoPlaces_PRM_08(t *testing.T) {
+	issuer := newIssuer(t)
+	for name, tt := range map[string]struct {
+		named, there string
+		code         int
+		want         string
+	}{
+		"the same":         {"/.well-known/oauth-protected-resource", "/mcp", exitOK, "the metadata names the authorization servers"},
+		"another resource": {"/.well-known/oauth-protected-resource", "/other", exitFindings, "the challenge names a place"},
+		"nothing":          {"/nowhere", "/mcp", exitFindings, "the challenge names a place"},
+	} {
+		got := mcpauthCommand(t, "", "doctor", "--issuer", issuer.URL(), "--resource", serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			self, at := "http://"+r.Host, r.URL.Path
+			resource, found := map[string]string{"/.well-known/oauth-protected-resource/mcp": "/mcp", "/.well-known/oauth-protected-resource": tt.there}[at]
+			switch {
+			case found:
+				_, _ = io.WriteString(w, `{"resource":"`+self+resource+`","authorization_servers":["`+issuer.URL()+`"]}`)
+			case at == "/mcp":
+				w.Header().Set("WWW-Authenticate", `Bearer resource_metadata="`+self+tt.named+`"`)
+				w.WriteHeader(http.StatusUnauthorized)
+			default:
+				http.NotFound(w, r)
+			}
+		})))
+		assert.Equal(t, tt.code, got.code, "%s: %s", name, got.stdout)
+		assert.Contains(t, got.stdout, tt.want, name)
+	}
+}
+
 // TestDoctorDisagreement: the running server does other things than its configuration says.
 func TestDoctorDisagreement(t *testing.T) {
 	issuer := newIssuer(t)
@@ -141,7 +173,7 @@ func TestDoctorDisagreement(t *testing.T) {
 			_, _ = io.WriteString(w, `{"resource":"`+resource+`","authorization_servers":["`+issuer.URL()+`"]}`)
 			return
 		}
-		w.Header().Set("WWW-Authenticate", `Bearer resource_metadata="http://127.0.0.1/x"`)
+		w.Header().Set("WWW-Authenticate", `Bearer resource_metadata="`+metadataURL(resource)+`"`)
 		if r.Header.Get("Authorization") != "" {
 			w.Header().Set("WWW-Authenticate", header)
 			w.WriteHeader(status)
@@ -240,7 +272,7 @@ func TestDoctorEventStream_MCP_62(t *testing.T) {
 			_, _ = io.WriteString(w, `{"resource":"`+resource+`","authorization_servers":["`+issuer.URL()+`"]}`)
 			return
 		case r.Header.Get("Authorization") == "":
-			w.Header().Set("WWW-Authenticate", `Bearer resource_metadata="http://127.0.0.1/x"`)
+			w.Header().Set("WWW-Authenticate", `Bearer resource_metadata="`+metadataURL(resource)+`"`)
 			w.WriteHeader(401)
 			return
 		}
