@@ -27,6 +27,7 @@ type doctor struct {
 	learned bool     // the issuers are those of the metadata
 	library *library
 	open    []string // tools that the token opens by the file
+	shut    bool     // the token itself is refused here
 }
 
 func (d *doctor) examine(ctx context.Context) *findings {

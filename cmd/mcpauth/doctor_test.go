@@ -197,6 +197,38 @@ func TestDoctorDisagreement(t *testing.T) {
 	}
 }
 
+// TestDoctorAccepts: a server that serves a token which its configuration refuses does not check it.
+func TestDoctorAccepts_OBS_12(t *testing.T) {
+	issuer := newIssuer(t)
+	var resource string
+	resource = serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case strings.HasPrefix(r.URL.Path, "/.well-known/"):
+			_, _ = io.WriteString(w, `{"resource":"`+resource+`","authorization_servers":["`+issuer.URL()+`"]}`)
+		case r.Header.Get("Authorization") == "":
+			w.Header().Set("WWW-Authenticate", `Bearer resource_metadata="`+metadataURL(resource)+`"`)
+			w.WriteHeader(http.StatusUnauthorized)
+		default:
+			_, _ = io.WriteString(w, `{"jsonrpc":"2.0","id":1,"result":{"tools":[{"name":"read"}]}}`)
+		}
+	}))
+	for name, tt := range map[string]struct {
+		token string
+		want  bool
+	}{
+		"good":             {issuer.TokenFor(resource), false},
+		"another audience": {issuer.TokenFor("https://other.example"), true},
+		"no JWT":           {"0123456789abcdef", true},
+	} {
+		got := mcpauthCommand(t, tt.token, "doctor", "--resource", resource, "--issuer", issuer.URL(), "--token", "-")
+		assert.Equal(t, tt.want, strings.Contains(got.stdout, "it serves a token that is refused here"), "%s: %s", name, got.stdout)
+		assert.Equal(t, !tt.want, strings.Contains(got.stdout, "✓ it accepts the token"), "%s: %s", name, got.stdout)
+	}
+	issuer.Break(mcpauthtest.JWKS, mcpauthtest.Down)
+	got := mcpauthCommand(t, issuer.TokenFor(resource), "doctor", "--resource", resource, "--issuer", issuer.URL(), "--token", "-")
+	assert.Contains(t, got.stdout, "✓ it accepts the token", "nobody has judged it here")
+}
+
 func TestDoctorUnreachable(t *testing.T) {
 	got := mcpauthCommand(t, "", "doctor", "--resource", "http://127.0.0.1:1/mcp")
 	assert.Equal(t, exitUnreachable, got.code)

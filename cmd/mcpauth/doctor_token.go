@@ -31,6 +31,7 @@ func (d *doctor) examineToken(ctx context.Context) {
 		return
 	}
 	d.refused("", decision)
+	d.shut = !errors.Is(decision.Err, mcpauth.ErrUnavailable)
 	if errors.Is(decision.Err, mcpauth.ErrExpired) || errors.Is(decision.Err, mcpauth.ErrNotYetValid) {
 		d.asIfFresh(ctx)
 	}

@@ -96,6 +96,9 @@ func (d *doctor) tryLive(ctx context.Context) {
 	bare := answer.status == http.StatusUnauthorized && parameter(answer.challenge, "error") == ""
 	agreed := d.library != nil && d.Faults == 0
 	switch {
+	case answer.status == http.StatusOK && d.shut:
+		d.fault("", "it serves a token that is refused here", status,
+			"compare the server's configuration with the one given here; if they are the same, its handler is not behind the middleware")
 	case answer.status == http.StatusOK:
 		d.ok("it accepts the token", "")
 		d.listLive(ctx)
