@@ -11,6 +11,7 @@ import (
 	"github.com/seed-1e292522/mcpauth"
 	"github.com/seed-1e292522/mcpauth/internal/fetch"
 	"github.com/seed-1e292522/mcpauth/internal/foreign"
+	"github.com/seed-1e292522/mcpauth/internal/jose"
 )
 
 // learnIssuers takes the issuers from the metadata of the examined server, when the operator
@@ -95,6 +96,11 @@ func (d *doctor) issuer(status mcpauth.IssuerStatus, warm error) {
 	}
 	d.ok("keys of "+status.URL, fmt.Sprintf("%d usable: %s", len(status.Keys), quoted(status.Keys)))
 	for _, skipped := range status.Skipped {
+		if strings.HasSuffix(skipped, ": "+string(jose.ReasonPrivate)) {
+			d.fault("", "a published key holds what nobody else may have", skipped,
+				"have the authorization server withdraw the key, and publish the public part of a new one alone: whoever has read this one can sign in the issuer's name")
+			continue
+		}
 		d.step(stateNote, "a key cannot be used", skipped)
 	}
 }

@@ -229,6 +229,21 @@ func TestDoctorAccepts_OBS_12(t *testing.T) {
 	assert.Contains(t, got.stdout, "✓ it accepts the token", "nobody has judged it here")
 }
 
+// TestDoctorLeakedKey: a key set that gives a private key away is no healthy one, whatever other keys it has.
+func TestDoctorLeakedKey_JWKS_07(t *testing.T) {
+	issuer := newIssuer(t)
+	resource := notes(t, issuer.URL())
+	set := map[string]any{"keys": []any{issuer.Keys()[0].JWK(), map[string]any{"kty": "oct", "kid": "leaked", "k": "c2VjcmV0LXNlY3JldA"}}}
+	text, err := json.Marshal(set)
+	require.NoError(t, err)
+	issuer.PublishKeySet(string(text))
+	got := mcpauthCommand(t, issuer.TokenFor(resource, "notes:read"), "doctor", "--resource", resource, "--issuer", issuer.URL(), "--token", "-")
+	assert.Equal(t, exitFindings, got.code, got.stdout)
+	assert.Contains(t, got.stdout, "✗ a published key holds what nobody else may have\n      leaked: private or symmetric key material\n")
+	assert.NotContains(t, got.stdout, "c2VjcmV0LXNlY3JldA")
+	assert.Contains(t, got.stdout, "\n1 fault\n")
+}
+
 func TestDoctorUnreachable(t *testing.T) {
 	got := mcpauthCommand(t, "", "doctor", "--resource", "http://127.0.0.1:1/mcp")
 	assert.Equal(t, exitUnreachable, got.code)
