@@ -60,7 +60,7 @@ func appendShown(b []byte, s string, limit int, quoted bool) ([]byte, bool) {
 		r, size := utf8.DecodeRuneInString(s)
 		shown := s[:size]
 		if unprintable(r) || quoted && (r == '"' || r == '\\') {
-			shown = strconv.Quote(shown)
+			shown = strconv.QuoteToASCII(shown)
 			shown = shown[1 : len(shown)-1]
 		}
 		if len(b)+len(shown) > limit {
@@ -72,7 +72,12 @@ func appendShown(b []byte, s string, limit int, quoted bool) ([]byte, bool) {
 }
 
 // unprintable tells control and direction-changing characters, invisible ones, and broken UTF-8.
-func unprintable(r rune) bool { return !unicode.IsPrint(r) || r == utf8.RuneError }
+func unprintable(r rune) bool {
+	return !unicode.IsPrint(r) || r == utf8.RuneError || r > unicode.MaxLatin1 && unicode.In(r, invisible...)
+}
+
+// invisible are letters and marks that are shown as nothing, or as a blank.
+var invisible = []*unicode.RangeTable{unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector}
 
 // URL shows a URL in quotes and without what may be a secret in it: user
 // information, up to the last @, and the query.

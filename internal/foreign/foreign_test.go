@@ -3,6 +3,7 @@ package foreign_test
 import (
 	"bytes"
 	"encoding/json"
+	"strconv"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -110,4 +111,14 @@ func TestRedact_OBS_11(t *testing.T) {
 	}
 	assert.Equal(t, "https://as.example.com/a/long/path is not "+strings.Repeat("é", 20), redact("https://as.example.com/a/long/path is not "+strings.Repeat("é", 20)))
 	assert.Equal(t, "a.b", foreign.Redact("a.b")("a.b"), "too short to be a secret")
+}
+
+// What nobody sees is escaped, also where Unicode counts it among letters and marks.
+func TestLine_Invisible_OBS_11(t *testing.T) {
+	for _, r := range "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b\u200b\u200d\u2060\u3164\ufe00\ufe0f\ufeff\uffa0\U000e0001\U000e0020\U000e0100" {
+		escaped := strings.Trim(strconv.QuoteToASCII(string(r)), `"`)
+		assert.Equal(t, "a"+escaped+"b", foreign.Line("a"+string(r)+"b"))
+		assert.Equal(t, `"a`+escaped+`b"`, foreign.Quote("a"+string(r)+"b"))
+	}
+	assert.Equal(t, "né 名前 ∞ ☺ e\u0301", foreign.Line("né 名前 ∞ ☺ e\u0301"))
 }
