@@ -80,7 +80,7 @@ func resourceRows() []misconfiguration {
 		{"PRM-04 host not ASCII", resource("https://mcp.ex\u00e4mple.com/mcp"), "Resource", "mple", "xn--"},
 		{"PRM-04 path not ASCII", resource("https://mcp.example.com/\u00fc"), "Resource", "mcp.example.com", "percent-encoded"},
 		{"PRM-04 space in the path", resource("https://mcp.example.com/a b"), "Resource", "a b", "percent-encoded"},
-		{"PRM-04 line break", resource("https://mcp.example.com/mcp\n"), "Resource", `\n`, "write https://host/path"},
+		{"PRM-04 line break", resource("https://mcp.example.com/mcp\n"), "Resource", `\n`, "white space: remove it"},
 		{"AUD-10 no complaint about audiences on top", func(c *mcpauth.Config) {
 			c.Resource, c.Issuers[0].Audiences = "mcp", []string{"api://default"}
 		}, "Resource", `"mcp"`, "write https://host/path"},
@@ -177,6 +177,11 @@ func issuerRows(t *testing.T) []misconfiguration {
 		{"DISC-05 a container's name", url("http://keycloak:8080/realms/main"), "Issuers[0].URL", "http://keycloak:8080", "http://localhost:PORT"},
 		{"DISC-01 the place of the metadata", url("https://as.example.com/.well-known/openid-configuration"), "Issuers[0].URL", "as.example.com", "this is where metadata stands"},
 		{"DISC-01 the place of the metadata, with a path", url("https://as.example.com/.well-known/oauth-authorization-server/tenant1"), "Issuers[0].URL", "tenant1", "this is where metadata stands"},
+		{"DISC-05 http on a private address", url("http://192.168.1.5:8080"), "Issuers[0].URL", "192.168.1.5", "Development in containers"},
+		{"DISC-05 http on the host of a container", url("http://host.docker.internal:8080"), "Issuers[0].URL", "host.docker.internal", "Development in containers"},
+		{"DISC-05 a line end, as of a file", url("https://as.example.com\n"), "Issuers[0].URL", `example.com\n"`, "begins or ends with white space"},
+		{"DISC-05 a space before", url(" https://as.example.com"), "Issuers[0].URL", `" https://as.example.com"`, "begins or ends with white space"},
+		{"DISC-05 the scheme twice", url("https://http://as.example.com"), "Issuers[0].URL", "https://http://as.example.com", "scheme stands twice"},
 		{"DISC-05 http", url("http://as.example.com"), "Issuers[0].URL", "http://as.example.com", "must be https"},
 		{"DISC-05 loopback http without leave", url("http://127.0.0.1:9000"), "Issuers[0].URL", "127.0.0.1", "set AllowInsecureLoopback"},
 		{"DISC-05 a private address is no loopback", func(c *mcpauth.Config) {

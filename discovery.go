@@ -171,7 +171,11 @@ func (s *issuer) readMetadata(resp *fetch.Response) (doc serverMetadata, err err
 		return doc, fmt.Errorf("%w: %w", errBadMetadata, err)
 	}
 	if members["issuer"] != s.url {
-		return doc, fmt.Errorf("%w: the document says %s, configured is %q", errIssuerMismatch, shown(members["issuer"]), s.url)
+		none := ""
+		if members["issuer"] == "" {
+			none = ", which is none"
+		}
+		return doc, fmt.Errorf("%w: the document says %s%s, configured is %q", errIssuerMismatch, shown(members["issuer"]), none, s.url)
 	}
 	_, pkce := members["code_challenge_methods_supported"]
 	doc = serverMetadata{raw: resp.Body, jwksURI: members["jwks_uri"], pkce: pkce}

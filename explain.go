@@ -217,8 +217,13 @@ func (m *Middleware) keySetOf(issuer string) explain.KeySet {
 		return explain.KeySet{}
 	}
 	status := s.status()
-	set := explain.KeySet{Kids: status.Keys, Failed: status.LastError}
+	set := explain.KeySet{Failed: status.LastError}
 	if at := s.keysAtHand(); at != nil {
+		if status.Ready {
+			for _, key := range at.keys {
+				set.Kids, set.Algorithms = append(set.Kids, key.Kid), append(set.Algorithms, key.Alg)
+			}
+		}
 		for _, skipped := range at.skipped {
 			set.Skipped = append(set.Skipped, explain.Skipped{Kid: skipped.Kid, Why: string(skipped.Reason)})
 		}
@@ -271,8 +276,11 @@ func fetchCause(err error) string {
 		return "fetch-too-large"
 	case fetch.BadStatus:
 		var metadata *metadataError
-		if errors.Is(failed, fetch.StatusError(http.StatusNotFound)) && errors.As(err, &metadata) {
+		switch missing := errors.Is(failed, fetch.StatusError(http.StatusNotFound)); {
+		case missing && errors.As(err, &metadata):
 			return "metadata-not-found"
+		case missing:
+			return "keys-not-found"
 		}
 		return "fetch-status"
 	}

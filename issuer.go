@@ -111,6 +111,7 @@ type issuer struct {
 	registry *keyRegistry
 	log      *slog.Logger
 	keys     keySource
+	jwksURI  string // Issuer.JWKSURI, as it may be shown
 	count    fetchCount
 
 	announced sync.Once // the line that says what was found
@@ -214,6 +215,11 @@ func (s *issuer) clientID(c *claims) string {
 func tellFailure(log *slog.Logger, issuer string, err error) {
 	log.Warn("mcpauth: cannot refresh what the issuer publishes; keys at hand stay in use for a bounded time",
 		"issuer", issuer, "error", shownError(err), "cause", fetchCause(err), "fix", explain.Finding{Cause: fetchCause(err)}.Fix())
+}
+
+// tellMended tells that what could not be had is there again, and how long it was not.
+func tellMended(log *slog.Logger, issuer, document string, after time.Duration) {
+	log.Info("mcpauth: the issuer can be fetched again", "issuer", issuer, "document", document, "failed_for", after.Round(time.Second))
 }
 
 // parsePath takes a claim path apart.

@@ -59,6 +59,7 @@ func (g *keyRegistry) at(location keyLocation, issuer string, from *sharedKeys) 
 			return doc, err
 		}
 		keys.failed = func(err error) { tellFailure(g.log, g.issuersOf(keys), err) }
+		keys.mended = func(after time.Duration) { tellMended(g.log, g.issuersOf(keys), "keys", after) }
 		if from != nil {
 			keys.suspects.inherit(&from.suspects)
 		}
@@ -108,6 +109,9 @@ func (g *keyRegistry) load(ctx context.Context, location keyLocation, previous *
 		if key.Reason == jose.ReasonPrivate {
 			g.log.Error("mcpauth: a published key holds private or symmetric key material and is not used", "jwks_uri", foreign.BareURL(location.url), "kid", foreign.LineShort(key.Kid, maxShownKid))
 		}
+	}
+	if err != nil && len(skipped) > 0 {
+		err = fmt.Errorf("%w: %s", err, strings.Join(few(skippedKeys(skipped)), ", "))
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", shownURL(location.url), err)
@@ -216,7 +220,7 @@ type IssuerStatus struct {
 
 	Keys        []string        // kid of each usable key, whole; "" for one without
 	Skipped     []string        // keys of the set that cannot be used, and why
-	JWKSURI     string          // "" with static keys, or before discovery
+	JWKSURI     string          // "" with static keys, or before discovery; a configured one without its query
 	LastSuccess time.Time       // of a key fetch; zero before, and with static keys
 	NextRefresh time.Time       // when a request will renew the keys
 	LastError   string          // class of the last failure since the last success: "timeout", "issuer_mismatch"; "" for none
@@ -242,7 +246,7 @@ func (m *Middleware) Issuers() []IssuerStatus {
 }
 
 func (s *issuer) status() IssuerStatus {
-	st := IssuerStatus{URL: s.url}
+	st := IssuerStatus{URL: s.url, JWKSURI: s.jwksURI}
 	s.count.into(&st)
 	set, keys := s.keys.static, s.keys.fixed
 	if s.keys.metadata != nil {
@@ -268,11 +272,17 @@ func (s *issuer) status() IssuerStatus {
 		for _, key := range set.keys {
 			st.Keys = append(st.Keys, key.Kid)
 		}
-		for _, skipped := range set.skipped {
-			st.Skipped = append(st.Skipped, foreign.LineShort(skipped.Kid, maxShownKid)+": "+string(skipped.Reason))
-		}
+		st.Skipped = skippedKeys(set.skipped)
 	}
 	return st
+}
+
+// skippedKeys says of each key why it is not used.
+func skippedKeys(skipped []jose.Skipped) (all []string) {
+	for _, key := range skipped {
+		all = append(all, foreign.LineShort(key.Kid, maxShownKid)+": "+string(key.Reason))
+	}
+	return all
 }
 
 // lastClass names the kind of the last failure.

@@ -3,9 +3,12 @@ package mcpauth_test
 import (
 	"fmt"
 	"log/slog"
+	"net/http"
 	"os"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -13,6 +16,7 @@ import (
 	"github.com/seed-1e292522/mcpauth"
 	"github.com/seed-1e292522/mcpauth/internal/explain"
 	"github.com/seed-1e292522/mcpauth/internal/faults"
+	"github.com/seed-1e292522/mcpauth/mcpauthtest"
 )
 
 // TestMisconfigurationsGolden sets up each fault that users report and looks
@@ -116,4 +120,64 @@ func TestFaultsKnown(t *testing.T) {
 		}
 	}
 	assert.GreaterOrEqual(t, len(seen), 40)
+}
+
+// TestOutageEnds_OBS_08: the log says when an outage is over, of each document that could not be
+// fetched, once, and whose; nothing of the kind without an outage.
+func TestOutageEnds_OBS_08(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t, nil)
+		f.served(f.call(f.token(nil), "echo"))
+		for range 3 { // renewals in health
+			time.Sleep(2 * time.Hour)
+			f.served(f.call(f.token(nil), "echo"))
+		}
+		synctest.Wait()
+		const over = "mcpauth: the issuer can be fetched again"
+		assert.NotContains(t, f.log.String(), over)
+		f.issuer.Break(mcpauthtest.Metadata, mcpauthtest.Down)
+		f.issuer.Break(mcpauthtest.JWKS, mcpauthtest.Down)
+		for range 200 {
+			time.Sleep(time.Minute)
+			f.served(f.call(f.token(nil), "echo"))
+		}
+		assert.NotContains(t, f.log.String(), over)
+		f.issuer.Break(mcpauthtest.Metadata, mcpauthtest.None)
+		f.issuer.Break(mcpauthtest.JWKS, mcpauthtest.None)
+		for range 10 {
+			time.Sleep(time.Minute)
+			f.served(f.call(f.token(nil), "echo"))
+		}
+		synctest.Wait()
+		assert.Equal(t, 2, strings.Count(f.log.String(), over), "metadata and keys")
+		line := lineWith(f.log.String(), over)
+		assert.Contains(t, line, "level=INFO")
+		assert.Contains(t, line, "issuer="+testIssuerURL)
+		assert.Regexp(t, `failed_for=[123]h\d+m`, line)
+	})
+}
+
+// TestSkippedKeysAreNamed_OBS_08: a set of which no key can be used says of each key why.
+func TestSkippedKeysAreNamed_OBS_08(t *testing.T) {
+	f := newFixture(t, nil)
+	enc, weird := f.issuer.Keys()[0].JWK(), mcpauthtest.NewKey("k2", "ES256").JWK()
+	enc["use"], weird["crv"] = "enc", "secp256k1"
+	f.issuer.PublishKeySet(keySetOf(t, enc, weird))
+	assert.Equal(t, http.StatusServiceUnavailable, f.call(f.token(nil), "echo").Code)
+	line := lineWith(f.log.String(), "cause=keys-none")
+	assert.Contains(t, line, `k1: use`)
+	assert.Contains(t, line, `k2: `)
+}
+
+// TestFetchTexts_OBS_08: what is said of a place that has another document than it should.
+func TestFetchTexts_OBS_08(t *testing.T) {
+	f := newFixture(t, nil)
+	f.issuer.PublishMetadata(func(m map[string]any) { delete(m, "issuer") })
+	f.call(f.token(nil), "echo")
+	assert.Contains(t, lineWith(f.log.String(), "cause=metadata-issuer"), `the document says \"\", which is none`)
+
+	f = newFixture(t, func(c *mcpauth.Config) { c.Issuers[0].JWKSURI = placeKeys + "?key=canary" })
+	assert.Equal(t, placeKeys+"?...", f.auth.Issuers()[0].JWKSURI, "a configured place is known at once, without what may be a secret")
+	f.served(f.call(f.token(nil), "echo"))
+	assert.Contains(t, lineWith(f.log.String(), "issuer in use"), placeKeys)
 }

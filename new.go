@@ -14,9 +14,11 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/seed-1e292522/mcpauth/internal/challenge"
 	"github.com/seed-1e292522/mcpauth/internal/fetch"
+	"github.com/seed-1e292522/mcpauth/internal/foreign"
 	"github.com/seed-1e292522/mcpauth/internal/jose"
 	"github.com/seed-1e292522/mcpauth/internal/seal"
 	"github.com/seed-1e292522/mcpauth/internal/tokencache"
@@ -89,6 +91,10 @@ func (b *builder) identifier(field, raw string) *url.URL {
 	switch {
 	case raw == "":
 		b.fail(field, `""`, "required: the https URL, exactly as the other side writes it")
+	case strings.TrimSpace(raw) != raw:
+		b.fail(field, shownURL(raw), "begins or ends with white space: remove it")
+	case err == nil && (u.Host == "https:" || u.Host == "http:"):
+		b.fail(field, shownURL(raw), "the scheme stands twice: remove one")
 	case err != nil || u.Hostname() == "":
 		b.fail(field, shownURL(raw), "not an absolute URL: write https://host/path")
 	case u.User != nil:
@@ -101,7 +107,7 @@ func (b *builder) identifier(field, raw string) *url.URL {
 		b.fail(field, shownURL(raw), "the host can be read in more than one way: write a name, or an address of four numbers or of IPv6")
 	case u.ForceQuery:
 		b.fail(field, shownURL(raw), "ends with an empty query: remove the question mark")
-	case u.Scheme == "http" && !strings.Contains(u.Hostname(), ".") && !fetch.IsLoopbackHost(u.Hostname()): // of a container
+	case u.Scheme == "http" && isInternal(u.Hostname()) && !fetch.IsLoopbackHost(u.Hostname()):
 		b.fail(field, shownURL(raw), "must be https, under a name that clients reach, too; for development write http://localhost:PORT and set AllowInsecureLoopback: docs/operations.md, Development in containers")
 	case u.Scheme != "https" && !(u.Scheme == "http" && fetch.IsLoopbackHost(u.Hostname())):
 		b.fail(field, shownURL(raw), "must be https")
@@ -111,6 +117,11 @@ func (b *builder) identifier(field, raw string) *url.URL {
 		return u
 	}
 	return nil
+}
+
+// isInternal reports whether a host is one that the public does not reach: of a container, or on a private address.
+func isInternal(host string) bool {
+	return !strings.Contains(host, ".") || strings.HasSuffix(host, ".internal") || fetch.IsPrivateHost(host)
 }
 
 func (b *builder) resource() {
@@ -304,9 +315,12 @@ func (b *builder) keysOf(field string, c *Issuer, s *issuer) {
 			b.fail(field+".JWKSURI", shownURL(c.JWKSURI), "must be an absolute https URL without user information and fragment, its host a name in ASCII or an address")
 			return
 		}
+		s.jwksURI = foreign.BareURL(c.JWKSURI)
 		s.keys.fixed = s.registry.at(keyLocation{c.JWKSURI, false}, s.url, nil)
 	default:
-		s.keys.metadata = &remote[serverMetadata]{load: s.discover, failed: func(err error) { tellFailure(s.log, s.url, err) }}
+		s.keys.metadata = &remote[serverMetadata]{load: s.discover,
+			failed: func(err error) { tellFailure(s.log, s.url, err) },
+			mended: func(after time.Duration) { tellMended(s.log, s.url, "metadata", after) }}
 	}
 }
 

@@ -34,7 +34,8 @@ type remote[T any] struct {
 	// return the value of previous itself when nothing has changed. urgent says
 	// that somebody waits.
 	load    func(ctx context.Context, previous *loaded[T], urgent bool) (*loaded[T], error)
-	failed  func(error) // told of each failed fetch
+	failed  func(error)         // told of each failed fetch
+	mended  func(time.Duration) // told of the first good one after that, and how long there was none
 	current atomic.Pointer[loaded[T]]
 	nextTry atomic.Pointer[time.Time] // nothing is fetched on schedule before; nil: at once
 
@@ -42,6 +43,7 @@ type remote[T any] struct {
 	flight   *flight
 	failures int
 	failedAt time.Time // when the last failed flight began
+	downFrom time.Time // when the first of the failed ones in a row began
 	lastErr  error     // of the last fetch; nil if it succeeded
 }
 
@@ -165,6 +167,7 @@ func (r *remote[T]) run(f *flight) {
 
 	r.mu.Lock()
 	r.lastErr = err
+	mended := err == nil && r.failures > 0
 	if err == nil {
 		fresh := *doc
 		fresh.begun, fresh.succeeded = f.begun, now
@@ -180,15 +183,22 @@ func (r *remote[T]) run(f *flight) {
 		next := now.Add(backoff(r.failures))
 		r.nextTry.Store(&next)
 		r.failedAt = f.begun
+		if r.failures == 0 {
+			r.downFrom = f.begun
+		}
 		r.failures++
 	}
+	down := now.Sub(r.downFrom)
 	r.flight, f.err = nil, err
 	r.mu.Unlock()
 
 	close(f.done)
-	if err != nil && r.failed != nil {
-		defer func() { _ = recover() }() // a log that is not ours may panic, and would end the process
+	defer func() { _ = recover() }() // a log that is not ours may panic, and would end the process
+	switch {
+	case err != nil && r.failed != nil:
 		r.failed(err)
+	case mended && r.mended != nil:
+		r.mended(down)
 	}
 }
 

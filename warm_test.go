@@ -145,6 +145,6 @@ func TestIssuers_Status_JWKS_31(t *testing.T) {
 		require.ErrorIs(t, f.auth.Warm(t.Context()), mcpauth.ErrUnavailable)
 		status := f.auth.Issuers()[0]
 		status.FetchTime = 0
-		assert.Equal(t, mcpauth.IssuerStatus{URL: testIssuerURL, LastError: "network", Fetches: 1, Failures: 1, FetchTimes: [6]uint64{1}}, status)
+		assert.Equal(t, mcpauth.IssuerStatus{URL: testIssuerURL, JWKSURI: placeKeys, LastError: "network", Fetches: 1, Failures: 1, FetchTimes: [6]uint64{1}}, status)
 	})
 }

@@ -26,6 +26,7 @@ type doctor struct {
 	scopes  []string // scopes_supported of the metadata
 	learned bool     // the issuers are those of the metadata
 	library *library
+	refusal bool     // the middleware here has refused the token
 	open    []string // tools that the token opens by the file
 	shut    bool     // the token itself is refused here
 }

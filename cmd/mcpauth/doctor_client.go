@@ -12,6 +12,7 @@ import (
 
 	"github.com/seed-1e292522/mcpauth/internal/explain"
 	"github.com/seed-1e292522/mcpauth/internal/fetch"
+	"github.com/seed-1e292522/mcpauth/internal/foreign"
 )
 
 // asClient goes the way of a client: a request without a token, the challenge,
@@ -148,7 +149,9 @@ func (d *doctor) compareIssuers(servers []string) {
 	}
 	for _, issuer := range wanted {
 		if !slices.Contains(servers, issuer) {
-			d.found("the metadata does not name the issuer "+issuer, explain.Issuer(issuer, servers))
+			f := explain.Issuer(issuer, servers)
+			f.Detail = "given is " + foreign.Quote(issuer) + ", the metadata names " + quoted(servers)
+			d.found("the metadata does not name the issuer "+issuer, f)
 			return
 		}
 	}

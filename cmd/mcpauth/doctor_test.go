@@ -346,3 +346,35 @@ func TestDoctorEventStream_MCP_62(t *testing.T) {
 	assert.Equal(t, exitOK, got.code, got.stdout)
 	assert.Contains(t, got.stdout, `"a\x1b[31m", "b"`)
 }
+
+// TestDoctorUnjudged_OBS_08: who names no issuer on loopback is not told that all is well when the
+// server refuses the token, nor that somebody else refuses it, too.
+func TestDoctorUnjudged_OBS_08(t *testing.T) {
+	issuer := newIssuer(t)
+	resource := notes(t, issuer.URL())
+	for name, tt := range map[string]struct{ token, status string }{
+		"another issuer": {newIssuer(t).TokenFor(resource, "notes:read"), "issuer not accepted"},
+		"no JWT":         {"opaque", "malformed token"},
+	} {
+		got := mcpauthCommand(t, tt.token, "doctor", "--resource", resource, "--token", "-")
+		assert.Equal(t, exitFindings, got.code, name)
+		assert.Contains(t, got.stdout, "✗ it refuses the token\n", name)
+		assert.Contains(t, got.stdout, tt.status, name)
+		assert.Contains(t, got.stdout, "fix: give --issuer", name)
+		assert.NotContains(t, got.stdout, "it refuses the token, too", name)
+		assert.NotContains(t, got.stdout, "no issuer is known", "one is known, and not asked")
+	}
+	for _, token := range []string{issuer.TokenFor(resource, "notes:read"), ""} {
+		args := []string{"doctor", "--resource", resource}
+		if token != "" {
+			args = append(args, "--token", "-")
+		}
+		got := mcpauthCommand(t, token, args...)
+		assert.Equal(t, exitOK, got.code, got.stdout)
+		assert.Contains(t, got.stdout, "no fault found in what was looked at")
+	}
+	// Judged, and accepted here; another step has a fault, and the server refuses.
+	got := mcpauthCommand(t, issuer.TokenFor(resource), "doctor", "--resource", resource, "--issuer", issuer.URL()+"/", "--token", "-")
+	assert.NotContains(t, got.stdout, "the token says \""+issuer.URL()+"/\"", "no token says what --issuer says")
+	assert.Contains(t, got.stdout, "given is \""+issuer.URL()+"/\", the metadata names \""+issuer.URL()+"\"")
+}

@@ -30,6 +30,7 @@ func (d *doctor) examineToken(ctx context.Context) {
 		d.step(stateNote, "the token cannot be checked to its end: there are no keys", reasonOf(decision))
 		return
 	}
+	d.refusal = true
 	d.refused("", decision)
 	d.shut = !errors.Is(decision.Err, mcpauth.ErrUnavailable)
 	if errors.Is(decision.Err, mcpauth.ErrExpired) || errors.Is(decision.Err, mcpauth.ErrNotYetValid) {

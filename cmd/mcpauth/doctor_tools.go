@@ -104,10 +104,12 @@ func (d *doctor) tryLive(ctx context.Context) {
 		d.listLive(ctx)
 	case answer.status == http.StatusForbidden && bytes.Contains(answer.body, []byte("invalid Host header")):
 		d.fault("host-guard", "", "status 403: "+foreign.LineShort(string(answer.body), maxShown), "")
+	case d.library == nil:
+		d.fault("", "it refuses the token", status, "give --issuer, or a file with issuers, and it is judged here; the cause stands in the server's log, too (Config.Logger)")
 	case !agreed && bare:
-		d.step(stateNote, "it refuses the token, too, or does not see it", status+"; there is no error code, as for a request without a token")
+		d.step(stateNote, "it refuses the token"+d.too()+", or does not see it", status+"; there is no error code, as for a request without a token")
 	case !agreed:
-		d.step(stateNote, "it refuses the token, too", status)
+		d.step(stateNote, "it refuses the token"+d.too(), status)
 	case bare:
 		d.fault("no-credentials", "it sees no token", status+"; there is no error code, as for a request without a token",
 			"look for a proxy that drops the Authorization header on its way to the server")
@@ -118,6 +120,14 @@ func (d *doctor) tryLive(ctx context.Context) {
 		d.fault("", "it refuses the token that the same configuration accepts here", status,
 			"compare the server's configuration with the one given here")
 	}
+}
+
+// too is said of a server that does what the middleware here has done.
+func (d *doctor) too() string {
+	if d.refusal {
+		return ", too"
+	}
+	return ""
 }
 
 // maxShown bounds what is repeated of a body, in bytes.

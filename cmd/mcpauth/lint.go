@@ -56,6 +56,8 @@ func (p *policyRun) lintLive(ctx context.Context, auth *mcpauth.Middleware, repo
 		for _, list := range group.lists {
 			more, err := server.list(ctx, p.token, list)
 			switch {
+			case errors.Is(err, errRefused) && p.token == "":
+				return &codedError{exitFindings, fmt.Errorf("%s: %w, without a token: give one that may see all tools with --token FILE", list.method, err)}
 			case errors.Is(err, errRefused):
 				return &codedError{exitFindings, fmt.Errorf("%s: %w", list.method, err)}
 			case err != nil:

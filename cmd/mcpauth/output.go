@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/seed-1e292522/mcpauth/internal/foreign"
@@ -106,10 +107,13 @@ func (f *findings) write(env environment) error {
 			fmt.Fprintf(&b, "      see: docs/troubleshooting.md#%s\n", s.Cause)
 		}
 	}
-	switch f.Faults {
-	case 0:
+	skipped := slices.ContainsFunc(f.Steps, func(s step) bool { return s.State == stateSkipped })
+	switch {
+	case f.Faults == 0 && skipped:
+		fmt.Fprintln(&b, "\nno fault found in what was looked at")
+	case f.Faults == 0:
 		fmt.Fprintln(&b, "\nno fault found")
-	case 1:
+	case f.Faults == 1:
 		fmt.Fprintln(&b, "\n1 fault")
 	default:
 		fmt.Fprintf(&b, "\n%d faults\n", f.Faults)

@@ -31,6 +31,9 @@ func TestPolicyGolden_MCP_44(t *testing.T) {
 		"--live", notes(t, issuer.URL()), "--token", fileWith(t, issuer.TokenFor("x")))
 	assert.Equal(t, exitFindings, without.code)
 	assert.Contains(t, without.stderr, "does not list its tools")
+	bare := mcpauthCommand(t, "", "policy", "--policy", fileWith(t, `{"rules":{"tools":{"read":["notes:read"]}}}`), "--live", notes(t, issuer.URL()))
+	assert.Equal(t, exitFindings, bare.code)
+	assert.Contains(t, bare.stderr, "give one that may see all tools with --token FILE")
 }
 
 func TestPolicyMistakes(t *testing.T) {

@@ -28,6 +28,7 @@ var ours = []string{
 	`explain.Finding{Cause: "key-unsettled"}.Fix()`, `explain.Finding{Cause: "metadata-not-routed"}.Fix()`,
 	"m.metadata.url",       // follows from Config.Resource, which is in ASCII
 	"challenges", "tokens", // numbers
+	"document", "after.Round(time.Second)", // a word of ours, a duration
 	"cause", "explain.Finding{Cause: cause}.Fix()",
 }
 

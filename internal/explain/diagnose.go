@@ -146,11 +146,13 @@ func otherEntraVersion(got, configured string) bool {
 	return v+w == 3 && tenant == same
 }
 
-// samePath: one name of the host for another, and the path is more than a slash.
+// samePath: one name of the host for another, and more than the scheme is the same: the path, the name without the
+// port, or a port that is written out.
 func samePath(a, b string) bool {
 	u, v, ok := parse(a, b)
 	path := strings.TrimSuffix(u.Path, "/")
-	return ok && u.Host != v.Host && path == strings.TrimSuffix(v.Path, "/") && (path != "" || u.Hostname() == v.Hostname())
+	same := path != "" || u.Hostname() == v.Hostname() || u.Port() != "" && u.Port() == v.Port()
+	return ok && same && u.Host != v.Host && path == strings.TrimSuffix(v.Path, "/")
 }
 
 func sameHost(a, b string) bool {

@@ -50,6 +50,8 @@ func TestFindings(t *testing.T) {
 		{"host", "issuer-host", "", issuer("https://b/x", "https://a/x")},
 		{"port", "issuer-host", "", issuer("https://a:8443", "https://a")},
 		{"another host without a path is somebody else", "issuer-unknown", "", issuer("https://b", "https://a")},
+		{"loopback by its other name", "issuer-host", `configured is "http://localhost:8080"`, issuer("http://127.0.0.1:8080", "http://localhost:8080")},
+		{"a container by its other name", "issuer-host", "", issuer("http://hydra:4444/", "http://localhost:4444")},
 		{"path", "issuer-path", "", issuer("https://a/y", "https://a/x")},
 		{"v1 for v2", "issuer-entra-version", "", issuer("https://sts.windows.net/t/", "https://login.microsoftonline.com/t/v2.0")},
 		{"v2 for v1", "issuer-entra-version", "", issuer("https://login.microsoftonline.com/t/v2.0", "https://sts.windows.net/t/")},
@@ -102,6 +104,7 @@ func TestFindings(t *testing.T) {
 		{"no kid", "key-unknown", "names no key", explain.Key("", "RS256", explain.KeySet{Kids: []string{"k1"}})},
 		{"outage", "key-unknown-outage", "failed since: timeout", explain.Key("k2", "RS256", explain.KeySet{Kids: []string{"k1"}, Age: "40s", Failed: "timeout"})},
 		{"other algorithm", "key-algorithm", `"PS256"`, explain.Key("k1", "PS256", explain.KeySet{Kids: []string{"k1"}})},
+		{"other type", "key-algorithm", `the key "k1" is for "ES256", "ES384", the token's alg is "RS256"`, explain.Key("k1", "RS256", explain.KeySet{Kids: []string{"k0", "k1", "k1"}, Algorithms: []string{"RS256", "ES256", "ES384"}})},
 		{"skipped", "key-unusable", "use is not sig", explain.Key("k2", "RS256", explain.KeySet{Skipped: []explain.Skipped{{Kid: "k1", Why: "x"}, {Kid: "k2", Why: "use is not sig"}}})},
 	} {
 		t.Run(row.name, func(t *testing.T) {

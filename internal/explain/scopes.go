@@ -111,10 +111,11 @@ type Skipped struct{ Kid, Why string }
 
 // KeySet is what is known of the keys of an issuer.
 type KeySet struct {
-	Kids    []string // of the usable keys
-	Skipped []Skipped
-	Age     string // "40s": how long ago it was last fetched; "" for static keys or none
-	Failed  string // why it could not be fetched since, "" if it could
+	Kids       []string // of the usable keys
+	Algorithms []string // what each of them is for
+	Skipped    []Skipped
+	Age        string // "40s": how long ago it was last fetched; "" for static keys or none
+	Failed     string // why it could not be fetched since, "" if it could
 }
 
 func (k *KeySet) facts() (facts []string) {
@@ -136,7 +137,7 @@ func Key(kid, alg string, set KeySet) Finding {
 	case set.Failed != "":
 		return found("key-unknown-outage", set.lack(kid)...)
 	case slices.Contains(set.Kids, kid):
-		return found("key-algorithm", "the key "+quote(kid)+" is for another algorithm than "+quote(alg))
+		return found("key-algorithm", "the key "+quote(kid)+" is for "+set.algorithms(kid)+", the token's alg is "+quote(alg))
 	}
 	for _, skipped := range set.Skipped {
 		if skipped.Kid == kid {
@@ -144,6 +145,20 @@ func Key(kid, alg string, set KeySet) Finding {
 		}
 	}
 	return found("key-unknown", set.lack(kid)...)
+}
+
+// algorithms are what the keys of that name are for.
+func (k *KeySet) algorithms(kid string) string {
+	var all []string
+	for i, other := range k.Kids {
+		if other == kid && i < len(k.Algorithms) {
+			all = append(all, k.Algorithms[i])
+		}
+	}
+	if len(all) == 0 {
+		return "another algorithm"
+	}
+	return quoteAll(all)
 }
 
 // Unsettled says that nothing verifies a token, and that the keys may be older than it.

@@ -13,6 +13,9 @@ var keys = []Fault{
 		Name: "the key set is empty", Cause: "keys-none", Status: 503,
 		Setup: func(tb testing.TB) *Scene { return broken(tb, mcpauthtest.JWKS, mcpauthtest.Empty) },
 	}, {
+		Name: "nothing stands where the metadata says that the keys are", Cause: "keys-not-found", Status: 503, Mentions: []string{"AS/jwks", "status 404"},
+		Setup: func(tb testing.TB) *Scene { return broken(tb, mcpauthtest.JWKS, mcpauthtest.NotFound) },
+	}, {
 		Name: "a web page stands where the keys should", Cause: "keys-not-json", Status: 503, Mentions: []string{"AS/jwks"},
 		Setup: func(tb testing.TB) *Scene { return broken(tb, mcpauthtest.JWKS, mcpauthtest.HTML) },
 	}, {
