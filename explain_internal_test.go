@@ -4,6 +4,8 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"net/http"
+	"os"
 	"strconv"
 	"testing"
 
@@ -11,6 +13,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed-1e292522/mcpauth/internal/explain"
+	"github.com/seed-1e292522/mcpauth/internal/fetch"
+	"github.com/seed-1e292522/mcpauth/internal/jose"
 )
 
 // declaredReasons reads the reasons out of errors.go: the catalogue must not
@@ -70,4 +74,23 @@ func TestCatalogue_OBS_01_OBS_07(t *testing.T) {
 	}
 	assert.Equal(t, explain.Other, Reason("something new").Code())
 	assert.Empty(t, explain.Finding{Cause: "none"}.Fix()+explain.Finding{}.Means())
+}
+
+// TestClassesAreDocumented_OBS_03: each class of a failed fetch that probes and metrics show has its
+// cause beside it in docs/observability.md.
+func TestClassesAreDocumented_OBS_03(t *testing.T) {
+	page, err := os.ReadFile("docs/observability.md")
+	require.NoError(t, err)
+	failures := []error{
+		errIssuerMismatch, errContentType, errBadMetadata, errNoJWKSURI, errInsecureURL, jose.ErrNoUsableKeys, jose.ErrMalformed,
+		&fetch.Error{Class: fetch.BadStatus, Err: fetch.StatusError(http.StatusInternalServerError)},
+	}
+	for _, class := range []fetch.Class{fetch.Network, fetch.TimedOut, fetch.DialRefused, fetch.Redirect, fetch.TooLarge} {
+		failures = append(failures, &fetch.Error{Class: class})
+	}
+	for _, failure := range failures {
+		r := &remote[int]{lastErr: failure}
+		cause := fetchCause(failure)
+		assert.Contains(t, string(page), "| `"+r.lastClass()+"` | ["+cause+"](troubleshooting.md#"+cause+")")
+	}
 }

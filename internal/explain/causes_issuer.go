@@ -28,8 +28,8 @@ var issuerCauses = []Cause{
 var fetchCauses = []Cause{
 	{"metadata-not-found", "unavailable", "There is no metadata at any of the issuer's well-known places.",
 		"Check the path of Issuer.URL (realm, tenant, authorization server id). For a server without metadata set Issuer.JWKSURI."},
-	{"metadata-not-json", "unavailable", "What stands at the issuer's well-known place is no JSON: a login page, a captive portal or a proxy's error page.",
-		"Fetch the URL from this machine and look. Let this machine reach the issuer directly, or give a Transport that uses the proxy."},
+	{"metadata-not-json", "unavailable", "What stands at the issuer's well-known place is no JSON, or not announced as such: a login page, a captive portal or a proxy's error page.",
+		"Fetch the URL from this machine and look. If it is the metadata, have it served with Content-Type: application/json. Otherwise let this machine reach the issuer directly, or give a Transport that uses the proxy."},
 	{"metadata-malformed", "unavailable", "The metadata is not one well-formed JSON object.",
 		"Fetch the URL and look: it may be cut off, or have a member twice."},
 	{"metadata-no-keys", "unavailable", "The metadata names no jwks_uri.",
