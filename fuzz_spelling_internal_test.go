@@ -35,7 +35,7 @@ func FuzzSpellings(f *testing.F) {
 			return
 		}
 		pattern := uri[:int(cut)%(len(uri)+1)]
-		if strings.ContainsAny(pattern, "*{}") || namesMore(pattern, key) {
+		if strings.ContainsAny(pattern, "*{}") {
 			return
 		}
 		book, errs := Rules{Resources: map[string]Requirement{key: Scopes("exact"), pattern + "*": Scopes("pattern")}}.compile()
@@ -48,22 +48,19 @@ func FuzzSpellings(f *testing.F) {
 		for name, find := range simpleServers {
 			other, isOther := find(uri, false)
 			own, isOwn := find(key, true)
+			if written, ok := find(pattern, false); ok && written == own && paramsOf(pattern) > paramsOf(key) {
+				continue // the pattern is the rule for the key's with further parameters
+			}
 			require.False(t, isOther && isOwn && other == own, "%s finds %q for %q and for %q", name, own, key, uri)
 		}
 	})
 }
 
-// namesMore reports whether a pattern is written for the key with parameters that the key
-// does not have: then it is the rule for those.
-func namesMore(pattern, key string) bool {
-	path, query, _ := strings.Cut(pattern, "?")
-	keyPath, keyQuery, _ := strings.Cut(key, "?")
-	all, own := strings.FieldsFunc(query, isSeparator), strings.FieldsFunc(keyQuery, isSeparator)
-	return path == keyPath && len(all) > len(own) &&
-		!slices.ContainsFunc(own, func(param string) bool { return !slices.Contains(all, param) })
+// paramsOf counts the parameters of a URI.
+func paramsOf(uri string) int {
+	_, query, _ := strings.Cut(uri, "?")
+	return len(strings.FieldsFunc(query, func(r rune) bool { return r == '&' || r == ';' }))
 }
-
-func isSeparator(r rune) bool { return r == '&' || r == ';' }
 
 // simpleServers turn a URI into what they would look up, each in its own way.
 var simpleServers = map[string]func(uri string, isKey bool) (found string, ok bool){
