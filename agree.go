@@ -2,6 +2,7 @@ package mcpauth
 
 import (
 	"encoding/base64"
+	"github.com/seed-1e292522/mcpauth/internal/refusal"
 	"net/http"
 	"strings"
 	"time"
@@ -15,7 +16,7 @@ import (
 // validation). A header can cause a refusal and nothing else. A request for an
 // endpoint of the HTTP+SSE transport, which knows no such headers, is tagged and may
 // lack them; its tag is verified later.
-func agree(h http.Header, msg *jsonrpc.Message, tagged bool) (era, *DeniedError) {
+func agree(h http.Header, msg *jsonrpc.Message, tagged bool) (era, *refusal.Refusal) {
 	if denied := checkRepeated(h); denied != nil {
 		return modern, denied
 	}
@@ -26,7 +27,7 @@ func agree(h http.Header, msg *jsonrpc.Message, tagged bool) (era, *DeniedError)
 	if named := &msg.Version; named.State != jsonrpc.Absent {
 		absent := version == "" && tagged
 		if named.State != jsonrpc.String || named.Value != version && !absent {
-			return modern, deny(errHeaderMismatch, "MCP-Protocol-Version", version, "as in params._meta: "+shown(named.Value))
+			return modern, refusal.New(refusal.HeaderMismatch, "MCP-Protocol-Version", version, "as in params._meta: "+shown(named.Value))
 		}
 	}
 	switch {
@@ -50,10 +51,10 @@ func agree(h http.Header, msg *jsonrpc.Message, tagged bool) (era, *DeniedError)
 
 // checkRepeated refuses a second field of those that may be compared with the
 // body: who reads the first and who reads the last must see the same.
-func checkRepeated(h http.Header) *DeniedError {
+func checkRepeated(h http.Header) *refusal.Refusal {
 	for _, name := range [...]string{"Mcp-Method", "Mcp-Name"} {
 		if len(h[name]) > 1 {
-			return deny(errHeaderMismatch, name+" stands more than once", "", "")
+			return refusal.New(refusal.HeaderMismatch, name+" stands more than once", "", "")
 		}
 	}
 	return nil
@@ -69,7 +70,7 @@ func first(values []string) string {
 
 // versionOf returns the revision that the header names, "" for none. Equal values are
 // one, in several lines or in a list; the handler gets one line.
-func versionOf(h http.Header) (version string, denied *DeniedError) {
+func versionOf(h http.Header) (version string, denied *refusal.Refusal) {
 	lines := h["Mcp-Protocol-Version"]
 	if !repeatsVersion(lines) {
 		return strings.Trim(first(lines), " \t"), nil
@@ -79,7 +80,7 @@ func versionOf(h http.Header) (version string, denied *DeniedError) {
 	version = strings.Trim(version, " \t")
 	for other := range strings.SplitSeq(rest, ",") {
 		if strings.Trim(other, " \t") != version {
-			return "", deny(errHeaderMismatch, "MCP-Protocol-Version", all, "one value")
+			return "", refusal.New(refusal.HeaderMismatch, "MCP-Protocol-Version", all, "one value")
 		}
 	}
 	return version, nil
@@ -120,11 +121,11 @@ func isRevision(version string) bool {
 	return err == nil
 }
 
-func agreeOn(h http.Header, name, want string, required bool) *DeniedError {
+func agreeOn(h http.Header, name, want string, required bool) *refusal.Refusal {
 	values := h[name]
 	if len(values) == 0 {
 		if required {
-			return deny(errHeaderMismatch, name+" is missing", "", shown(want))
+			return refusal.New(refusal.HeaderMismatch, name+" is missing", "", shown(want))
 		}
 		return nil
 	}
@@ -132,12 +133,12 @@ func agreeOn(h http.Header, name, want string, required bool) *DeniedError {
 	if name == "Mcp-Name" {
 		decoded, ok := decodeHeaderValue(got)
 		if !ok {
-			return deny(errHeaderMismatch, name, got, "a valid =?base64?...?= value")
+			return refusal.New(refusal.HeaderMismatch, name, got, "a valid =?base64?...?= value")
 		}
 		got = decoded
 	}
 	if got != want {
-		return deny(errHeaderMismatch, name, got, "as in the body: "+shown(want))
+		return refusal.New(refusal.HeaderMismatch, name, got, "as in the body: "+shown(want))
 	}
 	return nil
 }

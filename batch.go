@@ -1,6 +1,7 @@
 package mcpauth
 
 import (
+	"github.com/seed-1e292522/mcpauth/internal/refusal"
 	"net/http"
 
 	"github.com/seed-1e292522/mcpauth/internal/jsonrpc"
@@ -12,7 +13,7 @@ const batchVersion = "2025-03-26"
 
 // readBatch reads a JSON-RPC batch. Its elements are calls of one request: all
 // of them are allowed, or none is made, and one challenge is for all.
-func readBatch(h http.Header, body []byte) (req request, denied *DeniedError) {
+func readBatch(h http.Header, body []byte) (req request, denied *refusal.Refusal) {
 	req.era = legacy
 	if denied := checkRepeated(h); denied != nil {
 		return req, denied
@@ -22,7 +23,7 @@ func readBatch(h http.Header, body []byte) (req request, denied *DeniedError) {
 		return req, denied
 	}
 	if len(h["Mcp-Protocol-Version"]) > 0 && version != batchVersion {
-		return req, deny(errInvalidRequest, "a batch", "", "one message: only revision "+batchVersion+" has batches")
+		return req, refusal.New(refusal.InvalidRequest, "a batch", "", "one message: only revision "+batchVersion+" has batches")
 	}
 	messages, err := jsonrpc.ParseBatch(body)
 	if err != nil {
@@ -33,9 +34,9 @@ func readBatch(h http.Header, body []byte) (req request, denied *DeniedError) {
 		msg := &messages[i]
 		switch {
 		case msg.Method == "initialize":
-			return req, deny(errInvalidRequest, "initialize in a batch", "", "initialize alone")
+			return req, refusal.New(refusal.InvalidRequest, "initialize in a batch", "", "initialize alone")
 		case msg.Version.State != jsonrpc.Absent:
-			return req, deny(errInvalidRequest, "a message of "+modernVersion+" in a batch", "", "one message")
+			return req, refusal.New(refusal.InvalidRequest, "a message of "+modernVersion+" in a batch", "", "one message")
 		}
 		if isMisnamed(msg) {
 			return req, unknownMethod(legacy, msg.Method)

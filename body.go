@@ -3,6 +3,7 @@ package mcpauth
 import (
 	"errors"
 	"fmt"
+	"github.com/seed-1e292522/mcpauth/internal/refusal"
 	"io"
 	"net/http"
 	"sync"
@@ -34,7 +35,7 @@ var buffers = sync.Pool{New: func() any { return new([]byte) }}
 
 // readBody reads the whole body, once, within its bound, into buf or into
 // something larger.
-func (x *exchange) readBody(w http.ResponseWriter, r *http.Request, buf []byte) ([]byte, *DeniedError) {
+func (x *exchange) readBody(w http.ResponseWriter, r *http.Request, buf []byte) ([]byte, *refusal.Refusal) {
 	if denied := checkMediaType(r.Header); denied != nil {
 		return buf, denied
 	}
@@ -92,8 +93,8 @@ func biggerBuffer(full, announced, limit int) int {
 	return min(factor*full, limit+bufferMargin)
 }
 
-func denyTooLarge(what string, limit int64) *DeniedError {
-	return deny(errBodyTooLarge, what, "", fmt.Sprintf("at most %d bytes", limit))
+func denyTooLarge(what string, limit int64) *refusal.Refusal {
+	return refusal.New(refusal.BodyTooLarge, what, "", fmt.Sprintf("at most %d bytes", limit))
 }
 
 // bodyClock ends a body that comes too slowly, by the read deadlines of the
@@ -152,12 +153,12 @@ func deadlinesOf(w http.ResponseWriter) readDeadliner {
 }
 
 // denyUnread tells a deadline, ours or one set in front of us, from a sender that has stopped.
-func denyUnread(err error) *DeniedError {
+func denyUnread(err error) *refusal.Refusal {
 	var timeout interface{ Timeout() bool }
 	if errors.As(err, &timeout) && timeout.Timeout() {
-		return denyFor(errSlowBody, "reading the body", err)
+		return refusal.For(refusal.SlowBody, "reading the body", err)
 	}
-	return denyFor(errUnreadableBody, "reading the body", err)
+	return refusal.For(refusal.UnreadableBody, "reading the body", err)
 }
 
 // holding is what one request makes us hold beyond what is free, in bytes. It is
@@ -196,8 +197,8 @@ func (x *exchange) release() {
 	x.held = holding{overHolding, overHolding}
 }
 
-func denyHeld() *DeniedError {
-	return deny(errTooMuchHeld, "long bodies and answers of this principal and client", "", "at most 64 MiB at a time")
+func denyHeld() *refusal.Refusal {
+	return refusal.New(refusal.TooMuchHeld, "long bodies and answers of this principal and client", "", "at most 64 MiB at a time")
 }
 
 // isTooLarge tells the bound of a body, ours or one set in front of us.

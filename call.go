@@ -2,6 +2,7 @@ package mcpauth
 
 import (
 	"errors"
+	"github.com/seed-1e292522/mcpauth/internal/refusal"
 	"net/http"
 	"strings"
 
@@ -139,7 +140,7 @@ type request struct {
 
 // read turns the body into calls, after the headers that repeat parts of it
 // were found to agree. The decision is made from the body alone.
-func (req *request) read(h http.Header, body []byte, tagged bool) (denied *DeniedError) {
+func (req *request) read(h http.Header, body []byte, tagged bool) (denied *refusal.Refusal) {
 	msg, err := jsonrpc.Parse(body)
 	if err != nil {
 		req.id, denied = refuseBody(err)
@@ -153,7 +154,7 @@ func (req *request) read(h http.Header, body []byte, tagged bool) (denied *Denie
 	switch {
 	case msg.Kind == jsonrpc.Response && req.era == modern:
 		req.id = nil
-		return deny(errInvalidRequest, "a response", "", "a request: since "+modernVersion+" clients send no responses")
+		return refusal.New(refusal.InvalidRequest, "a response", "", "a request: since "+modernVersion+" clients send no responses")
 	case msg.Kind == jsonrpc.Response:
 		req.id, msg.Method = nil, responseMethod
 	case isMisnamed(&msg):
@@ -168,16 +169,16 @@ func (req *request) read(h http.Header, body []byte, tagged bool) (denied *Denie
 
 // refuseBody answers a body that cannot be read, with its id if there is no
 // doubt about it.
-func refuseBody(err error) (id []byte, denied *DeniedError) {
-	reason, e := errInvalidRequest, &jsonrpc.Error{}
+func refuseBody(err error) (id []byte, denied *refusal.Refusal) {
+	reason, e := refusal.InvalidRequest, &jsonrpc.Error{}
 	if errors.As(err, &e) && e.Code == jsonrpc.CodeParse {
-		reason = errUnreadableBody
+		reason = refusal.UnreadableBody
 	}
-	return e.ID, denyFor(reason, "", err)
+	return e.ID, refusal.For(reason, "", err)
 }
 
 // callsOf appends the operations of a message: one, but for subscriptions.
-func callsOf(msg *jsonrpc.Message, calls []Call) ([]Call, *DeniedError) {
+func callsOf(msg *jsonrpc.Message, calls []Call) ([]Call, *refusal.Refusal) {
 	switch msg.Method {
 	case "completion/complete":
 		return completionCall(msg, calls)
@@ -192,7 +193,7 @@ func callsOf(msg *jsonrpc.Message, calls []Call) ([]Call, *DeniedError) {
 	if known.target != byMethod {
 		target := known.target.of(msg)
 		if target.State != jsonrpc.String || target.Value == "" {
-			return nil, deny(errInvalidParams, msg.Method, "", "its target as a string in params")
+			return nil, refusal.New(refusal.InvalidParams, msg.Method, "", "its target as a string in params")
 		}
 		call.Kind, call.Name = known.kind, target.Value
 	}
@@ -204,7 +205,7 @@ func callsOf(msg *jsonrpc.Message, calls []Call) ([]Call, *DeniedError) {
 
 // completionCall: completing an argument of a prompt or a resource template
 // needs what the prompt or the template needs.
-func completionCall(msg *jsonrpc.Message, calls []Call) ([]Call, *DeniedError) {
+func completionCall(msg *jsonrpc.Message, calls []Call) ([]Call, *refusal.Refusal) {
 	ref := &msg.Ref
 	call := Call{Method: msg.Method}
 	var target jsonrpc.Field
@@ -215,21 +216,21 @@ func completionCall(msg *jsonrpc.Message, calls []Call) ([]Call, *DeniedError) {
 		call.Kind, target = KindResource, ref.URI
 	}
 	if target.State != jsonrpc.String || target.Value == "" {
-		return nil, deny(errInvalidParams, msg.Method, "", "params.ref with type ref/prompt and name, or type ref/resource and uri")
+		return nil, refusal.New(refusal.InvalidParams, msg.Method, "", "params.ref with type ref/prompt and name, or type ref/resource and uri")
 	}
 	call.Name = target.Value
 	return append(calls, call), nil
 }
 
 // listenCalls: a subscription needs what reading each of its objects needs.
-func listenCalls(msg *jsonrpc.Message, calls []Call) ([]Call, *DeniedError) {
+func listenCalls(msg *jsonrpc.Message, calls []Call) ([]Call, *refusal.Refusal) {
 	calls = append(calls, Call{Method: msg.Method, Kind: KindMethod})
 	listen := msg.Listen
 	if listen == nil {
 		return calls, nil
 	}
 	if listen.Unknown {
-		return nil, deny(ErrForbidden, "params.notifications has a member that is not understood", "",
+		return nil, refusal.New(refusal.Forbidden, "params.notifications has a member that is not understood", "",
 			"toolsListChanged, promptsListChanged, resourcesListChanged, resourceSubscriptions, taskIds")
 	}
 	for _, list := range []struct {

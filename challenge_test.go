@@ -22,6 +22,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed-1e292522/mcpauth"
+	"github.com/seed-1e292522/mcpauth/internal/refusal"
 	"github.com/seed-1e292522/mcpauth/mcpauthtest"
 )
 
@@ -209,9 +210,10 @@ func TestEvery401_CHAL_01_CHAL_02_CHAL_03_CHAL_05_CHAL_06_CHAL_12_CHAL_17_CHAL_2
 	}
 }
 
-func wireReasonWords(t *testing.T) []string {
+func wireReasonWords(*testing.T) []string {
 	var words []string
-	for _, text := range wireReasons(t) {
+	for _, e := range refusal.Catalogue() {
+		text := string(e.Reason)
 		words = append(words, text)
 	}
 	return words

@@ -2,6 +2,7 @@ package mcpauth
 
 import (
 	"errors"
+	"github.com/seed-1e292522/mcpauth/internal/refusal"
 	"math"
 	"slices"
 	"strconv"
@@ -70,7 +71,7 @@ var claimLimits = strictjson.Limits{Depth: maxClaimDepth, Members: maxToken, Str
 // readAll reads the payload in one pass: one strict JSON object. Claims of
 // the wrong type that decide whether the token is good make it bad; the
 // others count as absent.
-func (c *claims) readAll(payload []byte) *DeniedError {
+func (c *claims) readAll(payload []byte) *refusal.Refusal {
 	c.raw, c.text = payload, string(payload)
 	var r strictjson.Reader
 	r.Reset(payload, claimLimits)
@@ -105,15 +106,15 @@ func (c *claims) notBefore() time.Time {
 }
 
 // denyClaims tells a payload beyond the limits from one that is no JSON object.
-func denyClaims(what string, err error) *DeniedError {
+func denyClaims(what string, err error) *refusal.Refusal {
 	if errors.Is(err, strictjson.ErrDepth) || errors.Is(err, strictjson.ErrMembers) {
-		return denyFor(ErrTokenTooComplex, what, err)
+		return refusal.For(refusal.TokenTooComplex, what, err)
 	}
-	return denyFor(ErrMalformedToken, what, err)
+	return refusal.For(refusal.MalformedToken, what, err)
 }
 
 // member takes one claim.
-func (c *claims) member(r *strictjson.Reader, name []byte) *DeniedError {
+func (c *claims) member(r *strictjson.Reader, name []byte) *refusal.Refusal {
 	var err error
 	switch string(name) {
 	case "iss":
@@ -182,18 +183,18 @@ func (t *text) read(r *strictjson.Reader, payload string) error {
 }
 
 // read takes a NumericDate: a JSON number, not negative, below 2^53.
-func (t *instant) read(r *strictjson.Reader, name string) *DeniedError {
+func (t *instant) read(r *strictjson.Reader, name string) *refusal.Refusal {
 	if r.Kind() != strictjson.Number {
 		if _, err := r.Skip(); err != nil {
 			return denyClaims(name, err)
 		}
-		return deny(ErrClaims, name, "", "a JSON number")
+		return refusal.New(refusal.Claims, name, "", "a JSON number")
 	}
 	if err := t.readLenient(r); err != nil {
 		return denyClaims(name, err)
 	}
 	if !t.present {
-		return deny(ErrClaims, name, "", "seconds since 1970, below 2^53")
+		return refusal.New(refusal.Claims, name, "", "seconds since 1970, below 2^53")
 	}
 	return nil
 }
@@ -272,7 +273,7 @@ const (
 // scopeList turns a scope claim into scopes: a string is split at single
 // spaces (RFC 6749 section 3.3), the members of an array are whole scopes.
 // What is no scope grants nothing. A claim of another type is empty.
-func scopeList(into []string, raw []byte) ([]string, *DeniedError) {
+func scopeList(into []string, raw []byte) ([]string, *refusal.Refusal) {
 	if len(raw) == 0 || raw[0] != '"' {
 		list, _ := stringOrList(raw)
 		return addScopes(into, list)
@@ -283,7 +284,7 @@ func scopeList(into []string, raw []byte) ([]string, *DeniedError) {
 	text := string(words)
 	// As many as fit, once; what is beyond the bound is refused anyway.
 	into = slices.Grow(into, min(strings.Count(text, " ")+1, maxScopes))
-	var denied *DeniedError
+	var denied *refusal.Refusal
 	for scope := range strings.SplitSeq(text, " ") {
 		if into, denied = addScope(into, scope); denied != nil {
 			return nil, denied
@@ -295,8 +296,8 @@ func scopeList(into []string, raw []byte) ([]string, *DeniedError) {
 	return into, nil
 }
 
-func addScopes(into, list []string) ([]string, *DeniedError) {
-	var denied *DeniedError
+func addScopes(into, list []string) ([]string, *refusal.Refusal) {
+	var denied *refusal.Refusal
 	for _, scope := range list {
 		if into, denied = addScope(into, scope); denied != nil {
 			return nil, denied
@@ -305,14 +306,14 @@ func addScopes(into, list []string) ([]string, *DeniedError) {
 	return into, nil
 }
 
-func addScope(into []string, scope string) ([]string, *DeniedError) {
+func addScope(into []string, scope string) ([]string, *refusal.Refusal) {
 	switch {
 	case len(scope) > maxScopeLength:
-		return nil, deny(ErrTokenTooComplex, "a scope is longer than 256 bytes", "", "")
+		return nil, refusal.New(refusal.TokenTooComplex, "a scope is longer than 256 bytes", "", "")
 	case !challenge.ValidScope(scope) || slices.Contains(into, scope):
 		return into, nil
 	case len(into) == maxScopes:
-		return nil, deny(ErrTokenTooComplex, "more than 256 scopes", "", "")
+		return nil, refusal.New(refusal.TokenTooComplex, "more than 256 scopes", "", "")
 	}
 	return append(into, scope), nil
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/seed-1e292522/mcpauth/internal/owned"
+	"github.com/seed-1e292522/mcpauth/internal/refusal"
 	"github.com/seed-1e292522/mcpauth/internal/seal"
 )
 
@@ -127,7 +128,7 @@ type Middleware struct {
 	metadata    metadata
 	unasked     unasked
 	loops       loops
-	ready       map[Reason]*readyAnswer
+	canned      map[refusal.Reason]*cannedAnswer
 	legacyAS    bool
 	sessions    sessions
 	cursors     seal.Sealer

@@ -2,6 +2,7 @@ package mcpauth
 
 import (
 	"errors"
+	"github.com/seed-1e292522/mcpauth/internal/refusal"
 	"slices"
 
 	"github.com/seed-1e292522/mcpauth/internal/jsonrpc"
@@ -66,7 +67,7 @@ func (req *request) addPage(msg *jsonrpc.Message) {
 
 // openCursors puts the cursors of the handler in the place of those that were
 // sealed. Nothing else of the body changes.
-func (m *Middleware) openCursors(x *exchange) *DeniedError {
+func (m *Middleware) openCursors(x *exchange) *refusal.Refusal {
 	if len(x.pages) == 0 {
 		return nil
 	}
@@ -74,7 +75,7 @@ func (m *Middleware) openCursors(x *exchange) *DeniedError {
 	for _, p := range x.pages {
 		text, ok := m.cursors.Open(string(p.cursor.Value), cursorBinding(x.principal, p.method))
 		if p.cursor.State != jsonrpc.String || !ok {
-			return deny(errUnknownCursor, p.method+" cursor", "", "one that this principal and client got from this list")
+			return refusal.New(refusal.UnknownCursor, p.method+" cursor", "", "one that this principal and client got from this list")
 		}
 		edits = append(edits, edit{p.cursor.From, p.cursor.To, text})
 	}

@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
+	"github.com/seed-1e292522/mcpauth/internal/refusal"
 	"math/rand/v2"
 	"net/http"
 	"slices"
@@ -76,7 +77,7 @@ func (d Decision) Refuse(err error) {
 
 // Code is the stable name of the reason, for records and as a metric label:
 // "expired", "insufficient_scope". The set is closed; docs/troubleshooting.md lists it.
-func (r Reason) Code() string { return explain.Code(string(r)) }
+func (r Reason) Code() string { return refusal.Reason(r).Entry().Code }
 
 // Reason returns the reason of a refusal, "" for a request that is let through.
 func (d Decision) Reason() Reason {
@@ -140,17 +141,17 @@ func (t *trail) ruled(d *decider, p *Principal, call Call, req Requirement) {
 
 // judge is admit, with a record even of a request that ends in a panic before
 // it is decided. The panic goes on.
-func (m *Middleware) judge(w http.ResponseWriter, r *http.Request, x *exchange) (denied *DeniedError) {
+func (m *Middleware) judge(w http.ResponseWriter, r *http.Request, x *exchange) (denied *refusal.Refusal) {
 	decided := false
 	defer func() {
 		if !decided {
-			m.report(r, x, deny(ErrPolicy, "the request ended in a panic", "", ""))
+			m.report(r, x, refusal.New(refusal.Policy, "the request ended in a panic", "", ""))
 		}
 	}()
 	denied = m.admit(w, r, x)
 	decided = true
 	if denied != nil && x.query != nil {
-		denied.speakByStatus()
+		denied.ByStatus, denied.InBand = true, false
 	}
 	return denied
 }
@@ -158,7 +159,7 @@ func (m *Middleware) judge(w http.ResponseWriter, r *http.Request, x *exchange) 
 // report tells the operator: the log of refusals, and OnDecision of every
 // request. It returns what the request is answered with, which OnDecision can
 // make a refusal.
-func (m *Middleware) report(r *http.Request, x *exchange, denied *DeniedError) *DeniedError {
+func (m *Middleware) report(r *http.Request, x *exchange, denied *refusal.Refusal) *refusal.Refusal {
 	if m.onDecision == nil {
 		if denied != nil {
 			m.logRefusal(r, x, denied)
@@ -176,7 +177,7 @@ func (m *Middleware) report(r *http.Request, x *exchange, denied *DeniedError) *
 	if refused == nil || denied != nil {
 		return denied
 	}
-	denied = denyFor(ErrUnavailable, "no record", refused)
+	denied = refusal.For(refusal.Unavailable, "no record", refused).Because("audit")
 	denied.RetryAfter = minBackoff
 	m.logFinding(r, x, denied, explain.Finding{Cause: "audit"}, d.ID)
 	return denied
@@ -193,11 +194,14 @@ func (m *Middleware) tell(ctx context.Context, d Decision) {
 }
 
 // record puts together what is known of a request.
-func (m *Middleware) record(r *http.Request, x *exchange, denied *DeniedError) Decision {
+func (m *Middleware) record(r *http.Request, x *exchange, denied *refusal.Refusal) Decision {
 	d := Decision{
-		Err: denied, Principal: x.principal.clone(), Calls: slices.Clone(x.calls), // the request's own go on to decide
+		Principal: x.principal.clone(), Calls: slices.Clone(x.calls), // the request's own go on to decide
 		ID: randomID(), Time: time.Now(),
 		Method: r.Method, Remote: r.RemoteAddr,
+	}
+	if denied != nil {
+		d.Err = deniedError(denied)
 	}
 	if t := x.trail; t != nil {
 		d.Rulings, d.Verified = t.rulings, t.verified

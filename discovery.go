@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"mime"
+	"net/http"
 	"net/url"
 	"slices"
 	"strings"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/seed-1e292522/mcpauth/internal/explain"
 	"github.com/seed-1e292522/mcpauth/internal/fetch"
+	"github.com/seed-1e292522/mcpauth/internal/jose"
 	"github.com/seed-1e292522/mcpauth/internal/strictjson"
 )
 
@@ -232,3 +234,68 @@ func topLevelStrings(body []byte, wanted ...string) (map[string]string, error) {
 		members[key] = ""
 	}
 }
+
+// failure is what kind of failure a fetch has come to.
+type failure struct {
+	class string // as [IssuerStatus] has it
+	cause string // id in internal/explain
+}
+
+// failureOf finds the kind of a failed discovery or key fetch. A place that has a wrong document
+// says more than those that have none.
+func failureOf(err error) failure {
+	for _, known := range []struct {
+		err   error
+		cause string
+	}{
+		{errIssuerMismatch, "metadata-issuer"}, {errNoJWKSURI, "metadata-no-keys"}, {errInsecureURL, "insecure-url"},
+		{errBadMetadata, "metadata-malformed"}, {errContentType, "metadata-not-json"},
+	} {
+		if errors.Is(err, known.err) {
+			if known.err == errIssuerMismatch && strings.Contains(err.Error(), "{tenantid}") {
+				known.cause = "metadata-issuer-template"
+			}
+			return failure{known.err.Error(), known.cause}
+		}
+	}
+	var failed *fetch.Error
+	switch {
+	case errors.Is(err, jose.ErrNoUsableKeys):
+		return failure{"no_usable_keys", "keys-none"}
+	case errors.As(err, &failed):
+		return failure{string(failed.Class), fetchCause(err, failed)}
+	case errors.Is(err, jose.ErrMalformed), errors.Is(err, jose.ErrTooLarge):
+		return failure{"bad_key_set", "keys-not-json"}
+	}
+	return failure{"bad_key_set", "fetch-timeout"} // whoever waited has left: nothing else is known
+}
+
+func fetchCause(err error, failed *fetch.Error) string {
+	switch failed.Class {
+	case fetch.TimedOut:
+		return "fetch-timeout"
+	case fetch.DialRefused:
+		return "private-address"
+	case fetch.Redirect:
+		return "fetch-redirect"
+	case fetch.TooLarge:
+		return "fetch-too-large"
+	case fetch.BadStatus:
+		var metadata *metadataError
+		switch missing := errors.Is(failed, fetch.StatusError(http.StatusNotFound)); {
+		case missing && errors.As(err, &metadata):
+			return "metadata-not-found"
+		case missing:
+			return "keys-not-found"
+		}
+		return "fetch-status"
+	}
+	return "fetch-network"
+}
+
+// metadataError is a failure to fetch metadata: a 404 there says another thing
+// than one of the keys.
+type metadataError struct{ err error }
+
+func (e *metadataError) Error() string { return e.err.Error() }
+func (e *metadataError) Unwrap() error { return e.err }

@@ -2,11 +2,11 @@ package mcpauth
 
 import (
 	"fmt"
-	"net/http"
 	"strings"
 	"time"
 
 	"github.com/seed-1e292522/mcpauth/internal/foreign"
+	"github.com/seed-1e292522/mcpauth/internal/refusal"
 )
 
 // Reason says, in fixed words, why a request was refused. It is all that a
@@ -42,85 +42,6 @@ const (
 	ErrPolicy            Reason = "authorization failed"                  // 500: the policy or the revocation function is broken
 )
 
-// What is wrong with the request itself.
-const (
-	errOrigin         Reason = "origin not allowed"
-	errHTTPMethod     Reason = "HTTP method not allowed"
-	errRequestHeaders Reason = "request header fields too large"
-	errMediaType      Reason = "content type or encoding not supported"
-	errBodyTooLarge   Reason = "request body too large"
-	errSlowBody       Reason = "request body too slow"
-	errTooMuchHeld    Reason = "too many large messages at once"
-	errUnreadableBody Reason = "body is not one JSON text"
-	errInvalidRequest Reason = "body is not an acceptable JSON-RPC message"
-	errInvalidParams  Reason = "target of the call is missing or malformed"
-	errHeaderMismatch Reason = "header and body disagree"
-	errUnknownMethod  Reason = "method not found"
-	errUnknownSession Reason = "session not found"
-	errUnknownTask    Reason = "task not found"
-	errUnknownCursor  Reason = "invalid cursor"
-	errCancelled      Reason = "request cancelled"
-	errTooManyStreams Reason = "too many streams"
-	errUnfiltered     Reason = "list cannot be filtered"
-)
-
-// refusal is how one reason is answered.
-type refusal struct {
-	status int
-	oauth  string // RFC 6750 section 3.1 error code, "" for none
-	rpc    int    // JSON-RPC error code; 0: the body is an OAuth error object instead
-}
-
-// answer returns how r is answered. Codes of our own lie outside the range
-// that JSON-RPC reserves; -32020 is MCP's header mismatch.
-func (r Reason) answer() refusal {
-	switch r {
-	case ErrNoCredentials:
-		return refusal{http.StatusUnauthorized, "", 0}
-	case ErrManyCredentials:
-		return refusal{http.StatusBadRequest, "invalid_request", -32600}
-	case ErrUnavailable:
-		return refusal{http.StatusServiceUnavailable, "", -31503}
-	case ErrInsufficientScope:
-		return refusal{http.StatusForbidden, "insufficient_scope", -31403}
-	case ErrForbidden, errOrigin:
-		return refusal{http.StatusForbidden, "", -31403}
-	case ErrPolicy:
-		return refusal{http.StatusInternalServerError, "", -32603}
-	case errHTTPMethod:
-		return refusal{http.StatusMethodNotAllowed, "", -31405}
-	case errRequestHeaders:
-		return refusal{http.StatusRequestHeaderFieldsTooLarge, "", -31431}
-	case errMediaType:
-		return refusal{http.StatusUnsupportedMediaType, "", -31415}
-	case errBodyTooLarge:
-		return refusal{http.StatusRequestEntityTooLarge, "", -31413}
-	case errSlowBody:
-		return refusal{http.StatusRequestTimeout, "", -31408}
-	case errUnreadableBody:
-		return refusal{http.StatusBadRequest, "", -32700}
-	case errInvalidRequest:
-		return refusal{http.StatusBadRequest, "", -32600}
-	case errInvalidParams:
-		return refusal{http.StatusBadRequest, "", -32602}
-	case errHeaderMismatch:
-		return refusal{http.StatusBadRequest, "", -32020}
-	case errUnknownMethod:
-		return refusal{http.StatusNotFound, "", -32601}
-	case errUnknownSession:
-		return refusal{http.StatusNotFound, "", -31404}
-	case errUnknownTask, errUnknownCursor:
-		return refusal{http.StatusOK, "", -32602} // as the handler answers
-	case errCancelled:
-		return refusal{http.StatusOK, "", -31499} // nobody waits for it, but clients want a whole answer
-	case errTooManyStreams, errTooMuchHeld:
-		return refusal{http.StatusTooManyRequests, "", -31429}
-	case errUnfiltered:
-		return refusal{http.StatusInternalServerError, "", -32603}
-	}
-	return refusal{http.StatusUnauthorized, "invalid_token", 0}
-}
-
 // DeniedError is every refusal of this package. The client sees Status, Code,
 // Scopes and the words of the [Reason] inside; Error adds what the operator
 // needs: what was got and what was expected. It never holds a token.
@@ -133,7 +54,7 @@ type DeniedError struct {
 	// RetryAfter is how long to wait after a 503; 0 otherwise.
 	RetryAfter time.Duration
 
-	inBand bool // to be answered with a tool result
+	refusal *refusal.Refusal // nil of one that somebody else has made
 }
 
 // Error returns the operator's text. Do not send it to a client.
@@ -148,77 +69,34 @@ func (e *DeniedError) Unwrap() error {
 	return e.Err
 }
 
-// cause is a reason with its got and expected, put into words only when
-// somebody reads it.
-type cause struct {
-	reason    Reason
-	what      string // the thing that is wrong: "iss", "exp", "Content-Type"
-	got, want string // got is the sender's: quoted and shortened before it is shown
-	err       error
+// deniedError makes the public error of a refusal, at the doors through which one leaves the package.
+func deniedError(r *refusal.Refusal) *DeniedError {
+	return &DeniedError{Status: r.Status(), Code: r.OAuth(), Scopes: r.Scopes, RetryAfter: r.RetryAfter, Err: &reasoned{r}, refusal: r}
 }
 
-func (c *cause) Error() string {
-	var b strings.Builder
-	b.WriteString(string(c.reason))
-	if c.what != "" {
-		b.WriteString(": " + c.what)
+// reasoned is a refusal whose reasons are those of this package.
+type reasoned struct{ *refusal.Refusal }
+
+// Unwrap implements the interface that [errors.Is] and [errors.As] look for.
+func (r *reasoned) Unwrap() []error {
+	all := r.Refusal.Unwrap()
+	for i, err := range all {
+		switch err := err.(type) {
+		case refusal.Reason:
+			all[i] = Reason(err)
+		case *refusal.Refusal:
+			all[i] = &reasoned{err}
+		}
 	}
-	if c.got != "" {
-		b.WriteString(", got " + shown(c.got))
-	}
-	if c.want != "" {
-		b.WriteString(", expected " + c.want)
-	}
-	if c.err != nil {
-		b.WriteString(": " + shownError(c.err))
-	}
-	return b.String()
+	return all
 }
 
-func (c *cause) Unwrap() []error {
-	if c.err == nil {
-		return []error{c.reason}
-	}
-	return []error{c.reason, c.err}
-}
-
-// deny makes the refusal for a reason; what, got and want may be empty.
-func deny(reason Reason, what, got, want string) *DeniedError {
-	a := reason.answer()
-	return &DeniedError{Status: a.status, Code: a.oauth, Err: &cause{reason: reason, what: what, got: got, want: want}}
-}
-
-// denyFor makes the refusal for a reason that another error explains.
-func denyFor(reason Reason, what string, err error) *DeniedError {
-	a := reason.answer()
-	return &DeniedError{Status: a.status, Code: a.oauth, Err: &cause{reason: reason, what: what, err: err}}
-}
-
-// reason returns the catalogue entry inside the error.
+// reason returns the reason inside, [ErrForbidden] if there is none.
 func (e *DeniedError) reason() Reason {
-	if c, ok := e.Err.(*cause); ok {
-		return c.reason
+	if e.refusal != nil {
+		return Reason(e.refusal.Reason)
 	}
 	return ErrForbidden
-}
-
-// speakByStatus is for the message endpoint of HTTP+SSE. Its clients wait for answers on their
-// stream and look at the status of a POST alone: one told of a refusal by a body with 200 waits
-// until its own timeout.
-func (e *DeniedError) speakByStatus() {
-	e.inBand = false
-	if e.Status == http.StatusOK {
-		e.Status = http.StatusBadRequest
-	}
-}
-
-// said is the reason that the client is told: of a token that nobody can judge yet,
-// not that there is anything wrong with it.
-func (e *DeniedError) said() Reason {
-	if e.isUnsettled() {
-		return ErrUnavailable
-	}
-	return e.reason()
 }
 
 // shown makes a sender's string fit for a log.

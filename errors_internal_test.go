@@ -6,7 +6,8 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
-	"regexp"
+	"net/http"
+	"os"
 	"strconv"
 	"strings"
 	"testing"
@@ -15,7 +16,9 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/seed-1e292522/mcpauth/internal/challenge"
+	"github.com/seed-1e292522/mcpauth/internal/fetch"
+	"github.com/seed-1e292522/mcpauth/internal/jose"
+	"github.com/seed-1e292522/mcpauth/internal/refusal"
 )
 
 // reasonsInSource reads the catalogue from the source, so that no reason can be forgotten here.
@@ -38,58 +41,36 @@ func reasonsInSource(t *testing.T) map[string]Reason {
 	return reasons
 }
 
-func TestCatalogue_CHAL_11_CHAL_20_CHAL_21(t *testing.T) {
-	reasons := reasonsInSource(t)
-	require.Greater(t, len(reasons), 25)
-	defined := map[int]bool{0: true, -32700: true, -32600: true, -32601: true, -32602: true, -32603: true, -32020: true}
-	words := map[Reason]string{}
-	for name, reason := range reasons {
-		assert.Empty(t, words[reason], "%s has the words of another reason", name)
-		words[reason] = name
-		a := reason.answer()
-		assert.Regexp(t, regexp.MustCompile(`^[\x20\x21\x23-\x5b\x5d-\x7e]{1,200}$`), string(reason), "CHAL-11")
-		assert.Equal(t, string(reason), challenge.Description(string(reason)), "CHAL-11: nothing to repair")
-		reserved := a.rpc <= -32000 && a.rpc >= -32768
-		assert.True(t, defined[a.rpc] || !reserved, "CHAL-21: %s has code %d", name, a.rpc)
-		assert.True(t, a.rpc == 0 || a.rpc < 0 && a.rpc > -32769, name)
-		assert.Equal(t, a.status == 401, a.rpc == 0, "CHAL-20: %s: a 401 is an OAuth error, everything else JSON-RPC", name)
-		switch reason {
-		case errUnknownTask, errUnknownCursor:
-			assert.Equal(t, 200, a.status, "MCP-67 MCP-80: as a handler answers for a task, or a cursor, that never was")
-		case errCancelled:
-			assert.Equal(t, 200, a.status, "ISOL-07: nothing was refused")
-		default:
-			assert.GreaterOrEqual(t, a.status, 400, name)
-		}
-		switch a.oauth {
-		case "invalid_token":
-			assert.Equal(t, 401, a.status, name)
-		case "insufficient_scope":
-			assert.Equal(t, 403, a.status, name)
-		case "invalid_request":
-			assert.Equal(t, 400, a.status, name)
-		default:
-			assert.Empty(t, a.oauth, name)
-		}
+// The public reasons are those of the catalogue, and have its words.
+func TestReasons_OBS_07(t *testing.T) {
+	known := map[string]bool{}
+	for _, e := range refusal.Catalogue() {
+		known[string(e.Reason)] = true
+		assert.Equal(t, e.Code, Reason(e.Reason).Code())
 	}
+	for name, reason := range reasonsInSource(t) {
+		assert.True(t, known[string(reason)], name)
+	}
+	assert.Equal(t, "other", Reason("something new").Code())
 }
 
-func TestCause(t *testing.T) {
+// Whatever is wrapped in a refusal, what leaves the package has reasons of the package.
+func TestDeniedErrorWraps_CHAL_23(t *testing.T) {
 	inner := errors.New("inner")
-	for _, row := range []struct {
-		cause *cause
-		text  string
-	}{
-		{&cause{reason: ErrExpired}, "token expired"},
-		{&cause{reason: ErrExpired, what: "exp"}, "token expired: exp"},
-		{&cause{reason: ErrExpired, what: "exp", got: "a\nb"}, `token expired: exp, got "a\nb"`},
-		{&cause{reason: ErrExpired, what: "exp", got: "1", want: "2"}, `token expired: exp, got "1", expected 2`},
-		{&cause{reason: ErrExpired, what: "exp", err: inner}, "token expired: exp: inner"},
-	} {
-		assert.Equal(t, row.text, row.cause.Error())
-		assert.ErrorIs(t, row.cause, ErrExpired)
-		assert.Equal(t, row.cause.err != nil, errors.Is(row.cause, inner))
+	err := deniedError(refusal.For(refusal.Unavailable, "no good answer", refusal.For(refusal.Revoked, "jti", inner)))
+	assert.EqualError(t, err, "mcpauth: authorization temporarily unavailable: no good answer: token revoked: jti: inner")
+	for _, target := range []error{ErrUnavailable, ErrRevoked, inner} {
+		assert.ErrorIs(t, err, target)
 	}
+	assert.NotErrorIs(t, err, ErrExpired)
+	var reason Reason
+	require.ErrorAs(t, err, &reason)
+	assert.Equal(t, ErrUnavailable, reason)
+	assert.Equal(t, ErrUnavailable, err.reason())
+	unsettled := refusal.New(refusal.UnknownKey, "kid", "k1", "")
+	unsettled.Unsettled = true
+	assert.ErrorIs(t, deniedError(unsettled), ErrUnavailable)
+	assert.ErrorIs(t, deniedError(unsettled), ErrUnknownKey)
 	assert.Equal(t, ErrForbidden, (&DeniedError{Err: inner}).reason(), "an error of nobody's catalogue opens nothing")
 }
 
@@ -129,4 +110,22 @@ func TestGrantFilter_CHAL_08(t *testing.T) {
 func TestAuthorizeWithoutPrincipal(t *testing.T) {
 	err := new(Middleware).Authorize(context.Background(), nil)
 	assert.ErrorIs(t, err, ErrNoCredentials)
+}
+
+// TestClassesAreDocumented_OBS_03: each class of a failed fetch that probes and metrics show has its
+// cause beside it in docs/observability.md.
+func TestClassesAreDocumented_OBS_03(t *testing.T) {
+	page, err := os.ReadFile("docs/observability.md")
+	require.NoError(t, err)
+	failures := []error{
+		errIssuerMismatch, errContentType, errBadMetadata, errNoJWKSURI, errInsecureURL, jose.ErrNoUsableKeys, jose.ErrMalformed,
+		&fetch.Error{Class: fetch.BadStatus, Err: fetch.StatusError(http.StatusInternalServerError)},
+	}
+	for _, class := range []fetch.Class{fetch.Network, fetch.TimedOut, fetch.DialRefused, fetch.Redirect, fetch.TooLarge} {
+		failures = append(failures, &fetch.Error{Class: class})
+	}
+	for _, failure := range failures {
+		f := failureOf(failure)
+		assert.Contains(t, string(page), "| `"+f.class+"` | ["+f.cause+"](troubleshooting.md#"+f.cause+")")
+	}
 }

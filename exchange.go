@@ -1,6 +1,7 @@
 package mcpauth
 
 import (
+	"github.com/seed-1e292522/mcpauth/internal/refusal"
 	"maps"
 	"net/http"
 	"net/url"
@@ -59,7 +60,7 @@ func (x *exchange) filters() bool {
 
 // read finds out what the request asks for: from the body of a POST, and from the verb of
 // the two others, which exist in the legacy era only.
-func (x *exchange) read(w http.ResponseWriter, r *http.Request) (denied *DeniedError) {
+func (x *exchange) read(w http.ResponseWriter, r *http.Request) (denied *refusal.Refusal) {
 	switch r.Method {
 	case http.MethodGet:
 		x.request = request{era: legacy, calls: []Call{{Method: streamMethod, Kind: KindMethod}}}

@@ -3,8 +3,7 @@ package mcpauth
 import (
 	"context"
 	"errors"
-	"fmt"
-	"net/http"
+	"github.com/seed-1e292522/mcpauth/internal/refusal"
 	"sync"
 	"time"
 
@@ -36,7 +35,7 @@ type doubt struct {
 	asked  time.Time // when it arrived
 	issued time.Time // by its own account, which is the sender's clock; zero if it does not say
 	tried  *keySet
-	denied *DeniedError // what it is refused with if the keys are as new as the token
+	denied *refusal.Refusal // what it is refused with if the keys are as new as the token
 }
 
 func newDoubt(token *jose.Token, issued instant, asked time.Time) *doubt {
@@ -111,7 +110,7 @@ func older(a, b time.Time) time.Time {
 // settle finds the key of a token that the keys at hand cannot verify, or the
 // verdict. It has newer ones fetched as far as the budget goes, and waits for them no
 // longer than one fetch may take.
-func (s *issuer) settle(ctx context.Context, d *doubt) (*keySet, *jose.Key, *DeniedError) {
+func (s *issuer) settle(ctx context.Context, d *doubt) (*keySet, *jose.Key, *refusal.Refusal) {
 	deadline := d.asked.Add(fetch.Timeout)
 	var held *suspects
 	defer func() { held.leave() }()
@@ -149,7 +148,7 @@ func (s *issuer) settle(ctx context.Context, d *doubt) (*keySet, *jose.Key, *Den
 
 // unsettled is the answer to a token for which nothing new enough can be had in
 // time. It is about the token only if that had been issued well before the copy was made.
-func (s *issuer) unsettled(d *doubt, c *keyCopy, now time.Time) *DeniedError {
+func (s *issuer) unsettled(d *doubt, c *keyCopy, now time.Time) *refusal.Refusal {
 	s.count.suppress()
 	retry, tell := c.keys.suspects.outlook(d, now)
 	if tell {
@@ -162,18 +161,12 @@ func (s *issuer) unsettled(d *doubt, c *keyCopy, now time.Time) *DeniedError {
 	if err := s.keys.lastFailure(c.keys); err != nil {
 		return denyUnavailable(&unavailableError{err: err, retry: retry})
 	}
-	denied := denyFor(ErrUnknownKey, "kid "+shown(d.token.Header.Kid), errUnsettled)
-	denied.Status, denied.Code, denied.RetryAfter = http.StatusServiceUnavailable, "", retry
+	denied := refusal.For(refusal.UnknownKey, "kid "+shown(d.token.Header.Kid), errUnsettled)
+	denied.Unsettled, denied.RetryAfter = true, retry
 	return denied
 }
 
-// errUnsettled tells an unknown key that may be known in a moment from one that is not the issuer's.
-var errUnsettled = fmt.Errorf("no keys as new as the token: %w", ErrUnavailable)
-
-// isUnsettled reports whether the keys were too old to judge the token.
-func (e *DeniedError) isUnsettled() bool {
-	return e.Status == http.StatusServiceUnavailable && e.reason() == ErrUnknownKey
-}
+var errUnsettled = errors.New("no keys as new as the token: authorization temporarily unavailable")
 
 // lastFailure is why the copy is as old as it is, nil if the last fetch was good.
 func (s *keySource) lastFailure(keys *sharedKeys) error {

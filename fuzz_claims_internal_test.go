@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"github.com/seed-1e292522/mcpauth/internal/refusal"
 	"maps"
 	"net/url"
 	"slices"
@@ -34,8 +35,8 @@ func FuzzReadClaims(f *testing.F) {
 		c := &claims{}
 		denied := c.readAll(bytes.Clone(payload))
 		if denied != nil {
-			assert.Equal(t, 401, denied.Status)
-			assert.Contains(t, []Reason{ErrMalformedToken, ErrTokenTooComplex, ErrClaims}, denied.reason())
+			assert.Equal(t, 401, denied.Status())
+			assert.Contains(t, []refusal.Reason{refusal.MalformedToken, refusal.TokenTooComplex, refusal.Claims}, denied.Reason)
 			assert.Less(t, len(denied.Error()), 1500)
 			assert.NotContains(t, denied.Error(), "\n")
 			assert.True(t, utf8.ValidString(denied.Error()))
@@ -64,7 +65,7 @@ func FuzzReadClaims(f *testing.F) {
 		var p Principal
 		denied = s.principal(c, &p)
 		if denied != nil {
-			assert.Equal(t, ErrTokenTooComplex, denied.reason())
+			assert.Equal(t, refusal.TokenTooComplex, denied.Reason)
 			return
 		}
 		assert.LessOrEqual(t, len(p.Scopes), maxScopes)
@@ -197,6 +198,6 @@ func FuzzClaimPath(f *testing.F) {
 // of its own is a malformed token, never an accepted one.
 func TestDenyTokenKnowsItsErrors_TOK_63(t *testing.T) {
 	denied := denyToken(errors.New("something new"))
-	assert.Equal(t, ErrMalformedToken, denied.reason())
-	assert.Equal(t, 401, denied.Status)
+	assert.Equal(t, refusal.MalformedToken, denied.Reason)
+	assert.Equal(t, 401, denied.Status())
 }

@@ -133,7 +133,7 @@ func TestHierarchyByDefinition_CLAIM_10(t *testing.T) {
 			if err == nil {
 				allowed++
 			} else {
-				refusal(t, err, mcpauth.ErrInsufficientScope, to)
+				refused(t, err, mcpauth.ErrInsufficientScope, to)
 			}
 		}
 	}

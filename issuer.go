@@ -1,6 +1,7 @@
 package mcpauth
 
 import (
+	"github.com/seed-1e292522/mcpauth/internal/refusal"
 	"log/slog"
 	"net/url"
 	"slices"
@@ -139,7 +140,7 @@ type requiredClaim struct {
 }
 
 // scopes collects what the token grants.
-func (s *issuer) scopes(c *claims) (granted []string, denied *DeniedError) {
+func (s *issuer) scopes(c *claims) (granted []string, denied *refusal.Refusal) {
 	for _, path := range s.scopePaths {
 		raw := c.at(path)
 		if granted, denied = scopeList(granted, raw); denied != nil {
@@ -213,8 +214,9 @@ func (s *issuer) clientID(c *claims) string {
 
 // tellFailure tells the operator that keys or metadata could not be had.
 func tellFailure(log *slog.Logger, issuer string, err error) {
+	cause := failureOf(err).cause
 	log.Warn("mcpauth: cannot refresh what the issuer publishes; keys at hand stay in use for a bounded time",
-		"issuer", issuer, "error", shownError(err), "cause", fetchCause(err), "fix", explain.Finding{Cause: fetchCause(err)}.Fix())
+		"issuer", issuer, "error", shownError(err), "cause", cause, "fix", explain.Finding{Cause: cause}.Fix())
 }
 
 // tellMended tells that what could not be had is there again, and how long it was not.

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"github.com/seed-1e292522/mcpauth/internal/refusal"
 	"log/slog"
 	"net/url"
 	"slices"
@@ -201,8 +202,8 @@ func (s *keySource) doubtPlace(keys *sharedKeys) {
 
 // denyUnavailable is a 503: the client keeps its token and comes back, not
 // before there can be another answer.
-func denyUnavailable(err error) *DeniedError {
-	denied := denyFor(ErrUnavailable, "the issuer's keys", err)
+func denyUnavailable(err error) *refusal.Refusal {
+	denied := refusal.For(refusal.Unavailable, "the issuer's keys", err)
 	retry := minBackoff
 	var unavailable *unavailableError
 	if errors.As(err, &unavailable) {
@@ -285,24 +286,10 @@ func skippedKeys(skipped []jose.Skipped) (all []string) {
 	return all
 }
 
-// lastClass names the kind of the last failure.
+// lastClass names the kind of the last failure, "" for none.
 func (r *remote[T]) lastClass() string {
-	err := r.failure()
-	// A place that has a wrong document says more than those that have none.
-	for _, class := range []error{errIssuerMismatch, errNoJWKSURI, errInsecureURL, errBadMetadata, errContentType} {
-		if errors.Is(err, class) {
-			return class.Error()
-		}
-	}
-	var failed *fetch.Error
-	if errors.As(err, &failed) {
-		return string(failed.Class)
-	}
-	if errors.Is(err, jose.ErrNoUsableKeys) {
-		return "no_usable_keys"
-	}
-	if err != nil {
-		return "bad_key_set"
+	if err := r.failure(); err != nil {
+		return failureOf(err).class
 	}
 	return ""
 }
@@ -319,7 +306,7 @@ func (m *Middleware) Warm(ctx context.Context) error {
 		}
 		wg.Go(func() {
 			if _, err := s.keys.awaited(ctx, time.Now()); err != nil {
-				errs[i] = denyFor(ErrUnavailable, "issuer "+s.url, err)
+				errs[i] = deniedError(refusal.For(refusal.Unavailable, "issuer "+s.url, err))
 				return
 			}
 			s.announce()

@@ -6,6 +6,7 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"errors"
+	"github.com/seed-1e292522/mcpauth/internal/refusal"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -255,7 +256,7 @@ func TestDenyUnavailable_RetryAfter_DISC_20_FRESH_06(t *testing.T) {
 	} {
 		denied := denyUnavailable(&unavailableError{err: errStale, retry: retry})
 		assert.Equal(t, want, denied.RetryAfter, "%v", retry)
-		assert.Equal(t, 503, denied.Status)
+		assert.Equal(t, 503, denied.Status())
 	}
 	assert.Equal(t, time.Second, denyUnavailable(errStale).RetryAfter)
 }
@@ -278,8 +279,8 @@ func TestReached_EitherClock_INTRO_23(t *testing.T) {
 
 	l := &lease{token: &verified{principal: Principal{Expiry: moment}}}
 	for _, at := range []time.Time{setBack, slept} {
-		assert.ErrorIs(t, (&inquiry{lease: l, ends: moment, good: at}).overdue(at), ErrExpired)
-		assert.ErrorIs(t, (&inquiry{lease: l, ends: now.Add(99 * time.Hour), good: moment.Add(-maxDoubt)}).overdue(at), ErrUnavailable)
+		assert.ErrorIs(t, (&inquiry{lease: l, ends: moment, good: at}).overdue(at), refusal.Expired)
+		assert.ErrorIs(t, (&inquiry{lease: l, ends: now.Add(99 * time.Hour), good: moment.Add(-maxDoubt)}).overdue(at), refusal.Unavailable)
 	}
 	assert.Nil(t, (&inquiry{lease: l, ends: moment, good: now}).overdue(now))
 }

@@ -3,6 +3,7 @@ package mcpauth
 import (
 	"bytes"
 	"fmt"
+	"github.com/seed-1e292522/mcpauth/internal/refusal"
 	"net/http"
 	"slices"
 	"sync"
@@ -31,8 +32,8 @@ type lease struct {
 	token               *verified
 	verified            time.Time // when the request came, with its token
 
-	denied  atomic.Pointer[DeniedError] // why the response was cut
-	inquiry *inquiry                    // nil for what does not last; set with mu held
+	denied  atomic.Pointer[refusal.Refusal] // why the response was cut
+	inquiry *inquiry                        // nil for what does not last; set with mu held
 
 	mu  sync.Mutex // guards over
 	out sync.Mutex // guards the server's own writer, and all that stands below over
@@ -65,17 +66,17 @@ const (
 )
 
 // cutFor returns why the response was cut, nil if it was not.
-func (l *lease) cutFor() *DeniedError { return l.denied.Load() }
+func (l *lease) cutFor() *refusal.Refusal { return l.denied.Load() }
 
 // cut ends the response, once, and reports whether it did: not if it is over, or
 // was cut before. It may be called from any goroutine, at any time. The cause
 // of the end of the handler's context is denied.
-func (l *lease) cut(denied *DeniedError) (cut bool) {
+func (l *lease) cut(denied *refusal.Refusal) (cut bool) {
 	if !l.claim(denied) {
 		return false
 	}
 	cut = true
-	l.x.ctx.cancel(denied)
+	l.x.ctx.cancel(deniedError(denied))
 	defer func() {
 		// The server's writer may be wrapped by one that panics: that is the business
 		// of this request, and not of the goroutine that ends it.
@@ -88,7 +89,7 @@ func (l *lease) cut(denied *DeniedError) (cut bool) {
 }
 
 // claim makes denied the reason for which the response is cut.
-func (l *lease) claim(denied *DeniedError) bool {
+func (l *lease) claim(denied *refusal.Refusal) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return !l.over && l.denied.CompareAndSwap(nil, denied)
@@ -149,8 +150,8 @@ func (l *lease) tellLast() {
 }
 
 // lastEvent is the error that stands for an answer in an event stream.
-func (m *Middleware) lastEvent(x *exchange, id []byte, denied *DeniedError) []byte {
-	code := denied.reason().answer().rpc
+func (m *Middleware) lastEvent(x *exchange, id []byte, denied *refusal.Refusal) []byte {
+	code := denied.Reason.Entry().RPC
 	if code == 0 {
 		code = rpcToken
 	}
@@ -206,7 +207,7 @@ func (l *lease) Write(data []byte) (int, error) {
 	}
 	if denied := l.cutFor(); denied != nil {
 		l.missed = true
-		return 0, denied
+		return 0, deniedError(denied)
 	}
 	if l.form == eventStream {
 		l.edge.pass(data)
@@ -222,7 +223,7 @@ func (l *lease) FlushError() error {
 		return http.ErrHandlerTimeout
 	}
 	if denied := l.cutFor(); denied != nil {
-		return denied
+		return deniedError(denied)
 	}
 	return http.NewResponseController(l.ResponseWriter).Flush()
 }
@@ -239,7 +240,7 @@ func (l *lease) abandon() {
 
 // settle is called when the handler has returned. It returns why the response
 // was cut; from here on it cannot be any more.
-func (l *lease) settle() *DeniedError {
+func (l *lease) settle() *refusal.Refusal {
 	denied := l.close()
 	if denied != nil {
 		l.out.Lock()
@@ -249,7 +250,7 @@ func (l *lease) settle() *DeniedError {
 	return denied
 }
 
-func (l *lease) close() *DeniedError {
+func (l *lease) close() *refusal.Refusal {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.over = true

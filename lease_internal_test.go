@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"github.com/seed-1e292522/mcpauth/internal/refusal"
 	"io"
 	"log/slog"
 	"math/rand/v2"
@@ -65,7 +66,7 @@ const (
 )
 
 // leaseDenied is a reason for a cut that is answered with a JSON-RPC error and status 200.
-func leaseDenied() *DeniedError { return deny(errUnknownTask, "test", "", "") }
+func leaseDenied() *refusal.Refusal { return refusal.New(refusal.UnknownTask, "test", "", "") }
 
 const leaseBody = `{"jsonrpc":"2.0","id":"a<b","error":{"code":-32602,"message":"task not found"}}`
 
@@ -87,14 +88,14 @@ func TestCut_MCP_55(t *testing.T) {
 			h.Set(name, "x")
 		}
 		assert.True(t, l.cut(leaseDenied()))
-		assert.ErrorIs(t, context.Cause(r.Context()), errUnknownTask)
+		assert.ErrorIs(t, context.Cause(r.Context()), Reason(refusal.UnknownTask))
 		h.Set("Content-Type", "text/event-stream")
 		h.Set("Content-Length", "7")
 		w.WriteHeader(http.StatusTeapot)
 		n, err := io.WriteString(w, "{}")
 		assert.Zero(t, n)
-		assert.ErrorIs(t, err, errUnknownTask)
-		assert.ErrorIs(t, http.NewResponseController(w).Flush(), errUnknownTask)
+		assert.ErrorIs(t, err, Reason(refusal.UnknownTask))
+		assert.ErrorIs(t, http.NewResponseController(w).Flush(), Reason(refusal.UnknownTask))
 	}
 	stream := func(before string, after ...string) func(http.ResponseWriter, *http.Request, *lease) {
 		return func(w http.ResponseWriter, _ *http.Request, l *lease) {
@@ -104,7 +105,7 @@ func TestCut_MCP_55(t *testing.T) {
 			assert.True(t, l.cut(leaseDenied()))
 			for _, text := range after {
 				_, err := io.WriteString(w, text)
-				assert.ErrorIs(t, err, errUnknownTask)
+				assert.ErrorIs(t, err, Reason(refusal.UnknownTask))
 			}
 		}
 	}
@@ -125,10 +126,10 @@ func TestCut_MCP_55(t *testing.T) {
 			assert.True(t, l.cut(leaseDenied()))
 		}, 200, refused, leaseBody, false},
 		{"a GET that has said nothing", "GET", "", func(_ http.ResponseWriter, _ *http.Request, l *lease) {
-			assert.True(t, l.cut(deny(ErrUnavailable, "", "", "")))
+			assert.True(t, l.cut(refusal.New(refusal.Unavailable, "", "", "")))
 		}, 503, nil, `{"jsonrpc":"2.0","error":{"code":-31503,"message":"authorization temporarily unavailable"}}`, false},
 		{"a notification", "POST", `{"jsonrpc":"2.0","method":"notifications/initialized"}`, func(_ http.ResponseWriter, _ *http.Request, l *lease) {
-			assert.True(t, l.cut(deny(ErrRevoked, "", "", "")))
+			assert.True(t, l.cut(refusal.New(refusal.Revoked, "", "", "")))
 		}, 401, nil, `{"error":"invalid_token","error_description":"token revoked"}`, false},
 		{"a handler that panics to abort", "POST", leaseCall, func(_ http.ResponseWriter, _ *http.Request, l *lease) {
 			assert.True(t, l.cut(leaseDenied()))
@@ -185,7 +186,7 @@ func TestCut_MCP_55(t *testing.T) {
 				defer func() { panicked = recover() }()
 				leased(t, m, w, row.method, row.body, func(w http.ResponseWriter, r *http.Request, l *lease) {
 					held = l
-					defer func() { assert.False(t, l.cut(deny(ErrExpired, "", "", "")), "cut a second time") }()
+					defer func() { assert.False(t, l.cut(refusal.New(refusal.Expired, "", "", "")), "cut a second time") }()
 					row.handler(w, r, l)
 				})
 			}()
@@ -241,7 +242,7 @@ func TestCut_TooLate_MCP_55(t *testing.T) {
 	x.principal = &held.token.principal
 	assert.True(t, x.lease.cut(leaseDenied()))
 	m.serve(w, r, x, &backend{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		assert.ErrorIs(t, context.Cause(r.Context()), errUnknownTask)
+		assert.ErrorIs(t, context.Cause(r.Context()), Reason(refusal.UnknownTask))
 		w.WriteHeader(http.StatusNoContent)
 	})})
 	x.end()

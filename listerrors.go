@@ -3,6 +3,7 @@ package mcpauth
 import (
 	"bytes"
 	"errors"
+	"github.com/seed-1e292522/mcpauth/internal/refusal"
 	"slices"
 )
 
@@ -26,11 +27,11 @@ func (w *response) ofList(body []byte) ([]byte, error) {
 }
 
 // denyUnfiltered is for an answer that cannot be filtered.
-func denyUnfiltered(err error) *DeniedError {
-	if errors.Is(err, errTooMuchHeld) {
+func denyUnfiltered(err error) *refusal.Refusal {
+	if errors.Is(err, refusal.TooMuchHeld) {
 		return denyHeld()
 	}
-	return denyFor(errUnfiltered, "", err)
+	return refusal.For(refusal.Unfiltered, "", err)
 }
 
 // isMessage reports whether a text begins as a JSON-RPC message or a batch does.

@@ -1,6 +1,7 @@
 package mcpauth
 
 import (
+	"github.com/seed-1e292522/mcpauth/internal/refusal"
 	"hash/maphash"
 	"slices"
 	"strconv"
@@ -50,10 +51,10 @@ func newLoops() loops {
 
 // noteLoop takes note of a token that was refused, and tells the operator of a loop. What a token
 // says that was not verified may be a lie: it is named so, and all liars share one account.
-func (m *Middleware) noteLoop(x *exchange, token *rereadToken, denied *DeniedError, cause string) {
+func (m *Middleware) noteLoop(x *exchange, token *rereadToken, denied *refusal.Refusal, cause string) {
 	now, c := time.Now(), &token.claims
 	age := now.Sub(c.iat.time())
-	if !c.iat.present || age > loopFresh || age < -loopFresh || cause == "" || denied.Status >= 500 || m.loops.of == nil {
+	if !c.iat.present || age > loopFresh || age < -loopFresh || cause == "" || denied.Status() >= 500 || m.loops.of == nil {
 		return
 	}
 	subject, client, owner, unverified := c.sub.value, "", "", "unverified_"

@@ -2,6 +2,7 @@ package mcpauth
 
 import (
 	"context"
+	"github.com/seed-1e292522/mcpauth/internal/refusal"
 	"net/http"
 	"time"
 
@@ -51,7 +52,7 @@ func (m *Middleware) Wrap(next http.Handler) http.Handler {
 
 // admit is the whole decision, step by step. Nothing is read of the body, and
 // nobody is asked, before the step in front has said yes.
-func (m *Middleware) admit(w http.ResponseWriter, r *http.Request, x *exchange) (denied *DeniedError) {
+func (m *Middleware) admit(w http.ResponseWriter, r *http.Request, x *exchange) (denied *refusal.Refusal) {
 	if x.hides, denied = checkHeaders(r.Header); denied != nil {
 		return denied
 	}
@@ -90,7 +91,7 @@ func (m *Middleware) admit(w http.ResponseWriter, r *http.Request, x *exchange) 
 		return denied
 	}
 	if x.isStream() && !m.streams.Take(callerKey(x.principal), 1, maxStreams) {
-		return deny(errTooManyStreams, "streams of this principal and client", "", "at most 32 at a time")
+		return refusal.New(refusal.TooManyStreams, "streams of this principal and client", "", "at most 32 at a time")
 	}
 	return nil
 }
@@ -98,7 +99,7 @@ func (m *Middleware) admit(w http.ResponseWriter, r *http.Request, x *exchange) 
 // decide asks the policy about the calls of the request. What is not understood in its era is
 // refused, and to a modern client that is a method which does not exist. A notification asks
 // for nothing, and a client may give up the server that refuses one.
-func (m *Middleware) decide(ctx context.Context, x *exchange) *DeniedError {
+func (m *Middleware) decide(ctx context.Context, x *exchange) *refusal.Refusal {
 	for _, call := range x.calls {
 		if known, ok := methods[call.Method]; ok && known.eras&x.era == 0 && !x.tells {
 			return unknownMethod(x.era, call.Method)
@@ -108,8 +109,8 @@ func (m *Middleware) decide(ctx context.Context, x *exchange) *DeniedError {
 	switch {
 	case denied == nil:
 		return nil
-	case denied.reason() != ErrForbidden:
-		denied.inBand = denied.inBand && x.id != nil // a notification and a batch have no place for a result
+	case denied.Reason != refusal.Forbidden:
+		denied.InBand = denied.InBand && x.id != nil // a notification and a batch have no place for a result
 		return denied
 	}
 	for _, call := range x.calls {
@@ -123,15 +124,15 @@ func (m *Middleware) decide(ctx context.Context, x *exchange) *DeniedError {
 // unknownMethod is 404 in the modern era. In the legacy one 404 means that
 // the session is gone, and a client would begin a new one, again and again.
 // To list a method of another revision in the policy would not help.
-func unknownMethod(e era, method string) *DeniedError {
-	reason, want := ErrForbidden, "a method of the revisions up to 2025-11-25"
+func unknownMethod(e era, method string) *refusal.Refusal {
+	reason, cause, want := refusal.Forbidden, "method-revision", "a method of the revisions up to 2025-11-25"
 	if e == modern {
-		reason, want = errUnknownMethod, "a method of "+modernVersion
+		reason, want = refusal.UnknownMethod, "a method of "+modernVersion
 	}
 	if _, known := methods[method]; !known {
-		want += ", or one listed in the policy"
+		cause, want = "method", want+", or one listed in the policy"
 	}
-	return deny(reason, "method", method, want)
+	return refusal.New(reason, "method", method, want).Because(cause)
 }
 
 // Authenticate verifies the access token of a request as [Middleware.Wrap]
@@ -139,11 +140,11 @@ func unknownMethod(e era, method string) *DeniedError {
 func (m *Middleware) Authenticate(r *http.Request) (*Principal, error) {
 	token, denied := credentials(r)
 	if denied != nil {
-		return nil, denied
+		return nil, deniedError(denied)
 	}
 	v, denied := m.verify(r.Context(), token, time.Now())
 	if denied != nil {
-		return nil, denied
+		return nil, deniedError(denied)
 	}
 	return v.principal.clone(), nil
 }
@@ -154,10 +155,10 @@ func (m *Middleware) Authenticate(r *http.Request) (*Principal, error) {
 // A call needs its Kind: without one, rules refuse it.
 func (m *Middleware) Authorize(ctx context.Context, p *Principal, calls ...Call) error {
 	if p == nil {
-		return deny(ErrNoCredentials, "", "", "")
+		return deniedError(refusal.New(refusal.NoCredentials, "", "", ""))
 	}
 	if denied := m.policy.decide(identity.NewContext(ctx, p), p, calls); denied != nil {
-		return denied
+		return deniedError(denied)
 	}
 	return nil
 }

@@ -25,11 +25,11 @@ import (
 func TestMisconfigurationsGolden(t *testing.T) {
 	const page = "docs/troubleshooting.md"
 	all := faults.All()
-	measured := make([]explain.Measured, len(all))
+	measured := make([]faults.Measured, len(all))
 	doctor := doctorResults(t)
 	t.Run("faults", func(t *testing.T) {
 		for i, fault := range all {
-			measured[i] = explain.Measured{Fault: fault.Name, Cause: fault.Cause, Status: fault.Status, Log: "no", Doctor: doctor[fault.Name]}
+			measured[i] = faults.Measured{Fault: fault.Name, Cause: fault.Cause, Status: fault.Status, Log: "no", Doctor: doctor[fault.Name]}
 			t.Run(fault.Name, func(t *testing.T) {
 				t.Parallel()
 				measured[i].Log = logOf(t, fault)
@@ -39,7 +39,7 @@ func TestMisconfigurationsGolden(t *testing.T) {
 	if t.Failed() {
 		return
 	}
-	want := string(explain.Page(measured))
+	want := string(faults.Page(measured))
 	if *update {
 		require.NoError(t, os.WriteFile(page, []byte(want), 0o644))
 	}

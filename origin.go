@@ -1,6 +1,7 @@
 package mcpauth
 
 import (
+	"github.com/seed-1e292522/mcpauth/internal/refusal"
 	"net/http"
 	"net/url"
 	"strings"
@@ -40,12 +41,16 @@ func isLoopbackOrigin(origin string) bool {
 
 // checkOrigin refuses scripts of origins that may not call. A request
 // without Origin does not come from a script of another site.
-func (m *Middleware) checkOrigin(r *http.Request) *DeniedError {
+func (m *Middleware) checkOrigin(r *http.Request) *refusal.Refusal {
 	sent := r.Header["Origin"]
 	if len(sent) == 0 || len(sent) == 1 && (sent[0] == m.origins.own || m.origins.mayRead(sent[0])) {
 		return nil
 	}
-	return deny(errOrigin, "Origin", strings.Join(sent, " "), "an origin in AllowedOrigins")
+	denied := refusal.New(refusal.Origin, "Origin", strings.Join(sent, " "), "an origin in AllowedOrigins")
+	if denied.Got == "null" {
+		denied.Because("origin-null")
+	}
+	return denied
 }
 
 // serveOptions answers every OPTIONS request: a preflight of an allowed origin
@@ -59,7 +64,7 @@ func (m *Middleware) serveOptions(w http.ResponseWriter, r *http.Request) bool {
 		denied = m.checkOrigin(r)
 	}
 	if denied == nil && (r.Header.Get("Origin") == "" || r.Header.Get("Access-Control-Request-Method") == "") {
-		denied = deny(errHTTPMethod, "OPTIONS without a preflight", "", "POST")
+		denied = refusal.New(refusal.HTTPMethod, "OPTIONS without a preflight", "", "POST")
 	}
 	if denied != nil {
 		x := exchange{}

@@ -3,6 +3,7 @@ package mcpauth
 import (
 	"cmp"
 	"context"
+	"github.com/seed-1e292522/mcpauth/internal/refusal"
 	"log/slog"
 	"sync"
 	"time"
@@ -30,7 +31,7 @@ type inquiry struct {
 	ends   time.Time   // when the token does
 	good   time.Time   // the last good answer
 	asking [2]bool     // which questions are under way, see ask
-	doubt  *DeniedError
+	doubt  *refusal.Refusal
 }
 
 // arm makes the response one that lasts, once: it ends with its token, and is
@@ -43,7 +44,7 @@ func (l *lease) arm() {
 
 // inquire begins the inquiry, unless there is one or the request is over: who
 // stops it then finds a timer to stop, or none is set.
-func (l *lease) inquire() *DeniedError {
+func (l *lease) inquire() *refusal.Refusal {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.inquiry != nil || l.over {
@@ -56,7 +57,7 @@ func (l *lease) inquire() *DeniedError {
 // begin sets the timer, unless it is too late for that. The verification of the
 // request was the first good answer. Where a response becomes a stream long after
 // that, it is asked about at once.
-func (q *inquiry) begin() *DeniedError {
+func (q *inquiry) begin() *refusal.Refusal {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	now := time.Now()
@@ -105,7 +106,7 @@ func (q *inquiry) tick() {
 
 // turn sets the timer again, before anybody is asked, so that one who never
 // answers keeps nothing from ending; nor is he asked twice.
-func (q *inquiry) turn(now time.Time) (ask [2]bool, denied *DeniedError) {
+func (q *inquiry) turn(now time.Time) (ask [2]bool, denied *refusal.Refusal) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.timer == nil || q.lease.cutFor() != nil {
@@ -123,16 +124,16 @@ func (q *inquiry) turn(now time.Time) (ask [2]bool, denied *DeniedError) {
 }
 
 // overdue returns why the response must end at this moment, whoever is asked.
-func (q *inquiry) overdue(now time.Time) *DeniedError {
+func (q *inquiry) overdue(now time.Time) *refusal.Refusal {
 	switch {
 	case reached(now, q.ends):
 		exp := q.lease.token.principal.Expiry.UTC().Format(time.RFC3339)
-		return deny(ErrExpired, "exp "+exp, "", "later than "+now.UTC().Format(time.RFC3339))
+		return refusal.New(refusal.Expired, "exp "+exp, "", "later than "+now.UTC().Format(time.RFC3339))
 	case reached(now, q.good.Add(maxDoubt)):
 		if q.doubt == nil {
-			return deny(ErrUnavailable, "no answer for "+maxDoubt.String(), "", "")
+			return refusal.New(refusal.Unavailable, "no answer for "+maxDoubt.String(), "", "")
 		}
-		return denyFor(ErrUnavailable, "no good answer for "+maxDoubt.String(), q.doubt.Err)
+		return refusal.For(refusal.Unavailable, "no good answer for "+maxDoubt.String(), q.doubt)
 	}
 	return nil
 }
@@ -157,29 +158,29 @@ func (q *inquiry) next(now time.Time) time.Time {
 // answer silences no other. vouched says that the key is known to be good; if
 // not, there are no keys at hand, and they are waited for. A good answer counts
 // from when it was asked for.
-func (q *inquiry) ask(asked time.Time, ask [2]bool, vouched bool) *DeniedError {
+func (q *inquiry) ask(asked time.Time, ask [2]bool, vouched bool) *refusal.Refusal {
 	p, calls := &q.lease.token.principal, q.lease.x.calls
-	doubt := deny(ErrUnavailable, "no answer yet", "", "")
+	doubt := refusal.New(refusal.Unavailable, "no answer yet", "", "")
 	if ask == [...]bool{true, true} {
 		doubt = nil
 	}
 	for i, question := range []struct {
 		time time.Duration
-		ask  func(context.Context) *DeniedError
+		ask  func(context.Context) *refusal.Refusal
 	}{
-		{askTimeout, func(ctx context.Context) *DeniedError {
+		{askTimeout, func(ctx context.Context) *refusal.Refusal {
 			if denied := q.lease.m.askRevoked(ctx, p); denied != nil {
 				return denied
 			}
 			return q.askKey(ctx, asked, vouched)
 		}},
-		{policyTime(len(calls)), func(ctx context.Context) *DeniedError { return q.lease.m.policy.decide(ctx, p, calls) }},
+		{policyTime(len(calls)), func(ctx context.Context) *refusal.Refusal { return q.lease.m.policy.decide(ctx, p, calls) }},
 	} {
 		if !ask[i] {
 			continue
 		}
 		denied := q.put(i, question.time, question.ask)
-		if denied != nil && !denied.isDoubt() {
+		if denied != nil && !denied.IsDoubt() {
 			return denied
 		}
 		doubt = cmp.Or(doubt, denied)
@@ -194,13 +195,13 @@ func (q *inquiry) ask(asked time.Time, ask [2]bool, vouched bool) *DeniedError {
 
 // put puts one question. An answer that comes too late is none, unless it says
 // that the response must end.
-func (q *inquiry) put(i int, patience time.Duration, ask func(context.Context) *DeniedError) *DeniedError {
+func (q *inquiry) put(i int, patience time.Duration, ask func(context.Context) *refusal.Refusal) *refusal.Refusal {
 	begun := time.Now()
 	ctx, cancel := context.WithTimeout(&q.lease.x.ctx, patience)
 	defer cancel()
 	denied := ask(ctx)
 	if denied == nil && time.Since(begun) > patience {
-		denied = deny(ErrUnavailable, "no answer within "+patience.String(), "", "")
+		denied = refusal.New(refusal.Unavailable, "no answer within "+patience.String(), "", "")
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -213,7 +214,7 @@ func policyTime(calls int) time.Duration {
 	return min(askTimeout+time.Duration(calls)*callTime, askEvery/2)
 }
 
-func (q *inquiry) askKey(ctx context.Context, asked time.Time, vouched bool) *DeniedError {
+func (q *inquiry) askKey(ctx context.Context, asked time.Time, vouched bool) *refusal.Refusal {
 	if vouched {
 		return nil
 	}
@@ -224,14 +225,8 @@ func (q *inquiry) askKey(ctx context.Context, asked time.Time, vouched bool) *De
 	return q.lease.token.vouchedBy(set)
 }
 
-// isDoubt reports whether a refusal says that nobody knows. It is no answer.
-func (e *DeniedError) isDoubt() bool {
-	reason := e.reason()
-	return reason == ErrUnavailable || reason == ErrPolicy
-}
-
 // end cuts the response and tells the operator.
-func (l *lease) end(denied *DeniedError) {
+func (l *lease) end(denied *refusal.Refusal) {
 	// A writer or a log that is not ours may panic. In the timer's goroutine that
 	// would end the process.
 	defer func() { _ = recover() }()
@@ -240,7 +235,7 @@ func (l *lease) end(denied *DeniedError) {
 	}
 	p := &l.token.principal
 	l.m.log.LogAttrs(&l.x.ctx, levelOf(denied), "mcpauth: stream ended early",
-		slog.String("reason", denied.Err.Error()), slog.String("issuer", p.Issuer), slog.String("subject", shown(p.Subject)))
+		slog.String("reason", denied.Error()), slog.String("issuer", p.Issuer), slog.String("subject", shown(p.Subject)))
 }
 
 // reached reports whether a moment has come on either clock: see [passed].

@@ -3,6 +3,7 @@ package mcpauth
 import (
 	"bytes"
 	"encoding/json"
+	"github.com/seed-1e292522/mcpauth/internal/refusal"
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
@@ -16,7 +17,7 @@ import (
 )
 
 // logRefusal writes the operator's line about a refusal, with its likely cause.
-func (m *Middleware) logRefusal(r *http.Request, x *exchange, denied *DeniedError) {
+func (m *Middleware) logRefusal(r *http.Request, x *exchange, denied *refusal.Refusal) {
 	if !m.logs(r, denied) {
 		return
 	}
@@ -24,28 +25,28 @@ func (m *Middleware) logRefusal(r *http.Request, x *exchange, denied *DeniedErro
 }
 
 // levelOf: what is the client's business is information, what is ours is not.
-func levelOf(denied *DeniedError) slog.Level {
+func levelOf(denied *refusal.Refusal) slog.Level {
 	switch {
-	case denied.isUnsettled(): // anybody can bring it about
+	case denied.Unsettled: // anybody can bring it about
 		return slog.LevelInfo
-	case denied.Status == http.StatusServiceUnavailable:
+	case denied.Status() == http.StatusServiceUnavailable:
 		return slog.LevelWarn
-	case denied.Status >= 500:
+	case denied.Status() >= 500:
 		return slog.LevelError
 	}
 	return slog.LevelInfo
 }
 
-func (m *Middleware) logs(r *http.Request, denied *DeniedError) bool {
+func (m *Middleware) logs(r *http.Request, denied *refusal.Refusal) bool {
 	return m.log != nil && m.log.Enabled(r.Context(), levelOf(denied)) // nil: the zero Middleware
 }
 
 // logFinding is logRefusal for a finding that is there already.
-func (m *Middleware) logFinding(r *http.Request, x *exchange, denied *DeniedError, f explain.Finding, id string) {
+func (m *Middleware) logFinding(r *http.Request, x *exchange, denied *refusal.Refusal, f explain.Finding, id string) {
 	if !m.logs(r, denied) {
 		return
 	}
-	attrs := []slog.Attr{slog.Int("status", denied.Status), slog.String("reason", denied.Err.Error())}
+	attrs := []slog.Attr{slog.Int("status", denied.Status()), slog.String("reason", denied.Error())}
 	for _, attr := range []slog.Attr{
 		slog.String("cause", f.Cause), slog.String("detail", f.Detail), slog.String("fix", f.Fix()), slog.String("id", id),
 	} {
@@ -71,10 +72,10 @@ const maxDrain = 64 << 10
 
 // refuse writes the answer to a refused request: status, challenge, body. All
 // of it comes from the catalogue of reasons and from the configuration.
-func (m *Middleware) refuse(w http.ResponseWriter, r *http.Request, x *exchange, denied *DeniedError) {
+func (m *Middleware) refuse(w http.ResponseWriter, r *http.Request, x *exchange, denied *refusal.Refusal) {
 	h := w.Header()
 	m.allowOrigin(h, r)
-	slow := denied.reason() == errSlowBody
+	slow := denied.Reason == refusal.SlowBody
 	if r.ProtoMajor == 1 && x.body == nil && (r.ContentLength < 0 || r.ContentLength > maxDrain || slow) {
 		h.Set("Connection", "close")
 	}
@@ -82,27 +83,27 @@ func (m *Middleware) refuse(w http.ResponseWriter, r *http.Request, x *exchange,
 		clock := newBodyClock(w, r)
 		clock.await()
 	}
-	if denied.reason() == ErrNoCredentials {
+	if denied.Reason == refusal.NoCredentials {
 		m.noteChallenge(r)
 	}
-	if ready := m.ready[denied.said()]; ready != nil {
-		ready.serve(w, r)
+	if canned := m.canned[denied.Said()]; canned != nil {
+		canned.serve(w, r)
 		return
 	}
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
-	answer := denied.said().answer()
+	answer := denied.Said().Entry()
 	scope := m.scopeFor(x, denied)
-	status, body := denied.Status, []byte(nil)
+	status, body := denied.Status(), []byte(nil)
 	switch {
-	case denied.inBand && x.id != nil: // a notification has no result
+	case denied.InBand && x.id != nil: // a notification has no result
 		status, body = http.StatusOK, toolResult(x, m.challenge(denied, scope), denied)
-	case answer.rpc == 0:
+	case answer.RPC == 0:
 		body = oauthBody(denied)
 	default:
-		body = m.rpcBody(x.id, answer.rpc, denied, scope)
+		body = m.rpcBody(x.id, answer.RPC, denied, scope)
 	}
-	if status == http.StatusUnauthorized || status != http.StatusOK && denied.Code != "" { // 401: of the zero Middleware
+	if status == http.StatusUnauthorized || status != http.StatusOK && denied.OAuth() != "" { // 401: of the zero Middleware
 		h.Set("WWW-Authenticate", m.challenge(denied, scope))
 	}
 	switch status {
@@ -127,17 +128,17 @@ func retryAfter(wait time.Duration) int {
 }
 
 // challenge renders WWW-Authenticate (RFC 6750 section 3, RFC 9728 section 5.1).
-func (m *Middleware) challenge(denied *DeniedError, scope string) string {
+func (m *Middleware) challenge(denied *refusal.Refusal, scope string) string {
 	metadata := challenge.Param{Name: "resource_metadata", Value: m.metadata.url}
-	if denied.Code == "" {
+	if denied.OAuth() == "" {
 		return challenge.Format("Bearer", metadata, challenge.Param{Name: "scope", Value: scope})
 	}
 	description := ""
-	if denied.Status != http.StatusForbidden {
-		description = challenge.Description(string(denied.said()))
+	if denied.Status() != http.StatusForbidden {
+		description = challenge.Description(string(denied.Said()))
 	}
 	return challenge.Format("Bearer",
-		challenge.Param{Name: "error", Value: denied.Code},
+		challenge.Param{Name: "error", Value: denied.OAuth()},
 		challenge.Param{Name: "error_description", Value: description},
 		challenge.Param{Name: "scope", Value: scope},
 		metadata)
@@ -145,9 +146,9 @@ func (m *Middleware) challenge(denied *DeniedError, scope string) string {
 
 // scopeFor is what the client is told to ask for: all that the operation needs. Clients of
 // the legacy era forget what they had when they ask for more, so they are told that too.
-func (m *Middleware) scopeFor(x *exchange, denied *DeniedError) string {
+func (m *Middleware) scopeFor(x *exchange, denied *refusal.Refusal) string {
 	switch {
-	case denied.reason() != ErrInsufficientScope:
+	case denied.Reason != refusal.InsufficientScope:
 		return ""
 	case x.era == legacy:
 		return challenge.JoinScopes(append(m.granted.of(x.principal), denied.Scopes...))
@@ -155,14 +156,14 @@ func (m *Middleware) scopeFor(x *exchange, denied *DeniedError) string {
 	return challenge.JoinScopes(denied.Scopes)
 }
 
-func oauthBody(denied *DeniedError) []byte {
+func oauthBody(denied *refusal.Refusal) []byte {
 	return encode(struct {
 		Error       string `json:"error,omitempty"`
 		Description string `json:"error_description"`
-	}{denied.Code, string(denied.said())})
+	}{denied.OAuth(), string(denied.Said())})
 }
 
-func (m *Middleware) rpcBody(id []byte, code int, denied *DeniedError, scope string) []byte {
+func (m *Middleware) rpcBody(id []byte, code int, denied *refusal.Refusal, scope string) []byte {
 	type data struct {
 		Error            string `json:"error"`
 		Scope            string `json:"scope,omitempty"`
@@ -173,9 +174,9 @@ func (m *Middleware) rpcBody(id []byte, code int, denied *DeniedError, scope str
 		Message string `json:"message"`
 		Data    *data  `json:"data,omitempty"`
 	}
-	f := failure{Code: code, Message: string(denied.said())}
-	if denied.Code != "" {
-		f.Data = &data{denied.Code, scope, m.metadata.url}
+	f := failure{Code: code, Message: string(denied.Said())}
+	if denied.OAuth() != "" {
+		f.Data = &data{denied.OAuth(), scope, m.metadata.url}
 	}
 	return encode(struct {
 		Version string          `json:"jsonrpc"`
@@ -185,7 +186,7 @@ func (m *Middleware) rpcBody(id []byte, code int, denied *DeniedError, scope str
 }
 
 // toolResult is the challenge for hosts that look at results only.
-func toolResult(x *exchange, challenge string, denied *DeniedError) []byte {
+func toolResult(x *exchange, challenge string, denied *refusal.Refusal) []byte {
 	type content struct {
 		Type string `json:"type"`
 		Text string `json:"text"`
@@ -197,7 +198,7 @@ func toolResult(x *exchange, challenge string, denied *DeniedError) []byte {
 		Meta    map[string][]string `json:"_meta"`
 	}
 	r := result{
-		Content: []content{{"text", string(denied.said())}},
+		Content: []content{{"text", string(denied.Said())}},
 		IsError: true,
 		Meta:    map[string][]string{"mcp/www_authenticate": {challenge}},
 	}
@@ -217,6 +218,45 @@ func encode(v any) []byte {
 	e.SetEscapeHTML(false)
 	_ = e.Encode(v) // strings, numbers and an id that was valid JSON
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
+}
+
+// tokenReasons are answered with 401, and always with the same words: whoever has
+// no good token learns nothing that depends on the request.
+var tokenReasons = []refusal.Reason{
+	refusal.NoCredentials, refusal.MalformedToken, refusal.TokenTooComplex, refusal.TokenType, refusal.Algorithm, refusal.Claims, refusal.Issuer, refusal.Audience,
+	refusal.Expired, refusal.NotYetValid, refusal.UnknownKey, refusal.Signature, refusal.SenderConstrained, refusal.Revoked,
+}
+
+// cannedAnswer is the answer to a request without a good token, rendered once: strangers cost little.
+type cannedAnswer struct {
+	// fields are the values of the response header, in the order in which serve names them.
+	fields [5]string
+	body   []byte
+}
+
+// renderAnswers prepares the answers for all reasons of the kind.
+func (m *Middleware) renderAnswers() {
+	m.canned = make(map[refusal.Reason]*cannedAnswer, len(tokenReasons))
+	for _, reason := range tokenReasons {
+		denied := refusal.New(reason, "", "", "")
+		body := oauthBody(denied)
+		m.canned[reason] = &cannedAnswer{body: body, fields: [...]string{
+			"no-store", "nosniff", m.challenge(denied, m.scope), "application/json", strconv.Itoa(len(body)),
+		}}
+	}
+}
+
+func (a *cannedAnswer) serve(w http.ResponseWriter, r *http.Request) {
+	h, fields := w.Header(), a.fields // a copy, lest a change to this response change the next
+	h["Cache-Control"] = fields[0:1:1]
+	h["X-Content-Type-Options"] = fields[1:2:2]
+	h["Www-Authenticate"] = fields[2:3:3]
+	h["Content-Type"] = fields[3:4:4]
+	h["Content-Length"] = fields[4:5:5]
+	w.WriteHeader(http.StatusUnauthorized)
+	if r.Method != http.MethodHead {
+		_, _ = w.Write(a.body)
+	}
 }
 
 // grantFilter knows the scopes that the configuration speaks of, so that a

@@ -1,6 +1,7 @@
 package mcpauth
 
 import (
+	"github.com/seed-1e292522/mcpauth/internal/refusal"
 	"net/http"
 	"net/url"
 	"slices"
@@ -19,7 +20,7 @@ const (
 // checkHeaders bounds the header section and the fields of MCP that are
 // decoded later. It reports whether a field ends here beside the usual one,
 // Authorization.
-func checkHeaders(h http.Header) (hides bool, denied *DeniedError) {
+func checkHeaders(h http.Header) (hides bool, denied *refusal.Refusal) {
 	fields, size, params := 0, 0, 0
 	for name, values := range h {
 		fields += len(values)
@@ -33,13 +34,13 @@ func checkHeaders(h http.Header) (hides bool, denied *DeniedError) {
 	}
 	switch {
 	case fields > maxHeaderFields:
-		return hides, deny(errRequestHeaders, "more than 100 fields", "", "")
+		return hides, refusal.New(refusal.RequestHeaders, "more than 100 fields", "", "")
 	case size > maxHeaderBytes:
-		return hides, deny(errRequestHeaders, "more than 64 KiB", "", "")
+		return hides, refusal.New(refusal.RequestHeaders, "more than 64 KiB", "", "")
 	case params > maxParamHeaders:
-		return hides, deny(errRequestHeaders, "more than 32 Mcp-Param fields", "", "")
+		return hides, refusal.New(refusal.RequestHeaders, "more than 32 Mcp-Param fields", "", "")
 	case len(first(h["Mcp-Name"])) > maxNameHeader:
-		return hides, deny(errRequestHeaders, "Mcp-Name longer than 12 KiB", "", "")
+		return hides, refusal.New(refusal.RequestHeaders, "Mcp-Name longer than 12 KiB", "", "")
 	}
 	return hides, nil
 }
@@ -47,28 +48,28 @@ func checkHeaders(h http.Header) (hides bool, denied *DeniedError) {
 // credentials finds the one bearer token of a request (RFC 6750 section 2.1).
 // A comma joins credentials; in JSON, which is no token, it does not.
 // Other schemes and other places are as good as nothing.
-func credentials(r *http.Request) (token string, denied *DeniedError) {
+func credentials(r *http.Request) (token string, denied *refusal.Refusal) {
 	lines := r.Header["Authorization"]
 	inQuery := hasQueryToken(r.URL)
 	switch {
 	case len(lines) > 1:
-		return "", deny(ErrManyCredentials, "Authorization stands more than once", "", "")
+		return "", refusal.New(refusal.ManyCredentials, "Authorization stands more than once", "", "")
 	case len(lines) == 1 && inQuery:
-		return "", deny(ErrManyCredentials, "Authorization and access_token in the query", "", "")
+		return "", refusal.New(refusal.ManyCredentials, "Authorization and access_token in the query", "", "")
 	case inQuery:
-		return "", deny(ErrNoCredentials, "access_token in the query", "", "the Authorization header")
+		return "", refusal.New(refusal.NoCredentials, "access_token in the query", "", "the Authorization header").Because("token-in-query")
 	case len(lines) == 0:
-		return "", deny(ErrNoCredentials, "no Authorization header", "", "")
+		return "", refusal.New(refusal.NoCredentials, "no Authorization header", "", "")
 	}
 	scheme, rest, _ := strings.Cut(lines[0], " ")
 	token = strings.Trim(rest, " ")
 	switch {
 	case !strings.EqualFold(scheme, "Bearer") || token == "":
-		return "", deny(ErrNoCredentials, "Authorization has no bearer token", "", "")
+		return "", refusal.New(refusal.NoCredentials, "Authorization has no bearer token", "", "")
 	case len(lines[0]) > maxToken:
-		return "", deny(ErrTokenTooComplex, "longer than 16 KiB", "", "")
+		return "", refusal.New(refusal.TokenTooComplex, "longer than 16 KiB", "", "")
 	case strings.Contains(token, ",") && !strings.ContainsAny(token, `{"`):
-		return "", deny(ErrManyCredentials, "Authorization has a comma", "", "one bearer token")
+		return "", refusal.New(refusal.ManyCredentials, "Authorization has a comma", "", "one bearer token")
 	}
 	return token, nil
 }
@@ -97,16 +98,16 @@ func allowedMethods(h http.Header) string {
 	return "POST, GET, DELETE"
 }
 
-func checkMethod(r *http.Request) *DeniedError {
+func checkMethod(r *http.Request) *refusal.Refusal {
 	if r.Method != http.MethodPost {
 		allowed := allowedMethods(r.Header)
 		if !slices.Contains(strings.Split(allowed, ", "), r.Method) {
-			return deny(errHTTPMethod, "method", r.Method, allowed)
+			return refusal.New(refusal.HTTPMethod, "method", r.Method, allowed)
 		}
 	}
 	for _, upgrade := range r.Header["Upgrade"] {
 		if strings.Contains(strings.ToLower(upgrade), "websocket") {
-			return deny(errHTTPMethod, "Upgrade", upgrade, "HTTP")
+			return refusal.New(refusal.HTTPMethod, "Upgrade", upgrade, "HTTP")
 		}
 	}
 	return nil
@@ -132,16 +133,16 @@ func isJSON(contentType string) bool {
 }
 
 // checkMediaType wants JSON in UTF-8 as it is.
-func checkMediaType(h http.Header) *DeniedError {
+func checkMediaType(h http.Header) *refusal.Refusal {
 	types := h["Content-Type"]
 	if len(types) != 1 {
-		return deny(errMediaType, "Content-Type", strings.Join(types, " and "), "application/json, once")
+		return refusal.New(refusal.MediaType, "Content-Type", strings.Join(types, " and "), "application/json, once")
 	}
 	if types[0] != "application/json" && !isJSON(types[0]) {
-		return deny(errMediaType, "Content-Type", types[0], "application/json in UTF-8")
+		return refusal.New(refusal.MediaType, "Content-Type", types[0], "application/json in UTF-8")
 	}
 	if encodings := h["Content-Encoding"]; isCoded(encodings) {
-		return deny(errMediaType, "Content-Encoding", strings.Join(encodings, " and "), "identity")
+		return refusal.New(refusal.MediaType, "Content-Encoding", strings.Join(encodings, " and "), "identity")
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"github.com/seed-1e292522/mcpauth/internal/refusal"
 	"maps"
 	"net/http"
 	"slices"
@@ -131,7 +132,7 @@ func (w *response) Write(data []byte) (int, error) {
 	case w.events != nil:
 		n, err := w.events.Write(data)
 		if !w.holds(len(w.events.held)) && w.events.refused == nil {
-			w.events.refused = errTooMuchHeld
+			w.events.refused = refusal.TooMuchHeld
 		}
 		w.endStream()
 		return n, err
@@ -145,7 +146,7 @@ func (w *response) Write(data []byte) (int, error) {
 		return 0, w.failed
 	case !w.holds(size):
 		w.held = new(bytes.Buffer)
-		w.fail(errTooMuchHeld)
+		w.fail(refusal.TooMuchHeld)
 		return 0, w.failed
 	}
 	return w.held.Write(data)

@@ -2,6 +2,7 @@ package mcpauth
 
 import (
 	"crypto/sha256"
+	"github.com/seed-1e292522/mcpauth/internal/refusal"
 	"slices"
 	"sync"
 
@@ -114,7 +115,7 @@ func (m *Middleware) cancelOwn(x *exchange) {
 	each(x.body, func(message []byte) {
 		if textOf(message, "method") == cancelMethod {
 			if meant := m.running.meant(g, idKey(lookupWithin(message, requestIDPath, listLimits))); meant != nil {
-				meant.lease.cut(deny(errCancelled, "the client has given up this request", "", ""))
+				meant.lease.cut(refusal.New(refusal.Cancelled, "the client has given up this request", "", ""))
 			}
 		}
 	})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"github.com/seed-1e292522/mcpauth/internal/refusal"
 	"maps"
 	"slices"
 	"strings"
@@ -148,14 +149,14 @@ type decider struct {
 // decide returns nil when the principal may make all of the calls. A call that
 // no scope can open outweighs any number of missing scopes, and missing scopes
 // are those of all calls together, so that one trip through consent is enough.
-func (d *decider) decide(ctx context.Context, p *Principal, calls []Call) *DeniedError {
+func (d *decider) decide(ctx context.Context, p *Principal, calls []Call) *refusal.Refusal {
 	return d.decideNoting(ctx, p, calls, nil)
 }
 
 // decideNoting is decide with a trail, for the record.
-func (d *decider) decideNoting(ctx context.Context, p *Principal, calls []Call, trail *trail) *DeniedError {
+func (d *decider) decideNoting(ctx context.Context, p *Principal, calls []Call, trail *trail) *refusal.Refusal {
 	if len(calls) == 0 {
-		return deny(ErrForbidden, "no call to decide on", "", "")
+		return refusal.New(refusal.Forbidden, "no call to decide on", "", "")
 	}
 	var buffer [8]string
 	needed := buffer[:0]
@@ -172,7 +173,7 @@ func (d *decider) decideNoting(ctx context.Context, p *Principal, calls []Call, 
 		}
 		trail.ruled(d, p, calls[i], req)
 		if req.denies() {
-			return deny(ErrForbidden, string(calls[i].Kind)+" has no rule", calls[i].target(), "a rule in the policy")
+			return refusal.New(refusal.Forbidden, string(calls[i].Kind)+" has no rule", calls[i].target(), "a rule in the policy").Because("no-rule")
 		}
 		var met bool
 		needed, met = d.resolve(p, req, needed)
@@ -184,10 +185,10 @@ func (d *decider) decideNoting(ctx context.Context, p *Principal, calls []Call, 
 	if missing == nil {
 		return nil
 	}
-	denied := deny(ErrInsufficientScope, string(missing.Kind)+" "+shown(missing.target()),
+	denied := refusal.New(refusal.InsufficientScope, string(missing.Kind)+" "+shown(missing.target()),
 		strings.Join(p.Scopes, " "), strings.Join(needed, " "))
 	denied.Scopes = slices.Clone(needed)
-	denied.inBand = inBand && len(calls) == 1 && missing.Kind == KindTool
+	denied.InBand = inBand && len(calls) == 1 && missing.Kind == KindTool
 	return denied
 }
 
@@ -210,21 +211,21 @@ func (d *decider) shows(ctx context.Context, p *Principal, call Call) bool {
 }
 
 // require asks the policy and contains its failures.
-func (d *decider) require(ctx context.Context, call Call) (req Requirement, denied *DeniedError) {
+func (d *decider) require(ctx context.Context, call Call) (req Requirement, denied *refusal.Refusal) {
 	defer func() {
 		if recovered := recover(); recovered != nil {
-			denied = deny(ErrPolicy, fmt.Sprintf("the policy panicked with a %T", recovered), "", "")
+			denied = refusal.New(refusal.Policy, fmt.Sprintf("the policy panicked with a %T", recovered), "", "")
 		}
 	}()
 	req, err := d.policy.Require(ctx, call)
 	if err != nil {
-		return Requirement{}, denyFor(ErrPolicy, "the policy failed", err)
+		return Requirement{}, refusal.For(refusal.Policy, "the policy failed", err)
 	}
 	if _, compiled := d.policy.(*ruleBook); compiled {
 		return req, nil
 	}
 	if problem := req.problem(); problem != "" {
-		return Requirement{}, deny(ErrPolicy, "the policy answered with an impossible requirement: "+problem, "", "")
+		return Requirement{}, refusal.New(refusal.Policy, "the policy answered with an impossible requirement: "+problem, "", "")
 	}
 	return req, nil
 }

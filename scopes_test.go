@@ -34,8 +34,8 @@ func authorizer(t *testing.T, change func(*mcpauth.Config)) *mcpauth.Middleware 
 	return auth
 }
 
-// refusal asserts what Authorize said.
-func refusal(t *testing.T, err error, reason mcpauth.Reason, scopes ...string) *mcpauth.DeniedError {
+// refused asserts what Authorize said.
+func refused(t *testing.T, err error, reason mcpauth.Reason, scopes ...string) *mcpauth.DeniedError {
 	t.Helper()
 	var denied *mcpauth.DeniedError
 	require.ErrorAs(t, err, &denied)
@@ -82,7 +82,7 @@ func TestRequirementForms_MCP_44(t *testing.T) {
 				require.NoError(t, err)
 				return
 			}
-			denied := refusal(t, err, mcpauth.ErrInsufficientScope, strings.Fields(row.missing)...)
+			denied := refused(t, err, mcpauth.ErrInsufficientScope, strings.Fields(row.missing)...)
 			assert.Equal(t, http.StatusForbidden, denied.Status)
 			assert.Equal(t, "insufficient_scope", denied.Code)
 		})
@@ -153,13 +153,13 @@ func TestSeveralCalls_CHAL_07_CHAL_15(t *testing.T) {
 	})
 	ctx := t.Context()
 	require.NoError(t, auth.Authorize(ctx, holder("a", "b"), tool("a"), tool("b"), tool("free")))
-	refusal(t, auth.Authorize(ctx, holder("a"), tool("a"), tool("b"), tool("c")), mcpauth.ErrInsufficientScope, "a", "b", "c")
-	refusal(t, auth.Authorize(ctx, holder("c"), tool("free"), tool("c"), tool("b")), mcpauth.ErrInsufficientScope, "c", "b", "a")
-	denied := refusal(t, auth.Authorize(ctx, holder(), tool("a"), tool("unlisted")), mcpauth.ErrForbidden)
+	refused(t, auth.Authorize(ctx, holder("a"), tool("a"), tool("b"), tool("c")), mcpauth.ErrInsufficientScope, "a", "b", "c")
+	refused(t, auth.Authorize(ctx, holder("c"), tool("free"), tool("c"), tool("b")), mcpauth.ErrInsufficientScope, "c", "b", "a")
+	denied := refused(t, auth.Authorize(ctx, holder(), tool("a"), tool("unlisted")), mcpauth.ErrForbidden)
 	assert.Empty(t, denied.Code)
-	refusal(t, auth.Authorize(ctx, holder("a"), tool("unlisted"), tool("b")), mcpauth.ErrForbidden)
-	refusal(t, auth.Authorize(ctx, holder("a")), mcpauth.ErrForbidden)
-	refusal(t, auth.Authorize(ctx, nil, tool("free")), mcpauth.ErrNoCredentials)
+	refused(t, auth.Authorize(ctx, holder("a"), tool("unlisted"), tool("b")), mcpauth.ErrForbidden)
+	refused(t, auth.Authorize(ctx, holder("a")), mcpauth.ErrForbidden)
+	refused(t, auth.Authorize(ctx, nil, tool("free")), mcpauth.ErrNoCredentials)
 }
 
 func TestIncurable_CHAL_15_MCP_40(t *testing.T) {

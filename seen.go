@@ -1,6 +1,7 @@
 package mcpauth
 
 import (
+	"github.com/seed-1e292522/mcpauth/internal/refusal"
 	"slices"
 	"strconv"
 	"time"
@@ -56,11 +57,11 @@ func (m *Middleware) remember(key tokencache.Key, v *verified, now time.Time) {
 
 // vouchedBy reports whether a key set of the issuer still has the key that made the
 // signature, whatever other keys have come and gone.
-func (v *verified) vouchedBy(set *keySet) *DeniedError {
+func (v *verified) vouchedBy(set *keySet) *refusal.Refusal {
 	if set == v.keys || set.has(v.key, v.named, v.alg) {
 		return nil
 	}
-	return deny(ErrUnknownKey, "kid", v.key.Kid, "a key of the issuer's current key set")
+	return refusal.New(refusal.UnknownKey, "kid", v.key.Kid, "a key of the issuer's current key set")
 }
 
 // size is roughly what the verified token keeps in memory: the texts of the

@@ -2,6 +2,7 @@ package mcpauth
 
 import (
 	"context"
+	"github.com/seed-1e292522/mcpauth/internal/refusal"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -100,9 +101,9 @@ func TestRequestContext(t *testing.T) {
 		c, _ := newContext()
 		derived, stop := context.WithCancel(c)
 		defer stop()
-		c.cancel(ErrExpired)
+		c.cancel(refusal.Expired)
 		<-derived.Done()
-		assert.Equal(t, ErrExpired, context.Cause(derived))
+		assert.Equal(t, refusal.Expired, context.Cause(derived))
 		require.ErrorIs(t, c.Err(), context.Canceled)
 		require.NoError(t, c.Context.Err())
 	})

@@ -6,6 +6,7 @@ import (
 	"crypto/subtle"
 	"encoding/base64"
 	"encoding/binary"
+	"github.com/seed-1e292522/mcpauth/internal/refusal"
 	"net/http"
 	"strings"
 )
@@ -94,18 +95,18 @@ func (s *sessions) open(p *Principal, sealed string) (string, bool) {
 // the HTTP+SSE transport, in the query. A modern request has no header for it, and
 // what begins a session is in none: there it is not looked at, and not passed on.
 // The query is passed on whatever the era, and a handler may find a session by it.
-func (m *Middleware) checkSession(r *http.Request, x *exchange) *DeniedError {
+func (m *Middleware) checkSession(r *http.Request, x *exchange) *refusal.Refusal {
 	if x.era == modern {
 		return m.checkModern(r, x)
 	}
 	values := r.Header["Mcp-Session-Id"]
 	switch {
 	case len(values) > 1:
-		return deny(errInvalidRequest, "Mcp-Session-Id stands more than once", "", "")
+		return refusal.New(refusal.InvalidRequest, "Mcp-Session-Id stands more than once", "", "")
 	case len(values) == 1 && strings.Trim(values[0], " \t") != "" && !x.initializes():
 		id, ok := m.sessions.open(x.principal, values[0])
 		if !ok {
-			return deny(errUnknownSession, "Mcp-Session-Id", "", "a session that this principal began here, by this client")
+			return refusal.New(refusal.UnknownSession, "Mcp-Session-Id", "", "a session that this principal began here, by this client")
 		}
 		x.session = id
 	}
@@ -116,7 +117,7 @@ func (m *Middleware) checkSession(r *http.Request, x *exchange) *DeniedError {
 }
 
 // checkModern is checkSession for the modern era.
-func (m *Middleware) checkModern(r *http.Request, x *exchange) *DeniedError {
+func (m *Middleware) checkModern(r *http.Request, x *exchange) *refusal.Refusal {
 	if denied := m.checkEndpointSession(r, x); denied != nil {
 		return denied
 	}
@@ -172,7 +173,7 @@ func (s *sessions) endpointMAC(p *Principal, path, query string) string {
 
 // checkEndpointSession verifies the tag of a query and takes it off. A query that
 // names a session needs one, and so does what looks like an announced endpoint.
-func (m *Middleware) checkEndpointSession(r *http.Request, x *exchange) *DeniedError {
+func (m *Middleware) checkEndpointSession(r *http.Request, x *exchange) *refusal.Refusal {
 	raw := r.URL.RawQuery
 	if raw == "" && !m.endpoints.any.Load() {
 		return nil
@@ -183,7 +184,7 @@ func (m *Middleware) checkEndpointSession(r *http.Request, x *exchange) *DeniedE
 		return nil
 	}
 	if subtle.ConstantTimeCompare([]byte(tag), []byte(m.sessions.endpointMAC(x.principal, r.URL.EscapedPath(), query))) != 1 {
-		return deny(errUnknownSession, "the session in the query", "", "a session that this principal began here, by this client")
+		return refusal.New(refusal.UnknownSession, "the session in the query", "", "a session that this principal began here, by this client")
 	}
 	x.query, x.tag = &query, tag
 	return nil

@@ -2,6 +2,7 @@ package mcpauth
 
 import (
 	"bytes"
+	"github.com/seed-1e292522/mcpauth/internal/refusal"
 	"strings"
 
 	"github.com/seed-1e292522/mcpauth/internal/overhear"
@@ -67,7 +68,7 @@ func (t tasks) of(id string, p *Principal) (begunTask, bool) { return t.known.Ge
 
 // addTaskCalls adds to the calls of a request those that began the tasks which
 // it names. The refusal is for after the policy has said yes.
-func (m *Middleware) addTaskCalls(x *exchange) (notOwn *DeniedError) {
+func (m *Middleware) addTaskCalls(x *exchange) (notOwn *refusal.Refusal) {
 	x.calls, notOwn = m.withTaskCalls(x.calls, x.principal)
 	return notOwn
 }
@@ -76,7 +77,7 @@ func (m *Middleware) addTaskCalls(x *exchange) (notOwn *DeniedError) {
 // only while it may make the calls that began them: these are added to the
 // calls on tasks. The refusal is the same for somebody else's task and for one
 // that never was. Requests, lists and notifications are all decided by it.
-func (m *Middleware) withTaskCalls(calls []Call, p *Principal) (all []Call, notOwn *DeniedError) {
+func (m *Middleware) withTaskCalls(calls []Call, p *Principal) (all []Call, notOwn *refusal.Refusal) {
 	all = calls
 	if !m.bindsTasks {
 		return all, nil
@@ -87,7 +88,7 @@ func (m *Middleware) withTaskCalls(calls []Call, p *Principal) (all []Call, notO
 		}
 		began, ok := m.tasks.of(call.Name, p)
 		if !ok {
-			notOwn = deny(errUnknownTask, "taskId", call.Name, "a task that this principal began here")
+			notOwn = refusal.New(refusal.UnknownTask, "taskId", call.Name, "a task that this principal began here")
 			continue
 		}
 		all = append(all, began.call)

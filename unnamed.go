@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"fmt"
+	"github.com/seed-1e292522/mcpauth/internal/refusal"
 	"maps"
 	"net/http"
 	"net/url"
@@ -56,10 +57,10 @@ type secondTry struct {
 // checkUnnamed decides what becomes of a legacy request without a session id in
 // its header. One in the query, verified by now, is none to a handler that
 // looks at the header alone: such a request gets an alias as well.
-func (m *Middleware) checkUnnamed(r *http.Request, x *exchange) *DeniedError {
+func (m *Middleware) checkUnnamed(r *http.Request, x *exchange) *refusal.Refusal {
 	switch {
 	case r.Method == http.MethodDelete:
-		return deny(errUnknownSession, "no Mcp-Session-Id", "", "the session that is to end")
+		return refusal.New(refusal.UnknownSession, "no Mcp-Session-Id", "", "the session that is to end")
 	case x.initializes():
 		return nil // it begins a session and uses none
 	}

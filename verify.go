@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"github.com/seed-1e292522/mcpauth/internal/refusal"
 	"slices"
 	"strings"
 	"time"
@@ -17,9 +18,9 @@ const maxToken = 16 << 10
 // verify turns a compact token that arrived now into a verified one, which
 // nobody may change. A token that was verified a moment ago is not verified again. With a
 // refusal comes what is known of the token, or nil.
-func (m *Middleware) verify(ctx context.Context, compact string, now time.Time) (*verified, *DeniedError) {
+func (m *Middleware) verify(ctx context.Context, compact string, now time.Time) (*verified, *refusal.Refusal) {
 	if m.seen == nil {
-		return nil, deny(ErrIssuer, "a Middleware that New has not made", "", "one made by New")
+		return nil, refusal.New(refusal.Issuer, "a Middleware that New has not made", "", "one made by New")
 	}
 	if strings.Count(compact, ".") != 2 { // it is no JWS, and not worth a look into the memory
 		_, denied := m.verifyAnew(ctx, compact, now)
@@ -28,7 +29,7 @@ func (m *Middleware) verify(ctx context.Context, compact string, now time.Time) 
 	key := m.seen.Key(compact)
 	v := m.find(key, now)
 	if v == nil {
-		var denied *DeniedError
+		var denied *refusal.Refusal
 		if v, denied = m.verifyAnew(ctx, compact, now); denied != nil {
 			return v, denied
 		}
@@ -41,7 +42,7 @@ func (m *Middleware) verify(ctx context.Context, compact string, now time.Time) 
 // refused without a key is refused first, then one key set is looked at, then
 // one signature is checked, and only then is a claim believed. A refusal after
 // that names the principal too, for the operator's record.
-func (m *Middleware) verifyAnew(ctx context.Context, compact string, now time.Time) (*verified, *DeniedError) {
+func (m *Middleware) verifyAnew(ctx context.Context, compact string, now time.Time) (*verified, *refusal.Refusal) {
 	token, err := jose.Parse(compact)
 	if err != nil {
 		return nil, denyToken(err)
@@ -81,28 +82,28 @@ func (m *Middleware) verifyAnew(ctx context.Context, compact string, now time.Ti
 }
 
 // denyToken maps what internal/jose refuses.
-func denyToken(err error) *DeniedError {
+func denyToken(err error) *refusal.Refusal {
 	switch {
 	case errors.Is(err, jose.ErrAlgorithm):
-		return denyFor(ErrAlgorithm, "", err)
+		return refusal.For(refusal.Algorithm, "", err)
 	case errors.Is(err, jose.ErrTooLarge):
-		return denyFor(ErrTokenTooComplex, "", err)
+		return refusal.For(refusal.TokenTooComplex, "", err)
 	case errors.Is(err, jose.ErrType):
-		return denyFor(ErrTokenType, "", err)
+		return refusal.For(refusal.TokenType, "", err)
 	}
-	return denyFor(ErrMalformedToken, "", err)
+	return refusal.For(refusal.MalformedToken, "", err)
 }
 
 // issuerOf finds the issuer by its exact name. A name that is not configured
 // costs nothing more than this look-up.
-func (m *Middleware) issuerOf(c *claims) (*issuer, *DeniedError) {
+func (m *Middleware) issuerOf(c *claims) (*issuer, *refusal.Refusal) {
 	if !c.iss.present {
-		return nil, deny(ErrClaims, "iss", "", "a string")
+		return nil, refusal.New(refusal.Claims, "iss", "", "a string").Because("issuer-missing")
 	}
 	if s := m.issuers[c.iss.value]; s != nil {
 		return s, nil
 	}
-	return nil, deny(ErrIssuer, "unverified iss", c.iss.value, m.issuerNames)
+	return nil, refusal.New(refusal.Issuer, "unverified iss", c.iss.value, m.issuerNames)
 }
 
 // forbiddenTypes are media types of JWTs that are no access tokens, whatever
@@ -129,39 +130,39 @@ func lowerASCII(s string) string {
 	}, s)
 }
 
-func (s *issuer) checkHeader(h *jose.Header) *DeniedError {
+func (s *issuer) checkHeader(h *jose.Header) *refusal.Refusal {
 	if !slices.Contains(s.algorithms, h.Alg) {
-		return deny(ErrAlgorithm, "alg", h.Alg, strings.Join(s.algorithms, ", "))
+		return refusal.New(refusal.Algorithm, "alg", h.Alg, strings.Join(s.algorithms, ", "))
 	}
 	typ := mediaType(h.Typ)
 	if h.HasTyp && typ == "" || slices.Contains(forbiddenTypes, typ) || !slices.Contains(s.types, typ) {
-		return deny(ErrTokenType, "typ", h.Typ, fmt.Sprintf("one of %q", s.types))
+		return refusal.New(refusal.TokenType, "typ", h.Typ, fmt.Sprintf("one of %q", s.types))
 	}
 	return nil
 }
 
-func (s *issuer) checkTime(c *claims, now time.Time, leeway time.Duration) *DeniedError {
+func (s *issuer) checkTime(c *claims, now time.Time, leeway time.Duration) *refusal.Refusal {
 	exp, nbf, iat := c.exp.time(), c.nbf.time(), c.iat.time()
 	switch {
 	case !c.exp.present || c.exp.seconds < 1:
-		return deny(ErrClaims, "exp", "", "seconds since 1970")
+		return refusal.New(refusal.Claims, "exp", "", "seconds since 1970")
 	case !now.Before(exp.Add(leeway)):
-		return deny(ErrExpired, "exp "+exp.UTC().Format(time.RFC3339), "", "later than "+now.UTC().Format(time.RFC3339))
+		return refusal.New(refusal.Expired, "exp "+exp.UTC().Format(time.RFC3339), "", "later than "+now.UTC().Format(time.RFC3339))
 	case c.nbf.present && now.Before(nbf.Add(-leeway)):
-		return deny(ErrNotYetValid, "nbf "+nbf.UTC().Format(time.RFC3339), "", "not later than "+now.UTC().Format(time.RFC3339))
+		return refusal.New(refusal.NotYetValid, "nbf "+nbf.UTC().Format(time.RFC3339), "", "not later than "+now.UTC().Format(time.RFC3339))
 	case c.iat.present && now.Before(iat.Add(-leeway)):
-		return deny(ErrNotYetValid, "iat "+iat.UTC().Format(time.RFC3339), "", "not later than "+now.UTC().Format(time.RFC3339))
+		return refusal.New(refusal.NotYetValid, "iat "+iat.UTC().Format(time.RFC3339), "", "not later than "+now.UTC().Format(time.RFC3339))
 	case !c.iat.present && s.needsIssuedAt:
-		return deny(ErrClaims, "iat", "", "seconds since 1970: the issuer is configured for RFC 9068 tokens or with MaxLifetime")
+		return refusal.New(refusal.Claims, "iat", "", "seconds since 1970: the issuer is configured for RFC 9068 tokens or with MaxLifetime")
 	case s.maxLifetime > 0 && exp.Sub(iat) > s.maxLifetime:
-		return deny(ErrClaims, "exp minus iat is "+exp.Sub(iat).String(), "", "at most "+s.maxLifetime.String())
+		return refusal.New(refusal.Claims, "exp minus iat is "+exp.Sub(iat).String(), "", "at most "+s.maxLifetime.String()).Because("lifetime")
 	}
 	return nil
 }
 
 // checkAudience: one member of aud equals one accepted audience. No other
 // claim is an audience, unless the issuer is known to send none.
-func (s *issuer) checkAudience(c *claims) *DeniedError {
+func (s *issuer) checkAudience(c *claims) *refusal.Refusal {
 	if !c.audPresent && s.audienceClaim != nil {
 		c.aud, _ = stringOrList(lookup(c.raw, s.audienceClaim))
 	}
@@ -170,7 +171,7 @@ func (s *issuer) checkAudience(c *claims) *DeniedError {
 			return nil
 		}
 	}
-	return deny(ErrAudience, "unverified aud", strings.Join(c.aud, " "), s.acceptable)
+	return refusal.New(refusal.Audience, "unverified aud", strings.Join(c.aud, " "), s.acceptable)
 }
 
 func (s *issuer) acceptsAudience(aud string) bool {
@@ -206,16 +207,16 @@ func normalURI(s string) (string, bool) {
 	return scheme + "://" + host + path, host != "" && !strings.Contains(host, "@")
 }
 
-func (s *issuer) checkIdentity(c *claims) *DeniedError {
+func (s *issuer) checkIdentity(c *claims) *refusal.Refusal {
 	switch {
 	case len(c.sub.value) > maxSubject:
-		return deny(ErrTokenTooComplex, "sub is longer than 2,048 bytes", "", "")
+		return refusal.New(refusal.TokenTooComplex, "sub is longer than 2,048 bytes", "", "")
 	case c.sub.wrong, c.sub.present && !validSubject(c.sub.value):
-		return deny(ErrClaims, "sub", "", "a string that is not empty and has no control characters")
+		return refusal.New(refusal.Claims, "sub", "", "a string that is not empty and has no control characters").Because("subject")
 	case !c.sub.present && (!s.allowMissingSubject || !validSubject(s.clientID(c))):
-		return deny(ErrClaims, "sub is missing", "", "a subject, or Issuer.AllowMissingSubject and a client id")
+		return refusal.New(refusal.Claims, "sub is missing", "", "a subject, or Issuer.AllowMissingSubject and a client id").Because("subject")
 	case s.allowMissingSubject && strings.HasPrefix(c.sub.value, clientSubject):
-		return deny(ErrClaims, "sub", "", "a subject that does not begin with "+clientSubject+", which stands for clients without one")
+		return refusal.New(refusal.Claims, "sub", "", "a subject that does not begin with "+clientSubject+", which stands for clients without one").Because("subject")
 	}
 	return nil
 }
@@ -234,25 +235,25 @@ func validSubject(sub string) bool {
 
 // checkPurpose refuses tokens that are meant for something else: bound to a
 // key that the request does not prove, or made to tell a client who signed in.
-func (s *issuer) checkPurpose(c *claims, h *jose.Header) *DeniedError {
+func (s *issuer) checkPurpose(c *claims, h *jose.Header) *refusal.Refusal {
 	if c.confirmed {
-		return deny(ErrSenderConstrained, "cnf is present", "", "a token without cnf: sender constraints are not supported yet")
+		return refusal.New(refusal.SenderConstrained, "cnf is present", "", "a token without cnf: sender constraints are not supported yet")
 	}
 	switch {
 	case mediaType(h.Typ) == "at+jwt":
 	case c.isID:
-		return deny(ErrTokenType, "token_use or typ among the claims says id: this is an ID token", "", "an access token")
+		return refusal.New(refusal.TokenType, "token_use or typ among the claims says id: this is an ID token", "", "an access token").Because("token-id")
 	case s.allowIDTokenClaims:
 	case c.foreign:
-		return deny(ErrTokenType, "nonce, at_hash, c_hash, s_hash or events is present: this is an ID token or a security event", "",
-			"an access token; if the issuer puts these into access tokens, set Issuer.AllowIDTokenClaims")
+		return refusal.New(refusal.TokenType, "nonce, at_hash, c_hash, s_hash or events is present: this is an ID token or a security event", "",
+			"an access token; if the issuer puts these into access tokens, set Issuer.AllowIDTokenClaims").Because("token-id")
 	case c.scope != nil || c.scp != nil || c.clientID.present || s.hasGrants(c):
 	case !s.namesResource(c):
-		return deny(ErrTokenType, "no scope, scp or client_id, and the audience is a client: this is an ID token", "",
-			"an access token; see Issuer.AllowIDTokenClaims")
+		return refusal.New(refusal.TokenType, "no scope, scp or client_id, and the audience is a client: this is an ID token", "",
+			"an access token; see Issuer.AllowIDTokenClaims").Because("token-id")
 	case !s.hasMarks(c):
-		return deny(ErrTokenType, "no scope, client, roles or jti: this is an ID token of a client that is named like the resource", "",
-			"an access token; if its claims have other names, set Issuer.Claims")
+		return refusal.New(refusal.TokenType, "no scope, client, roles or jti: this is an ID token of a client that is named like the resource", "",
+			"an access token; if its claims have other names, set Issuer.Claims").Because("token-id")
 	}
 	return nil
 }
@@ -271,7 +272,7 @@ func (s *issuer) hasMarks(c *claims) bool {
 
 // checkSignature returns the key that made the signature, and the set to which it
 // belongs. What the keys at hand cannot verify is a matter of how new they are.
-func (s *issuer) checkSignature(ctx context.Context, token *jose.Token, issued instant, asked time.Time) (*keySet, *jose.Key, *DeniedError) {
+func (s *issuer) checkSignature(ctx context.Context, token *jose.Token, issued instant, asked time.Time) (*keySet, *jose.Key, *refusal.Refusal) {
 	set := s.keys.static
 	if set == nil {
 		var err error
@@ -294,7 +295,7 @@ func (s *issuer) checkSignature(ctx context.Context, token *jose.Token, issued i
 
 // signer finds the key that made the signature. It tries those that fit, and no
 // more than a handful.
-func (s *issuer) signer(token *jose.Token, set *keySet) (*jose.Key, *DeniedError) {
+func (s *issuer) signer(token *jose.Token, set *keySet) (*jose.Key, *refusal.Refusal) {
 	var buffer [maxNoKid]*jose.Key
 	h := &token.Header
 	found, known := set.candidates(buffer[:0], h)
@@ -305,15 +306,15 @@ func (s *issuer) signer(token *jose.Token, set *keySet) (*jose.Key, *DeniedError
 	}
 	switch {
 	case !known:
-		return nil, deny(ErrUnknownKey, "kid", h.Kid, "a key of the issuer's current key set")
+		return nil, refusal.New(refusal.UnknownKey, "kid", h.Kid, "a key of the issuer's current key set")
 	case len(found) == 0:
-		return nil, deny(ErrUnknownKey, "kid "+shown(h.Kid), h.Alg, "an algorithm that the key is meant for; without kid, one to eight keys that fit")
+		return nil, refusal.New(refusal.UnknownKey, "kid "+shown(h.Kid), h.Alg, "an algorithm that the key is meant for; without kid, one to eight keys that fit")
 	}
-	return nil, deny(ErrSignature, "kid", h.Kid, "a signature by that key of issuer "+s.url)
+	return nil, refusal.New(refusal.Signature, "kid", h.Kid, "a signature by that key of issuer "+s.url)
 }
 
 // principal believes the claims of a token whose signature is good.
-func (s *issuer) principal(c *claims, p *Principal) (denied *DeniedError) {
+func (s *issuer) principal(c *claims, p *Principal) (denied *refusal.Refusal) {
 	*p = Principal{
 		Issuer:    s.url,
 		Subject:   c.sub.value,
@@ -340,11 +341,11 @@ func (s *issuer) principal(c *claims, p *Principal) (denied *DeniedError) {
 
 // checkRequired holds the token against Issuer.RequireClaims. The token is
 // good; its holder has no business here.
-func (s *issuer) checkRequired(c *claims) *DeniedError {
+func (s *issuer) checkRequired(c *claims) *refusal.Refusal {
 	for _, required := range s.required {
 		got, _ := stringOrList(lookup(c.raw, required.path))
 		if !slices.ContainsFunc(got, func(v string) bool { return slices.Contains(required.values, v) }) {
-			return deny(ErrForbidden, "claim "+required.name, strings.Join(got, " "), fmt.Sprintf("one of %q", required.values))
+			return refusal.New(refusal.Forbidden, "claim "+required.name, strings.Join(got, " "), fmt.Sprintf("one of %q", required.values)).Because("required-claim")
 		}
 	}
 	return nil
@@ -359,7 +360,7 @@ const (
 
 // checkRevoked asks the operator's function for a request, which waits for askTimeout at
 // the most: a function that does not heed its context is left behind.
-func (m *Middleware) checkRevoked(ctx context.Context, p *Principal) *DeniedError {
+func (m *Middleware) checkRevoked(ctx context.Context, p *Principal) *refusal.Refusal {
 	if m.revoked == nil {
 		return nil
 	}
@@ -368,13 +369,13 @@ func (m *Middleware) checkRevoked(ctx context.Context, p *Principal) *DeniedErro
 	}
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	answer := make(chan *DeniedError, 1)
+	answer := make(chan *refusal.Refusal, 1)
 	go func() {
-		var denied *DeniedError
+		var denied *refusal.Refusal
 		exited := true // runtime.Goexit
 		defer func() {
 			if exited {
-				denied = deny(ErrPolicy, "Revoked ended its goroutine", "", "")
+				denied = refusal.New(refusal.Policy, "Revoked ended its goroutine", "", "")
 			}
 			answer <- denied
 		}()
@@ -407,7 +408,7 @@ func (m *Middleware) mayAskRevoked(p *Principal) bool {
 
 // abandon counts a call until it returns. Those of one principal that were all under way
 // before the first was left behind count up to its share.
-func (m *Middleware) abandon(owner string, answer <-chan *DeniedError) {
+func (m *Middleware) abandon(owner string, answer <-chan *refusal.Refusal) {
 	if !m.abandonedBy.Take(owner, 1, maxOwnAbandoned) {
 		return
 	}
@@ -420,13 +421,13 @@ func (m *Middleware) abandon(owner string, answer <-chan *DeniedError) {
 }
 
 // askRevoked asks the operator's function, if there is one, and contains its failures.
-func (m *Middleware) askRevoked(ctx context.Context, p *Principal) (denied *DeniedError) {
+func (m *Middleware) askRevoked(ctx context.Context, p *Principal) (denied *refusal.Refusal) {
 	if m.revoked == nil {
 		return nil
 	}
 	defer func() {
 		if recovered := recover(); recovered != nil {
-			denied = deny(ErrPolicy, fmt.Sprintf("Revoked panicked with a %T", recovered), "", "")
+			denied = refusal.New(refusal.Policy, fmt.Sprintf("Revoked panicked with a %T", recovered), "", "")
 		}
 	}()
 	revoked, err := m.revoked(ctx, p.clone())
@@ -434,13 +435,13 @@ func (m *Middleware) askRevoked(ctx context.Context, p *Principal) (denied *Deni
 	case err != nil:
 		return doubtRevoked(err)
 	case revoked:
-		return deny(ErrRevoked, "jti", p.ID, "a token that is not revoked")
+		return refusal.New(refusal.Revoked, "jti", p.ID, "a token that is not revoked")
 	}
 	return nil
 }
 
-func doubtRevoked(err error) *DeniedError {
-	denied := denyFor(ErrUnavailable, "Revoked", err)
+func doubtRevoked(err error) *refusal.Refusal {
+	denied := refusal.For(refusal.Unavailable, "Revoked", err).Because("revocation")
 	denied.RetryAfter = minBackoff
 	return denied
 }

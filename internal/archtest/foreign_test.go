@@ -20,7 +20,7 @@ import (
 var ours = []string{
 	"s.url", "x.principal.Issuer", "p.Issuer", // the configured issuer, which is in ASCII
 	"s.audiences", "s.algorithms", // the configuration's
-	"denied.Err.Error()", "f.Cause", "f.Detail", "f.Fix()", // made by cause and by internal/explain
+	"denied.Error()", "f.Cause", "f.Detail", "f.Fix()", // made by internal/refusal and by internal/explain
 	"fetchCause(err)", "explain.Finding{Cause: fetchCause(err)}.Fix()", `explain.Finding{Cause: "metadata-no-pkce"}.Fix()`,
 	"id",                                     // randomID
 	"l.method",                               // of the listings that are filtered

@@ -10,37 +10,6 @@ import (
 	"strings"
 )
 
-// Reason is one of the closed set of reasons for a refusal.
-type Reason struct {
-	Code   string // stable: for records and metric labels
-	Words  string // what the client is told
-	Status int    // HTTP status of the answer
-	Means  string
-}
-
-// Other is the code of a reason that the catalogue does not know. It keeps the
-// set of labels closed whatever happens.
-const Other = "other"
-
-// Reasons lists the catalogue in the order of the documentation.
-func Reasons() []Reason { return slices.Clone(reasons) }
-
-// Code returns the stable code of a reason that is given by its words.
-func Code(words string) string {
-	if code, ok := codes[words]; ok {
-		return code
-	}
-	return Other
-}
-
-var codes = func() map[string]string {
-	m := make(map[string]string, len(reasons))
-	for _, r := range reasons {
-		m[r.Words] = r.Code
-	}
-	return m
-}()
-
 // Cause is one thing that operators get wrong, or that breaks.
 type Cause struct {
 	ID     string // stable: the attribute cause of a log line, and the anchor in the documentation

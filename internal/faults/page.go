@@ -1,10 +1,13 @@
-package explain
+package faults
 
 import (
 	"bytes"
 	"cmp"
 	"fmt"
 	"strings"
+
+	"github.com/seed-1e292522/mcpauth/internal/explain"
+	"github.com/seed-1e292522/mcpauth/internal/refusal"
 )
 
 // Measured is what tests have found out about one fault that was set up for real.
@@ -46,8 +49,8 @@ the words are what the client is told.
 | code | status | words | meaning |
 |---|---|---|---|
 `)
-	for _, r := range reasons {
-		fmt.Fprintf(&b, "| `%s` | %d | %s | %s |\n", r.Code, r.Status, r.Words, r.Means)
+	for _, r := range refusal.Catalogue() {
+		fmt.Fprintf(&b, "| `%s` | %d | %s | %s |\n", r.Code, r.Status, string(r.Reason), r.Means)
 	}
 	writeCauses(&b)
 	writeMeasured(&b, measured)
@@ -56,15 +59,15 @@ the words are what the client is told.
 
 func writeCauses(b *bytes.Buffer) {
 	b.WriteString("\n## Causes\n")
-	for _, r := range append(reasons, Reason{Code: "", Words: "nothing is refused"}) {
+	for _, r := range append(refusal.Catalogue(), refusal.Entry{Reason: "nothing is refused"}) {
 		var entries strings.Builder
-		for _, c := range causes {
+		for _, c := range explain.Causes() {
 			if c.Reason == r.Code {
 				fmt.Fprintf(&entries, "\n#### %s\n\n%s\n\n%s\n", c.ID, c.Means, c.Fix)
 			}
 		}
 		if entries.Len() > 0 {
-			fmt.Fprintf(b, "\n### %s\n%s", strings.ToUpper(r.Words[:1])+r.Words[1:], entries.String())
+			fmt.Fprintf(b, "\n### %s\n%s", strings.ToUpper(string(r.Reason[:1]))+string(r.Reason[1:]), entries.String())
 		}
 	}
 }
