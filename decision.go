@@ -11,7 +11,6 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/seed-1e292522/mcpauth/internal/explain"
@@ -119,14 +118,14 @@ func (t *trail) handshake() {
 	}
 }
 
-// ruled notes what the policy said of a call.
-func (t *trail) ruled(d *decider, p *Principal, call Call, req Requirement) {
+// ruled notes what the policy said of a call, and which rules, if it is one of rules.
+func (t *trail) ruled(d *decider, p *Principal, call Call, req Requirement, rules []int) {
 	if t == nil || len(t.rulings) == maxRulings {
 		return
 	}
 	ruling := Ruling{Rule: "policy", Allowed: !req.denies()}
 	if book, declared := d.policy.(*ruleBook); declared {
-		ruling.Rule = book.nameOf(call)
+		ruling.Rule = book.nameOf(call, rules)
 	}
 	if ruling.Allowed {
 		ruling.Required, ruling.Allowed = d.resolve(p, req, nil)
@@ -252,66 +251,12 @@ func (s *sessions) fingerprint(use, secret string) string {
 	return hex.EncodeToString(h.Sum(nil)[:8])
 }
 
-// nameOf names the rules that decide about a call, as [Ruling] has it.
-func (b *ruleBook) nameOf(call Call) string {
-	switch call.Kind {
-	case KindTool:
-		return b.tools.nameOf("tools", call)
-	case KindPrompt:
-		return b.prompts.nameOf("prompts", call)
-	case KindResource:
-		return b.resources.nameOf("resources", call)
-	}
-	if _, listed := b.methods[call.Method]; listed {
-		return fmt.Sprintf("methods[%q]", call.Method)
-	}
-	if known := methods[call.Method]; known.kind == KindMethod && !known.refused {
-		return "known method"
-	}
-	return ""
-}
-
-// nameOf follows the same path as find: an exact name, or all patterns with
-// the longest prefix.
-func (s *ruleSet) nameOf(set string, call Call) string {
-	if _, ok := s.exact[call.Name]; ok {
-		return fmt.Sprintf("%s[%q]", set, call.Name)
-	}
-	var room [2]*pattern
-	patterns := room[:0]
-	if s.near != nil {
-		patterns = s.resource(context.Background(), call) // no request is for an entry of a list
-	} else {
-		patterns = s.matching(call.Name, patterns)
-	}
-	var names []string
-	for _, p := range patterns {
-		names = append(names, fmt.Sprintf("%s[%q]", set, p.key))
-	}
-	return strings.Join(names, " and ")
-}
-
 // ruleNames lists the names that have a rule of their own, for the kind of the call.
-func (d *decider) ruleNames(kind Kind) (names []string) {
-	book, declared := d.policy.(*ruleBook)
-	if !declared {
-		return nil
+func (d *decider) ruleNames(kind Kind) []string {
+	if book, declared := d.policy.(*ruleBook); declared {
+		if set := book.set(kind); set != nil {
+			return set.index.Exact()
+		}
 	}
-	switch kind {
-	case KindTool:
-		names = keysOf(book.tools.exact)
-	case KindPrompt:
-		names = keysOf(book.prompts.exact)
-	case KindResource:
-		names = keysOf(book.resources.exact)
-	}
-	slices.Sort(names)
-	return names
-}
-
-func keysOf(rules map[string]Requirement) (names []string) {
-	for name := range rules {
-		names = append(names, name)
-	}
-	return names
+	return nil
 }

@@ -31,7 +31,7 @@
 //   - session.go, tasks.go, hearing.go: sessions and tasks belong to who began them
 //   - unnamed.go, running.go: requests without a session, which share nothing either
 //   - endpoints.go: the message endpoints of HTTP+SSE
-//   - scopes.go, rules.go, pattern.go, uri.go: the decision
+//   - scopes.go, rules.go: the decision
 //   - decision.go, explain.go: the record of the decision, and the likely cause and fix of a refusal
 //   - refuse.go, ready.go, errors.go: a [DeniedError] becomes status, challenge and body
 //   - response.go, stream.go: the handler's answer, as long as the token is good

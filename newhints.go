@@ -81,7 +81,7 @@ func oneLetterOff(a, b string) bool {
 // isEmpty reports whether there is no rule at all.
 func (b *ruleBook) isEmpty() bool {
 	for _, set := range []*ruleSet{&b.tools, &b.prompts, &b.resources} {
-		if len(set.exact) > 0 || len(set.patterns.values) > 0 {
+		if len(set.keys) > 0 {
 			return false
 		}
 	}

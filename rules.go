@@ -6,6 +6,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/seed-1e292522/mcpauth/internal/match"
 )
 
 // Rules is the declarative [Policy]: plain maps, to be printed, compared and
@@ -64,13 +66,13 @@ type ruleBook struct {
 	methods                   map[string]Requirement
 }
 
+// ruleSet is one of the maps of [Rules] with its keys in order. A rule is known by
+// its place among them.
 type ruleSet struct {
-	exact    map[string]Requirement
-	patterns prefixes[*pattern]
-	named    bool                // some scope has a {name}
-	near     *neighbours         // of resources, nil for names
-	shapes   map[string]*pattern // the templates of resources, see [template]
-	alone    *pattern            // the only key, if it is * of resources
+	keys  []string
+	needs []Requirement // of each key
+	index *match.Set
+	named bool // some scope has a {name}
 }
 
 const namePlaceholder = "{name}"
@@ -79,9 +81,9 @@ const namePlaceholder = "{name}"
 func (r Rules) compile() (*ruleBook, []error) {
 	c := ruleCompiler{}
 	book := &ruleBook{
-		tools:     c.set("Tools", r.Tools, false),
-		prompts:   c.set("Prompts", r.Prompts, false),
-		resources: c.set("Resources", r.Resources, true),
+		tools:     c.set("Tools", r.Tools, match.Names),
+		prompts:   c.set("Prompts", r.Prompts, match.Names),
+		resources: c.set("Resources", r.Resources, match.URIs),
 		methods:   make(map[string]Requirement, len(r.Methods)),
 	}
 	for _, method := range slices.Sorted(maps.Keys(r.Methods)) {
@@ -127,48 +129,20 @@ func (c *ruleCompiler) check(field string, req Requirement, named bool) Requirem
 	return req
 }
 
-func (c *ruleCompiler) set(name string, rules map[string]Requirement, resources bool) ruleSet {
-	set := ruleSet{exact: make(map[string]Requirement, len(rules))}
-	if resources {
-		set.near = &neighbours{exact: make(map[string][]neighbour, len(rules))}
-		set.shapes = make(map[string]*pattern)
-	}
-	for _, key := range slices.Sorted(maps.Keys(rules)) {
+func (c *ruleCompiler) set(name string, rules map[string]Requirement, index func([]string) (*match.Set, []match.Problem)) ruleSet {
+	set := ruleSet{keys: slices.Sorted(maps.Keys(rules))}
+	var problems []match.Problem
+	set.index, problems = index(set.keys)
+	for i, key := range set.keys {
 		field := fmt.Sprintf("Policy.%s[%q]", name, key)
-		req := c.check(field, rules[key], !resources)
+		req := c.check(field, rules[key], name != "Resources")
 		if req.InBand && name != "Tools" {
 			c.fail(field, key, "InBand is for tools, whose results can say that they are errors: remove it")
 		}
+		set.needs = append(set.needs, req)
 		set.named = set.named || strings.Contains(req.String(), namePlaceholder)
-		p, err := parsePattern(key, resources)
-		switch {
-		case err != nil:
-			c.fail(field, key, err.Error())
-			continue
-		case p == nil:
-			set.exact[key] = req
-			if resources {
-				set.near.addExact(key, req)
-			}
-			continue
-		}
-		p.req = req
-		if p.template != nil {
-			if other, twice := set.shapes[p.template.shape]; twice {
-				c.fail(field, key, fmt.Sprintf("stands for the same URIs as %q: keep one of them", other.key))
-			}
-			set.exact[key] = req // completion/complete refers to the template itself
-			set.shapes[p.template.shape] = p
-		}
-		if resources {
-			if p.isDead() {
-				c.fail(field, key, "it can cover no URI: patterns are for URIs of ASCII without dot or empty segments, spaces, or escapes that are not needed, and of files without a host (file:///{path}); write it like that, or list the URIs")
-			}
-			set.near.addPattern(p)
-		}
-		set.patterns.add(p.prefix, p)
-		if resources && len(rules) == 1 && key == "*" {
-			set.alone = p
+		for ; len(problems) > 0 && problems[0].Key == i; problems = problems[1:] {
+			c.fail(field, key, problems[0].Reason)
 		}
 	}
 	return set
@@ -176,115 +150,102 @@ func (c *ruleCompiler) set(name string, rules map[string]Requirement, resources 
 
 // Require implements [Policy].
 func (b *ruleBook) Require(ctx context.Context, call Call) (Requirement, error) {
-	switch call.Kind {
+	var room [2]int
+	return b.need(&call, b.find(ctx, &call, room[:0])), nil
+}
+
+// set returns the rules for targets of a kind, nil if the methods are the targets.
+func (b *ruleBook) set(kind Kind) *ruleSet {
+	switch kind {
 	case KindTool:
-		return b.tools.find(call.Name), nil
+		return &b.tools
 	case KindPrompt:
-		return b.prompts.find(call.Name), nil
+		return &b.prompts
 	case KindResource:
-		if req, ok := b.resources.exact[call.Name]; ok {
-			return req, nil
-		}
-		return merged(b.resources.resource(ctx, call)), nil
-	case KindMethod:
-		if req, ok := b.methods[call.Method]; ok {
-			return req, nil
-		}
-		if known := methods[call.Method]; known.kind == KindMethod && !known.refused || isNotification(call.Method) {
-			return Authenticated(), nil
-		}
+		return &b.resources
 	}
-	return Requirement{}, nil
+	return nil
 }
 
-func (s *ruleSet) find(name string) Requirement {
-	req, ok := s.exact[name]
-	if !ok {
-		var room [2]*pattern
-		req = merged(s.matching(name, room[:0]))
-	}
-	if s.named {
-		return req.named(name)
-	}
-	return req
-}
-
-// matching appends the patterns with the longest literal prefix that cover the name.
-func (s *ruleSet) matching(name string, all []*pattern) []*pattern {
-	for _, length := range s.patterns.lengths {
-		if length > len(name) {
-			continue
-		}
-		for _, p := range s.patterns.values[name[:length]] {
-			if p.matches(name) {
-				all = append(all, p)
-			}
-		}
-		if len(all) > 0 {
-			break
-		}
-	}
-	return all
-}
-
-// resource returns the keys that together decide about a resource which is no
-// exact key: the patterns that speak for it, and whatever a server may take it
-// for that is as close or closer. Who meets all of them may read any.
-func (s *ruleSet) resource(ctx context.Context, call Call) []*pattern {
-	if s.alone != nil {
-		return []*pattern{s.alone} // no other can be meant, however the URI is spelled
-	}
-	if t := templateOf(ctx, call); t != nil {
-		return s.template(t)
-	}
-	if hasSecondSpelling(call.Name) {
+// find appends the rules that decide about the target of a call, for [ruleBook.need]
+// and [ruleBook.nameOf]. Methods have none: there the name is the rule.
+func (b *ruleBook) find(ctx context.Context, call *Call, rules []int) []int {
+	set := b.set(call.Kind)
+	switch {
+	case set == nil:
 		return nil
+	case call.Kind == KindResource && isTemplate(ctx, call):
+		return set.index.FindTemplate(call.Name, rules)
 	}
-	all := s.matching(call.Name, nil)
-	if slices.ContainsFunc(all, func(p *pattern) bool { return p.losesUser(call.Name) }) {
-		return nil
-	}
-	for _, p := range all[:len(all):len(all)] {
-		all = s.near.meant(call.Name, p, all)
-	}
-	return all
+	return set.index.Find(call.Name, rules)
 }
 
-// template returns the keys that decide about all that a template expands to,
-// or the one key that is the template itself.
-func (s *ruleSet) template(t *template) []*pattern {
-	if p, ok := s.shapes[t.shape]; ok {
-		return []*pattern{p}
-	}
-	if hasSecondSpelling(expanded.Replace(t.marked)) {
-		return nil
-	}
-	covering := s.matching(t.whole, nil)
-	if len(covering) == 0 {
-		return nil
-	}
-	return append(covering, s.near.overlapping(t, covering)...)
+// isTemplate reports whether a call is about a template of the server, and not
+// about a URI: of a list or a completion.
+func isTemplate(ctx context.Context, call *Call) bool {
+	return strings.Contains(call.Name, "{") && (call.Method == "completion/complete" || ctx.Value(aboutTemplate{}) != nil)
 }
 
-// expanded turns marks into harmless values.
-var expanded = strings.NewReplacer(string(oneSegment), "v", string(anyRest), "v")
+// aboutTemplate is the context key of calls that stand for an entry in a list
+// of templates.
+type aboutTemplate struct{}
 
-// merged returns what patterns require together.
-func merged(patterns []*pattern) (req Requirement) {
-	if len(patterns) == 1 {
-		return patterns[0].req
+// need returns what the rules found for a call require together.
+func (b *ruleBook) need(call *Call, rules []int) Requirement {
+	if set := b.set(call.Kind); set != nil {
+		req := set.merged(rules)
+		if set.named {
+			return req.named(call.Name)
+		}
+		return req
 	}
-	for i, p := range patterns {
-		if p.req.denies() {
+	if call.Kind != KindMethod {
+		return Requirement{}
+	}
+	if req, ok := b.methods[call.Method]; ok {
+		return req
+	}
+	if known := methods[call.Method]; known.kind == KindMethod && !known.refused || isNotification(call.Method) {
+		return Authenticated()
+	}
+	return Requirement{}
+}
+
+// merged returns what rules require together.
+func (s *ruleSet) merged(rules []int) (req Requirement) {
+	if len(rules) == 1 {
+		return s.needs[rules[0]]
+	}
+	for i, rule := range rules {
+		need := s.needs[rule]
+		if need.denies() {
 			return Requirement{}
 		}
-		req.AllOf = append(req.AllOf, p.req.AllOf...)
-		req.AnyOf = append(req.AnyOf, p.req.AnyOf...)
-		req.Visible = (req.Visible || i == 0) && p.req.Visible
-		req.InBand = (req.InBand || i == 0) && p.req.InBand
+		req.AllOf = append(req.AllOf, need.AllOf...)
+		req.AnyOf = append(req.AnyOf, need.AnyOf...)
+		req.Visible = (req.Visible || i == 0) && need.Visible
+		req.InBand = (req.InBand || i == 0) && need.InBand
 		req.anyToken = true
 	}
 	return req
+}
+
+// nameOf names the rules found for a call, as [Ruling] has it.
+func (b *ruleBook) nameOf(call Call, rules []int) string {
+	if set := b.set(call.Kind); set != nil {
+		var names []string
+		for _, rule := range rules {
+			names = append(names, fmt.Sprintf("%ss[%q]", call.Kind, set.keys[rule]))
+		}
+		return strings.Join(names, " and ")
+	}
+	if _, listed := b.methods[call.Method]; listed {
+		return fmt.Sprintf("methods[%q]", call.Method)
+	}
+	if known := methods[call.Method]; known.kind == KindMethod && !known.refused {
+		return "known method"
+	}
+	return ""
 }
 
 // named puts the name in place of {name}. A name that cannot stand in a scope
@@ -321,13 +282,8 @@ func (b *ruleBook) scopes() []string {
 		}
 	}
 	for _, set := range []*ruleSet{&b.tools, &b.prompts, &b.resources} {
-		for _, req := range set.exact {
+		for _, req := range set.needs {
 			add(req)
-		}
-		for _, patterns := range set.patterns.values {
-			for _, p := range patterns {
-				add(p.req)
-			}
 		}
 	}
 	for _, req := range b.methods {

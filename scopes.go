@@ -160,6 +160,7 @@ func (d *decider) decideNoting(ctx context.Context, p *Principal, calls []Call, 
 	}
 	var buffer [8]string
 	needed := buffer[:0]
+	var room [2]int
 	var missing *Call
 	inBand := true
 	for i := range calls {
@@ -167,11 +168,11 @@ func (d *decider) decideNoting(ctx context.Context, p *Principal, calls []Call, 
 			trail.handshake()
 			continue
 		}
-		req, denied := d.require(ctx, calls[i])
+		req, rules, denied := d.require(ctx, calls[i], room[:0])
 		if denied != nil {
 			return denied
 		}
-		trail.ruled(d, p, calls[i], req)
+		trail.ruled(d, p, calls[i], req, rules)
 		if req.denies() {
 			return refusal.New(refusal.Forbidden, string(calls[i].Kind)+" has no rule", calls[i].target(), "a rule in the policy").Because("no-rule")
 		}
@@ -202,7 +203,8 @@ func (c Call) target() string {
 
 // shows reports whether lists have an entry for the call.
 func (d *decider) shows(ctx context.Context, p *Principal, call Call) bool {
-	req, denied := d.require(ctx, call)
+	var room [2]int
+	req, _, denied := d.require(ctx, call, room[:0])
 	if denied != nil || req.denies() {
 		return false
 	}
@@ -210,24 +212,26 @@ func (d *decider) shows(ctx context.Context, p *Principal, call Call) bool {
 	return met || req.Visible
 }
 
-// require asks the policy and contains its failures.
-func (d *decider) require(ctx context.Context, call Call) (req Requirement, denied *refusal.Refusal) {
+// require asks the policy and contains its failures. Of a policy of rules it also
+// appends those that decided.
+func (d *decider) require(ctx context.Context, call Call, rules []int) (req Requirement, decided []int, denied *refusal.Refusal) {
 	defer func() {
 		if recovered := recover(); recovered != nil {
 			denied = refusal.New(refusal.Policy, fmt.Sprintf("the policy panicked with a %T", recovered), "", "")
 		}
 	}()
+	if book, declared := d.policy.(*ruleBook); declared {
+		rules = book.find(ctx, &call, rules)
+		return book.need(&call, rules), rules, nil
+	}
 	req, err := d.policy.Require(ctx, call)
 	if err != nil {
-		return Requirement{}, refusal.For(refusal.Policy, "the policy failed", err)
-	}
-	if _, compiled := d.policy.(*ruleBook); compiled {
-		return req, nil
+		return Requirement{}, nil, refusal.For(refusal.Policy, "the policy failed", err)
 	}
 	if problem := req.problem(); problem != "" {
-		return Requirement{}, refusal.New(refusal.Policy, "the policy answered with an impossible requirement: "+problem, "", "")
+		return Requirement{}, nil, refusal.New(refusal.Policy, "the policy answered with an impossible requirement: "+problem, "", "")
 	}
-	return req, nil
+	return req, nil, nil
 }
 
 // resolve appends the scopes that a challenge for req names to needed, and

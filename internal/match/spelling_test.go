@@ -1,4 +1,4 @@
-package mcpauth
+package match
 
 import (
 	"fmt"
@@ -10,7 +10,6 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/assert"
-	"github.com/stretchr/testify/require"
 )
 
 // spelledKeys are exact keys, each beside the patterns that would decide about
@@ -258,23 +257,19 @@ func withParameter(uri, parameter string, first bool) string {
 }
 
 // booksOf are rule books that list the key beside one wider pattern each.
-func booksOf(t testing.TB, key string, wider []string) (books []*ruleBook) {
+func booksOf(t testing.TB, key string, wider []string) (books []*book) {
 	t.Helper()
 	for _, pattern := range wider {
-		book, errs := Rules{Resources: map[string]Requirement{key: Scopes("exact"), pattern: Scopes("pattern")}}.compile()
-		require.Empty(t, errs, "%s beside %s", key, pattern)
-		books = append(books, book)
+		books = append(books, bookOf(t, map[string]string{key: "exact", pattern: "pattern"}))
 	}
 	return books
 }
 
 // byPattern reports whether a pattern decides about the URI without the key:
-// whoever needs the key's scope as well can do nothing by another spelling.
-func byPattern(t testing.TB, book *ruleBook, uri string) bool {
-	t.Helper()
-	req, err := book.Require(t.Context(), Call{Kind: KindResource, Name: uri})
-	require.NoError(t, err)
-	return strings.Contains(req.String(), "pattern") && !strings.Contains(req.String(), "exact")
+// whoever needs the key's word as well can do nothing by another spelling.
+func byPattern(book *book, uri string) bool {
+	need := book.need(book.set.Find(uri, nil))
+	return strings.Contains(need, "pattern") && !strings.Contains(need, "exact")
 }
 
 // For each exact key and each spelling of it, no pattern decides.
@@ -289,7 +284,7 @@ func TestSpellingsOfKeys_MCP_51(t *testing.T) {
 		try := func(how, uri string) {
 			spelled++
 			for i, book := range books {
-				if byPattern(t, book, uri) {
+				if byPattern(book, uri) {
 					decided[fmt.Sprintf("%s: %q for %q decided by %s", how, uri, row.key, row.wider[i])] = true
 				}
 			}
@@ -353,45 +348,36 @@ func TestPatternsBesideEachOther_MCP_51_MCP_52(t *testing.T) {
 		{map[string]string{"x://e/%65{?a}": "plain", "x://e/e{?b}": "other"}, map[string]string{"x://e/e?b=1": "other and plain"}},
 		{map[string]string{"items://all": "same", "items://all?*": "same"}, map[string]string{"items://all?page=2": "same and same"}},
 	} {
-		rules := map[string]Requirement{}
-		for key, scope := range row.keys {
-			rules[key] = Scopes(scope)
-		}
-		book, errs := Rules{Resources: rules}.compile()
-		require.Empty(t, errs)
+		book := bookOf(t, row.keys)
 		for uri, want := range row.uris {
-			method := "resources/read"
+			find := book.set.Find
 			if strings.Contains(uri, "{") {
-				method = "completion/complete"
+				find = book.set.FindTemplate
 			}
-			req, err := book.Require(t.Context(), Call{Method: method, Kind: KindResource, Name: uri})
-			require.NoError(t, err)
-			assert.Equal(t, want, req.String(), "%s beside %v", uri, row.keys)
+			assert.Equal(t, want, book.need(find(uri, nil)), "%s beside %v", uri, row.keys)
 		}
 	}
-	assert.Equal(t, "nobody", merged([]*pattern{{req: Scopes("a")}, {}}).String(), "what denies goes on to deny beside what does not")
 }
 
 // What no server takes for the key is as open as the pattern says.
 func TestNeighboursOfKeys_MCP_51(t *testing.T) {
-	book, errs := Rules{Resources: map[string]Requirement{
-		"*":                               Scopes("rest"),
-		"db://q?table=salaries":           Scopes("exact"),
-		"db://r?table=salaries&year=2026": Scopes("exact"),
-		"db://q*":                         Scopes("pattern"),
-		"db://r*":                         Scopes("pattern"),
-		"db://t?table={t}":                Scopes("table"),
-		"db://t?table={t}&limit={n}":      Scopes("limited"),
-		"db://t?admin=*":                  Scopes("admin"),
-		"db://t*":                         Scopes("pattern"),
-		"file:///data/secret":             Scopes("exact"),
-		"file:///data/*":                  Scopes("pattern"),
-		"urn:isbn:0451450523":             Scopes("exact"),
-		"lang://c":                        Scopes("exact"),
-		"doc://a#b":                       Scopes("exact"),
-		"https://x.example/admin":         Scopes("exact"),
-	}}.compile()
-	require.Empty(t, errs)
+	book := bookOf(t, map[string]string{
+		"*":                               "rest",
+		"db://q?table=salaries":           "exact",
+		"db://r?table=salaries&year=2026": "exact",
+		"db://q*":                         "pattern",
+		"db://r*":                         "pattern",
+		"db://t?table={t}":                "table",
+		"db://t?table={t}&limit={n}":      "limited",
+		"db://t?admin=*":                  "admin",
+		"db://t*":                         "pattern",
+		"file:///data/secret":             "exact",
+		"file:///data/*":                  "pattern",
+		"urn:isbn:0451450523":             "exact",
+		"lang://c":                        "exact",
+		"doc://a#b":                       "exact",
+		"https://x.example/admin":         "exact",
+	})
 	for _, row := range []struct{ uri, want string }{
 		{"db://q", "pattern"}, // all of it is another resource than a part
 		{"db://q?table=users", "pattern"},
@@ -449,8 +435,6 @@ func TestNeighboursOfKeys_MCP_51(t *testing.T) {
 		{"https://x%2Dy.example/x", "nobody"},
 		{"https://xn--bcher-kva.example/x", "rest"},
 	} {
-		req, err := book.Require(t.Context(), Call{Kind: KindResource, Name: row.uri})
-		require.NoError(t, err)
-		assert.Equal(t, row.want, req.String(), row.uri)
+		assert.Equal(t, row.want, book.need(book.set.Find(row.uri, nil)), row.uri)
 	}
 }

@@ -1,4 +1,4 @@
-package mcpauth
+package match
 
 import (
 	"errors"
@@ -9,14 +9,14 @@ import (
 	"unicode/utf8"
 )
 
-// pattern is a key of [Rules] that stands for more than itself.
+// pattern is a key that stands for more than itself.
 type pattern struct {
 	glob
-	key      string    // as it is written in the rules
+	key      string    // as it is written
+	index    int       // of the key, as the set answers
 	marked   string    // with marks for its wildcards
 	template *template // nil for prefix*
-	read     neighbour // of resources, the first reading
-	req      Requirement
+	read     neighbour // of URIs, the first reading
 }
 
 // glob is a literal text, perhaps followed by the rest of a template, and
@@ -34,7 +34,7 @@ var (
 	errTemplate = errors.New("not a URI template of this kind: write variables as {name}")
 )
 
-// parsePattern reads a key of [Rules]. It returns nil for an exact name.
+// parsePattern reads a key. It returns nil for an exact name.
 func parsePattern(key string, templates bool) (*pattern, error) {
 	switch star := strings.IndexByte(key, '*'); {
 	case key == "":

@@ -1,7 +1,6 @@
-package mcpauth
+package match
 
 import (
-	"context"
 	"fmt"
 	"regexp"
 	"slices"
@@ -216,16 +215,13 @@ func (e expression) pairs() string {
 	return "(?:" + regexp.QuoteMeta(string(e.operator)) + pair + "(?:" + separator + pair + ")*)?"
 }
 
-// templateOf returns the template that a call is about, nil if it is about a
-// URI: of a list or a completion, or one that as a URI is harmless, too.
-func templateOf(ctx context.Context, call Call) *template {
-	if !strings.Contains(call.Name, "{") {
+// templateOf returns the template that a text is, nil if it is a URI. Where it is
+// not said to be one it must be harmless as a URI, too.
+func templateOf(text string, isTemplate bool) *template {
+	if !strings.Contains(text, "{") || !isTemplate && hasOperator(text) {
 		return nil
 	}
-	if call.Method != "completion/complete" && ctx.Value(aboutTemplate{}) == nil && hasOperator(call.Name) {
-		return nil
-	}
-	t, err := parseTemplate(call.Name)
+	t, err := parseTemplate(text)
 	if err != nil {
 		return nil
 	}
@@ -241,10 +237,6 @@ func hasOperator(text string) bool {
 	}
 	return false
 }
-
-// aboutTemplate is the context key of calls that stand for an entry in a list
-// of templates.
-type aboutTemplate struct{}
 
 // overlap reports whether two texts with marks may stand for the same URI. What
 // is too long to tell may.

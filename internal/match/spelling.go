@@ -1,4 +1,4 @@
-package mcpauth
+package match
 
 import (
 	"net/netip"
@@ -14,7 +14,7 @@ import (
 // reading is what a server may make of a URI that ignores what many ignore:
 // case, accents and width, escapes, empty and dot segments, what stands behind
 // a semicolon or a dollar of a segment, user information, default ports, and
-// the order of parameters. Keys of the rules and requests are read alike.
+// the order of parameters. Keys and what is asked for are read alike.
 type reading struct {
 	base   string   // "scheme:authority/path"
 	params []string // "name=value", in their order
@@ -25,6 +25,9 @@ const (
 	oneSegment = '\ue000'
 	anyRest    = '\ue001'
 )
+
+// expanded turns marks into harmless values.
+var expanded = strings.NewReplacer(string(oneSegment), "v", string(anyRest), "v")
 
 // readings returns what servers of different habits make of a URI: those that
 // take a plus sign in a query for a space and those that do not, with and
@@ -225,7 +228,7 @@ func parseAddress(host string) (string, bool) {
 	return netip.AddrFrom4([4]byte{byte(value >> 24), byte(value >> 16), byte(value >> 8), byte(value)}).String(), true
 }
 
-// neighbours finds the keys of resources that a URI may be another spelling of.
+// neighbours finds the keys that a URI may be another spelling of.
 type neighbours struct {
 	exact    map[string][]neighbour // by base, without a slash at the end
 	patterns prefixes[neighbour]
@@ -240,8 +243,8 @@ type neighbour struct {
 	of     *pattern
 }
 
-func (n *neighbours) addExact(key string, req Requirement) {
-	p := &pattern{glob: glob{prefix: key}, key: key, marked: key, req: req}
+func (n *neighbours) addExact(key string, index int) {
+	p := &pattern{glob: glob{prefix: key}, key: key, marked: key, index: index}
 	for _, r := range readings(key) {
 		base := strings.TrimRight(r.base, "/")
 		of := neighbour{r, globOf(base), globsOf(r.params), p}
