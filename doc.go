@@ -21,7 +21,7 @@
 //
 //   - middleware.go: the list of the steps, on one screen
 //   - metadata.go, document.go, legacyas.go, origin.go: what is answered without a token: RFC 9728 metadata, preflights, foreign origins
-//   - exchange.go, context.go: what becomes known of a request on its way, and the request that the handler sees
+//   - exchange.go: what becomes known of a request on its way, and the request that the handler sees
 //   - request.go: the bearer token
 //   - seen.go: a token that was verified a moment ago
 //   - verify.go, claims.go, issuer.go: the token becomes a [Principal]

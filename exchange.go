@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/seed-1e292522/mcpauth/internal/identity"
 	"github.com/seed-1e292522/mcpauth/internal/jsonrpc"
 )
 
@@ -32,7 +33,7 @@ type exchange struct {
 	trail     *trail      // what a record needs; nil if nobody records
 	request
 
-	ctx    requestContext
+	ctx    identity.Context
 	url    url.URL
 	reader checkedBody
 	lease  lease
@@ -154,7 +155,7 @@ func (x *exchange) run(next http.Handler, out *flushable, r *http.Request) {
 // handler. What a handler still holds afterwards is dead: its context, and its body.
 func (x *exchange) end() {
 	x.lease.stop()
-	x.ctx.end()
+	x.ctx.End()
 	x.reader.mu.Lock()
 	x.over, x.reader.rest, x.reader.closed = true, nil, true
 	x.reader.mu.Unlock()

@@ -76,7 +76,7 @@ func (l *lease) cut(denied *refusal.Refusal) (cut bool) {
 		return false
 	}
 	cut = true
-	l.x.ctx.cancel(deniedError(denied))
+	l.x.ctx.Cancel(deniedError(denied))
 	defer func() {
 		// The server's writer may be wrapped by one that panics: that is the business
 		// of this request, and not of the goroutine that ends it.

@@ -56,7 +56,7 @@ func leased(t *testing.T, m *Middleware, w http.ResponseWriter, method, body str
 	x.lease.token = &verified{principal: Principal{Issuer: s.url, Subject: "u", Expiry: time.Now().Add(time.Hour)}, issuer: s, keys: s.keys.static, key: &s.keys.static.keys[0], alg: "EdDSA", named: true}
 	x.lease.verified = time.Now()
 	x.principal = &x.lease.token.principal
-	x.ctx.principal = x.principal
+	x.ctx.Principal = x.principal
 	m.serve(w, r, x, &backend{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { handler(w, r, &x.lease) })})
 }
 

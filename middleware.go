@@ -80,7 +80,7 @@ func (m *Middleware) admit(w http.ResponseWriter, r *http.Request, x *exchange) 
 		return denied
 	}
 	notOwn := m.addTaskCalls(x)
-	x.ctx.principal = x.principal
+	x.ctx.Principal = x.principal
 	if denied = m.decide(&x.ctx, x); denied != nil {
 		return denied
 	}

@@ -107,7 +107,7 @@ func isCoded(codings []string) bool {
 // fail withholds the rest of the response and tells the handler to stop.
 func (w *response) fail(err error) {
 	w.failed = err
-	w.x.ctx.cancel(err)
+	w.x.ctx.Cancel(err)
 }
 
 // Write sends data, or holds it back to be filtered.

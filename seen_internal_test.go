@@ -2,7 +2,6 @@ package mcpauth
 
 import (
 	"context"
-	"github.com/seed-1e292522/mcpauth/internal/refusal"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -66,60 +65,6 @@ func TestPrincipalCopies_TOK_64(t *testing.T) {
 	c.Subject = "root"
 	assert.Equal(t, &Principal{Subject: "u", Scopes: []string{"a"}, Audiences: []string{"b"}, AMR: []string{"c"}, Actors: []string{"d"}, claims: `{}`}, p)
 	assert.Nil(t, (*Principal)(nil).clone())
-}
-
-type contextKey struct{}
-
-func TestRequestContext(t *testing.T) {
-	newContext := func() (*requestContext, context.CancelCauseFunc) {
-		parent, cancel := context.WithCancelCause(context.WithValue(context.Background(), contextKey{}, "kept"))
-		t.Cleanup(func() { cancel(nil) })
-		return &requestContext{Context: parent, principal: &Principal{Subject: "u"}}, cancel
-	}
-	t.Run("carries", func(t *testing.T) {
-		c, _ := newContext()
-		for range 2 { // before and after somebody waits for its end
-			p, ok := FromContext(c)
-			require.True(t, ok)
-			assert.Equal(t, "u", p.Subject)
-			assert.NotSame(t, c.principal, p)
-			assert.Equal(t, "kept", c.Value(contextKey{}))
-			require.NoError(t, c.Err())
-			_ = c.Done()
-		}
-		_, ok := FromContext(&requestContext{Context: context.Background()})
-		assert.False(t, ok, "before the token was verified")
-	})
-	t.Run("ends with its parent", func(t *testing.T) {
-		c, cancel := newContext()
-		cancel(http.ErrAbortHandler)
-		require.ErrorIs(t, c.Err(), context.Canceled)
-		<-c.Done()
-		assert.Equal(t, http.ErrAbortHandler, context.Cause(c))
-	})
-	t.Run("ends before its parent", func(t *testing.T) {
-		c, _ := newContext()
-		derived, stop := context.WithCancel(c)
-		defer stop()
-		c.cancel(refusal.Expired)
-		<-derived.Done()
-		assert.Equal(t, refusal.Expired, context.Cause(derived))
-		require.ErrorIs(t, c.Err(), context.Canceled)
-		require.NoError(t, c.Context.Err())
-	})
-	t.Run("ends with the request", func(t *testing.T) {
-		c, _ := newContext()
-		done := c.Done()
-		c.end()
-		<-done
-		assert.Equal(t, context.Canceled, context.Cause(c))
-	})
-	t.Run("has ended before anybody asked", func(t *testing.T) {
-		c, _ := newContext()
-		c.end()
-		require.ErrorIs(t, c.Err(), context.Canceled)
-		<-c.Done()
-	})
 }
 
 // The same text fetched again is the same key set, so that tokens which it

@@ -18,7 +18,3 @@ func NewContext(ctx context.Context, principal any) context.Context {
 func FromContext(ctx context.Context) any {
 	return ctx.Value(key{})
 }
-
-// IsKey reports whether a context is asked for the principal, for contexts
-// that carry it without [NewContext].
-func IsKey(k any) bool { return k == any(key{}) }

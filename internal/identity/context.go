@@ -1,20 +1,18 @@
-package mcpauth
+package identity
 
 import (
 	"context"
 	"sync"
 	"sync/atomic"
-
-	"github.com/seed-1e292522/mcpauth/internal/identity"
 )
 
-// requestContext is the context of an admitted request: that of the request as
+// Context is that of an admitted request: that of the request as
 // it came, with the caller in it. It can be ended before its parent, when the
 // token expires, but the parts for that are made only for who asks for them:
 // most handlers of a short call never do.
-type requestContext struct {
+type Context struct {
 	context.Context
-	principal *Principal
+	Principal any // nil before the token was verified
 
 	mu    sync.Mutex // for making own
 	own   atomic.Pointer[cancelable]
@@ -27,10 +25,10 @@ type cancelable struct {
 }
 
 // Done implements [context.Context].
-func (c *requestContext) Done() <-chan struct{} { return c.made().ctx.Done() }
+func (c *Context) Done() <-chan struct{} { return c.made().ctx.Done() }
 
 // Err implements [context.Context].
-func (c *requestContext) Err() error {
+func (c *Context) Err() error {
 	if own := c.own.Load(); own != nil {
 		return own.ctx.Err()
 	}
@@ -42,17 +40,17 @@ func (c *requestContext) Err() error {
 
 // Value implements [context.Context]. The package context finds the parent of a
 // derived context by a value of its own, so that one is asked which may have it.
-func (c *requestContext) Value(key any) any {
-	if identity.IsKey(key) {
-		return c.principal
+func (c *Context) Value(k any) any {
+	if k == any(key{}) {
+		return c.Principal
 	}
 	if own := c.own.Load(); own != nil {
-		return own.ctx.Value(key)
+		return own.ctx.Value(k)
 	}
-	return c.Context.Value(key)
+	return c.Context.Value(k)
 }
 
-func (c *requestContext) made() *cancelable {
+func (c *Context) made() *cancelable {
 	if own := c.own.Load(); own != nil {
 		return own
 	}
@@ -70,11 +68,11 @@ func (c *requestContext) made() *cancelable {
 	return own
 }
 
-// cancel ends the context for a reason.
-func (c *requestContext) cancel(cause error) { c.made().cancel(cause) }
+// Cancel ends the context for a reason.
+func (c *Context) Cancel(cause error) { c.made().cancel(cause) }
 
-// end is called when the request is over.
-func (c *requestContext) end() {
+// End is called when the request is over.
+func (c *Context) End() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.ended.Store(true)

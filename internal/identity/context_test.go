@@ -1,0 +1,62 @@
+package identity
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+type contextKey struct{}
+
+var errGone, errExpired = errors.New("gone"), errors.New("expired")
+
+func TestContext(t *testing.T) {
+	newContext := func() (*Context, context.CancelCauseFunc) {
+		parent, cancel := context.WithCancelCause(context.WithValue(context.Background(), contextKey{}, "kept"))
+		t.Cleanup(func() { cancel(nil) })
+		return &Context{Context: parent, Principal: "u"}, cancel
+	}
+	t.Run("carries", func(t *testing.T) {
+		c, _ := newContext()
+		for range 2 { // before and after somebody waits for its end
+			assert.Equal(t, "u", FromContext(c))
+			assert.Equal(t, "kept", c.Value(contextKey{}))
+			require.NoError(t, c.Err())
+			_ = c.Done()
+		}
+		assert.Nil(t, FromContext(&Context{Context: context.Background()}), "before the token was verified")
+	})
+	t.Run("ends with its parent", func(t *testing.T) {
+		c, cancel := newContext()
+		cancel(errGone)
+		require.ErrorIs(t, c.Err(), context.Canceled)
+		<-c.Done()
+		assert.Equal(t, errGone, context.Cause(c))
+	})
+	t.Run("ends before its parent", func(t *testing.T) {
+		c, _ := newContext()
+		derived, stop := context.WithCancel(c)
+		defer stop()
+		c.Cancel(errExpired)
+		<-derived.Done()
+		assert.Equal(t, errExpired, context.Cause(derived))
+		require.ErrorIs(t, c.Err(), context.Canceled)
+		require.NoError(t, c.Context.Err())
+	})
+	t.Run("ends with the request", func(t *testing.T) {
+		c, _ := newContext()
+		done := c.Done()
+		c.End()
+		<-done
+		assert.Equal(t, context.Canceled, context.Cause(c))
+	})
+	t.Run("has ended before anybody asked", func(t *testing.T) {
+		c, _ := newContext()
+		c.End()
+		require.ErrorIs(t, c.Err(), context.Canceled)
+		<-c.Done()
+	})
+}
