@@ -2,13 +2,13 @@ package mcpauth
 
 import (
 	"encoding/base64"
-	"github.com/seed-1e292522/mcpauth/internal/refusal"
 	"net/http"
 	"strings"
 	"time"
 	"unicode/utf8"
 
 	"github.com/seed-1e292522/mcpauth/internal/jsonrpc"
+	"github.com/seed-1e292522/mcpauth/internal/refusal"
 )
 
 // agree finds the era of a request and, for a modern one, compares the headers

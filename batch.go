@@ -1,10 +1,10 @@
 package mcpauth
 
 import (
-	"github.com/seed-1e292522/mcpauth/internal/refusal"
 	"net/http"
 
 	"github.com/seed-1e292522/mcpauth/internal/jsonrpc"
+	"github.com/seed-1e292522/mcpauth/internal/refusal"
 )
 
 // batchVersion is the only revision with batches; a client that names no

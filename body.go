@@ -3,11 +3,12 @@ package mcpauth
 import (
 	"errors"
 	"fmt"
-	"github.com/seed-1e292522/mcpauth/internal/refusal"
 	"io"
 	"net/http"
 	"sync"
 	"time"
+
+	"github.com/seed-1e292522/mcpauth/internal/refusal"
 )
 
 // Bounds of the buffers that bodies are read into.
@@ -181,8 +182,8 @@ func (x *exchange) hold(part *int32, size int) bool {
 	case more == 0:
 		return true
 	case more < 0:
-		x.lease.m.held.Give(callerKey(x.principal), -more)
-	case !x.lease.m.held.Take(callerKey(x.principal), more, maxHeldForCaller):
+		x.lease.m.held.Give(x.principal.caller().Key(), -more)
+	case !x.lease.m.held.Take(x.principal.caller().Key(), more, maxHeldForCaller):
 		return false
 	}
 	*part = int32(size)
@@ -192,7 +193,7 @@ func (x *exchange) hold(part *int32, size int) bool {
 // release gives everything back.
 func (x *exchange) release() {
 	if held := x.held.body + x.held.response; held > 0 {
-		x.lease.m.held.Give(callerKey(x.principal), int(held))
+		x.lease.m.held.Give(x.principal.caller().Key(), int(held))
 	}
 	x.held = holding{overHolding, overHolding}
 }

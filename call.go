@@ -2,11 +2,11 @@ package mcpauth
 
 import (
 	"errors"
-	"github.com/seed-1e292522/mcpauth/internal/refusal"
 	"net/http"
 	"strings"
 
 	"github.com/seed-1e292522/mcpauth/internal/jsonrpc"
+	"github.com/seed-1e292522/mcpauth/internal/refusal"
 )
 
 // era is the generation of the protocol that a request speaks.

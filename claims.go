@@ -2,7 +2,6 @@ package mcpauth
 
 import (
 	"errors"
-	"github.com/seed-1e292522/mcpauth/internal/refusal"
 	"math"
 	"slices"
 	"strconv"
@@ -10,6 +9,7 @@ import (
 	"time"
 
 	"github.com/seed-1e292522/mcpauth/internal/challenge"
+	"github.com/seed-1e292522/mcpauth/internal/refusal"
 	"github.com/seed-1e292522/mcpauth/internal/strictjson"
 )
 

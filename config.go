@@ -130,13 +130,12 @@ type Middleware struct {
 	loops       loops
 	canned      map[refusal.Reason]*cannedAnswer
 	legacyAS    bool
-	sessions    sessions
+	sessions    *owned.Sessions
 	cursors     seal.Sealer
-	streams     owned.Accounts // open ones, by callerKey
+	streams     owned.Streams
 	tasks       tasks
-	running     running
-	endpoints   endpoints
-	held        owned.Accounts // bytes, by callerKey
+	running     owned.Running[*exchange]
+	held        owned.Accounts // bytes, by [owned.Caller.Key]
 	bindsTasks  bool
 	scope       string // the scopes to begin with, joined
 }

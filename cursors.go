@@ -2,10 +2,10 @@ package mcpauth
 
 import (
 	"errors"
-	"github.com/seed-1e292522/mcpauth/internal/refusal"
 	"slices"
 
 	"github.com/seed-1e292522/mcpauth/internal/jsonrpc"
+	"github.com/seed-1e292522/mcpauth/internal/refusal"
 )
 
 // A server writes into a cursor what it likes, and both Go SDKs write the name of an
@@ -73,7 +73,7 @@ func (m *Middleware) openCursors(x *exchange) *refusal.Refusal {
 	}
 	edits := make([]edit, 0, len(x.pages))
 	for _, p := range x.pages {
-		text, ok := m.cursors.Open(string(p.cursor.Value), cursorBinding(x.principal, p.method))
+		text, ok := m.cursors.Open(string(p.cursor.Value), x.principal.caller().Binding(p.method))
 		if p.cursor.State != jsonrpc.String || !ok {
 			return refusal.New(refusal.UnknownCursor, p.method+" cursor", "", "one that this principal and client got from this list")
 		}
@@ -96,10 +96,5 @@ func (m *Middleware) sealCursor(p *Principal, method string, cursor []byte) ([]b
 	case len(cursor) > maxCursor:
 		return nil, errCursorTooLong
 	}
-	return []byte(`"` + m.cursors.Seal(cursor, cursorBinding(p, method)) + `"`), nil
-}
-
-// cursorBinding says for whom and for what a cursor is.
-func cursorBinding(p *Principal, method string) []byte {
-	return appendCaller(appendField(nil, method), p)
+	return []byte(`"` + m.cursors.Seal(cursor, p.caller().Binding(method)) + `"`), nil
 }

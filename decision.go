@@ -2,18 +2,17 @@ package mcpauth
 
 import (
 	"context"
-	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
-	"github.com/seed-1e292522/mcpauth/internal/refusal"
 	"math/rand/v2"
 	"net/http"
 	"slices"
 	"time"
 
 	"github.com/seed-1e292522/mcpauth/internal/explain"
+	"github.com/seed-1e292522/mcpauth/internal/refusal"
 )
 
 // Decision is the record of one request: who asked for what, what was decided
@@ -214,7 +213,7 @@ func (m *Middleware) record(r *http.Request, x *exchange, denied *refusal.Refusa
 		d.Era = "legacy"
 	}
 	if x.session != "" {
-		d.Session = m.sessions.fingerprint("session", x.session)
+		d.Session = m.sessions.Fingerprint("session", x.session)
 	}
 	compact, _ := credentials(r)
 	token := reread(compact, denied)
@@ -223,7 +222,7 @@ func (m *Middleware) record(r *http.Request, x *exchange, denied *refusal.Refusa
 		sum := sha256.Sum256([]byte(p.ID))
 		d.Token = hex.EncodeToString(sum[:8])
 	case compact != "":
-		d.Token = m.sessions.fingerprint("token", compact)
+		d.Token = m.sessions.Fingerprint("token", compact)
 	}
 	if x.principal != nil {
 		d.KeyID = token.kid
@@ -242,13 +241,6 @@ func randomID() string {
 	var id [8]byte
 	binary.BigEndian.PutUint64(id[:], rand.Uint64())
 	return hex.EncodeToString(id[:])
-}
-
-// fingerprint tells two secrets apart in a record and is of no use otherwise.
-func (s *sessions) fingerprint(use, secret string) string {
-	h := hmac.New(sha256.New, s.key[:])
-	h.Write(appendField(appendField(nil, "fingerprint of "+use), secret))
-	return hex.EncodeToString(h.Sum(nil)[:8])
 }
 
 // ruleNames lists the names that have a rule of their own, for the kind of the call.

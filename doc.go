@@ -28,9 +28,8 @@
 //   - jwks.go, keyset.go, remote.go, discovery.go: the keys, their rotation, outages
 //   - body.go: the body, read once and within its bounds
 //   - call.go, batch.go, agree.go: the body becomes [Call] values, and headers must agree with it
-//   - session.go, tasks.go, hearing.go: sessions and tasks belong to who began them
-//   - unnamed.go, running.go: requests without a session, which share nothing either
-//   - endpoints.go: the message endpoints of HTTP+SSE
+//   - session.go: sessions and tasks belong to who began them
+//   - unnamed.go: requests without a session, which share nothing either
 //   - scopes.go, rules.go: the decision
 //   - decision.go, explain.go: the record of the decision, and the likely cause and fix of a refusal
 //   - refuse.go, ready.go, errors.go: a [DeniedError] becomes status, challenge and body

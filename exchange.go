@@ -1,7 +1,6 @@
 package mcpauth
 
 import (
-	"github.com/seed-1e292522/mcpauth/internal/refusal"
 	"maps"
 	"net/http"
 	"net/url"
@@ -10,6 +9,8 @@ import (
 
 	"github.com/seed-1e292522/mcpauth/internal/identity"
 	"github.com/seed-1e292522/mcpauth/internal/jsonrpc"
+	"github.com/seed-1e292522/mcpauth/internal/owned"
+	"github.com/seed-1e292522/mcpauth/internal/refusal"
 )
 
 // exchange is one request on its way: what becomes known of it, and what the
@@ -87,7 +88,7 @@ func (x *exchange) read(w http.ResponseWriter, r *http.Request) (denied *refusal
 		x.request, denied = readBatch(r.Header, x.body)
 		return denied
 	}
-	return x.request.read(r.Header, x.body, hasEndpointTag(r.URL.RawQuery))
+	return x.request.read(r.Header, x.body, owned.HasEndpointTag(r.URL.RawQuery))
 }
 
 // serve calls the handler, for as long as the token is good.
@@ -103,7 +104,7 @@ func (m *Middleware) serve(w http.ResponseWriter, r *http.Request, x *exchange, 
 		x.filter = &listFilter{ctx: &x.ctx, m: m, principal: x.principal, replays: x.isStream(), asked: x.listMethod(), paged: len(x.pages) > 0}
 	}
 	if x.tasks = x.hearing(m); x.tasks != nil && x.query != nil {
-		x.tasks.await(m.sessions.endpointMAC(x.principal, r.URL.EscapedPath(), *x.query))
+		x.tasks.await(x.tag)
 	}
 	if x.unnamed != nil {
 		m.serveUnnamed(w, r, x, next)

@@ -2,13 +2,13 @@ package mcpauth
 
 import (
 	"fmt"
-	"github.com/seed-1e292522/mcpauth/internal/refusal"
 	"net/http"
 	"time"
 
 	"github.com/seed-1e292522/mcpauth/internal/explain"
 	"github.com/seed-1e292522/mcpauth/internal/foreign"
 	"github.com/seed-1e292522/mcpauth/internal/jose"
+	"github.com/seed-1e292522/mcpauth/internal/refusal"
 )
 
 // rereadToken is a token as far as it can be read, for explaining a refusal. It is

@@ -3,13 +3,13 @@ package mcpauth
 import (
 	"context"
 	"errors"
-	"github.com/seed-1e292522/mcpauth/internal/refusal"
 	"sync"
 	"time"
 
 	"github.com/seed-1e292522/mcpauth/internal/explain"
 	"github.com/seed-1e292522/mcpauth/internal/fetch"
 	"github.com/seed-1e292522/mcpauth/internal/jose"
+	"github.com/seed-1e292522/mcpauth/internal/refusal"
 )
 
 // A token that the keys at hand cannot verify says nothing about itself yet, but

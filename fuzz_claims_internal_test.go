@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"github.com/seed-1e292522/mcpauth/internal/refusal"
 	"maps"
 	"net/url"
 	"slices"
@@ -14,6 +13,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/seed-1e292522/mcpauth/internal/refusal"
 )
 
 // FuzzReadClaims compares the one pass over a payload with what encoding/json

@@ -1,7 +1,6 @@
 package mcpauth
 
 import (
-	"github.com/seed-1e292522/mcpauth/internal/refusal"
 	"log/slog"
 	"net/url"
 	"slices"
@@ -11,6 +10,7 @@ import (
 
 	"github.com/seed-1e292522/mcpauth/internal/explain"
 	"github.com/seed-1e292522/mcpauth/internal/fetch"
+	"github.com/seed-1e292522/mcpauth/internal/refusal"
 )
 
 // Issuer is one authorization server whose tokens are accepted. Only URL is

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"github.com/seed-1e292522/mcpauth/internal/refusal"
 	"log/slog"
 	"net/url"
 	"slices"
@@ -17,6 +16,7 @@ import (
 	"github.com/seed-1e292522/mcpauth/internal/fetch"
 	"github.com/seed-1e292522/mcpauth/internal/foreign"
 	"github.com/seed-1e292522/mcpauth/internal/jose"
+	"github.com/seed-1e292522/mcpauth/internal/refusal"
 )
 
 const maxKeySet = 512 << 10 // bytes of a JWK Set

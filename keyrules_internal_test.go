@@ -6,7 +6,6 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"errors"
-	"github.com/seed-1e292522/mcpauth/internal/refusal"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -15,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed-1e292522/mcpauth/internal/jose"
+	"github.com/seed-1e292522/mcpauth/internal/refusal"
 )
 
 // A copy settles from the moment on at which it is as new as the token, and not before,

@@ -3,7 +3,6 @@ package mcpauth
 import (
 	"bytes"
 	"fmt"
-	"github.com/seed-1e292522/mcpauth/internal/refusal"
 	"net/http"
 	"slices"
 	"sync"
@@ -11,6 +10,7 @@ import (
 	"time"
 
 	"github.com/seed-1e292522/mcpauth/internal/jsonrpc"
+	"github.com/seed-1e292522/mcpauth/internal/refusal"
 )
 
 // lastWrite is how long a client that reads slowly may take for the end of a

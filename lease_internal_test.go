@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"github.com/seed-1e292522/mcpauth/internal/refusal"
 	"io"
 	"log/slog"
 	"math/rand/v2"
@@ -20,6 +19,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/seed-1e292522/mcpauth/internal/refusal"
 )
 
 const (
@@ -493,30 +494,5 @@ func TestStreamLeavesNothing_MCP_55(t *testing.T) {
 		runtime.GC()
 		runtime.GC()
 		assert.Nil(t, held.Value(), "cut %t", cut)
-	}
-}
-
-// TestCallerKey_LIMITS_13: a caller is a principal and its client, whatever else
-// its token says.
-func TestCallerKey_LIMITS_13(t *testing.T) {
-	base := Principal{Issuer: "https://as.example.com", Subject: "u", ClientID: "c"}
-	same := base
-	same.Scopes, same.ID, same.Expiry, same.claims = []string{"a"}, "jti", time.Now(), "{}"
-	assert.Equal(t, callerKey(&base), callerKey(&same))
-	seen := map[string]string{callerKey(&base): "base", base.Key(): "Key"}
-	assert.Len(t, seen, 2)
-	for name, change := range map[string]func(*Principal){
-		"client":  func(p *Principal) { p.ClientID = "d" },
-		"none":    func(p *Principal) { p.ClientID = "" },
-		"subject": func(p *Principal) { p.Subject = "v" },
-		"issuer":  func(p *Principal) { p.Issuer = "https://other.example.com" },
-		"kind":    func(p *Principal) { p.Client = true },
-		"shifted": func(p *Principal) { p.Subject, p.ClientID = "uc", "" },
-	} {
-		other := base
-		change(&other)
-		key := callerKey(&other)
-		assert.Empty(t, seen[key], name)
-		seen[key] = name
 	}
 }

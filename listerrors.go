@@ -3,8 +3,9 @@ package mcpauth
 import (
 	"bytes"
 	"errors"
-	"github.com/seed-1e292522/mcpauth/internal/refusal"
 	"slices"
+
+	"github.com/seed-1e292522/mcpauth/internal/refusal"
 )
 
 // An answer to a list may have any status, and an error may tell as much as a list: a

@@ -1,7 +1,6 @@
 package mcpauth
 
 import (
-	"github.com/seed-1e292522/mcpauth/internal/refusal"
 	"hash/maphash"
 	"slices"
 	"strconv"
@@ -11,6 +10,7 @@ import (
 	"github.com/seed-1e292522/mcpauth/internal/challenge"
 	"github.com/seed-1e292522/mcpauth/internal/explain"
 	"github.com/seed-1e292522/mcpauth/internal/owned"
+	"github.com/seed-1e292522/mcpauth/internal/refusal"
 )
 
 // A client whose new tokens are refused for one cause, one after the other, signs its user in
@@ -66,7 +66,7 @@ func (m *Middleware) noteLoop(x *exchange, token *rereadToken, denied *refusal.R
 	}
 	var name []byte
 	for _, field := range []string{cause, challenge.JoinScopes(denied.Scopes), c.iss.value, subject, client} {
-		name = appendField(name, field)
+		name = owned.AppendField(name, field)
 	}
 	if tokens := m.loops.note(owner, name, token.compact, now); tokens > 0 {
 		m.log.Warn("mcpauth: a client gets one token after the other, and each is refused for the same cause",

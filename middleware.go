@@ -2,11 +2,11 @@ package mcpauth
 
 import (
 	"context"
-	"github.com/seed-1e292522/mcpauth/internal/refusal"
 	"net/http"
 	"time"
 
 	"github.com/seed-1e292522/mcpauth/internal/identity"
+	"github.com/seed-1e292522/mcpauth/internal/refusal"
 )
 
 // Wrap returns a handler that lets a request through to next only when its
@@ -43,8 +43,9 @@ func (m *Middleware) Wrap(next http.Handler) http.Handler {
 			return
 		}
 		if x.canBeCancelled() {
-			m.running.begin(x)
-			defer m.running.end(x)
+			u, p := x.unnamed, x.principal
+			m.running.Begin(&u.running, p.caller(), p.Scopes, idKey(x.id), x)
+			defer m.running.End(&u.running)
 		}
 		m.serve(w, r, x, wrapped)
 	})
@@ -90,7 +91,7 @@ func (m *Middleware) admit(w http.ResponseWriter, r *http.Request, x *exchange) 
 	if denied = m.openCursors(x); denied != nil {
 		return denied
 	}
-	if x.isStream() && !m.streams.Take(callerKey(x.principal), 1, maxStreams) {
+	if x.isStream() && !m.streams.Begin(x.principal.caller()) {
 		return refusal.New(refusal.TooManyStreams, "streams of this principal and client", "", "at most 32 at a time")
 	}
 	return nil

@@ -20,6 +20,7 @@ import (
 	"github.com/seed-1e292522/mcpauth/internal/fetch"
 	"github.com/seed-1e292522/mcpauth/internal/foreign"
 	"github.com/seed-1e292522/mcpauth/internal/jose"
+	"github.com/seed-1e292522/mcpauth/internal/owned"
 	"github.com/seed-1e292522/mcpauth/internal/seal"
 	"github.com/seed-1e292522/mcpauth/internal/tokencache"
 )
@@ -209,12 +210,13 @@ func (b *builder) policy() {
 }
 
 func (b *builder) sessions() {
-	b.m.tasks = newTasks()
+	b.m.tasks.Tasks = owned.NewTasks[taskCall]()
 	book, declared := b.m.policy.policy.(*ruleBook)
 	b.m.bindsTasks = !b.config.DelegateTasks && (!declared || book.opensTasks())
+	var own [32]byte
 	switch key := b.config.SessionKey; {
 	case key == nil:
-		_, _ = rand.Read(b.m.sessions.key[:])
+		_, _ = rand.Read(own[:])
 	case len(key) < 32:
 		b.fail("SessionKey", fmt.Sprintf("%d bytes", len(key)), "must be 32 random bytes or more, the same in every replica")
 	case bytes.Count(key, key[:1]) == len(key):
@@ -222,10 +224,11 @@ func (b *builder) sessions() {
 	default:
 		h := hmac.New(sha256.New, key) // an id of one resource is none of another
 		h.Write([]byte(b.config.Resource))
-		h.Sum(b.m.sessions.key[:0])
+		h.Sum(own[:0])
 	}
+	b.m.sessions = owned.NewSessions(own)
 	var err error
-	if b.m.cursors, err = seal.New(b.m.sessions.key[:], "cursor"); err != nil {
+	if b.m.cursors, err = seal.New(own[:], "cursor"); err != nil {
 		b.fail("SessionKey", "no cipher", err.Error())
 	}
 }

@@ -1,12 +1,12 @@
 package mcpauth
 
 import (
-	"github.com/seed-1e292522/mcpauth/internal/refusal"
 	"net/http"
 	"net/url"
 	"strings"
 
 	"github.com/seed-1e292522/mcpauth/internal/fetch"
+	"github.com/seed-1e292522/mcpauth/internal/refusal"
 )
 
 // What a browser may send to the endpoint and read from its answers (Fetch

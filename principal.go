@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/seed-1e292522/mcpauth/internal/identity"
+	"github.com/seed-1e292522/mcpauth/internal/owned"
 )
 
 // Principal is the verified caller of a request: what its access token says,
@@ -52,4 +53,27 @@ func (p *Principal) Claims(v any) error {
 func FromContext(ctx context.Context) (*Principal, bool) {
 	p, ok := identity.FromContext(ctx).(*Principal)
 	return p.clone(), ok && p != nil
+}
+
+// Key returns a short name of the principal that is equal for all its tokens
+// and differs between issuers, and between a user and a client of the same
+// subject: for handlers that keep state and must not mix it up.
+func (p *Principal) Key() string { return p.caller().PrincipalKey() }
+
+// caller is whose everything is that the principal begins by this client.
+func (p *Principal) caller() owned.Caller {
+	return owned.Caller{Issuer: p.Issuer, Subject: p.Subject, Client: p.Client, ClientID: p.ClientID}
+}
+
+// clone returns a copy that its receiver may change.
+func (p *Principal) clone() *Principal {
+	if p == nil {
+		return nil
+	}
+	c := *p
+	c.Scopes = slices.Clone(p.Scopes)
+	c.Audiences = slices.Clone(p.Audiences)
+	c.AMR = slices.Clone(p.AMR)
+	c.Actors = slices.Clone(p.Actors)
+	return &c
 }

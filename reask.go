@@ -3,10 +3,11 @@ package mcpauth
 import (
 	"cmp"
 	"context"
-	"github.com/seed-1e292522/mcpauth/internal/refusal"
 	"log/slog"
 	"sync"
 	"time"
+
+	"github.com/seed-1e292522/mcpauth/internal/refusal"
 )
 
 // What lasts is asked again: whether the token has been revoked, whether its

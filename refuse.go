@@ -3,7 +3,6 @@ package mcpauth
 import (
 	"bytes"
 	"encoding/json"
-	"github.com/seed-1e292522/mcpauth/internal/refusal"
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
@@ -14,6 +13,7 @@ import (
 
 	"github.com/seed-1e292522/mcpauth/internal/challenge"
 	"github.com/seed-1e292522/mcpauth/internal/explain"
+	"github.com/seed-1e292522/mcpauth/internal/refusal"
 )
 
 // logRefusal writes the operator's line about a refusal, with its likely cause.

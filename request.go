@@ -1,11 +1,12 @@
 package mcpauth
 
 import (
-	"github.com/seed-1e292522/mcpauth/internal/refusal"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
+
+	"github.com/seed-1e292522/mcpauth/internal/refusal"
 )
 
 // Bounds of a request. The body's is that of the official Go SDK, unless the configuration says otherwise.

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"github.com/seed-1e292522/mcpauth/internal/refusal"
 	"maps"
 	"net/http"
 	"slices"
@@ -12,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/seed-1e292522/mcpauth/internal/cachescope"
+	"github.com/seed-1e292522/mcpauth/internal/refusal"
 )
 
 // response is the ResponseWriter of an admitted request. It adds headers when
@@ -347,12 +347,7 @@ func (w *response) rewrite(event string, data []byte) ([]byte, error) {
 	event = strings.TrimSpace(event)
 	switch {
 	case event == "endpoint":
-		sealed := w.x.lease.m.sealEndpoint(w.x.principal, w.r.URL.RawQuery, string(data))
-		if w.x.isStream() && w.x.announced == "" {
-			w.x.announced = sealed[len(sealed)-tagLength:]
-			w.x.lease.m.endpoints.opened(w.x.announced)
-		}
-		return []byte(sealed), nil
+		return []byte(w.x.sealEndpoint(w.r.URL.RawQuery, string(data))), nil
 	case bytes.IndexByte(data, '{') < 0: // no message, and no entry of a list
 		return data, nil
 	}

@@ -4,12 +4,12 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"github.com/seed-1e292522/mcpauth/internal/refusal"
 	"maps"
 	"slices"
 	"strings"
 
 	"github.com/seed-1e292522/mcpauth/internal/challenge"
+	"github.com/seed-1e292522/mcpauth/internal/refusal"
 )
 
 // Kind says what a [Call] is about.

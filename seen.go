@@ -1,12 +1,11 @@
 package mcpauth
 
 import (
-	"github.com/seed-1e292522/mcpauth/internal/refusal"
-	"slices"
 	"strconv"
 	"time"
 
 	"github.com/seed-1e292522/mcpauth/internal/jose"
+	"github.com/seed-1e292522/mcpauth/internal/refusal"
 	"github.com/seed-1e292522/mcpauth/internal/tokencache"
 )
 
@@ -75,17 +74,4 @@ func (v *verified) known() *Principal {
 		return nil
 	}
 	return &v.principal
-}
-
-// clone returns a copy that its receiver may change.
-func (p *Principal) clone() *Principal {
-	if p == nil {
-		return nil
-	}
-	c := *p
-	c.Scopes = slices.Clone(p.Scopes)
-	c.Audiences = slices.Clone(p.Audiences)
-	c.AMR = slices.Clone(p.AMR)
-	c.Actors = slices.Clone(p.Actors)
-	return &c
 }

@@ -1,61 +1,16 @@
 package mcpauth
 
 import (
-	"crypto/hmac"
-	"crypto/sha256"
-	"crypto/subtle"
-	"encoding/base64"
-	"encoding/binary"
-	"github.com/seed-1e292522/mcpauth/internal/refusal"
+	"bytes"
+	"errors"
 	"net/http"
 	"strings"
+	"sync"
+
+	"github.com/seed-1e292522/mcpauth/internal/overhear"
+	"github.com/seed-1e292522/mcpauth/internal/owned"
+	"github.com/seed-1e292522/mcpauth/internal/refusal"
 )
-
-// maxSessionID bounds the session id of a handler, in visible ASCII characters.
-const maxSessionID = 4 << 10
-
-// tagLength is that of the base64url of 16 bytes.
-const tagLength = 22
-
-// sessions binds the session ids that a handler mints to the principal and the
-// client that began them: what a session delivers is not decided anew, and another
-// client of the same user may have fewer rights. What goes out is the id with
-// a keyed MAC over both and the id; nothing is remembered, so replicas that
-// share the key agree. Who presents somebody else's id, or one that was never
-// minted, gets the same answer.
-type sessions struct {
-	key [32]byte
-}
-
-// mac authenticates one use of a text by a principal's client.
-func (s *sessions) mac(p *Principal, use, text string) string {
-	h := hmac.New(sha256.New, s.key[:])
-	h.Write(appendField(appendCaller(appendField(nil, use), p), text))
-	return base64.RawURLEncoding.EncodeToString(h.Sum(nil)[:16])
-}
-
-// appendPrincipal appends who somebody is: issuer, subject, and whether a user or a client.
-func appendPrincipal(text []byte, p *Principal) []byte {
-	kind := "user"
-	if p.Client {
-		kind = "client"
-	}
-	text = appendField(text, p.Issuer)
-	text = appendField(text, p.Subject)
-	return appendField(text, kind)
-}
-
-// appendCaller appends who somebody is, and by which client; tokens that name none
-// are of one client.
-func appendCaller(text []byte, p *Principal) []byte {
-	return appendField(appendPrincipal(text, p), p.ClientID)
-}
-
-// appendField appends a text so that no two lists of texts look the same.
-func appendField(text []byte, field string) []byte {
-	text = binary.BigEndian.AppendUint64(text, uint64(len(field)))
-	return append(text, field...)
-}
 
 // sealSession binds the session id that a response names to its principal. It
 // leaves out the id of a response that begins no session: an error, one of the
@@ -63,32 +18,20 @@ func appendField(text []byte, field string) []byte {
 // (2025-11-25, Session Management: visible ASCII).
 func (m *Middleware) sealSession(h http.Header, x *exchange, status int) {
 	id := first(h["Mcp-Session-Id"])
-	odd := len(id) > maxSessionID || strings.ContainsFunc(id, func(r rune) bool { return r < '!' || r > '~' })
 	switch {
 	case id == "":
+		return
 	case x.era == modern || status >= 300 || x.unnamed != nil && id == x.unnamed.alias:
 		h.Del("Mcp-Session-Id")
-	case odd:
+		return
+	}
+	sealed, ok := m.sessions.Seal(x.principal.caller(), id)
+	if !ok {
 		h.Del("Mcp-Session-Id")
 		m.log.Error("mcpauth: the handler's Mcp-Session-Id is not 1 to 4096 visible ASCII characters", "id", shown(id))
-	default:
-		h.Set("Mcp-Session-Id", m.sessions.seal(x.principal, id))
+		return
 	}
-}
-
-// seal makes the id that the client sees.
-func (s *sessions) seal(p *Principal, id string) string {
-	return id + "." + s.mac(p, "session", id)
-}
-
-// open returns the handler's id, if it was sealed for p.
-func (s *sessions) open(p *Principal, sealed string) (string, bool) {
-	end := len(sealed) - tagLength - 1
-	if end < 1 || end > maxSessionID || sealed[end] != '.' {
-		return "", false
-	}
-	id, tag := sealed[:end], sealed[end+1:]
-	return id, subtle.ConstantTimeCompare([]byte(tag), []byte(s.mac(p, "session", id))) == 1
+	h.Set("Mcp-Session-Id", sealed)
 }
 
 // checkSession verifies the session that a request names, in the header or, for
@@ -104,7 +47,7 @@ func (m *Middleware) checkSession(r *http.Request, x *exchange) *refusal.Refusal
 	case len(values) > 1:
 		return refusal.New(refusal.InvalidRequest, "Mcp-Session-Id stands more than once", "", "")
 	case len(values) == 1 && strings.Trim(values[0], " \t") != "" && !x.initializes():
-		id, ok := m.sessions.open(x.principal, values[0])
+		id, ok := m.sessions.Open(x.principal.caller(), values[0])
 		if !ok {
 			return refusal.New(refusal.UnknownSession, "Mcp-Session-Id", "", "a session that this principal began here, by this client")
 		}
@@ -141,77 +84,217 @@ func (x *exchange) initializes() bool {
 	return false
 }
 
-// endpointTag is the query parameter that binds the message endpoint of the
-// HTTP+SSE transport (2024-11-05) to the principal's client that was told it.
-const endpointTag = "mcpauth"
-
-func hasEndpointTag(query string) bool {
-	return strings.HasPrefix(query, endpointTag+"=") || strings.Contains(query, "&"+endpointTag+"=")
-}
-
-// sealEndpoint adds the tag to the URI reference that an endpoint event names, on a stream
-// that was asked for with a query.
-func (m *Middleware) sealEndpoint(p *Principal, asked, reference string) string {
-	bare, _, _ := strings.Cut(reference, "#") // nobody sends a fragment
-	path, query, _ := strings.Cut(bare, "?")
-	m.endpoints.announce(path, query, asked)
-	tag := endpointTag + "=" + m.sessions.endpointMAC(p, path, query)
-	if query == "" {
-		return path + "?" + tag
+// sealEndpoint binds the message endpoint that a stream announces to its caller. The first one is
+// that of the stream.
+func (x *exchange) sealEndpoint(asked, reference string) string {
+	m := x.lease.m
+	sealed, tag := m.sessions.SealEndpoint(x.principal.caller(), asked, reference)
+	if x.isStream() && x.announced == "" {
+		x.announced = tag
+		m.streams.Announce(tag)
 	}
-	return path + "?" + query + "&" + tag
+	return sealed
 }
 
-// endpointMAC authenticates what of an endpoint names the session: the query, or
-// the last segment of the path. What stands before it may be rewritten on the way.
-func (s *sessions) endpointMAC(p *Principal, path, query string) string {
-	if namesSession(query) {
-		return s.mac(p, "endpoint", query)
-	}
-	return s.mac(p, "endpoint path", path[strings.LastIndexByte(path, '/')+1:]+"?"+query)
-}
-
-// checkEndpointSession verifies the tag of a query and takes it off. A query that
-// names a session needs one, and so does what looks like an announced endpoint.
+// checkEndpointSession verifies that the session or the endpoint in a query is the caller's.
 func (m *Middleware) checkEndpointSession(r *http.Request, x *exchange) *refusal.Refusal {
-	raw := r.URL.RawQuery
-	if raw == "" && !m.endpoints.any.Load() {
-		return nil
-	}
-	query, tag, tagged := strings.Cut("&"+raw, "&"+endpointTag+"=")
-	query = strings.TrimPrefix(query, "&")
-	if !tagged && !namesSession(raw) && !m.endpoints.knows(r.URL.EscapedPath(), raw) {
-		return nil
-	}
-	if subtle.ConstantTimeCompare([]byte(tag), []byte(m.sessions.endpointMAC(x.principal, r.URL.EscapedPath(), query))) != 1 {
+	query, tag, ok := m.sessions.OpenEndpoint(x.principal.caller(), r.URL)
+	switch {
+	case !ok:
 		return refusal.New(refusal.UnknownSession, "the session in the query", "", "a session that this principal began here, by this client")
+	case tag != "":
+		verified := query // a variable of its own, so that the other requests need no memory for it
+		x.query, x.tag = &verified, tag
 	}
-	x.query, x.tag = &query, tag
 	return nil
 }
 
-// namesSession reports whether a query has a parameter such as sessionId,
-// session_id or sessionid.
-func namesSession(query string) bool {
-	for name := range queryNames(query) {
-		if strings.NewReplacer("_", "", "-", "").Replace(name) == "sessionid" {
-			return true
+// tasks remembers who began which task with which call.
+type tasks struct {
+	*owned.Tasks[taskCall]
+	coded sync.Once // the operator has been told of compressed answers
+}
+
+// taskCall is the call that began a task, without its arguments, and the alias under
+// which it did if it had no session.
+type taskCall struct {
+	method      string
+	kind        Kind
+	name, alias string
+}
+
+func begunBy(call *Call, alias string) owned.Begun[taskCall] {
+	return owned.Begun[taskCall]{Call: taskCall{call.Method, call.Kind, call.Name, alias}, Arguments: call.Arguments}
+}
+
+func callOf(b owned.Begun[taskCall]) Call {
+	return Call{Method: b.Call.method, Kind: b.Call.kind, Name: b.Call.name, Arguments: b.Arguments}
+}
+
+// addTaskCalls adds to the calls of a request those that began the tasks which
+// it names. The refusal is for after the policy has said yes.
+func (m *Middleware) addTaskCalls(x *exchange) (notOwn *refusal.Refusal) {
+	x.calls, notOwn = m.withTaskCalls(x.calls, x.principal)
+	return notOwn
+}
+
+// withTaskCalls lets a principal use only the tasks that it began here, and
+// only while it may make the calls that began them: these are added to the
+// calls on tasks. The refusal is the same for somebody else's task and for one
+// that never was. Requests, lists and notifications are all decided by it.
+func (m *Middleware) withTaskCalls(calls []Call, p *Principal) (all []Call, notOwn *refusal.Refusal) {
+	all = calls
+	if !m.bindsTasks {
+		return all, nil
+	}
+	for _, call := range calls {
+		if !isTaskMethod(call.Method) || call.Name == "" {
+			continue
 		}
+		began, ok := m.tasks.Of(p.caller(), call.Name)
+		if !ok {
+			notOwn = refusal.New(refusal.UnknownTask, "taskId", call.Name, "a task that this principal began here")
+			continue
+		}
+		all = append(all, callOf(began))
+	}
+	return all, notOwn
+}
+
+// isTaskMethod reports whether a method is one on tasks, of any revision or of none.
+func isTaskMethod(method string) bool { return strings.HasPrefix(method, "tasks/") }
+
+// errNoCall is why a task that begins is nobody's, beside those of [owned.Tasks.Begin].
+var errNoCall = errors.New("no call of this session is known that awaits this answer, or two with one id do")
+
+// hearing listens to the handler's answer for tasks that begin, as it passes: nothing is held back for
+// it, so that it is heard whenever the handler, or a proxy that is the handler, flushes.
+type hearing struct {
+	m        *Middleware
+	x        *exchange
+	call     *Call  // that may begin a task; nil on a stream of the server's own, which may answer earlier ones
+	owed     string // name of the answer while it is awaited, "" if it is not
+	id       string // of the request, as idKey has it; "" without a session
+	written  []byte // as it is written: who writes late finds another request's body in its place
+	short    [32]byte
+	listener overhear.Listener
+}
+
+// hearing returns what has to listen to the answer, nil if no task can begin in it.
+func (x *exchange) hearing(m *Middleware) *hearing {
+	if !m.bindsTasks || len(x.calls) != 1 {
+		return nil
+	}
+	h := &hearing{m: m, x: x}
+	switch call := x.calls[0]; {
+	case call.Method == streamMethod:
+		return h
+	case call.Kind != KindTool:
+		return nil
+	default:
+		if _, declared := m.policy.policy.(*ruleBook); declared {
+			call.Arguments = nil // rules do not look at them
+		}
+		h.call = &call
+		if ids := x.pending(); len(ids) == 1 {
+			h.written = append(h.short[:0], ids[0]...)
+		}
+		if x.session != "" || x.query != nil {
+			h.id = idKey(x.id)
+		}
+		return h
+	}
+}
+
+// start is called when the header of the answer is known. It reports whether there is something to listen to.
+func (h *hearing) start(status int, coded, events bool) bool {
+	switch {
+	case status >= 300:
+		h.forget()
+	case coded && h.call != nil:
+		h.m.tasks.coded.Do(func() {
+			h.m.log.Warn("mcpauth: the handler compresses answers to calls that may begin a task: such a task belongs to nobody",
+				"fix", "It was not asked to. Compress in front of mcpauth, or not at all.")
+		})
+	case !coded:
+		h.listener.Start(events, h.heard)
+		if events {
+			h.await(h.x.session)
+		}
+		return true
 	}
 	return false
 }
 
-// callerKey names a principal together with the client that acts for it: two
-// clients of one user are two callers.
-func callerKey(p *Principal) string {
-	sum := sha256.Sum256(appendCaller(nil, p))
-	return base64.RawURLEncoding.EncodeToString(sum[:])
+// await has later streams of a session know the call, should the answer come there: after a reconnect,
+// or on the stream of the HTTP+SSE transport.
+func (h *hearing) await(session string) {
+	if h.call == nil || session == "" || h.id == "" || h.owed != "" {
+		return
+	}
+	c := h.x.principal.caller()
+	h.owed = h.m.sessions.Answer(c, session, h.id)
+	h.m.tasks.Await(c, h.owed, begunBy(h.call, h.alias()))
 }
 
-// Key returns a short name of the principal that is equal for all its tokens
-// and differs between issuers, and between a user and a client of the same
-// subject: for handlers that keep state and must not mix it up.
-func (p *Principal) Key() string {
-	sum := sha256.Sum256(appendPrincipal(nil, p))
-	return base64.RawURLEncoding.EncodeToString(sum[:])
+// forget is for a call that has its answer, or gets none.
+func (h *hearing) forget() {
+	if h.owed != "" {
+		h.m.tasks.Answered(h.x.principal.caller(), h.owed)
+		h.owed = ""
+	}
+}
+
+func (h *hearing) alias() string {
+	if u := h.x.unnamed; u != nil {
+		return u.alias
+	}
+	return ""
+}
+
+// heard is told of an answer.
+func (h *hearing) heard(a overhear.Answer) {
+	c := h.x.principal.caller()
+	began, known := h.answered(a.ID)
+	for _, id := range a.Tasks {
+		_, own := h.m.tasks.Of(c, id)
+		switch {
+		case own:
+		case known:
+			h.tell(h.m.tasks.Begin(c, id, began))
+		default:
+			h.tell(errNoCall)
+		}
+	}
+	h.tell(a.Flaw)
+}
+
+// answered returns the call that has been answered, if it is known.
+func (h *hearing) answered(id []byte) (began owned.Begun[taskCall], known bool) {
+	if h.call != nil && isSameID(id, h.written) {
+		h.forget()
+		return begunBy(h.call, h.alias()), true
+	}
+	key, c := idKey(id), h.x.principal.caller()
+	for _, session := range [...]string{h.x.session, h.x.announced} {
+		if key == "" || session == "" {
+			continue
+		}
+		if began, known = h.m.tasks.Answered(c, h.m.sessions.Answer(c, session, key)); known {
+			return began, true
+		}
+	}
+	return began, false
+}
+
+// isSameID reports whether two ids of requests, as they are written, are one.
+func isSameID(a, b []byte) bool {
+	return len(a) > 0 && (bytes.Equal(a, b) || idKey(a) != "" && idKey(a) == idKey(b))
+}
+
+// tell tells the operator why a task that began is nobody's.
+func (h *hearing) tell(err error) {
+	if err != nil {
+		h.m.log.Warn("mcpauth: a task that the handler has begun belongs to nobody: whoever asks for it is told that there is none", "reason", shownError(err))
+	}
 }

@@ -283,7 +283,7 @@ var cursorSealer, _ = seal.New(make([]byte, 32), "cursor")
 // listsCursor opens a sealed cursor, and leaves what is none.
 func listsCursor(value string) string {
 	for _, l := range append([]listing{{}}, lists[:]...) { // one without a list is sealed for none
-		if text, ok := cursorSealer.Open(strings.Trim(value, `"`), cursorBinding(&Principal{}, l.method)); ok {
+		if text, ok := cursorSealer.Open(strings.Trim(value, `"`), (&Principal{}).caller().Binding(l.method)); ok {
 			return string(text)
 		}
 	}

@@ -6,9 +6,6 @@ import (
 	"strings"
 )
 
-// maxStreams bounds the long-lived streams of one caller.
-const maxStreams = 32
-
 // isStream reports whether the request asks for a stream that lives as long as
 // the client likes.
 func (x *exchange) isStream() bool {
@@ -20,17 +17,13 @@ func (x *exchange) isStream() bool {
 	return false
 }
 
-// endStream gives the place of a stream back. A subscription by HTTP+SSE has its answer at
-// once and lives on in the stream of its endpoint: its place is given back with that one.
+// endStream gives the place of a stream back.
 func (m *Middleware) endStream(x *exchange) {
-	places := 1
-	switch {
-	case x.announced != "":
-		places += m.endpoints.closed(x.announced)
-	case x.query != nil && x.body != nil && m.endpoints.carry(x.tag):
-		return
+	by := ""
+	if x.body != nil {
+		by = x.tag
 	}
-	m.streams.Give(callerKey(x.principal), places)
+	m.streams.End(x.principal.caller(), x.announced, by)
 }
 
 func isEventStream(h http.Header) bool {

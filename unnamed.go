@@ -6,7 +6,6 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"fmt"
-	"github.com/seed-1e292522/mcpauth/internal/refusal"
 	"maps"
 	"net/http"
 	"net/url"
@@ -17,6 +16,9 @@ import (
 
 	"github.com/seed-1e292522/mcpauth/internal/identity"
 	"github.com/seed-1e292522/mcpauth/internal/jsonrpc"
+	"github.com/seed-1e292522/mcpauth/internal/owned"
+	"github.com/seed-1e292522/mcpauth/internal/refusal"
+	"github.com/seed-1e292522/mcpauth/internal/strictjson"
 )
 
 // A request of the legacy era may present no session. Handlers keep what they
@@ -24,6 +26,9 @@ import (
 // id: under the empty one, all callers share it. So each such request reaches
 // the handler under a session id that nobody else has ever had, its alias. Nobody is told of
 // it, and who guesses it has nothing, because a client's own id needs a seal.
+
+// aliasLength is that of the prefix and the base64url of 16 bytes.
+const aliasLength = len(identity.AliasPrefix) + 22
 
 // forgetTimeout bounds how long a handler may take to forget an alias. The end of
 // the stream waits for it, and may be under a deadline ([lastWrite]).
@@ -38,8 +43,7 @@ type unnamed struct {
 	leaves   bool   // the handler may keep something under the alias after the request
 	fixed    bool   // the alias is the same for later requests: nothing is to be forgotten
 
-	running runningKey // set while the client can cancel the request
-	next    *exchange  // another one of the same name
+	running owned.Request[*exchange] // while the client can cancel it
 
 	random [16]byte   // of the alias
 	header [1]string  // the alias as a field of the header
@@ -83,8 +87,8 @@ func (m *Middleware) aliasOf(x *exchange) (alias string, fixed bool) {
 	switch {
 	case x.usesTasks():
 		if call := &x.calls[0]; isTaskMethod(call.Method) {
-			if began, ok := m.tasks.of(call.Name, x.principal); ok && began.alias != "" {
-				return began.alias, true
+			if began, ok := m.tasks.Of(x.principal.caller(), call.Name); ok && began.Call.alias != "" {
+				return began.Call.alias, true
 			}
 		}
 		return m.aliasFor(x.principal, "tasks"), true
@@ -93,14 +97,13 @@ func (m *Middleware) aliasOf(x *exchange) (alias string, fixed bool) {
 	}
 	random := x.unnamed.random[:]
 	_, _ = rand.Read(random)
-	room := append(make([]byte, 0, len(identity.AliasPrefix)+tagLength), identity.AliasPrefix...)
+	room := append(make([]byte, 0, aliasLength), identity.AliasPrefix...)
 	return string(base64.RawURLEncoding.AppendEncode(room, random)), false
 }
 
 // aliasFor makes the alias of all who hold the same rights, for one use.
 func (m *Middleware) aliasFor(p *Principal, use string) string {
-	g := grantOf(p)
-	return identity.AliasPrefix + m.sessions.mac(p, use, string(g[:]))
+	return identity.AliasPrefix + m.sessions.Shared(p.caller(), p.Scopes, use)
 }
 
 func (x *exchange) sets() bool {
@@ -191,6 +194,66 @@ func (m *Middleware) serveUnnamed(w http.ResponseWriter, r *http.Request, x *exc
 		m.servesUnnamed(next, path)
 	}
 	again.finish()
+}
+
+// cancelMethod is the notification by which a client gives up a request of its own.
+const cancelMethod = "notifications/cancelled"
+
+// canBeCancelled reports whether the client may name the request in a
+// cancellation that only we can understand.
+func (x *exchange) canBeCancelled() bool { return x.unnamed != nil && x.query == nil && x.id != nil }
+
+// cancelOwn does what the cancellations in a request without a session ask for.
+func (m *Middleware) cancelOwn(x *exchange) {
+	c := x.principal.caller()
+	each(x.body, func(message []byte) {
+		if textOf(message, "method") == cancelMethod {
+			id := idKey(lookupWithin(message, requestIDPath, listLimits))
+			if meant, ok := m.running.Meant(c, x.principal.Scopes, id); ok {
+				meant.lease.cut(refusal.New(refusal.Cancelled, "the client has given up this request", "", ""))
+			}
+		}
+	})
+}
+
+var requestIDPath = []string{"params", "requestId"}
+
+// each calls what for the message of a body, or for every message of a batch.
+func each(body []byte, what func(message []byte)) {
+	if !jsonrpc.IsBatch(body) {
+		what(body)
+		return
+	}
+	r := strictjson.NewReader(body, listLimits)
+	_ = r.Array() // it has been read before, and is one
+	for {
+		if more, err := r.Element(); err != nil || !more {
+			return
+		}
+		message, err := r.Skip()
+		if err != nil {
+			return
+		}
+		what(message)
+	}
+}
+
+// idKey is a JSON-RPC id as a key: a text however it is escaped, a number as it
+// is written; "" for what is neither.
+func idKey(raw []byte) string {
+	switch {
+	case len(raw) == 0:
+		return ""
+	case raw[0] == '-' || raw[0] >= '0' && raw[0] <= '9':
+		return string(raw)
+	case raw[0] != '"':
+		return ""
+	}
+	text, err := strictjson.NewReader(raw, listLimits).String()
+	if err != nil {
+		return ""
+	}
+	return `"` + string(text)
 }
 
 // isAnswered reports whether a body is a JSON-RPC answer to the request, or to

@@ -4,12 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"github.com/seed-1e292522/mcpauth/internal/refusal"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/seed-1e292522/mcpauth/internal/jose"
+	"github.com/seed-1e292522/mcpauth/internal/refusal"
 )
 
 // maxToken bounds the Authorization header field, in bytes.

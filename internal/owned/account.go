@@ -31,3 +31,62 @@ func (a *Accounts) Give(owner string, n int) {
 		delete(a.held, owner)
 	}
 }
+
+// maxStreams bounds the long-lived streams of one caller.
+const maxStreams = 32
+
+// Streams gives out places for streams that live as long as the client likes. A subscription
+// by HTTP+SSE has its answer at once and lives on in the stream of its message endpoint, with
+// whose place its own is given back. The zero value is ready for use.
+type Streams struct {
+	places Accounts
+
+	mu   sync.Mutex
+	open map[string]int // by the tag of its endpoint: how many subscriptions a stream carries
+}
+
+// Begin takes a place for the caller, if there is one.
+func (s *Streams) Begin(c Caller) bool { return s.places.Take(c.Key(), 1, maxStreams) }
+
+// Announce is told of a stream that has announced the endpoint with the tag.
+func (s *Streams) Announce(tag string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.open == nil {
+		s.open = map[string]int{}
+	}
+	s.open[tag] += 0
+}
+
+// End gives a place back, and those of what the stream has carried if it has announced an endpoint.
+// One that came by an endpoint goes on as long as there is a stream of that to carry it. Both are tags, or "".
+func (s *Streams) End(c Caller, announced, by string) {
+	places := 1
+	switch {
+	case announced != "":
+		places += s.closed(announced)
+	case by != "" && s.carry(by):
+		return
+	}
+	s.places.Give(c.Key(), places)
+}
+
+// carry has the stream of an endpoint carry a subscription. It reports whether there is one.
+func (s *Streams) carry(tag string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, isOpen := s.open[tag]; !isOpen {
+		return false
+	}
+	s.open[tag]++
+	return true
+}
+
+// closed returns how many subscriptions end with the stream.
+func (s *Streams) closed(tag string) (carried int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	carried = s.open[tag]
+	delete(s.open, tag)
+	return carried
+}

@@ -1,5 +1,3 @@
-// Package owned keeps what belongs to one principal, within bounds that hurt
-// only the one who fills them.
 package owned
 
 import (

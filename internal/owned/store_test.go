@@ -206,21 +206,6 @@ func TestStoreRace(t *testing.T) {
 	assert.LessOrEqual(t, s.held, 100)
 }
 
-func TestAccounts_LIMITS_13(t *testing.T) {
-	var a Accounts
-	assert.True(t, a.Take("u1", 60, 100))
-	assert.False(t, a.Take("u1", 41, 100))
-	assert.True(t, a.Take("u1", 40, 100))
-	assert.False(t, a.Take("u1", 1, 100))
-	assert.True(t, a.Take("u2", 100, 100), "another owner has an account of its own")
-	assert.False(t, a.Take("u3", 101, 100))
-	a.Give("u1", 60)
-	assert.True(t, a.Take("u1", 1, 100))
-	a.Give("u1", 41)
-	a.Give("u2", 100)
-	assert.Empty(t, a.held, "who holds nothing leaves nothing behind")
-}
-
 // BenchmarkAdd: what a full store costs, by how many owners fill it.
 func BenchmarkAdd(b *testing.B) {
 	for _, owners := range []int{100, 1_000, 100_000} {
