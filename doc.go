@@ -33,11 +33,8 @@
 //   - scopes.go, rules.go: the decision
 //   - decision.go, explain.go: the record of the decision, and the likely cause and fix of a refusal
 //   - refuse.go, ready.go, errors.go: a [DeniedError] becomes status, challenge and body
-//   - response.go, stream.go: the handler's answer, as long as the token is good
-//   - lists.go, sse.go: lists lose what the caller may not use
-//   - heard.go, loose.go: streams tell nobody of what is not for him
-//   - private.go: what passes is for nobody else to keep
-//   - cursors.go: how lists go on, which only the server that made the cursor can read
+//   - response.go, fields.go, lease.go: the handler's answer, as long as the token is good
+//   - receiver.go: lists and streams tell nobody of what is not for him, and a cursor only where it came from
 //
 // health.go tells probes whether there are keys. config.go, new.go and newissuer.go check a [Config] and compile it, once.
 //

@@ -11,6 +11,7 @@ import (
 	"github.com/seed-1e292522/mcpauth/internal/jsonrpc"
 	"github.com/seed-1e292522/mcpauth/internal/owned"
 	"github.com/seed-1e292522/mcpauth/internal/refusal"
+	"github.com/seed-1e292522/mcpauth/internal/reply"
 )
 
 // exchange is one request on its way: what becomes known of it, and what the
@@ -18,20 +19,20 @@ import (
 type exchange struct {
 	principal *Principal // shared by all requests with the token: not to be changed, nor to be given away
 	body      []byte
-	session   string      // the handler's session id, verified; "" for none
-	query     *string     // the query without our tag, if it had one
-	tag       string      // our tag in the query, verified
-	announced string      // the tag of the message endpoint that the stream has announced
-	unnamed   *unnamed    // set if no session is presented where there could be one
-	filter    *listFilter // set if the response is filtered
-	tasks     *hearing    // set if a task may begin in the response
-	hides     bool        // there is a field, Authorization aside, that the handler must not see as it came
-	over      bool        // under reader.mu: the request is over
-	returned  bool        // the handler has, and did not panic
-	pooled    *[]byte     // where the body's buffer came from, and goes back to; nil if others may still look at it
-	held      holding     // what is booked on the caller's account
-	decision  string      // ID of its record, "" for none
-	trail     *trail      // what a record needs; nil if nobody records
+	session   string        // the handler's session id, verified; "" for none
+	query     *string       // the query without our tag, if it had one
+	tag       string        // our tag in the query, verified
+	announced string        // the tag of the message endpoint that the stream has announced
+	unnamed   *unnamed      // set if no session is presented where there could be one
+	filter    *reply.Filter // set if the response is filtered
+	tasks     *hearing      // set if a task may begin in the response
+	hides     bool          // there is a field, Authorization aside, that the handler must not see as it came
+	over      bool          // under reader.mu: the request is over
+	returned  bool          // the handler has, and did not panic
+	pooled    *[]byte       // where the body's buffer came from, and goes back to; nil if others may still look at it
+	held      holding       // what is booked on the caller's account
+	decision  string        // ID of its record, "" for none
+	trail     *trail        // what a record needs; nil if nobody records
 	request
 
 	ctx    identity.Context
@@ -101,7 +102,7 @@ func (m *Middleware) serve(w http.ResponseWriter, r *http.Request, x *exchange, 
 		x.lease.arm()
 	}
 	if x.filters() {
-		x.filter = &listFilter{ctx: &x.ctx, m: m, principal: x.principal, replays: x.isStream(), asked: x.listMethod(), paged: len(x.pages) > 0}
+		x.filter = x.newFilter()
 	}
 	if x.tasks = x.hearing(m); x.tasks != nil && x.query != nil {
 		x.tasks.await(x.tag)

@@ -71,3 +71,25 @@ func keepPrivate(h http.Header) {
 		h["Cache-Control"] = []string{strings.Join(kept, ", ")}
 	}
 }
+
+// addToList adds members to a header field that is a list (RFC 9110 section
+// 5.6.1), as one line, except those that stand there already.
+func addToList(h http.Header, name string, members ...string) {
+	if present := h[name]; len(present) > 0 {
+		members = slices.DeleteFunc(slices.Clone(members), func(member string) bool { return isListed(present, member) })
+	}
+	if len(members) > 0 {
+		h[name] = append(h[name], strings.Join(members, ", "))
+	}
+}
+
+func isListed(lines []string, member string) bool {
+	for _, line := range lines {
+		for element := range strings.SplitSeq(line, ",") {
+			if element = strings.TrimSpace(element); strings.EqualFold(element, member) || element == "*" {
+				return true
+			}
+		}
+	}
+	return false
+}

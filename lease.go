@@ -11,6 +11,7 @@ import (
 
 	"github.com/seed-1e292522/mcpauth/internal/jsonrpc"
 	"github.com/seed-1e292522/mcpauth/internal/refusal"
+	"github.com/seed-1e292522/mcpauth/internal/reply"
 )
 
 // lastWrite is how long a client that reads slowly may take for the end of a
@@ -40,8 +41,8 @@ type lease struct {
 
 	over   bool // nothing can cut the response any more
 	form   form
-	sent   bool      // the header
-	edge   eventEdge // of what was sent
+	sent   bool       // the header
+	edge   reply.Edge // of what was sent
 	word   word
 	missed bool // the handler wanted to say more
 	gone   bool // the request is over, and the writer is the server's again
@@ -134,7 +135,7 @@ func (l *lease) release() {
 // request that waits for an answer. An event under way cannot be made whole, and
 // nothing may be glued to it.
 func (l *lease) tellLast() {
-	if l.word != unsaid || !l.sent || l.form != eventStream || !l.edge.between() {
+	if l.word != unsaid || !l.sent || l.form != eventStream || !l.edge.Between() {
 		return
 	}
 	l.word = saying
@@ -210,7 +211,7 @@ func (l *lease) Write(data []byte) (int, error) {
 		return 0, deniedError(denied)
 	}
 	if l.form == eventStream {
-		l.edge.pass(data)
+		l.edge.Pass(data)
 	}
 	return l.ResponseWriter.Write(data)
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/seed-1e292522/mcpauth/internal/cachescope"
 	"github.com/seed-1e292522/mcpauth/internal/refusal"
+	"github.com/seed-1e292522/mcpauth/internal/reply"
 )
 
 // response is the ResponseWriter of an admitted request. It adds headers when
@@ -32,7 +33,7 @@ type response struct {
 
 	held   *bytes.Buffer // a JSON response that is filtered
 	header http.Header   // of what is held, as it was checked
-	events *eventFilter  // an event stream that is filtered
+	events *reply.Events // an event stream that is filtered
 	failed error         // why the rest of the response is withheld
 
 	scoped bool // cacheScope is made private
@@ -77,7 +78,7 @@ func (w *response) begin(status int) bool {
 	}
 	w.withhold()
 	if w.stream && !w.filters && !coded && status < 300 {
-		w.events = w.noticeFilter()
+		w.events = w.x.newFilter().Notices(passing{w})
 		h.Del("Content-Length")
 	}
 	switch {
@@ -87,7 +88,7 @@ func (w *response) begin(status int) bool {
 		w.held = new(bytes.Buffer)
 		w.fail(errors.New("the handler has compressed it"))
 	case w.stream:
-		w.events = &eventFilter{out: passing{w}, rewrite: w.rewrite, limit: maxHeld}
+		w.events = w.x.filter.Stream(passing{w})
 		h.Del("Content-Length")
 	case w.r.Method != http.MethodGet: // a GET is answered with a stream, or not by MCP
 		w.held = new(bytes.Buffer)
@@ -131,8 +132,8 @@ func (w *response) Write(data []byte) (int, error) {
 		return 0, w.failed
 	case w.events != nil:
 		n, err := w.events.Write(data)
-		if !w.holds(len(w.events.held)) && w.events.refused == nil {
-			w.events.refused = refusal.TooMuchHeld
+		if !w.holds(w.events.Held()) {
+			w.events.Fail(refusal.TooMuchHeld)
 		}
 		w.endStream()
 		return n, err
@@ -140,7 +141,7 @@ func (w *response) Write(data []byte) (int, error) {
 		return w.pass(data)
 	}
 	switch size := w.held.Len() + len(data); {
-	case size > maxHeld:
+	case size > reply.MaxHeld:
 		w.held = new(bytes.Buffer)
 		w.fail(errors.New("larger than 16 MiB"))
 		return 0, w.failed
@@ -159,8 +160,8 @@ func (w *response) holds(size int) bool {
 
 // endStream ends an event stream in which an event could not be filtered.
 func (w *response) endStream() {
-	if err := w.events.refused; err != nil && w.failed == nil {
-		if errors.Is(err, errOver) {
+	if err := w.events.Err(); err != nil && w.failed == nil {
+		if errors.Is(err, reply.ErrOver) {
 			w.fail(err)
 			return
 		}
@@ -246,21 +247,29 @@ func (w *response) complete() {
 		w.decorate(http.StatusOK)
 		w.withhold()
 	case w.events != nil:
-		_ = w.events.close()
+		_ = w.events.Close()
 		w.endStream()
 	case w.held != nil:
 		w.sendList()
 	}
 }
 
+// denyUnfiltered is for an answer that cannot be filtered.
+func denyUnfiltered(err error) *refusal.Refusal {
+	if errors.Is(err, refusal.TooMuchHeld) {
+		return denyHeld()
+	}
+	return refusal.For(refusal.Unfiltered, "", err)
+}
+
 // sendList sends a filtered list, or an error in its place.
 func (w *response) sendList() {
 	body := w.held.Bytes()
 	if w.failed == nil && len(body) > 0 {
-		body, w.failed = w.ofList(body)
+		body, w.failed = w.x.filter.Answer(body, w.status >= 300)
 	}
 	h := w.header
-	if errors.Is(w.failed, errOver) && errors.Is(w.failed, context.Canceled) {
+	if errors.Is(w.failed, reply.ErrOver) && errors.Is(w.failed, context.Canceled) {
 		// The client has left, and nothing is sent. Whoever is there all the same
 		// does not take that for an empty answer, but for one that was cut off.
 		h.Set("Content-Length", strconv.Itoa(w.held.Len()))
@@ -285,6 +294,15 @@ func (w *response) sendList() {
 		h.Set("Content-Length", strconv.Itoa(len(body)))
 	}
 	w.sendHeld(body)
+}
+
+// withoutBody sends the status and the header of an error whose body could not be read.
+func (w *response) withoutBody() {
+	w.x.lease.m.logRefusal(w.r, w.x, denyUnfiltered(w.failed))
+	for _, name := range [...]string{"Content-Encoding", "Content-Length", "Content-Type"} {
+		delete(w.header, name)
+	}
+	w.sendHeld(nil)
 }
 
 // accept makes an answer of what looked like the refusal of an alias.
@@ -341,28 +359,6 @@ func (w *response) trailers(h http.Header) (declared, prefixed http.Header) {
 	return declared, prefixed
 }
 
-// rewrite changes the events of a stream: lists are filtered, and the message
-// endpoint of the HTTP+SSE transport is bound to its principal.
-func (w *response) rewrite(event string, data []byte) ([]byte, error) {
-	event = strings.TrimSpace(event)
-	switch {
-	case event == "endpoint":
-		return []byte(w.x.sealEndpoint(w.r.URL.RawQuery, string(data))), nil
-	case bytes.IndexByte(data, '{') < 0: // no message, and no entry of a list
-		return data, nil
-	}
-	filtered, err := w.x.filter.message(data)
-	switch {
-	case err == nil || errors.Is(err, errOver):
-	case event != "" && event != "message":
-		return data, nil // it is no message, and need not be JSON
-	case w.x.isStream() || !mayAnswer(bytes.TrimPrefix(data, byteOrderMark)): // and nobody waits for this message
-		w.x.lease.m.log.Error("mcpauth: a message on a stream is left out because it cannot be read", "error", shownError(err))
-		return nil, nil
-	}
-	return filtered, err
-}
-
 // decorate keeps shared caches away from what one caller may see, lets
 // allowed origins read it, and binds a session that begins to its principal.
 func (w *response) decorate(status int) {
@@ -380,24 +376,62 @@ func (w *response) decorate(status int) {
 	w.x.lease.m.sealSession(h, w.x, status)
 }
 
-// addToList adds members to a header field that is a list (RFC 9110 section
-// 5.6.1), as one line, except those that stand there already.
-func addToList(h http.Header, name string, members ...string) {
-	if present := h[name]; len(present) > 0 {
-		members = slices.DeleteFunc(slices.Clone(members), func(member string) bool { return isListed(present, member) })
-	}
-	if len(members) > 0 {
-		h[name] = append(h[name], strings.Join(members, ", "))
+// cacheable are the methods whose results say in cacheScope who may keep them; one
+// that says nothing is for everybody (2026-07-28, Caching).
+func cacheable(method string) bool {
+	return method == "resources/read" || method == "server/discover" || method != "tasks/list" && reply.IsList(method)
+}
+
+// makePrivate makes the cacheScope of the results private, as they pass: each
+// answer is for the one whose token it took. What could be said of the body
+// as it was is not said of it.
+func (w *response) makePrivate() {
+	modern := w.x.era == modern
+	w.scoped = modern || w.filters
+	w.scope = cachescope.Editor{Events: w.stream, Adds: modern && len(w.x.calls) == 1 && cacheable(w.x.calls[0].Method)}
+	if modern && !w.filters { // with lists this is done when they are sent
+		delete(w.Header(), "Content-Length")
 	}
 }
 
-func isListed(lines []string, member string) bool {
-	for _, line := range lines {
-		for element := range strings.SplitSeq(line, ",") {
-			if element = strings.TrimSpace(element); strings.EqualFold(element, member) || element == "*" {
-				return true
-			}
+// onePiece is the size of what is written in one although it was changed, in bytes.
+const onePiece = 64 << 10
+
+// pass sends data that has been looked at, or needs not to be.
+func (w *response) pass(data []byte) (int, error) {
+	if !w.scoped {
+		return w.ResponseWriter.Write(data)
+	}
+	parts := w.scope.Edit(data)
+	switch {
+	case parts == nil:
+		return w.ResponseWriter.Write(data)
+	case len(data) <= onePiece: // in one, as it was written
+		parts = [][]byte{bytes.Join(parts, nil)}
+	}
+	for _, part := range parts {
+		if _, err := w.ResponseWriter.Write(part); err != nil {
+			return 0, err
 		}
 	}
-	return false
+	return len(data), nil
+}
+
+// passing is a response for what passes.
+type passing struct{ *response }
+
+// Write is [response.pass].
+func (w passing) Write(data []byte) (int, error) { return w.pass(data) }
+
+// Endpoint binds the message endpoint of the HTTP+SSE transport to its principal.
+func (w passing) Endpoint(uri string) string {
+	return w.x.sealEndpoint(w.r.URL.RawQuery, uri)
+}
+
+// whole is pass for what is sent together with its header.
+func (w *response) whole(body []byte) []byte {
+	if !w.scoped {
+		return body
+	}
+	return w.scope.Whole(body)
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/seed-1e292522/mcpauth/internal/jsonrpc"
 	"github.com/seed-1e292522/mcpauth/internal/owned"
 	"github.com/seed-1e292522/mcpauth/internal/refusal"
+	"github.com/seed-1e292522/mcpauth/internal/reply"
 	"github.com/seed-1e292522/mcpauth/internal/strictjson"
 )
 
@@ -140,20 +141,14 @@ func (x *exchange) usesTasks() bool {
 			return true
 		}
 	}
-	if len(x.calls) != 1 || x.calls[0].Kind != KindTool || !mayHave(x.body, `"task"`) {
+	if len(x.calls) != 1 || x.calls[0].Kind != KindTool || !strictjson.MayHave(x.body, `"task"`) {
 		return false
 	}
-	task := lookupWithin(x.body, taskPath, listLimits)
+	task := lookupWithin(x.body, taskPath, bodyLimits)
 	return len(task) > 0 && string(task) != "null"
 }
 
 var taskPath = []string{"params", "task"}
-
-// mayHave is a quick look for a string in a JSON text. It never misses one, since a
-// string with other bytes has a backslash.
-func mayHave(text []byte, literal string) bool {
-	return bytes.Contains(text, []byte(literal)) || bytes.IndexByte(text, '\\') >= 0
-}
 
 // maxRefusal bounds the answer of a handler that refuses an alias, in bytes.
 const maxRefusal = 64 << 10
@@ -207,14 +202,17 @@ func (x *exchange) canBeCancelled() bool { return x.unnamed != nil && x.query ==
 func (m *Middleware) cancelOwn(x *exchange) {
 	c := x.principal.caller()
 	each(x.body, func(message []byte) {
-		if textOf(message, "method") == cancelMethod {
-			id := idKey(lookupWithin(message, requestIDPath, listLimits))
+		if strictjson.MemberText(message, "method", bodyLimits) == cancelMethod {
+			id := idKey(lookupWithin(message, requestIDPath, bodyLimits))
 			if meant, ok := m.running.Meant(c, x.principal.Scopes, id); ok {
 				meant.lease.cut(refusal.New(refusal.Cancelled, "the client has given up this request", "", ""))
 			}
 		}
 	})
 }
+
+// bodyLimits bound a body that has been read before, or the answer to it.
+var bodyLimits = strictjson.Limits{Depth: strictjson.MaxDepth, Members: reply.MaxHeld}
 
 var requestIDPath = []string{"params", "requestId"}
 
@@ -224,7 +222,7 @@ func each(body []byte, what func(message []byte)) {
 		what(body)
 		return
 	}
-	r := strictjson.NewReader(body, listLimits)
+	r := strictjson.NewReader(body, bodyLimits)
 	_ = r.Array() // it has been read before, and is one
 	for {
 		if more, err := r.Element(); err != nil || !more {
@@ -249,7 +247,7 @@ func idKey(raw []byte) string {
 	case raw[0] != '"':
 		return ""
 	}
-	text, err := strictjson.NewReader(raw, listLimits).String()
+	text, err := strictjson.NewReader(raw, bodyLimits).String()
 	if err != nil {
 		return ""
 	}
@@ -262,7 +260,7 @@ func (x *exchange) isAnswered(body []byte) bool {
 	if x.id == nil {
 		return jsonrpc.IsBatch(x.body) && jsonrpc.IsBatch(body)
 	}
-	id := idKey(lookupWithin(body, idPath, listLimits))
+	id := idKey(lookupWithin(body, idPath, bodyLimits))
 	return id != "" && id == idKey(x.id)
 }
 

@@ -23,7 +23,7 @@ var ours = []string{
 	"denied.Error()", "f.Cause", "f.Detail", "f.Fix()", // made by internal/refusal and by internal/explain
 	"fetchCause(err)", "explain.Finding{Cause: fetchCause(err)}.Fix()", `explain.Finding{Cause: "metadata-no-pkce"}.Fix()`,
 	"id",                                     // randomID
-	"l.method",                               // of the listings that are filtered
+	"list",                                   // method of a list that is filtered
 	"issuer", "s.registry.issuersOf(c.keys)", // configured, too
 	`explain.Finding{Cause: "key-unsettled"}.Fix()`, `explain.Finding{Cause: "metadata-not-routed"}.Fix()`,
 	"m.metadata.url",       // follows from Config.Resource, which is in ASCII

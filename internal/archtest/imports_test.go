@@ -53,6 +53,12 @@ var importRules = []struct {
 			return !strings.HasPrefix(file, "internal/") || strings.HasPrefix(file, "internal/faults/")
 		},
 	}, {
+		"internal/reply knows JSON and nothing of ours beside",
+		func(imported string) bool {
+			return within(imported, module) && imported != module+"/internal/strictjson"
+		},
+		func(file string) bool { return path.Dir(file) != "internal/reply" },
+	}, {
 		"unsafe and cgo stay out",
 		func(imported string) bool { return imported == "unsafe" || imported == "C" },
 		func(file string) bool { return false },

@@ -131,3 +131,18 @@ func TestMember_Syntax_TOK_23(t *testing.T) {
 		assert.Equal(t, offset, failed.Offset, text)
 	}
 }
+
+// What is in doubt is no text: readers that ignore case, or take the last of two, would see another one.
+func TestMemberText_MCP_63(t *testing.T) {
+	for in, want := range map[string]string{
+		`{"name":"a"}`: "a", `{"x":{"name":"b"},"name":"\u0061"}`: "a", `{"name":"a","x":` + strings.Repeat("[", 1000) + strings.Repeat("]", 1000) + `}`: "a",
+		`{"Name":"b","name":"a"}`: "", `{"name":"a","NAME":1}`: "", `{"name":"a","name":"b"}`: "", `{"name":1}`: "", `{"name":"a"`: "",
+		`{"name":"a","x":}`: "", `{"name":"\ud800"}`: "", `{}`: "", `["name","a"]`: "", `"name"`: "", ``: "",
+	} {
+		assert.Equal(t, want, MemberText([]byte(in), "name", Limits{}), in)
+	}
+	assert.Empty(t, MemberText([]byte(`{"x":1,"name":"a"}`), "name", Limits{Members: 1}))
+	for in, want := range map[string]bool{`{"name":1}`: true, `{"n\u0061me":1}`: true, `{"Name":1}`: false, ``: false} {
+		assert.Equal(t, want, MayHave([]byte(in), `"name"`), in)
+	}
+}

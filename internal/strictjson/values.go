@@ -1,6 +1,10 @@
 package strictjson
 
-import "encoding/json"
+import (
+	"bytes"
+	"encoding/json"
+	"strings"
+)
 
 // String consumes a string and returns its decoded value, which aliases the
 // text unless it has escapes.
@@ -257,4 +261,36 @@ func Valid(data []byte, lim Limits) error {
 		return err
 	}
 	return r.End()
+}
+
+// MemberText returns a string member of an object, "" if there is none, and if the object has a
+// name twice, or this one in another case.
+func MemberText(object []byte, name string, lim Limits) (text string) {
+	var r Reader
+	r.Reset(object, lim)
+	if r.Object() != nil {
+		return ""
+	}
+	for {
+		member, more, err := r.Member()
+		switch {
+		case err != nil:
+			return ""
+		case !more:
+			return text
+		case string(member) == name && r.Kind() == String:
+			s, _ := r.String()
+			text = string(s)
+		case string(member) != name && strings.EqualFold(string(member), name):
+			return "" // a reader that ignores case may take this one
+		default:
+			_, _ = r.Pass() // an error stays, and Member returns it
+		}
+	}
+}
+
+// MayHave is a quick look for a string in a JSON text. It never misses one, since a
+// string with other bytes has a backslash.
+func MayHave(text []byte, literal string) bool {
+	return bytes.Contains(text, []byte(literal)) || bytes.IndexByte(text, '\\') >= 0
 }

@@ -1,6 +1,9 @@
-package mcpauth
+package reply
 
-import "iter"
+import (
+	"encoding/json"
+	"iter"
+)
 
 // What is only looked at, and passes whatever it is, is read loosely: no depth is too deep,
 // a name may stand twice, and what is cut off is read as far as it goes.
@@ -93,4 +96,12 @@ func skipJSONValue(text []byte, i int) int {
 		}
 	}
 	return -1
+}
+
+// jsonText decodes a string; anything else is "".
+func jsonText(value []byte) (text string) {
+	if len(value) == 0 || value[0] != '"' || json.Unmarshal(value, &text) != nil {
+		return ""
+	}
+	return text
 }

@@ -1,11 +1,12 @@
-package mcpauth
+package reply
 
 import (
 	"bytes"
-	"encoding/json"
 	"iter"
 	"slices"
 	"strings"
+
+	"github.com/seed-1e292522/mcpauth/internal/strictjson"
 )
 
 // What a stream tells of may be for some only: notifications that name a resource or a task. They are
@@ -17,19 +18,19 @@ import (
 type notice struct {
 	method string
 	naming string // member of params that says what it is about
-	use    Call   // what its receiver must be allowed
+	use    string // method that its receiver must be allowed to call on that
 }
 
 var notices = []notice{
-	{"notifications/resources/updated", "uri", Call{Method: "resources/read", Kind: KindResource}},
-	{"notifications/tasks", "taskId", Call{Method: "tasks/get", Kind: KindMethod}},
-	{"notifications/tasks/status", "taskId", Call{Method: "tasks/get", Kind: KindMethod}},
+	{"notifications/resources/updated", "uri", "resources/read"},
+	{"notifications/tasks", "taskId", "tasks/get"},
+	{"notifications/tasks/status", "taskId", "tasks/get"},
 }
 
 // hear takes out of a message, or out of a batch, the notifications that are not for this
-// caller. Nothing may be left: nil. Some readers find a notification behind a byte order mark, behind another JSON
+// receiver. Nothing may be left: nil. Some readers find a notification behind a byte order mark, behind another JSON
 // text, or in an array in a batch: what has one there that is not for this caller is left out as a whole.
-func (f *listFilter) hear(data []byte) ([]byte, error) {
+func (f *Filter) hear(data []byte) ([]byte, error) {
 	text := bytes.TrimPrefix(data, byteOrderMark)
 	start := skipJSONSpace(text, 0)
 	end := skipJSONValue(text, start)
@@ -61,7 +62,7 @@ func (f *listFilter) hear(data []byte) ([]byte, error) {
 
 // mayHearAll reports whether the caller may hear all messages in a text, wherever they stand: it looks at each
 // object that is not in another one.
-func (f *listFilter) mayHearAll(text []byte) (bool, error) {
+func (f *Filter) mayHearAll(text []byte) (bool, error) {
 	for i := 0; i < len(text); {
 		switch text[i] {
 		case '{':
@@ -82,35 +83,33 @@ func (f *listFilter) mayHearAll(text []byte) (bool, error) {
 
 // mayHear reports whether the caller may hear a message. Since it subscribed, the policy
 // may have changed.
-func (f *listFilter) mayHear(message []byte) (bool, error) {
+func (f *Filter) mayHear(message []byte) (bool, error) {
 	e := readEnvelope(message)
 	for _, n := range notices {
 		if !slices.Contains(e.methods, n.method) {
 			continue
 		}
-		call := n.use
-		call.Name = e.names(n.naming)
-		if may, err := f.asks(call); err != nil || !may {
+		if may, err := f.asks(n.use, e.names(n.naming)); err != nil || !may {
 			return false, err
 		}
 	}
-	if !f.replays || !mayHave(message, relatedTask) {
+	if !f.Replays || !strictjson.MayHave(message, relatedTask) {
 		return true, nil
 	}
 	for _, id := range e.related() {
-		if may, err := f.asks(Call{Method: "tasks/get", Kind: KindMethod, Name: id}); err != nil || !may {
+		if may, err := f.asks("tasks/get", id); err != nil || !may {
 			return false, err
 		}
 	}
 	return true, nil
 }
 
-// asks is admits for as long as the request goes on.
-func (f *listFilter) asks(call Call) (bool, error) {
+// asks asks the receiver for as long as the request goes on.
+func (f *Filter) asks(method, name string) (bool, error) {
 	if err := f.goesOn(); err != nil {
 		return false, err
 	}
-	return f.admits(call), f.goesOn()
+	return f.Receiver.Hears(method, name), f.goesOn()
 }
 
 // envelope is what a message says to any reader, also to one that ignores case or
@@ -208,19 +207,4 @@ func isFree(beginning []byte) bool {
 	e := readEnvelope(beginning)
 	return e.isAnswer && len(e.methods) == 0 || len(e.methods) > 0 && e.methods[0] != "" &&
 		!slices.ContainsFunc(notices, func(n notice) bool { return slices.Contains(e.methods, n.method) })
-}
-
-// noticeFilter looks at the events of an answer that has no lists.
-func (w *response) noticeFilter() *eventFilter {
-	f := &listFilter{ctx: &w.x.ctx, m: w.x.lease.m, principal: w.x.principal}
-	hear := func(_ string, data []byte) ([]byte, error) { return f.hear(data) }
-	return &eventFilter{out: passing{w}, rewrite: hear, limit: maxHeld, free: isFree}
-}
-
-// jsonText decodes a string; anything else is "".
-func jsonText(value []byte) (text string) {
-	if len(value) == 0 || value[0] != '"' || json.Unmarshal(value, &text) != nil {
-		return ""
-	}
-	return text
 }

@@ -1,4 +1,4 @@
-package mcpauth
+package reply
 
 import (
 	"bytes"
@@ -7,8 +7,8 @@ import (
 	"slices"
 )
 
-// maxHeld bounds what of a response is held back to be looked at, in bytes.
-const maxHeld = 16 << 20
+// MaxHeld bounds what of an answer is held back to be looked at, in bytes.
+const MaxHeld = 16 << 20
 
 // Sizes of the buffer of an event stream: what is taken at a time, and what
 // is kept for the next event.
@@ -23,8 +23,8 @@ var errEventTooLarge = errors.New("an event that is too large")
 // first line (HTML Living Standard section 9.2.6).
 var byteOrderMark = []byte("\ufeff")
 
-// eventFilter passes a stream of server-sent events on, each as soon as it is
-// complete, and lets rewrite change its data. Events that it does not change
+// Events passes a stream of server-sent events on, each as soon as it is
+// complete, with its data as the filter leaves it. Events that it does not change
 // keep their bytes. A comment, which is how servers keep a connection alive, has
 // no effect and waits for no event: it goes out as soon as its line has ended, in
 // front of the event it stands in.
@@ -32,7 +32,7 @@ var byteOrderMark = []byte("\ufeff")
 // Lines end as the standard has it, in a carriage return, a line feed or both. Many
 // readers do not know the first alone, so each of these is given its line feed: what
 // is judged is what every reader reads.
-type eventFilter struct {
+type Events struct {
 	out io.Writer
 	// rewrite returns the new data of an event: the same bytes to leave it, nil
 	// to take the data out.
@@ -48,15 +48,15 @@ type eventFilter struct {
 	returned bool   // the last byte was a carriage return: its line feed is given already
 	begun    bool   // the first line is known
 	mark     bool   // a byte order mark goes in front of what is sent first
-	refused  error  // why an event cannot be passed on: the stream is over
+	err      error  // why an event cannot be passed on: the stream is over
 
-	asked  int       // how long an event was when free was asked
-	passes bool      // the event under way is not held any more
-	edge   eventEdge // of what has passed of it
+	asked  int  // how long an event was when free was asked
+	passes bool // the event under way is not held any more
+	edge   Edge // of what has passed of it
 }
 
 // Write takes a piece of the stream.
-func (f *eventFilter) Write(p []byte) (int, error) {
+func (f *Events) Write(p []byte) (int, error) {
 	for rest := p; len(rest) > 0; {
 		piece := rest[:min(len(rest), eventPiece)]
 		rest = rest[len(piece):]
@@ -69,7 +69,7 @@ func (f *eventFilter) Write(p []byte) (int, error) {
 
 // lineFeeds gives every carriage return its line feed, and takes the one that comes
 // after it for that.
-func (f *eventFilter) lineFeeds(p []byte) []byte {
+func (f *Events) lineFeeds(p []byte) []byte {
 	if f.returned && p[0] == '\n' {
 		p = p[1:]
 	}
@@ -93,8 +93,8 @@ func (f *eventFilter) lineFeeds(p []byte) []byte {
 }
 
 // take passes on what the piece completes and holds the rest.
-func (f *eventFilter) take(piece []byte) error {
-	if f.passes && f.refused == nil {
+func (f *Events) take(piece []byte) error {
+	if f.passes && f.err == nil {
 		n := f.passed(piece)
 		if _, err := f.out.Write(piece[:n]); err != nil {
 			return err
@@ -102,25 +102,25 @@ func (f *eventFilter) take(piece []byte) error {
 		piece = piece[n:]
 	}
 	for line := range bytes.SplitAfterSeq(piece, []byte("\n")) {
-		if len(line) == 0 || f.refused != nil {
+		if len(line) == 0 || f.err != nil {
 			break
 		}
 		if err := f.add(line); err != nil {
 			return err
 		}
 	}
-	if f.free != nil && f.refused == nil && len(f.held) > max(eventPiece, 2*f.asked) {
+	if f.free != nil && f.err == nil && len(f.held) > max(eventPiece, 2*f.asked) {
 		return f.ask()
 	}
-	return f.refused
+	return f.err
 }
 
 // add takes a line or a piece of one.
-func (f *eventFilter) add(text []byte) error {
+func (f *Events) add(text []byte) error {
 	f.held = append(f.held, text...)
 	if len(f.held) > f.limit {
-		f.refused = errEventTooLarge
-		return f.refused
+		f.err = errEventTooLarge
+		return f.err
 	}
 	if text[len(text)-1] != '\n' {
 		return nil
@@ -129,7 +129,7 @@ func (f *eventFilter) add(text []byte) error {
 }
 
 // endLine looks at the last line of what is held, which has ended.
-func (f *eventFilter) endLine() error {
+func (f *Events) endLine() error {
 	f.begin()
 	line := f.held[f.line:]
 	blank := line[0] == '\n' || line[0] == '\r'
@@ -148,7 +148,7 @@ func (f *eventFilter) endLine() error {
 }
 
 // begin takes the byte order mark off the first line.
-func (f *eventFilter) begin() {
+func (f *Events) begin() {
 	if !f.begun && bytes.HasPrefix(f.held, byteOrderMark) {
 		f.held, f.mark = f.held[len(byteOrderMark):], true
 	}
@@ -156,62 +156,75 @@ func (f *eventFilter) begin() {
 }
 
 // ask lets a long event go on if it is free.
-func (f *eventFilter) ask() error {
+func (f *Events) ask() error {
 	f.begin()
 	f.asked = len(f.held)
 	if _, data := eventFields(f.held); !f.free(bytes.Join(data, []byte("\n"))) {
 		return nil
 	}
-	f.passes, f.edge = true, eventEdge{}
-	f.edge.pass(f.held)
+	f.passes, f.edge = true, Edge{}
+	f.edge.Pass(f.held)
 	err := f.send(f.held)
 	f.held, f.line, f.asked = nil, 0, 0
 	return err
 }
 
 // passed returns how much of a piece belongs to the event that is not held.
-func (f *eventFilter) passed(piece []byte) (n int) {
+func (f *Events) passed(piece []byte) (n int) {
 	for n < len(piece) && f.passes {
 		line := piece[n:]
 		if i := bytes.IndexByte(line, '\n'); i >= 0 {
 			line = line[:i+1]
 		}
-		f.edge.pass(line)
+		f.edge.Pass(line)
 		n += len(line)
-		f.passes = !f.edge.between()
+		f.passes = !f.edge.Between()
 	}
 	return n
 }
 
 // keep drops what has been passed on, and a buffer that something large needed.
-func (f *eventFilter) keep(size int) {
+func (f *Events) keep(size int) {
 	f.held, f.line = f.held[:size], size
 	if cap(f.held) > eventBuffer && size <= eventBuffer/2 {
 		f.held = bytes.Clone(f.held)
 	}
 }
 
-// close is called at the end of the stream. An event without its blank line is
+// Held returns how many bytes of the event under way are held back.
+func (f *Events) Held() int { return len(f.held) }
+
+// Fail ends the stream, unless it has ended: nothing more is passed on.
+func (f *Events) Fail(err error) {
+	if f.err == nil {
+		f.err = err
+	}
+}
+
+// Err returns why the stream has ended early. That the client has gone is no such reason.
+func (f *Events) Err() error { return f.err }
+
+// Close is called at the end of the stream. An event without its blank line is
 // none by the standard, but some clients take it for one: it is passed on as
 // the others are.
-func (f *eventFilter) close() error {
-	if f.refused != nil || len(f.held) == 0 {
-		return f.refused
+func (f *Events) Close() error {
+	if f.err != nil || len(f.held) == 0 {
+		return f.err
 	}
 	f.begin()
 	return f.emit(f.held)
 }
 
 // emit writes one event.
-func (f *eventFilter) emit(event []byte) error {
-	event, f.refused = f.rewritten(event)
-	if f.refused != nil {
-		return f.refused
+func (f *Events) emit(event []byte) error {
+	event, f.err = f.rewritten(event)
+	if f.err != nil {
+		return f.err
 	}
 	return f.send(event)
 }
 
-func (f *eventFilter) send(text []byte) error {
+func (f *Events) send(text []byte) error {
 	if f.mark {
 		text, f.mark = slices.Concat(byteOrderMark, text), false
 	}
@@ -220,7 +233,7 @@ func (f *eventFilter) send(text []byte) error {
 }
 
 // rewritten returns what becomes of one event.
-func (f *eventFilter) rewritten(event []byte) ([]byte, error) {
+func (f *Events) rewritten(event []byte) ([]byte, error) {
 	name, data := eventFields(event)
 	var before []byte
 	switch len(data) {
@@ -284,3 +297,54 @@ func replaceData(event, data []byte) []byte {
 	}
 	return out.Bytes()
 }
+
+// Edge follows the bytes of an event stream and knows whether they end
+// Between two events: what is cut elsewhere cannot be made whole by anything that
+// is put behind it.
+type Edge struct {
+	inside bool // a line of an event has been passed, and not the blank one that ends it
+	line   lineState
+}
+
+// lineState is how much of a line has been passed.
+type lineState uint8
+
+const (
+	lineStart   lineState = iota
+	lineReturn            // nothing but a carriage return
+	lineComment           // it begins with a colon
+	lineField
+)
+
+// Pass takes the next bytes of the stream.
+func (e *Edge) Pass(data []byte) {
+	for {
+		line, rest, ended := bytes.Cut(data, []byte("\n"))
+		if len(line) > 0 {
+			e.begin(line)
+		}
+		if !ended {
+			return
+		}
+		if e.line == lineStart || e.line == lineReturn {
+			e.inside = false
+		}
+		e.line, data = lineStart, rest
+	}
+}
+
+// begin takes a piece of a line. A carriage return that ends a line alone is
+// none here: the event stays open.
+func (e *Edge) begin(piece []byte) {
+	switch {
+	case e.line == lineStart && piece[0] == ':':
+		e.line = lineComment
+	case e.line == lineStart && string(piece) == "\r":
+		e.line = lineReturn
+	case e.line == lineStart || e.line == lineReturn:
+		e.line, e.inside = lineField, true
+	}
+}
+
+// Between reports whether the bytes so far are whole events.
+func (e *Edge) Between() bool { return !e.inside && e.line == lineStart }

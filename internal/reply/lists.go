@@ -1,0 +1,234 @@
+package reply
+
+import (
+	"bytes"
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/seed-1e292522/mcpauth/internal/strictjson"
+)
+
+// listing is one kind of list that a server answers with.
+type listing struct {
+	method string // that asks for it
+	member string // of the result that holds the entries
+	naming string // member of an entry that says what it is about
+	use    string // method of the calls that an entry is for
+}
+
+var lists = []listing{
+	{"tools/list", "tools", "name", "tools/call"},
+	{"prompts/list", "prompts", "name", "prompts/get"},
+	{"resources/list", "resources", "uri", "resources/read"},
+	{"tasks/list", "tasks", "taskId", "tasks/get"},
+	{"resources/templates/list", "resourceTemplates", "uriTemplate", "resources/read"},
+}
+
+// maxCursor bounds the cursor of a handler, in bytes as it stands in JSON.
+const maxCursor = 64 << 10
+
+// nextCursor is the member of a result that says how a list goes on. Readers that
+// ignore case take others for it.
+var nextCursor = []byte("nextCursor")
+
+var (
+	errNotAList      = errors.New("a list that is no array")
+	errOtherCase     = errors.New("a result or a list under another spelling of its name")
+	errCursorTooLong = errors.New("a cursor that is too long")
+	errNameless      = errors.New("no name that can be read")
+)
+
+// limits bound an answer that is looked at.
+var limits = strictjson.Limits{Depth: strictjson.MaxDepth, Members: MaxHeld}
+
+// IsList reports whether a method asks for a list.
+func IsList(method string) bool {
+	return slices.ContainsFunc(lists, func(l listing) bool { return l.method == method })
+}
+
+// edit replaces bytes of a message.
+type edit struct {
+	from, to int
+	with     []byte
+}
+
+// edited returns a copy with the edits, which are in order.
+func edited(raw []byte, edits []edit) []byte {
+	var out bytes.Buffer
+	at := 0
+	for _, e := range edits {
+		out.Write(raw[at:e.from])
+		out.Write(e.with)
+		at = e.to
+	}
+	out.Write(raw[at:])
+	return out.Bytes()
+}
+
+func (f *Filter) batch(r *strictjson.Reader) (edits []edit, err error) {
+	_ = r.Array() // an error stays, and Element returns it
+	for {
+		more, err := r.Element()
+		if err != nil || !more {
+			return edits, err
+		}
+		if edits, err = f.response(r, edits); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// response looks for the result of one message.
+func (f *Filter) response(r *strictjson.Reader, edits []edit) ([]edit, error) {
+	if err := r.Object(); err != nil {
+		return nil, err
+	}
+	for {
+		name, more, err := r.Member()
+		if err != nil || !more {
+			return edits, err
+		}
+		switch {
+		case string(name) == "result" && r.Kind() == strictjson.Object:
+			edits, err = f.result(r, edits)
+		case string(name) != "result" && strings.EqualFold(string(name), "result"):
+			return nil, errOtherCase
+		default:
+			var raw []byte
+			if raw, err = r.Pass(); err == nil && f.Paged && strings.EqualFold(string(name), "error") {
+				edits = append(edits, edit{r.Offset() - len(raw), r.Offset(), wordless(raw)})
+			}
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+}
+
+// result filters the lists of one result and seals its cursor.
+func (f *Filter) result(r *strictjson.Reader, edits []edit) ([]edit, error) {
+	_ = r.Object() // an error stays, and Member returns it
+	first, method := len(edits), f.Asked
+	var cursors []edit // of what follows, as the handler wrote it
+	for {
+		name, more, err := r.Member()
+		if err != nil {
+			return nil, err
+		}
+		if !more {
+			break
+		}
+		if i := slices.IndexFunc(lists, func(l listing) bool { return l.member == string(name) }); i >= 0 {
+			if edits, err = f.list(r, &lists[i], edits); err != nil {
+				return nil, err
+			}
+			method = lists[i].method
+			continue
+		}
+		if slices.ContainsFunc(lists, func(l listing) bool { return strings.EqualFold(l.member, string(name)) }) {
+			return nil, errOtherCase
+		}
+		raw, err := r.Pass()
+		if err != nil {
+			return nil, err
+		}
+		if bytes.EqualFold(name, nextCursor) {
+			cursors = append(cursors, edit{r.Offset() - len(raw), r.Offset(), raw})
+		}
+	}
+	for _, cursor := range cursors {
+		sealed, err := f.seal(method, cursor.with)
+		if err != nil {
+			return nil, err
+		}
+		edits = append(edits, edit{cursor.from, cursor.to, sealed})
+	}
+	slices.SortStableFunc(edits[first:], func(a, b edit) int { return a.from - b.from })
+	return edits, nil
+}
+
+// seal returns what stands for a cursor. Null and an empty string are none.
+func (f *Filter) seal(list string, cursor []byte) ([]byte, error) {
+	switch {
+	case string(cursor) == "null" || string(cursor) == `""`:
+		return cursor, nil
+	case len(cursor) > maxCursor:
+		return nil, errCursorTooLong
+	}
+	return []byte(`"` + f.Receiver.Seal(list, cursor) + `"`), nil
+}
+
+// list filters one list, and adds an edit if something has to go. Null has no entries.
+func (f *Filter) list(r *strictjson.Reader, l *listing, edits []edit) ([]edit, error) {
+	switch err := r.Array(); {
+	case err == nil:
+	case r.Kind() == strictjson.Null:
+		return edits, r.Null()
+	case errors.Is(err, strictjson.ErrKind):
+		return nil, errNotAList
+	default:
+		return nil, err
+	}
+	e := edit{from: r.Offset() - 1, with: []byte{'['}}
+	whole := true
+	for {
+		if err := f.goesOn(); err != nil {
+			return nil, err
+		}
+		more, err := r.Element()
+		if err != nil {
+			return nil, err
+		}
+		if !more {
+			break
+		}
+		raw, err := r.Pass()
+		if err != nil {
+			return nil, err
+		}
+		if !f.shows(raw, l) {
+			whole = false
+			continue
+		}
+		if len(e.with) > 1 {
+			e.with = append(e.with, ',')
+		}
+		e.with = append(e.with, raw...)
+	}
+	if whole {
+		return edits, nil
+	}
+	e.to = r.Offset()
+	e.with = append(e.with, ']')
+	return append(edits, e), nil
+}
+
+// shows reports whether the receiver is shown an entry. An entry may be as large as a list.
+func (f *Filter) shows(entry []byte, l *listing) bool {
+	name := strictjson.MemberText(entry, l.naming, limits)
+	if name == "" {
+		f.Receiver.Unreadable(l.method, errNameless)
+		return false
+	}
+	return f.Receiver.Shows(l.method, l.use, name)
+}
+
+// wordless returns what stands for the error of a handler that was given one of its cursors.
+func wordless(failure []byte) []byte {
+	if string(failure) == "null" {
+		return failure
+	}
+	code := []byte("-32603")
+	for value := range membersNamed(failure, "code") {
+		if isShortInteger(value) {
+			code = value
+		}
+	}
+	return slices.Concat([]byte(`{"code":`), code, []byte(`,"message":"no page for this cursor"}`))
+}
+
+func isShortInteger(value []byte) bool {
+	digits := bytes.TrimPrefix(value, []byte("-"))
+	return len(digits) > 0 && len(digits) <= 9 && len(bytes.Trim(digits, "0123456789")) == 0 && (digits[0] != '0' || len(digits) == 1)
+}

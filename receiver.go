@@ -1,0 +1,140 @@
+package mcpauth
+
+import (
+	"bytes"
+	"context"
+
+	"github.com/seed-1e292522/mcpauth/internal/jsonrpc"
+	"github.com/seed-1e292522/mcpauth/internal/refusal"
+	"github.com/seed-1e292522/mcpauth/internal/reply"
+)
+
+// receiver is the one who gets an answer. What it is shown, and hears of, is decided as its requests are.
+type receiver struct {
+	m         *Middleware
+	principal *Principal
+	filter    reply.Filter // of the answer
+}
+
+// newFilter returns what takes out of the answer what is not for the principal.
+func (x *exchange) newFilter() *reply.Filter {
+	r := &receiver{m: x.lease.m, principal: x.principal}
+	r.filter = reply.Filter{Context: &x.ctx, Receiver: r, Asked: x.listMethod(), Paged: len(x.pages) > 0, Replays: x.isStream()}
+	return &r.filter
+}
+
+// Shows reports whether the principal may use an entry of a list, or may see that it exists.
+func (r *receiver) Shows(list, method, name string) bool {
+	call := Call{Method: method, Kind: methods[method].kind, Name: name}
+	if isTaskMethod(method) {
+		return r.admits(call) // a task tells more than that it exists
+	}
+	ctx := r.filter.Context
+	if list == "resources/templates/list" {
+		ctx = context.WithValue(ctx, aboutTemplate{}, true)
+	}
+	return r.m.policy.shows(ctx, r.principal, call)
+}
+
+// Hears reports whether the principal may hear of what a notification names. Since it
+// subscribed, the policy may have changed.
+func (r *receiver) Hears(method, name string) bool {
+	return r.admits(Call{Method: method, Kind: methods[method].kind, Name: name})
+}
+
+// admits reports whether the principal's request for a call would be let through.
+func (r *receiver) admits(call Call) bool {
+	if call.Name == "" {
+		return false
+	}
+	calls, notOwn := r.m.withTaskCalls([]Call{call}, r.principal)
+	return notOwn == nil && r.m.policy.decide(r.filter.Context, r.principal, calls) == nil
+}
+
+// Unreadable tells the operator what is left out.
+func (r *receiver) Unreadable(list string, err error) {
+	if list != "" {
+		r.m.log.Error("mcpauth: an entry of a list is left out because it has no name that can be read", "list", list)
+		return
+	}
+	r.m.log.Error("mcpauth: a message on a stream is left out because it cannot be read", "error", shownError(err))
+}
+
+// A server writes into a cursor what it likes, and both Go SDKs write the name of an
+// entry, which may be a hidden one. Where a page ends also tells how many hidden
+// ones it has: whoever can ask for a page after any name finds theirs, letter by
+// letter. So a cursor goes out sealed, and none comes in that was not.
+
+// Seal makes a cursor one that only its principal can send back, and for this list. One of a replayed page
+// that does not show its list is sealed for no list: nobody can go on from it.
+func (r *receiver) Seal(list string, cursor []byte) string {
+	return r.m.cursors.Seal(cursor, r.principal.caller().Binding(list))
+}
+
+// page is the cursor of a request for more of a list.
+type page struct {
+	method string
+	cursor jsonrpc.Cursor
+}
+
+// listMethod returns the list that is asked for, "" for none.
+func (x *exchange) listMethod() string {
+	for i := range x.calls {
+		if method := listOf(x.calls[i].Method, x.calls[i].Name); method != "" {
+			return method
+		}
+	}
+	return ""
+}
+
+// listOf returns the list that a method asks for, "" for none. One on tasks that names none may list
+// them, whatever it is called.
+func listOf(method, name string) string {
+	switch {
+	case reply.IsList(method):
+		return method
+	case isTaskMethod(method) && name == "":
+		return "tasks/list"
+	}
+	return ""
+}
+
+// addPage notes the cursor of a message. An empty one is none.
+func (req *request) addPage(msg *jsonrpc.Message) {
+	c := &msg.Cursor
+	if c.State == jsonrpc.Absent || c.State == jsonrpc.String && len(c.Value) == 0 {
+		return
+	}
+	if method := listOf(msg.Method, string(msg.TaskID.Value)); method != "" {
+		req.pages = append(req.pages, page{method, *c})
+	}
+}
+
+// openCursors puts the cursors of the handler in the place of those that were
+// sealed. Nothing else of the body changes.
+func (m *Middleware) openCursors(x *exchange) *refusal.Refusal {
+	if len(x.pages) == 0 {
+		return nil
+	}
+	opened := make([][]byte, 0, len(x.pages))
+	for _, p := range x.pages {
+		text, ok := m.cursors.Open(string(p.cursor.Value), x.principal.caller().Binding(p.method))
+		if p.cursor.State != jsonrpc.String || !ok {
+			return refusal.New(refusal.UnknownCursor, p.method+" cursor", "", "one that this principal and client got from this list")
+		}
+		opened = append(opened, text)
+	}
+	if size := len(x.body); size > maxPooled && !x.hold(&x.held.body, cap(x.body)+size) { // the first one is kept for its id
+		return denyHeld()
+	}
+	var body bytes.Buffer
+	at := 0
+	for i, p := range x.pages {
+		body.Write(x.body[at:p.cursor.From])
+		body.Write(opened[i])
+		at = p.cursor.To
+	}
+	body.Write(x.body[at:])
+	x.body = body.Bytes()
+	return nil
+}
