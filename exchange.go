@@ -11,7 +11,6 @@ import (
 	"github.com/seed-1e292522/mcpauth/internal/jsonrpc"
 	"github.com/seed-1e292522/mcpauth/internal/owned"
 	"github.com/seed-1e292522/mcpauth/internal/refusal"
-	"github.com/seed-1e292522/mcpauth/internal/reply"
 )
 
 // exchange is one request on its way: what becomes known of it, and what the
@@ -19,20 +18,18 @@ import (
 type exchange struct {
 	principal *Principal // shared by all requests with the token: not to be changed, nor to be given away
 	body      []byte
-	session   string        // the handler's session id, verified; "" for none
-	query     *string       // the query without our tag, if it had one
-	tag       string        // our tag in the query, verified
-	announced string        // the tag of the message endpoint that the stream has announced
-	unnamed   *unnamed      // set if no session is presented where there could be one
-	filter    *reply.Filter // set if the response is filtered
-	tasks     *hearing      // set if a task may begin in the response
-	hides     bool          // there is a field, Authorization aside, that the handler must not see as it came
-	over      bool          // under reader.mu: the request is over
-	returned  bool          // the handler has, and did not panic
-	pooled    *[]byte       // where the body's buffer came from, and goes back to; nil if others may still look at it
-	held      holding       // what is booked on the caller's account
-	decision  string        // ID of its record, "" for none
-	trail     *trail        // what a record needs; nil if nobody records
+	session   string   // the handler's session id, verified; "" for none
+	query     *string  // the query without our tag, if it had one
+	tag       string   // our tag in the query, verified
+	announced string   // the tag of the message endpoint that the stream has announced
+	unnamed   *unnamed // set if no session is presented where there could be one
+	hides     bool     // there is a field, Authorization aside, that the handler must not see as it came
+	over      bool     // under reader.mu: the request is over
+	returned  bool     // the handler has, and did not panic
+	pooled    *[]byte  // where the body's buffer came from, and goes back to; nil if others may still look at it
+	held      holding  // what is booked on the caller's account
+	decision  string   // ID of its record, "" for none
+	trail     *trail   // what a record needs; nil if nobody records
 	request
 
 	ctx    identity.Context
@@ -40,7 +37,6 @@ type exchange struct {
 	reader checkedBody
 	lease  lease
 	out    flushable
-	fields [2]string // values of the response header
 }
 
 // newExchange begins an exchange. Its body is read into a used buffer, unless
@@ -102,10 +98,10 @@ func (m *Middleware) serve(w http.ResponseWriter, r *http.Request, x *exchange, 
 		x.lease.arm()
 	}
 	if x.filters() {
-		x.filter = x.newFilter()
+		x.out.filter = x.newFilter()
 	}
-	if x.tasks = x.hearing(m); x.tasks != nil && x.query != nil {
-		x.tasks.await(x.tag)
+	if x.out.tasks = x.hearing(m); x.out.tasks != nil && x.query != nil {
+		x.out.tasks.await(x.tag)
 	}
 	if x.unnamed != nil {
 		m.serveUnnamed(w, r, x, next)
@@ -126,11 +122,31 @@ func (m *Middleware) answer(out *flushable, r *http.Request, x *exchange) (forwa
 	} else {
 		forwarded = x.forward(r, &x.url, &x.reader)
 	}
-	out.response = response{ResponseWriter: &x.lease, r: forwarded, x: x}
+	out.response = response{
+		lease: &x.lease, r: forwarded, request: x, filter: x.out.filter, tasks: x.out.tasks,
+		modern: x.era == modern, addsScope: x.era == modern && len(x.calls) == 1 && cacheable(x.calls[0].Method),
+		hasAlias: x.unnamed != nil, mayRetry: x.unnamed != nil && x.unnamed.mayRetry, bodiless: x.body == nil,
+	}
 	if h := x.lease.ResponseWriter.Header(); len(h) > 0 {
 		out.outer = maps.Clone(h)
 	}
 	return forwarded
+}
+
+// decorate is what a response asks for, as are those that follow: see [answered].
+func (x *exchange) decorate(h http.Header, r *http.Request, status int) {
+	x.lease.m.allowOrigin(h, r)
+	x.lease.m.sealSession(h, x, status)
+}
+
+func (x *exchange) holdAnswer(size int) bool { return x.hold(&x.held.response, size) }
+
+func (x *exchange) refuse(w http.ResponseWriter, r *http.Request, denied *refusal.Refusal) {
+	x.lease.m.refuse(w, r, x, denied)
+}
+
+func (x *exchange) logRefusal(r *http.Request, denied *refusal.Refusal) {
+	x.lease.m.logRefusal(r, x, denied)
 }
 
 // run calls the handler. One that panics to abort a response which was cut, as a
@@ -263,7 +279,7 @@ func (x *exchange) header(h http.Header) http.Header {
 		}
 	}
 	delete(out, "Accept-Encoding") // any answer may have to be looked at
-	if x.filter != nil || x.body != nil {
+	if x.out.filter != nil || x.body != nil {
 		for _, name := range conditional {
 			delete(out, name)
 		}

@@ -19,13 +19,29 @@ var listOnly = []string{"Content-Location", "Last-Modified", "Link", "X-Total-Co
 // tell whoever guesses what is hidden that the guess was right.
 var conditional = [...]string{"Range", "If-Range", "If-None-Match", "If-Match", "If-Modified-Since", "If-Unmodified-Since"}
 
+// decorate keeps shared caches away from what one caller may see, lets
+// allowed origins read it, and binds a session that begins to its principal.
+func (w *response) decorate(status int) {
+	h := w.Header()
+	w.fields = [...]string{"private", "Authorization"} // not shared with other responses, lest one be changed
+	if status < 300 && first(h["Cache-Control"]) == "" {
+		h["Cache-Control"] = w.fields[0:1:1]
+	}
+	if len(h["Vary"]) == 0 {
+		h["Vary"] = w.fields[1:2:2]
+	} else {
+		addToList(h, "Vary", "Authorization")
+	}
+	w.request.decorate(h, w.r, status)
+}
+
 // isWithheld reports whether a header field of this answer, or a trailer, does not go out.
 func (w *response) isWithheld(name string) bool {
-	if !w.filters && !w.stream && !w.scoped {
+	if w.filter == nil && !w.stream && !w.scoped {
 		return false
 	}
 	name = http.CanonicalHeaderKey(strings.TrimPrefix(name, http.TrailerPrefix))
-	return slices.Contains(wholeOnly, name) || w.filters && slices.Contains(listOnly, name)
+	return slices.Contains(wholeOnly, name) || w.filter != nil && slices.Contains(listOnly, name)
 }
 
 // withhold takes out what is not to go out: of the header before that is sent, and of the trailers.
@@ -70,6 +86,28 @@ func keepPrivate(h http.Header) {
 	if shared || revalidated && !restricted {
 		h["Cache-Control"] = []string{strings.Join(kept, ", ")}
 	}
+}
+
+// trailers finds the trailers that the handler has set: those that it declared before its
+// first Write, and those by [http.TrailerPrefix].
+func (w *response) trailers(h http.Header) (declared, prefixed http.Header) {
+	for name, values := range h {
+		bare, hasPrefix := strings.CutPrefix(name, http.TrailerPrefix)
+		into := &declared
+		switch {
+		case w.isWithheld(bare):
+			continue
+		case hasPrefix:
+			into = &prefixed
+		case !isListed(w.header["Trailer"], name):
+			continue
+		}
+		if *into == nil {
+			*into = http.Header{}
+		}
+		(*into)[name] = values
+	}
+	return declared, prefixed
 }
 
 // addToList adds members to a header field that is a list (RFC 9110 section

@@ -89,6 +89,15 @@ func (l *lease) cut(denied *refusal.Refusal) (cut bool) {
 	return cut
 }
 
+// endUnfiltered cuts an event stream in which an event cannot be filtered.
+func (l *lease) endUnfiltered(err error) {
+	l.m.log.Error("mcpauth: event stream ended because an event cannot be filtered", "error", shownError(err))
+	l.cut(denyUnfiltered(err))
+}
+
+// stopHandler ends the handler's context: nothing more of it is sent, but what is there is not cut.
+func (l *lease) stopHandler(err error) { l.x.ctx.Cancel(err) }
+
 // claim makes denied the reason for which the response is cut.
 func (l *lease) claim(denied *refusal.Refusal) bool {
 	l.mu.Lock()

@@ -11,14 +11,14 @@ import (
 
 // receiver is the one who gets an answer. What it is shown, and hears of, is decided as its requests are.
 type receiver struct {
-	m         *Middleware
-	principal *Principal
-	filter    reply.Filter // of the answer
+	m      *Middleware
+	x      *exchange
+	filter reply.Filter // of the answer
 }
 
 // newFilter returns what takes out of the answer what is not for the principal.
 func (x *exchange) newFilter() *reply.Filter {
-	r := &receiver{m: x.lease.m, principal: x.principal}
+	r := &receiver{m: x.lease.m, x: x}
 	r.filter = reply.Filter{Context: &x.ctx, Receiver: r, Asked: x.listMethod(), Paged: len(x.pages) > 0, Replays: x.isStream()}
 	return &r.filter
 }
@@ -33,7 +33,7 @@ func (r *receiver) Shows(list, method, name string) bool {
 	if list == "resources/templates/list" {
 		ctx = context.WithValue(ctx, aboutTemplate{}, true)
 	}
-	return r.m.policy.shows(ctx, r.principal, call)
+	return r.m.policy.shows(ctx, r.x.principal, call)
 }
 
 // Hears reports whether the principal may hear of what a notification names. Since it
@@ -47,8 +47,8 @@ func (r *receiver) admits(call Call) bool {
 	if call.Name == "" {
 		return false
 	}
-	calls, notOwn := r.m.withTaskCalls([]Call{call}, r.principal)
-	return notOwn == nil && r.m.policy.decide(r.filter.Context, r.principal, calls) == nil
+	calls, notOwn := r.m.withTaskCalls([]Call{call}, r.x.principal)
+	return notOwn == nil && r.m.policy.decide(r.filter.Context, r.x.principal, calls) == nil
 }
 
 // Unreadable tells the operator what is left out.
@@ -60,6 +60,9 @@ func (r *receiver) Unreadable(list string, err error) {
 	r.m.log.Error("mcpauth: a message on a stream is left out because it cannot be read", "error", shownError(err))
 }
 
+// Endpoint binds the message endpoint of the HTTP+SSE transport to its principal.
+func (r *receiver) Endpoint(uri string) string { return r.x.sealEndpoint(r.x.url.RawQuery, uri) }
+
 // A server writes into a cursor what it likes, and both Go SDKs write the name of an
 // entry, which may be a hidden one. Where a page ends also tells how many hidden
 // ones it has: whoever can ask for a page after any name finds theirs, letter by
@@ -68,7 +71,7 @@ func (r *receiver) Unreadable(list string, err error) {
 // Seal makes a cursor one that only its principal can send back, and for this list. One of a replayed page
 // that does not show its list is sealed for no list: nobody can go on from it.
 func (r *receiver) Seal(list string, cursor []byte) string {
-	return r.m.cursors.Seal(cursor, r.principal.caller().Binding(list))
+	return r.m.cursors.Seal(cursor, r.x.principal.caller().Binding(list))
 }
 
 // page is the cursor of a request for more of a list.

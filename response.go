@@ -19,35 +19,58 @@ import (
 // the handler sends its own and passes the rest on at once, except for what
 // has to be looked at first: lists, which are filtered.
 type response struct {
-	http.ResponseWriter
-	r     *http.Request // as the handler sees it: this must not lead to the token
-	x     *exchange
-	outer http.Header // what stood in the header before the handler was called
+	lease   *lease        // by which it is sent
+	r       *http.Request // as the handler sees it: this must not lead to the token
+	request answered
+	outer   http.Header   // what stood in the header before the handler was called
+	filter  *reply.Filter // set if lists are filtered
+	tasks   *hearing      // set if a task may begin in it
 
 	status       int32 // 0 for none, which net/http takes for 200
+	modern       bool  // the era
+	addsScope    bool  // a result without a cacheScope is for everybody
+	hasAlias     bool  // of a session that no client knows
+	mayRetry     bool  // the handler may mind the alias
+	bodiless     bool  // the request has no body: it asks for a stream
 	wrote        bool  // the handler has sent its header
 	stream       bool  // of events
-	filters      bool  // lists are filtered
 	hears        bool  // a task may begin in it
-	aliasRefused bool  // the handler minds the alias of a request without a session: this response is none
+	aliasRefused bool  // the handler minds the alias: this response is none
+	leaves       bool  // the handler may keep something under the alias after the request
+	scoped       bool  // cacheScope is made private
 
 	held   *bytes.Buffer // a JSON response that is filtered
 	header http.Header   // of what is held, as it was checked
 	events *reply.Events // an event stream that is filtered
 	failed error         // why the rest of the response is withheld
 
-	scoped bool // cacheScope is made private
 	scope  cachescope.Editor
+	fields [2]string // values of the header
 }
+
+// answered is what a response asks of the request that it answers.
+type answered interface {
+	// decorate lets allowed origins read the response, and binds a session that begins to its principal.
+	decorate(h http.Header, r *http.Request, status int)
+	// holdAnswer books what is held of the response, so many bytes, on the caller's account.
+	holdAnswer(size int) bool
+	// newFilter returns what takes out of the response what is not for the principal.
+	newFilter() *reply.Filter
+	refuse(w http.ResponseWriter, r *http.Request, denied *refusal.Refusal)
+	logRefusal(r *http.Request, denied *refusal.Refusal)
+}
+
+// Header returns the header as the handler makes it.
+func (w *response) Header() http.Header { return w.lease.Header() }
 
 // WriteHeader sends the header, or keeps it until the list is complete.
 func (w *response) WriteHeader(status int) {
 	if status < 200 {
-		w.ResponseWriter.WriteHeader(status)
+		w.lease.WriteHeader(status)
 		return
 	}
 	if w.begin(status) {
-		w.ResponseWriter.WriteHeader(status)
+		w.lease.WriteHeader(status)
 	}
 }
 
@@ -57,8 +80,8 @@ func (w *response) begin(status int) bool {
 	if w.wrote {
 		return false
 	}
-	w.wrote, w.status, w.filters = true, int32(status), w.x.filters()
-	if u := w.x.unnamed; u != nil && u.mayRetry && (status == http.StatusBadRequest || status == http.StatusNotFound) {
+	w.wrote, w.status = true, int32(status)
+	if w.mayRetry && (status == http.StatusBadRequest || status == http.StatusNotFound) {
 		w.aliasRefused, w.held, w.header = true, new(bytes.Buffer), w.Header().Clone()
 		return false
 	}
@@ -66,29 +89,27 @@ func (w *response) begin(status int) bool {
 	keepPrivate(h)
 	w.decorate(status)
 	if w.stream = isEventStream(h); w.stream {
-		w.x.lease.becomesStream(isCoded(h["Content-Encoding"]))
-		if u := w.x.unnamed; u != nil && status < 300 {
-			u.leaves = w.x.body == nil
-		}
+		w.lease.becomesStream(isCoded(h["Content-Encoding"]))
+		w.leaves = w.hasAlias && status < 300 && w.bodiless
 	}
 	coded := isCoded(h["Content-Encoding"])
-	w.hears = w.x.tasks != nil && w.x.tasks.start(status, coded, w.stream)
-	if w.scoped = false; (status < 300 || w.filters) && !coded {
+	w.hears = w.tasks != nil && w.tasks.start(status, coded, w.stream)
+	if w.scoped = false; (status < 300 || w.filter != nil) && !coded {
 		w.makePrivate()
 	}
 	w.withhold()
-	if w.stream && !w.filters && !coded && status < 300 {
-		w.events = w.x.newFilter().Notices(passing{w})
+	if w.stream && w.filter == nil && !coded && status < 300 {
+		w.events = w.request.newFilter().Notices(passing{w})
 		h.Del("Content-Length")
 	}
 	switch {
-	case w.x.filter == nil || w.x.lease.cutFor() != nil: // then the rest is refused
+	case w.filter == nil || w.lease.cutFor() != nil: // then the rest is refused
 		return true
 	case coded:
 		w.held = new(bytes.Buffer)
 		w.fail(errors.New("the handler has compressed it"))
 	case w.stream:
-		w.events = w.x.filter.Stream(passing{w})
+		w.events = w.filter.Stream(passing{w})
 		h.Del("Content-Length")
 	case w.r.Method != http.MethodGet: // a GET is answered with a stream, or not by MCP
 		w.held = new(bytes.Buffer)
@@ -108,7 +129,7 @@ func isCoded(codings []string) bool {
 // fail withholds the rest of the response and tells the handler to stop.
 func (w *response) fail(err error) {
 	w.failed = err
-	w.x.ctx.Cancel(err)
+	w.lease.stopHandler(err)
 }
 
 // Write sends data, or holds it back to be filtered.
@@ -116,11 +137,11 @@ func (w *response) Write(data []byte) (int, error) {
 	if !w.wrote {
 		w.WriteHeader(http.StatusOK)
 	}
-	if u := w.x.unnamed; u != nil && w.stream && !u.leaves {
-		u.leaves = hasEventID(data)
+	if w.hasAlias && w.stream && !w.leaves {
+		w.leaves = hasEventID(data)
 	}
 	if w.hears {
-		w.x.tasks.listener.Pass(data) // before anybody is sent it, and can ask for the task
+		w.tasks.listener.Pass(data) // before anybody is sent it, and can ask for the task
 	}
 	switch {
 	case w.aliasRefused && w.held.Len()+len(data) <= maxRefusal:
@@ -155,7 +176,7 @@ func (w *response) Write(data []byte) (int, error) {
 
 // holds books so many bytes of the response on the caller's account.
 func (w *response) holds(size int) bool {
-	return w.x.hold(&w.x.held.response, size)
+	return w.request.holdAnswer(size)
 }
 
 // endStream ends an event stream in which an event could not be filtered.
@@ -165,9 +186,8 @@ func (w *response) endStream() {
 			w.fail(err)
 			return
 		}
-		w.x.lease.m.log.Error("mcpauth: event stream ended because an event cannot be filtered", "error", shownError(err))
 		w.failed = err
-		w.x.lease.cut(denyUnfiltered(err))
+		w.lease.endUnfiltered(err)
 	}
 }
 
@@ -176,7 +196,7 @@ type flushable struct{ response }
 
 // writer is what the handler is given: it claims no more than the writer in front can do.
 func (w *flushable) writer() http.ResponseWriter {
-	if canFlush(w.x.lease.ResponseWriter) {
+	if canFlush(w.lease.ResponseWriter) {
 		return w
 	}
 	return &w.response
@@ -210,11 +230,11 @@ func (w *flushable) FlushError() error {
 	if w.failed != nil || w.held != nil {
 		return w.failed
 	}
-	return http.NewResponseController(w.ResponseWriter).Flush()
+	return http.NewResponseController(w.lease).Flush()
 }
 
 // Unwrap lets [http.ResponseController] reach the server's own writer.
-func (w *response) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+func (w *response) Unwrap() http.ResponseWriter { return w.lease }
 
 // finish is called when the handler has returned. It sends what was held or, if
 // the response was cut, what is left to be said.
@@ -222,18 +242,18 @@ func (w *response) finish() {
 	if w.wrote && w.held == nil {
 		w.withhold() // of the trailers
 	}
-	if w.x.lease.cutFor() == nil {
+	if w.lease.cutFor() == nil {
 		w.complete()
 	}
-	denied := w.x.lease.settle()
+	denied := w.lease.settle()
 	switch {
 	case denied == nil:
-	case !w.x.lease.sent:
+	case !w.lease.sent:
 		h := w.Header()
 		clear(h) // the handler's answer does not go out: nor does what it says of it
 		maps.Copy(h, w.outer)
-		w.x.lease.m.refuse(w.x.lease.ResponseWriter, w.r, w.x, denied)
-	case !w.x.lease.isWhole():
+		w.request.refuse(w.lease.ResponseWriter, w.r, denied)
+	case !w.lease.isWhole():
 		panic(http.ErrAbortHandler) // to end it as if it were complete would be a lie
 	}
 }
@@ -242,7 +262,7 @@ func (w *response) finish() {
 func (w *response) complete() {
 	switch {
 	case !w.wrote:
-		w.wrote, w.filters = true, w.x.filters()
+		w.wrote = true
 		keepPrivate(w.Header())
 		w.decorate(http.StatusOK)
 		w.withhold()
@@ -266,7 +286,7 @@ func denyUnfiltered(err error) *refusal.Refusal {
 func (w *response) sendList() {
 	body := w.held.Bytes()
 	if w.failed == nil && len(body) > 0 {
-		body, w.failed = w.x.filter.Answer(body, w.status >= 300)
+		body, w.failed = w.filter.Answer(body, w.status >= 300)
 	}
 	h := w.header
 	if errors.Is(w.failed, reply.ErrOver) && errors.Is(w.failed, context.Canceled) {
@@ -282,12 +302,12 @@ func (w *response) sendList() {
 	}
 	if w.failed != nil {
 		denied := denyUnfiltered(w.failed)
-		w.x.lease.m.logRefusal(w.r, w.x, denied)
+		w.request.logRefusal(w.r, denied)
 		for _, name := range [...]string{"Content-Encoding", "Content-Range", "Etag", "Expires", "Last-Modified", "Mcp-Session-Id", "Trailer"} {
 			delete(h, name)
 		}
 		w.replaceHeader()
-		w.x.lease.m.refuse(w.ResponseWriter, w.r, w.x, denied)
+		w.request.refuse(w.lease, w.r, denied)
 		return
 	}
 	if body = w.whole(body); len(body) > 0 && (w.status < 300 || !bytes.Equal(body, w.held.Bytes())) {
@@ -298,7 +318,7 @@ func (w *response) sendList() {
 
 // withoutBody sends the status and the header of an error whose body could not be read.
 func (w *response) withoutBody() {
-	w.x.lease.m.logRefusal(w.r, w.x, denyUnfiltered(w.failed))
+	w.request.logRefusal(w.r, denyUnfiltered(w.failed))
 	for _, name := range [...]string{"Content-Encoding", "Content-Length", "Content-Type"} {
 		delete(w.header, name)
 	}
@@ -309,7 +329,7 @@ func (w *response) withoutBody() {
 func (w *response) accept() {
 	refusal := w.held
 	w.replaceHeader()
-	w.x.unnamed.mayRetry, w.aliasRefused, w.wrote, w.held, w.header = false, false, false, nil, nil
+	w.mayRetry, w.aliasRefused, w.wrote, w.held, w.header = false, false, false, nil, nil
 	w.WriteHeader(int(w.status))
 	_, _ = w.Write(refusal.Bytes())
 }
@@ -324,9 +344,9 @@ func (w *response) sendHeld(body []byte) {
 	if prefixed != nil || len(h["Trailer"]) > 0 {
 		delete(h, "Content-Length") // HTTP/1.1 has trailers only where the length is not known
 	}
-	w.ResponseWriter.WriteHeader(int(w.status))
+	w.lease.WriteHeader(int(w.status))
 	maps.Copy(h, declared) // a name that was declared is one of the header, too, until that is sent
-	_, _ = w.ResponseWriter.Write(body)
+	_, _ = w.lease.Write(body)
 }
 
 // replaceHeader puts the header that was checked in the place of what the handler has made of it.
@@ -335,45 +355,6 @@ func (w *response) replaceHeader() http.Header {
 	clear(h)
 	maps.Copy(h, w.header)
 	return h
-}
-
-// trailers finds the trailers that the handler has set: those that it declared before its
-// first Write, and those by [http.TrailerPrefix].
-func (w *response) trailers(h http.Header) (declared, prefixed http.Header) {
-	for name, values := range h {
-		bare, hasPrefix := strings.CutPrefix(name, http.TrailerPrefix)
-		into := &declared
-		switch {
-		case w.isWithheld(bare):
-			continue
-		case hasPrefix:
-			into = &prefixed
-		case !isListed(w.header["Trailer"], name):
-			continue
-		}
-		if *into == nil {
-			*into = http.Header{}
-		}
-		(*into)[name] = values
-	}
-	return declared, prefixed
-}
-
-// decorate keeps shared caches away from what one caller may see, lets
-// allowed origins read it, and binds a session that begins to its principal.
-func (w *response) decorate(status int) {
-	h := w.Header()
-	w.x.fields = [...]string{"private", "Authorization"} // not shared with other responses, lest one be changed
-	if status < 300 && first(h["Cache-Control"]) == "" {
-		h["Cache-Control"] = w.x.fields[0:1:1]
-	}
-	if len(h["Vary"]) == 0 {
-		h["Vary"] = w.x.fields[1:2:2]
-	} else {
-		addToList(h, "Vary", "Authorization")
-	}
-	w.x.lease.m.allowOrigin(h, w.r)
-	w.x.lease.m.sealSession(h, w.x, status)
 }
 
 // cacheable are the methods whose results say in cacheScope who may keep them; one
@@ -386,10 +367,9 @@ func cacheable(method string) bool {
 // answer is for the one whose token it took. What could be said of the body
 // as it was is not said of it.
 func (w *response) makePrivate() {
-	modern := w.x.era == modern
-	w.scoped = modern || w.filters
-	w.scope = cachescope.Editor{Events: w.stream, Adds: modern && len(w.x.calls) == 1 && cacheable(w.x.calls[0].Method)}
-	if modern && !w.filters { // with lists this is done when they are sent
+	w.scoped = w.modern || w.filter != nil
+	w.scope = cachescope.Editor{Events: w.stream, Adds: w.addsScope}
+	if w.modern && w.filter == nil { // with lists this is done when they are sent
 		delete(w.Header(), "Content-Length")
 	}
 }
@@ -400,17 +380,17 @@ const onePiece = 64 << 10
 // pass sends data that has been looked at, or needs not to be.
 func (w *response) pass(data []byte) (int, error) {
 	if !w.scoped {
-		return w.ResponseWriter.Write(data)
+		return w.lease.Write(data)
 	}
 	parts := w.scope.Edit(data)
 	switch {
 	case parts == nil:
-		return w.ResponseWriter.Write(data)
+		return w.lease.Write(data)
 	case len(data) <= onePiece: // in one, as it was written
 		parts = [][]byte{bytes.Join(parts, nil)}
 	}
 	for _, part := range parts {
-		if _, err := w.ResponseWriter.Write(part); err != nil {
+		if _, err := w.lease.Write(part); err != nil {
 			return 0, err
 		}
 	}
@@ -422,11 +402,6 @@ type passing struct{ *response }
 
 // Write is [response.pass].
 func (w passing) Write(data []byte) (int, error) { return w.pass(data) }
-
-// Endpoint binds the message endpoint of the HTTP+SSE transport to its principal.
-func (w passing) Endpoint(uri string) string {
-	return w.x.sealEndpoint(w.r.URL.RawQuery, uri)
-}
 
 // whole is pass for what is sent together with its header.
 func (w *response) whole(body []byte) []byte {

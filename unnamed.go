@@ -41,7 +41,6 @@ type unnamed struct {
 	ours     bool   // nothing of it concerns the handler
 	steers   bool   // see steering
 	mayRetry bool   // may be tried without the alias
-	leaves   bool   // the handler may keep something under the alias after the request
 	fixed    bool   // the alias is the same for later requests: nothing is to be forgotten
 
 	running owned.Request[*exchange] // while the client can cancel it
@@ -174,7 +173,7 @@ func (m *Middleware) serveUnnamed(w http.ResponseWriter, r *http.Request, x *exc
 		x.out.accept()
 	}
 	if !x.out.aliasRefused {
-		if u.mayRetry && x.asks() && x.out.status < 300 {
+		if x.out.mayRetry && x.asks() && x.out.status < 300 {
 			m.keepsByID(next, path)
 		}
 		x.out.finish()
@@ -280,7 +279,7 @@ func (x *exchange) asks() bool { return x.id != nil || x.body == nil }
 // events with an id, which it keeps to replay them. Nobody can come back for them. It
 // does so also after a panic, which is how a reverse proxy says that its client has left.
 func (m *Middleware) forget(x *exchange, forwarded *http.Request, next http.Handler) {
-	if u := x.unnamed; u.alias == "" || u.fixed || !u.leaves || x.query != nil { // the query names a session that goes on
+	if u := x.unnamed; u.alias == "" || u.fixed || !x.out.leaves || x.query != nil { // the query names a session that goes on
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(&x.ctx), forgetTimeout)

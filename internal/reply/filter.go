@@ -26,6 +26,8 @@ type Receiver interface {
 	// Seal returns what stands for the handler's cursor, which is JSON, of a list: letters, digits, "-" and
 	// "_". The list is "" for a result that does not show of which it is.
 	Seal(list string, cursor []byte) string
+	// Endpoint returns what stands for a message endpoint of the HTTP+SSE transport, a URI reference.
+	Endpoint(uri string) string
 	// Unreadable is told what is left out because it cannot be read: an entry of a list, or a
 	// message on a stream, which is for no list.
 	Unreadable(list string, err error)
@@ -50,18 +52,11 @@ var (
 	errQuotes      = errors.New("an error that may quote a cursor, and is no JSON-RPC message")
 )
 
-// StreamWriter takes an event stream.
-type StreamWriter interface {
-	io.Writer
-	// Endpoint returns what stands for a message endpoint of the HTTP+SSE transport, a URI reference.
-	Endpoint(uri string) string
-}
-
 // Stream returns the writer of an event stream whose lists are filtered.
-func (f *Filter) Stream(out StreamWriter) *Events {
+func (f *Filter) Stream(out io.Writer) *Events {
 	rewrite := func(event string, data []byte) ([]byte, error) {
 		if event = strings.TrimSpace(event); event == "endpoint" {
-			return []byte(out.Endpoint(string(data))), nil
+			return []byte(f.Receiver.Endpoint(string(data))), nil
 		}
 		return f.event(event, data)
 	}

@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// told is an [even] receiver that notes what is left out as unreadable, and takes a stream.
+// told is an [even] receiver that notes what is left out as unreadable, and takes what is sent.
 type told struct {
 	even
 	bytes.Buffer
@@ -19,7 +19,6 @@ type told struct {
 }
 
 func (r *told) Unreadable(list string, _ error)   { r.lists = append(r.lists, list) }
-func (r *told) Endpoint(uri string) string        { return uri + "?sealed" }
 func (r *told) Seal(list string, _ []byte) string { return "sealed_" + list }
 
 func (r *told) filter() *Filter { return &Filter{Context: context.Background(), Receiver: r} }

@@ -21,6 +21,7 @@ type even struct{ cursors seal.Sealer }
 
 func (even) Shows(_, _, name string) bool { return name != "" && len(name)%2 == 0 }
 func (even) Hears(_, name string) bool    { return name != "" && len(name)%2 == 0 }
+func (even) Endpoint(uri string) string   { return uri + "?sealed" }
 func (even) Unreadable(string, error)     {}
 func (e even) Seal(list string, cursor []byte) string {
 	return e.cursors.Seal(cursor, []byte(list))
