@@ -40,7 +40,7 @@ func (x *exchange) readBody(w http.ResponseWriter, r *http.Request, buf []byte) 
 	if denied := checkMediaType(r.Header); denied != nil {
 		return buf, denied
 	}
-	limit := x.lease.m.maxBody
+	limit := x.g.maxBody
 	if r.ContentLength > limit {
 		return buf, denyTooLarge("Content-Length", limit)
 	}
@@ -182,8 +182,8 @@ func (x *exchange) hold(part *int32, size int) bool {
 	case more == 0:
 		return true
 	case more < 0:
-		x.lease.m.held.Give(x.principal.caller().Key(), -more)
-	case !x.lease.m.held.Take(x.principal.caller().Key(), more, maxHeldForCaller):
+		x.m.owned.held.Give(x.principal.caller().Key(), -more)
+	case !x.m.owned.held.Take(x.principal.caller().Key(), more, maxHeldForCaller):
 		return false
 	}
 	*part = int32(size)
@@ -193,7 +193,7 @@ func (x *exchange) hold(part *int32, size int) bool {
 // release gives everything back.
 func (x *exchange) release() {
 	if held := x.held.body + x.held.response; held > 0 {
-		x.lease.m.held.Give(x.principal.caller().Key(), int(held))
+		x.m.owned.held.Give(x.principal.caller().Key(), int(held))
 	}
 	x.held = holding{overHolding, overHolding}
 }

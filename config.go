@@ -4,12 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
-	"sync/atomic"
 	"time"
-
-	"github.com/seed-1e292522/mcpauth/internal/owned"
-	"github.com/seed-1e292522/mcpauth/internal/refusal"
-	"github.com/seed-1e292522/mcpauth/internal/seal"
 )
 
 // Config describes a resource server. Resource, Issuers and Policy are needed;
@@ -105,37 +100,3 @@ const (
 	defaultLeeway = 30 * time.Second
 	maxLeeway     = 5 * time.Minute
 )
-
-// Middleware is a configured resource server. It is immutable, safe for
-// concurrent use, and holds nothing that must be closed.
-type Middleware struct {
-	resource    string
-	policy      decider
-	granted     grantFilter
-	issuers     map[string]*issuer
-	ordered     []*issuer
-	issuerNames string
-	seen        seen
-	leeway      time.Duration
-	maxBody     int64
-	revoked     func(context.Context, *Principal) (bool, error)
-	abandoned   atomic.Int64   // calls of revoked whose requests have had their answer
-	abandonedBy owned.Accounts // the same, by Principal.Key
-	onDecision  func(context.Context, Decision)
-	onServed    func(context.Context, Served)
-	log         *slog.Logger
-	origins     origins
-	metadata    metadata
-	unasked     unasked
-	loops       loops
-	canned      map[refusal.Reason]*cannedAnswer
-	legacyAS    bool
-	sessions    *owned.Sessions
-	cursors     seal.Sealer
-	streams     owned.Streams
-	tasks       tasks
-	running     owned.Running[*exchange]
-	held        owned.Accounts // bytes, by [owned.Caller.Key]
-	bindsTasks  bool
-	scope       string // the scopes to begin with, joined
-}

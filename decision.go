@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"net/http"
 	"slices"
@@ -96,8 +97,8 @@ type trail struct {
 	rulings  []Ruling
 }
 
-func (m *Middleware) newTrail() *trail {
-	if m.onDecision == nil {
+func (o *operator) newTrail() *trail {
+	if o.onDecision == nil {
 		return nil
 	}
 	return &trail{begun: time.Now()}
@@ -137,62 +138,56 @@ func (t *trail) ruled(d *decider, p *Principal, call Call, req Requirement, rule
 	t.rulings = append(t.rulings, ruling)
 }
 
-// judge is admit, with a record even of a request that ends in a panic before
-// it is decided. The panic goes on.
-func (m *Middleware) judge(w http.ResponseWriter, r *http.Request, x *exchange) (denied *refusal.Refusal) {
-	decided := false
-	defer func() {
-		if !decided {
-			m.report(r, x, refusal.New(refusal.Policy, "the request ended in a panic", "", ""))
-		}
-	}()
-	denied = m.admit(w, r, x)
-	decided = true
-	if denied != nil && x.query != nil {
-		denied.ByStatus, denied.InBand = true, false
+// recordPanic records a request that ends in a panic before it is decided. The panic goes on.
+func (o *operator) recordPanic(r *http.Request, x *exchange) {
+	if !x.decided {
+		o.record(r, x, refusal.New(refusal.Policy, "the request ended in a panic", "", ""))
 	}
-	return denied
 }
 
-// report tells the operator: the log of refusals, and OnDecision of every
+// record tells the operator what was decided: the log of refusals, and OnDecision of every
 // request. It returns what the request is answered with, which OnDecision can
 // make a refusal.
-func (m *Middleware) report(r *http.Request, x *exchange, denied *refusal.Refusal) *refusal.Refusal {
-	if m.onDecision == nil {
+func (o *operator) record(r *http.Request, x *exchange, denied *refusal.Refusal) *refusal.Refusal {
+	x.decided = true
+	if denied != nil && denied.Reason == refusal.NoCredentials && o.log != nil { // nil: the zero Middleware
+		o.noteChallenge(r, &x.g.public.metadata)
+	}
+	if o.onDecision == nil {
 		if denied != nil {
-			m.logRefusal(r, x, denied)
+			o.logRefusal(r, x, denied)
 		}
 		return denied
 	}
-	d := m.record(r, x, denied)
+	d := o.decisionOf(r, x, denied)
 	x.decision = d.ID
 	if denied != nil {
-		m.logFinding(r, x, denied, explain.Finding{Cause: d.Cause, Detail: d.Detail}, d.ID)
+		o.logFinding(r, x, denied, explain.Finding{Cause: d.Cause, Detail: d.Detail}, d.ID)
 	}
 	var refused error
 	d.refused = &refused
-	m.tell(r.Context(), d)
+	o.tell(r.Context(), d)
 	if refused == nil || denied != nil {
 		return denied
 	}
 	denied = refusal.For(refusal.Unavailable, "no record", refused).Because("audit")
 	denied.RetryAfter = minBackoff
-	m.logFinding(r, x, denied, explain.Finding{Cause: "audit"}, d.ID)
+	o.logFinding(r, x, denied, explain.Finding{Cause: "audit"}, d.ID)
 	return denied
 }
 
 // tell calls OnDecision and contains its failures.
-func (m *Middleware) tell(ctx context.Context, d Decision) {
+func (o *operator) tell(ctx context.Context, d Decision) {
 	defer func() {
 		if recovered := recover(); recovered != nil {
-			m.log.Error("mcpauth: OnDecision panicked", "panic", fmt.Sprintf("%T", recovered))
+			o.log.Error("mcpauth: OnDecision panicked", "panic", fmt.Sprintf("%T", recovered))
 		}
 	}()
-	m.onDecision(ctx, d)
+	o.onDecision(ctx, d)
 }
 
-// record puts together what is known of a request.
-func (m *Middleware) record(r *http.Request, x *exchange, denied *refusal.Refusal) Decision {
+// decisionOf puts together what is known of a request.
+func (o *operator) decisionOf(r *http.Request, x *exchange, denied *refusal.Refusal) Decision {
 	d := Decision{
 		Principal: x.principal.clone(), Calls: slices.Clone(x.calls), // the request's own go on to decide
 		ID: randomID(), Time: time.Now(),
@@ -213,7 +208,7 @@ func (m *Middleware) record(r *http.Request, x *exchange, denied *refusal.Refusa
 		d.Era = "legacy"
 	}
 	if x.session != "" {
-		d.Session = m.sessions.Fingerprint("session", x.session)
+		d.Session = x.m.owned.sessions.Fingerprint("session", x.session)
 	}
 	compact, _ := credentials(r)
 	token := reread(compact, denied)
@@ -222,7 +217,7 @@ func (m *Middleware) record(r *http.Request, x *exchange, denied *refusal.Refusa
 		sum := sha256.Sum256([]byte(p.ID))
 		d.Token = hex.EncodeToString(sum[:8])
 	case compact != "":
-		d.Token = m.sessions.Fingerprint("token", compact)
+		d.Token = x.m.owned.sessions.Fingerprint("token", compact)
 	}
 	if x.principal != nil {
 		d.KeyID = token.kid
@@ -230,10 +225,60 @@ func (m *Middleware) record(r *http.Request, x *exchange, denied *refusal.Refusa
 		d.UnverifiedIssuer, d.UnverifiedKeyID = token.claims.iss.value, token.kid
 	}
 	if denied != nil {
-		f := m.findingOf(r, x, denied, &token)
+		f := o.findingOf(r, x, denied, &token)
 		d.Cause, d.Detail, d.Fix = f.Cause, f.Detail, f.Fix()
 	}
 	return d
+}
+
+// logRefusal writes the operator's line about a refusal, with its likely cause.
+func (o *operator) logRefusal(r *http.Request, x *exchange, denied *refusal.Refusal) {
+	if !o.logs(r, denied) {
+		return
+	}
+	o.logFinding(r, x, denied, o.finding(r, x, denied), "")
+}
+
+// levelOf: what is the client's business is information, what is ours is not.
+func levelOf(denied *refusal.Refusal) slog.Level {
+	switch {
+	case denied.Unsettled: // anybody can bring it about
+		return slog.LevelInfo
+	case denied.Status() == http.StatusServiceUnavailable:
+		return slog.LevelWarn
+	case denied.Status() >= 500:
+		return slog.LevelError
+	}
+	return slog.LevelInfo
+}
+
+func (o *operator) logs(r *http.Request, denied *refusal.Refusal) bool {
+	return o.log != nil && o.log.Enabled(r.Context(), levelOf(denied)) // nil: the zero Middleware
+}
+
+// logFinding is logRefusal for a finding that is there already.
+func (o *operator) logFinding(r *http.Request, x *exchange, denied *refusal.Refusal, f explain.Finding, id string) {
+	if !o.logs(r, denied) {
+		return
+	}
+	attrs := []slog.Attr{slog.Int("status", denied.Status()), slog.String("reason", denied.Error())}
+	for _, attr := range []slog.Attr{
+		slog.String("cause", f.Cause), slog.String("detail", f.Detail), slog.String("fix", f.Fix()), slog.String("id", id),
+	} {
+		if attr.Value.String() != "" {
+			attrs = append(attrs, attr)
+		}
+	}
+	if x.principal != nil {
+		attrs = append(attrs, slog.String("issuer", x.principal.Issuer), slog.String("subject", shown(x.principal.Subject)))
+	}
+	for _, call := range x.calls[:min(len(x.calls), maxRulings)] {
+		attrs = append(attrs, slog.String("call", shown(call.Method+" "+call.Name)))
+	}
+	if omitted := len(x.calls) - maxRulings; omitted > 0 {
+		attrs = append(attrs, slog.Int("calls_omitted", omitted))
+	}
+	o.log.LogAttrs(r.Context(), levelOf(denied), "mcpauth: request refused", attrs...)
 }
 
 // randomID names a request. It is not a secret.

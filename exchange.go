@@ -16,20 +16,25 @@ import (
 // exchange is one request on its way: what becomes known of it, and what the
 // handler is given in place of the originals. It is one allocation.
 type exchange struct {
-	principal *Principal // shared by all requests with the token: not to be changed, nor to be given away
+	m         *Middleware
+	g         *generation // by which it is judged
+	principal *Principal  // shared by all requests with the token: not to be changed, nor to be given away
 	body      []byte
-	session   string   // the handler's session id, verified; "" for none
-	query     *string  // the query without our tag, if it had one
-	tag       string   // our tag in the query, verified
-	announced string   // the tag of the message endpoint that the stream has announced
-	unnamed   *unnamed // set if no session is presented where there could be one
-	hides     bool     // there is a field, Authorization aside, that the handler must not see as it came
-	over      bool     // under reader.mu: the request is over
-	returned  bool     // the handler has, and did not panic
-	pooled    *[]byte  // where the body's buffer came from, and goes back to; nil if others may still look at it
-	held      holding  // what is booked on the caller's account
-	decision  string   // ID of its record, "" for none
-	trail     *trail   // what a record needs; nil if nobody records
+	session   string           // the handler's session id, verified; "" for none
+	query     *string          // the query without our tag, if it had one
+	tag       string           // our tag in the query, verified
+	announced string           // the tag of the message endpoint that the stream has announced
+	unnamed   *unnamed         // set if no session is presented where there could be one
+	hides     bool             // there is a field, Authorization aside, that the handler must not see as it came
+	over      bool             // under reader.mu: the request is over
+	returned  bool             // the handler has, and did not panic
+	decided   bool             // the operator has been told
+	placed    bool             // it has the place of a stream
+	notOwn    *refusal.Refusal // a task that is not the caller's, for after the policy has said yes
+	pooled    *[]byte          // where the body's buffer came from, and goes back to; nil if others may still look at it
+	held      holding          // what is booked on the caller's account
+	decision  string           // ID of its record, "" for none
+	trail     *trail           // what a record needs; nil if nobody records
 	request
 
 	ctx    identity.Context
@@ -39,22 +44,42 @@ type exchange struct {
 	out    flushable
 }
 
-// newExchange begins an exchange. Its body is read into a used buffer, unless
+// begin begins an exchange. Its body is read into a used buffer, unless
 // the operator's own code sees the arguments in it and may keep them.
-func (m *Middleware) newExchange(r *http.Request) *exchange {
-	x := new(exchange)
-	x.lease.m, x.lease.x = m, x
-	x.ctx.Context, x.trail = r.Context(), m.newTrail()
-	if _, declared := m.policy.policy.(*ruleBook); declared && m.onDecision == nil && m.onServed == nil {
+func (m *Middleware) begin(g *generation, r *http.Request) *exchange {
+	x := &exchange{m: m, g: g}
+	x.lease.x = x
+	x.ctx.Context, x.trail = r.Context(), m.operator.newTrail()
+	if g.policy.isDeclared() && m.operator.onDecision == nil && m.operator.onServed == nil {
 		x.pooled = buffers.Get().(*[]byte)
 	}
 	return x
+}
+
+// current is the generation that judges what the answer shows: of what lasts, the one that is
+// in force by then.
+func (x *exchange) current() *generation {
+	if x.isStream() {
+		return x.m.generation()
+	}
+	return x.g
 }
 
 // filters reports whether lists in the response must be filtered: the answer to a list
 // method or to one on tasks that names none, and a stream of the server's own, which may replay one.
 func (x *exchange) filters() bool {
 	return x.listMethod() != "" || x.isStream()
+}
+
+// checkRequest bounds the header section, and refuses scripts of origins that may not call.
+func (x *exchange) checkRequest(r *http.Request) (denied *refusal.Refusal) {
+	if x.hides, denied = checkHeaders(r.Header); denied != nil {
+		return denied
+	}
+	if denied = x.g.public.origins.check(r); denied == nil && r.Method == http.MethodOptions {
+		denied = refusal.New(refusal.HTTPMethod, "OPTIONS without a preflight", "", "POST")
+	}
+	return denied
 }
 
 // read finds out what the request asks for: from the body of a POST, and from the verb of
@@ -91,8 +116,13 @@ func (x *exchange) read(w http.ResponseWriter, r *http.Request) (denied *refusal
 // serve calls the handler, for as long as the token is good.
 func (m *Middleware) serve(w http.ResponseWriter, r *http.Request, x *exchange, next *backend) {
 	x.lease.ResponseWriter = w
-	if m.onServed != nil {
-		defer m.tellServed(r, x, time.Now())
+	if m.operator.onServed != nil {
+		defer m.operator.tellServed(r, x, time.Now())
+	}
+	if x.canBeCancelled() {
+		u, p := x.unnamed, x.principal
+		m.owned.running.Begin(&u.running, p.caller(), p.Scopes, idKey(x.id), x)
+		defer m.owned.running.End(&u.running)
 	}
 	if x.isStream() {
 		x.lease.arm()
@@ -100,7 +130,7 @@ func (m *Middleware) serve(w http.ResponseWriter, r *http.Request, x *exchange, 
 	if x.filters() {
 		x.out.filter = x.newFilter()
 	}
-	if x.out.tasks = x.hearing(m); x.out.tasks != nil && x.query != nil {
+	if x.out.tasks = x.hearing(); x.out.tasks != nil && x.query != nil {
 		x.out.tasks.await(x.tag)
 	}
 	if x.unnamed != nil {
@@ -135,18 +165,18 @@ func (m *Middleware) answer(out *flushable, r *http.Request, x *exchange) (forwa
 
 // decorate is what a response asks for, as are those that follow: see [answered].
 func (x *exchange) decorate(h http.Header, r *http.Request, status int) {
-	x.lease.m.allowOrigin(h, r)
-	x.lease.m.sealSession(h, x, status)
+	x.g.public.origins.allow(h, r)
+	x.m.owned.sealSession(h, x, status)
 }
 
 func (x *exchange) holdAnswer(size int) bool { return x.hold(&x.held.response, size) }
 
 func (x *exchange) refuse(w http.ResponseWriter, r *http.Request, denied *refusal.Refusal) {
-	x.lease.m.refuse(w, r, x, denied)
+	x.g.refuser.refuse(w, r, x, denied)
 }
 
 func (x *exchange) logRefusal(r *http.Request, denied *refusal.Refusal) {
-	x.lease.m.logRefusal(r, x, denied)
+	x.m.operator.logRefusal(r, x, denied)
 }
 
 // run calls the handler. One that panics to abort a response which was cut, as a
@@ -172,6 +202,9 @@ func (x *exchange) run(next http.Handler, out *flushable, r *http.Request) {
 // end lets go of what was made for the request, also after a panic of the
 // handler. What a handler still holds afterwards is dead: its context, and its body.
 func (x *exchange) end() {
+	if x.placed {
+		x.m.owned.endStream(x)
+	}
 	x.lease.stop()
 	x.ctx.End()
 	x.reader.mu.Lock()

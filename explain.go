@@ -44,26 +44,26 @@ func reread(compact string, denied *refusal.Refusal) rereadToken {
 }
 
 // finding says what is the matter, as far as the request tells.
-func (m *Middleware) finding(r *http.Request, x *exchange, denied *refusal.Refusal) explain.Finding {
+func (o *operator) finding(r *http.Request, x *exchange, denied *refusal.Refusal) explain.Finding {
 	compact, _ := credentials(r)
 	token := reread(compact, denied)
-	return m.findingOf(r, x, denied, &token)
+	return o.findingOf(r, x, denied, &token)
 }
 
-func (m *Middleware) findingOf(r *http.Request, x *exchange, denied *refusal.Refusal, token *rereadToken) explain.Finding {
-	f := m.causeOf(r, x, denied, token)
-	m.noteLoop(x, token, denied, f.Cause)
+func (o *operator) findingOf(r *http.Request, x *exchange, denied *refusal.Refusal, token *rereadToken) explain.Finding {
+	f := x.g.causeOf(r, x, denied, token)
+	o.noteLoop(x, token, denied, f.Cause)
 	return f
 }
 
 // causeOf is the cause that the refusal names, or what can be found out by comparing the request
 // with the configuration.
-func (m *Middleware) causeOf(r *http.Request, x *exchange, denied *refusal.Refusal, token *rereadToken) explain.Finding {
+func (g *generation) causeOf(r *http.Request, x *exchange, denied *refusal.Refusal, token *rereadToken) explain.Finding {
 	switch {
 	case denied.Cause == "no-rule":
 		for _, call := range x.calls {
 			if call.target() == denied.Got {
-				return explain.Rule(string(call.Kind), denied.Got, m.policy.ruleNames(call.Kind))
+				return explain.Rule(string(call.Kind), denied.Got, g.policy.ruleNames(call.Kind))
 			}
 		}
 	case denied.Cause != "":
@@ -77,22 +77,22 @@ func (m *Middleware) causeOf(r *http.Request, x *exchange, denied *refusal.Refus
 	case refusal.Algorithm:
 		return explain.Algorithm(headerAlgorithm(token))
 	case refusal.Issuer:
-		return explain.Issuer(token.claims.iss.value, m.issuerURLs())
+		return explain.Issuer(token.claims.iss.value, g.issuerURLs())
 	case refusal.Audience:
-		return m.audienceFinding(&token.claims)
+		return g.audienceFinding(&token.claims)
 	case refusal.Expired:
 		return explain.Expired(token.claims.iat.time(), token.claims.exp.time(), time.Now())
 	case refusal.NotYetValid:
 		return explain.Future(token.claims.iat.time(), token.claims.nbf.time(), time.Now())
 	case refusal.UnknownKey:
 		if denied.Unsettled {
-			return explain.Unsettled(token.kid, m.keySetOf(token.claims.iss.value))
+			return explain.Unsettled(token.kid, g.keySetOf(token.claims.iss.value))
 		}
-		return explain.Key(token.kid, token.alg, m.keySetOf(token.claims.iss.value))
+		return explain.Key(token.kid, token.alg, g.keySetOf(token.claims.iss.value))
 	case refusal.InsufficientScope:
-		return m.scopeFinding(x, denied)
+		return g.scopeFinding(x, denied)
 	case refusal.Unavailable:
-		return m.unavailableFinding(denied, token)
+		return g.unavailableFinding(denied, token)
 	}
 	return explain.Finding{Cause: denied.Reason.Entry().Cause}
 }
@@ -105,41 +105,41 @@ func headerAlgorithm(token *rereadToken) string {
 	return jose.HeaderAlgorithm(token.compact)
 }
 
-func (m *Middleware) issuerURLs() []string {
-	urls := make([]string, len(m.ordered))
-	for i, s := range m.ordered {
+func (g *generation) issuerURLs() []string {
+	urls := make([]string, len(g.verifier.ordered))
+	for i, s := range g.verifier.ordered {
 		urls[i] = s.url
 	}
 	return urls
 }
 
 // audienceFinding looks at the claims of a token that was made for somebody else.
-func (m *Middleware) audienceFinding(t *claims) explain.Finding {
+func (g *generation) audienceFinding(t *claims) explain.Finding {
 	if t.foreign {
 		return explain.Finding{Cause: "token-id"}
 	}
 	if list, ok := stringOrList(lookup(t.raw, audPath)); ok && len(list) == 0 {
-		return explain.EmptyAudience(m.resource)
+		return explain.EmptyAudience(g.resource)
 	}
 	var client string
 	var scopes []string
-	if s := m.issuers[t.iss.value]; s != nil {
+	if s := g.verifier.issuers[t.iss.value]; s != nil {
 		client = s.clientID(t)
 		scopes, _ = s.scopes(t) // of what cannot be read, none
 	}
-	return explain.Audience(t.aud, m.resource, client, t.iss.value, scopes)
+	return explain.Audience(t.aud, g.resource, client, t.iss.value, scopes)
 }
 
 var audPath = []string{"aud"}
 
 // scopeFinding looks for what is missing in the whole of a verified token.
-func (m *Middleware) scopeFinding(x *exchange, denied *refusal.Refusal) explain.Finding {
+func (g *generation) scopeFinding(x *exchange, denied *refusal.Refusal) explain.Finding {
 	if x.principal == nil {
 		return explain.Finding{Cause: "scope-not-granted"}
 	}
 	var missing []string
 	for _, scope := range denied.Scopes {
-		if !m.policy.holds(x.principal, scope) {
+		if !g.policy.holds(x.principal, scope) {
 			missing = append(missing, scope)
 		}
 	}
@@ -148,16 +148,16 @@ func (m *Middleware) scopeFinding(x *exchange, denied *refusal.Refusal) explain.
 	return explain.Scopes(missing, x.principal.Scopes, all)
 }
 
-func (m *Middleware) unavailableFinding(denied *refusal.Refusal, token *rereadToken) explain.Finding {
-	if set := m.keySetOf(token.claims.iss.value); set.Age != "" && len(set.Kids) > 0 {
+func (g *generation) unavailableFinding(denied *refusal.Refusal, token *rereadToken) explain.Finding {
+	if set := g.keySetOf(token.claims.iss.value); set.Age != "" && len(set.Kids) > 0 {
 		return explain.Key(token.kid, token.alg, set)
 	}
 	return explain.Finding{Cause: failureOf(denied.Err).cause}
 }
 
 // keySetOf says what is known of the keys of an issuer that a token names.
-func (m *Middleware) keySetOf(issuer string) explain.KeySet {
-	s := m.issuers[issuer]
+func (g *generation) keySetOf(issuer string) explain.KeySet {
+	s := g.verifier.issuers[issuer]
 	if s == nil {
 		return explain.KeySet{}
 	}

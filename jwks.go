@@ -239,8 +239,8 @@ type IssuerStatus struct {
 // Issuers reports on the keys of every issuer, in the order of the
 // configuration and without any network traffic: for readiness probes and status pages.
 func (m *Middleware) Issuers() []IssuerStatus {
-	all := make([]IssuerStatus, len(m.ordered))
-	for i, s := range m.ordered {
+	all := make([]IssuerStatus, len(m.generation().verifier.ordered))
+	for i, s := range m.generation().verifier.ordered {
 		all[i] = s.status()
 	}
 	return all
@@ -298,9 +298,9 @@ func (r *remote[T]) lastClass() string {
 // copy is due, all issuers at once, and returns what went wrong. Call it
 // before the first request, or in a readiness probe; without it the first token does the same.
 func (m *Middleware) Warm(ctx context.Context) error {
-	errs := make([]error, len(m.ordered))
+	errs := make([]error, len(m.generation().verifier.ordered))
 	var wg sync.WaitGroup
-	for i, s := range m.ordered {
+	for i, s := range m.generation().verifier.ordered {
 		if s.keys.static != nil {
 			continue
 		}

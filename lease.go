@@ -28,7 +28,6 @@ const rpcToken = -31401
 // nowhere, and a client that waits for an answer gets an error.
 type lease struct {
 	http.ResponseWriter // the server's own
-	m                   *Middleware
 	x                   *exchange
 	token               *verified
 	verified            time.Time // when the request came, with its token
@@ -82,7 +81,7 @@ func (l *lease) cut(denied *refusal.Refusal) (cut bool) {
 		// The server's writer may be wrapped by one that panics: that is the business
 		// of this request, and not of the goroutine that ends it.
 		if recovered := recover(); recovered != nil {
-			l.m.log.Error("mcpauth: the end of a response cannot be written", "panic", fmt.Sprintf("%T", recovered))
+			l.x.m.operator.log.Error("mcpauth: the end of a response cannot be written", "panic", fmt.Sprintf("%T", recovered))
 		}
 	}()
 	l.tell()
@@ -91,7 +90,7 @@ func (l *lease) cut(denied *refusal.Refusal) (cut bool) {
 
 // endUnfiltered cuts an event stream in which an event cannot be filtered.
 func (l *lease) endUnfiltered(err error) {
-	l.m.log.Error("mcpauth: event stream ended because an event cannot be filtered", "error", shownError(err))
+	l.x.m.operator.log.Error("mcpauth: event stream ended because an event cannot be filtered", "error", shownError(err))
 	l.cut(denyUnfiltered(err))
 }
 
@@ -150,7 +149,7 @@ func (l *lease) tellLast() {
 	l.word = saying
 	l.setDeadline(time.Now().Add(lastWrite))
 	for _, id := range l.x.pending() {
-		if _, err := l.ResponseWriter.Write(l.m.lastEvent(l.x, id, l.cutFor())); err != nil {
+		if _, err := l.ResponseWriter.Write(l.x.lastEvent(id, l.cutFor())); err != nil {
 			return
 		}
 	}
@@ -160,12 +159,12 @@ func (l *lease) tellLast() {
 }
 
 // lastEvent is the error that stands for an answer in an event stream.
-func (m *Middleware) lastEvent(x *exchange, id []byte, denied *refusal.Refusal) []byte {
+func (x *exchange) lastEvent(id []byte, denied *refusal.Refusal) []byte {
 	code := denied.Reason.Entry().RPC
 	if code == 0 {
 		code = rpcToken
 	}
-	return slices.Concat([]byte("event: message\ndata: "), m.rpcBody(id, code, denied, m.scopeFor(x, denied)), []byte("\n\n"))
+	return slices.Concat([]byte("event: message\ndata: "), x.g.refuser.rpcBody(id, code, denied, x.g.refuser.scopeFor(x, denied)), []byte("\n\n"))
 }
 
 // pending are the ids of the requests that are owed an answer. Those of a batch

@@ -50,10 +50,10 @@ func leased(t *testing.T, m *Middleware, w http.ResponseWriter, method, body str
 		r.Header.Set("MCP-Protocol-Version", modernVersion)
 		r.Header.Set("Mcp-Method", "subscriptions/listen")
 	}
-	x := m.newExchange(r)
+	x := m.begin(m.generation(), r)
 	defer x.end()
 	require.Nil(t, x.read(w, r))
-	s := m.ordered[0]
+	s := m.generation().verifier.ordered[0]
 	x.lease.token = &verified{principal: Principal{Issuer: s.url, Subject: "u", Expiry: time.Now().Add(time.Hour)}, issuer: s, keys: s.keys.static, key: &s.keys.static.keys[0], alg: "EdDSA", named: true}
 	x.lease.verified = time.Now()
 	x.principal = &x.lease.token.principal
@@ -237,7 +237,7 @@ func TestCut_TooLate_MCP_55(t *testing.T) {
 	// Cut before the handler was called: it is told.
 	w = httptest.NewRecorder()
 	r := httptest.NewRequest("GET", "/mcp", nil)
-	x := m.newExchange(r)
+	x := m.begin(m.generation(), r)
 	require.Nil(t, x.read(w, r))
 	x.lease.token, x.lease.verified = held.token, time.Now()
 	x.principal = &held.token.principal

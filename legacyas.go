@@ -13,15 +13,15 @@ import (
 // origin, which they take for the authorization server
 // ([Config.LegacyASMetadata]): its metadata, word for word, and the way to its
 // authorization page. Nothing that carries credentials is passed on.
-func (m *Middleware) serveOriginAS(w http.ResponseWriter, r *http.Request) bool {
-	if !m.legacyAS {
+func (p *public) serveOriginAS(w http.ResponseWriter, r *http.Request) bool {
+	if !p.legacyAS {
 		return false
 	}
 	switch r.URL.Path {
 	case "/.well-known/oauth-authorization-server", "/.well-known/openid-configuration":
-		m.serveASMetadata(w, r)
+		p.serveASMetadata(w, r)
 	case "/authorize":
-		m.redirectToAS(w, r)
+		p.redirectToAS(w, r)
 	case "/token", "/register":
 		notFound(w)
 	default:
@@ -31,8 +31,8 @@ func (m *Middleware) serveOriginAS(w http.ResponseWriter, r *http.Request) bool 
 }
 
 // asMetadata returns the metadata of the first issuer that publishes any.
-func (m *Middleware) asMetadata(r *http.Request) (*loaded[serverMetadata], error) {
-	for _, s := range m.ordered {
+func (p *public) asMetadata(r *http.Request) (*loaded[serverMetadata], error) {
+	for _, s := range p.issuers {
 		if s.keys.metadata != nil {
 			return s.keys.metadata.get(r.Context(), time.Now())
 		}
@@ -42,10 +42,10 @@ func (m *Middleware) asMetadata(r *http.Request) (*loaded[serverMetadata], error
 
 // serveASMetadata serves the document as it was fetched: its issuer stays the
 // authorization server's own (RFC 8414 section 3.3).
-func (m *Middleware) serveASMetadata(w http.ResponseWriter, r *http.Request) {
-	doc, err := m.asMetadata(r)
+func (p *public) serveASMetadata(w http.ResponseWriter, r *http.Request) {
+	doc, err := p.asMetadata(r)
 	if err != nil {
-		m.refuse(w, r, &exchange{}, denyUnavailable(err))
+		p.refuser.refuse(w, r, &exchange{}, denyUnavailable(err))
 		return
 	}
 	served := newDocument(doc.value.raw)
@@ -54,14 +54,14 @@ func (m *Middleware) serveASMetadata(w http.ResponseWriter, r *http.Request) {
 
 // redirectToAS sends the user's browser to the authorization endpoint, with
 // the query as it came.
-func (m *Middleware) redirectToAS(w http.ResponseWriter, r *http.Request) {
+func (p *public) redirectToAS(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodGet || hasQueryToken(r.URL) {
 		notFound(w)
 		return
 	}
-	doc, err := m.asMetadata(r)
+	doc, err := p.asMetadata(r)
 	if err != nil {
-		m.refuse(w, r, &exchange{}, denyUnavailable(err))
+		p.refuser.refuse(w, r, &exchange{}, denyUnavailable(err))
 		return
 	}
 	members, _ := topLevelStrings(doc.value.raw, "authorization_endpoint")

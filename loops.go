@@ -51,14 +51,14 @@ func newLoops() loops {
 
 // noteLoop takes note of a token that was refused, and tells the operator of a loop. What a token
 // says that was not verified may be a lie: it is named so, and all liars share one account.
-func (m *Middleware) noteLoop(x *exchange, token *rereadToken, denied *refusal.Refusal, cause string) {
+func (o *operator) noteLoop(x *exchange, token *rereadToken, denied *refusal.Refusal, cause string) {
 	now, c := time.Now(), &token.claims
 	age := now.Sub(c.iat.time())
-	if !c.iat.present || age > loopFresh || age < -loopFresh || cause == "" || denied.Status() >= 500 || m.loops.of == nil {
+	if !c.iat.present || age > loopFresh || age < -loopFresh || cause == "" || denied.Status() >= 500 || o.loops.of == nil {
 		return
 	}
 	subject, client, owner, unverified := c.sub.value, "", "", "unverified_"
-	if s := m.issuers[c.iss.value]; s != nil {
+	if s := x.g.verifier.issuers[c.iss.value]; s != nil {
 		client = s.clientID(c)
 	}
 	if p := x.principal; p != nil {
@@ -68,8 +68,8 @@ func (m *Middleware) noteLoop(x *exchange, token *rereadToken, denied *refusal.R
 	for _, field := range []string{cause, challenge.JoinScopes(denied.Scopes), c.iss.value, subject, client} {
 		name = owned.AppendField(name, field)
 	}
-	if tokens := m.loops.note(owner, name, token.compact, now); tokens > 0 {
-		m.log.Warn("mcpauth: a client gets one token after the other, and each is refused for the same cause",
+	if tokens := o.loops.note(owner, name, token.compact, now); tokens > 0 {
+		o.log.Warn("mcpauth: a client gets one token after the other, and each is refused for the same cause",
 			unverified+"subject", shown(subject), unverified+"client", shown(client), "tokens", tokens,
 			"cause", cause, "fix", explain.Finding{Cause: cause}.Fix())
 	}

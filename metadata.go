@@ -16,6 +16,21 @@ import (
 	"github.com/seed-1e292522/mcpauth/internal/explain"
 )
 
+// public is what anybody may read, without a token: documents, and what browsers ask before they call.
+type public struct {
+	metadata metadata
+	origins  origins
+	legacyAS bool
+	issuers  []*issuer // whose metadata is served to clients of 2025-03-26
+	refuser  *refuser
+	unasked  *unasked
+}
+
+// serve answers what concerns no token. It reports whether it has.
+func (p *public) serve(w http.ResponseWriter, r *http.Request) bool {
+	return p.serveOriginAS(w, r) || p.serveWellKnown(w, r) || p.servePreflight(w, r)
+}
+
 // metadataRoot is the well-known path of RFC 9728 section 3.
 const metadataRoot = "/.well-known/oauth-protected-resource"
 
@@ -53,20 +68,21 @@ func (b *builder) metadata() {
 			members[name] = json.RawMessage(text)
 		}
 	}
-	servers := make([]string, len(b.m.ordered))
-	for i, s := range b.m.ordered {
+	servers := make([]string, len(b.g.verifier.ordered))
+	for i, s := range b.g.verifier.ordered {
 		servers[i] = s.url
 	}
 	members["resource"] = b.config.Resource
 	members["authorization_servers"] = servers
 	members["bearer_methods_supported"] = []string{"header"}
-	if b.m.scope != "" {
-		members["scopes_supported"] = strings.Split(b.m.scope, " ")
+	if b.g.refuser.scope != "" {
+		members["scopes_supported"] = strings.Split(b.g.refuser.scope, " ")
 	}
 	if len(b.errs) > 0 || b.url == nil {
 		return
 	}
-	b.m.metadata = renderMetadata(b.url, members)
+	b.g.public.metadata = renderMetadata(b.url, members)
+	b.g.refuser.metadataURL = b.g.public.metadata.url
 }
 
 func renderMetadata(resource *url.URL, members map[string]any) metadata {
@@ -95,11 +111,11 @@ func renderMetadata(resource *url.URL, members map[string]any) metadata {
 }
 
 // MetadataURL returns the URL of the protected resource metadata, to which challenges point.
-func (m *Middleware) MetadataURL() string { return m.metadata.url }
+func (m *Middleware) MetadataURL() string { return m.generation().public.metadata.url }
 
 // MetadataJSON returns the protected resource metadata document (RFC 9728
 // section 3.2), for a server of static files.
-func (m *Middleware) MetadataJSON() []byte { return bytes.Clone(m.metadata.body) }
+func (m *Middleware) MetadataJSON() []byte { return bytes.Clone(m.generation().public.metadata.body) }
 
 // Metadata returns a handler that serves the protected resource metadata
 // whatever the path. [Middleware.Wrap] serves it too; this one is for a mux on
@@ -107,21 +123,21 @@ func (m *Middleware) MetadataJSON() []byte { return bytes.Clone(m.metadata.body)
 // because of a prefix or because the origin has several resources.
 func (m *Middleware) Metadata() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		m.unasked.over.Store(true)
-		m.metadata.serve(w, r)
+		m.operator.unasked.over.Store(true)
+		m.generation().public.metadata.serve(w, r)
 	})
 }
 
 // serveWellKnown answers requests for discovery documents, without a token. What it does not have is not found, so that
 // clients which try several places go on to the next.
-func (m *Middleware) serveWellKnown(w http.ResponseWriter, r *http.Request) bool {
+func (p *public) serveWellKnown(w http.ResponseWriter, r *http.Request) bool {
 	path := r.URL.Path
 	if !strings.HasPrefix(path, "/.well-known/") {
 		return false
 	}
-	switch doc := &m.metadata; {
+	switch doc := &p.metadata; {
 	case doc.spells(r.URL) && (path == doc.path && r.URL.RawQuery == doc.query || path == doc.alias && doc.alias != ""):
-		m.unasked.over.Store(true)
+		p.unasked.over.Store(true)
 		doc.serve(w, r)
 		return true
 	case isUnder(path, metadataRoot), isUnder(path, "/.well-known/oauth-authorization-server"), isUnder(path, "/.well-known/openid-configuration"):
@@ -178,9 +194,9 @@ func (u *unasked) challenged(r *http.Request) int {
 }
 
 // noteChallenge tells the operator, once, that the metadata seems to be out of reach.
-func (m *Middleware) noteChallenge(r *http.Request) {
-	if challenges := m.unasked.challenged(r); challenges > 0 && m.log != nil { // nil: the zero Middleware
-		m.log.Warn("mcpauth: clients without a token are challenged, and none has fetched the metadata from here: fetch it to see whether it is routed",
-			"url", m.metadata.url, "challenges", challenges, "cause", "metadata-not-routed", "fix", explain.Finding{Cause: "metadata-not-routed"}.Fix())
+func (o *operator) noteChallenge(r *http.Request, metadata *metadata) {
+	if challenges := o.unasked.challenged(r); challenges > 0 {
+		o.log.Warn("mcpauth: clients without a token are challenged, and none has fetched the metadata from here: fetch it to see whether it is routed",
+			"url", metadata.url, "challenges", challenges, "cause", "metadata-not-routed", "fix", explain.Finding{Cause: "metadata-not-routed"}.Fix())
 	}
 }

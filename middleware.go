@@ -2,12 +2,86 @@ package mcpauth
 
 import (
 	"context"
+	"log/slog"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/seed-1e292522/mcpauth/internal/identity"
+	"github.com/seed-1e292522/mcpauth/internal/owned"
 	"github.com/seed-1e292522/mcpauth/internal/refusal"
+	"github.com/seed-1e292522/mcpauth/internal/seal"
 )
+
+// Middleware is a configured resource server. It is immutable, safe for
+// concurrent use, and holds nothing that must be closed.
+type Middleware struct {
+	current  atomic.Pointer[generation]
+	owned    belongings
+	operator operator
+	keys     *keyRegistry
+	memory   memory
+}
+
+// generation is what one configuration decides. It never changes: a request is judged by one to its
+// end, and what lasts asks for the current one.
+type generation struct {
+	resource   string
+	public     public
+	verifier   verifier
+	policy     decider
+	refuser    refuser
+	maxBody    int64
+	bindsTasks bool
+}
+
+// verifier is whose tokens are accepted.
+type verifier struct {
+	issuers map[string]*issuer
+	ordered []*issuer
+	names   string // of the issuers, for refusals
+	leeway  time.Duration
+	revoked func(context.Context, *Principal) (bool, error)
+}
+
+// belongings are what callers have here, whatever the configuration.
+type belongings struct {
+	sessions *owned.Sessions
+	cursors  seal.Sealer
+	streams  owned.Streams
+	tasks    tasks
+	running  owned.Running[*exchange]
+	held     owned.Accounts // bytes, by caller
+}
+
+// operator is who hears of what is decided.
+type operator struct {
+	log        *slog.Logger
+	onDecision func(context.Context, Decision)
+	onServed   func(context.Context, Served)
+	unasked    unasked
+	loops      loops
+
+	abandoned   atomic.Int64   // calls of Config.Revoked whose requests have had their answer
+	abandonedBy owned.Accounts // by principal
+}
+
+func newGeneration(o *operator) *generation {
+	g := new(generation)
+	g.public.refuser, g.public.unasked = &g.refuser, &o.unasked
+	g.refuser.origins = &g.public.origins
+	return g
+}
+
+// ofNobody is the generation of a Middleware that New has not made.
+var ofNobody = newGeneration(new(operator))
+
+func (m *Middleware) generation() *generation {
+	if g := m.current.Load(); g != nil {
+		return g
+	}
+	return ofNobody
+}
 
 // Wrap returns a handler that lets a request through to next only when its
 // token is good and the policy allows everything that its body asks for. It
@@ -28,38 +102,49 @@ func (m *Middleware) Wrap(next http.Handler) http.Handler {
 	}
 	wrapped := &backend{Handler: next}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if m.serveOriginAS(w, r) || m.serveWellKnown(w, r) || m.serveOptions(w, r) {
+		g := m.generation()
+		if g.public.serve(w, r) { // 1. what anybody may read: metadata, preflights
 			return
 		}
-		x := m.newExchange(r)
+		x := m.begin(g, r)
 		defer x.end()
-		denied := m.judge(w, r, x)
-		if denied == nil && x.isStream() {
-			defer m.endStream(x)
-		}
-		denied = m.report(r, x, denied)
-		if denied != nil {
-			m.refuse(w, r, x, denied)
+		defer m.operator.recordPanic(r, x)
+		if denied := m.operator.record(r, x, m.check(w, r, x)); denied != nil {
+			g.refuser.refuse(w, r, x, denied)
 			return
 		}
-		if x.canBeCancelled() {
-			u, p := x.unnamed, x.principal
-			m.running.Begin(&u.running, p.caller(), p.Scopes, idKey(x.id), x)
-			defer m.running.End(&u.running)
-		}
-		m.serve(w, r, x, wrapped)
+		m.serve(w, r, x, wrapped) // 7. the handler, as long as the token is good
 	})
 }
 
-// admit is the whole decision, step by step. Nothing is read of the body, and
+// check is the whole decision, step by step. Nothing is read of the body, and
 // nobody is asked, before the step in front has said yes.
-func (m *Middleware) admit(w http.ResponseWriter, r *http.Request, x *exchange) (denied *refusal.Refusal) {
-	if x.hides, denied = checkHeaders(r.Header); denied != nil {
-		return denied
+func (m *Middleware) check(w http.ResponseWriter, r *http.Request, x *exchange) *refusal.Refusal {
+	denied := x.checkRequest(r) // 2. bounds, browser origins
+	if denied == nil {
+		denied = m.authenticate(r, x) // 3. one token -> principal
 	}
-	if denied = m.checkOrigin(r); denied != nil {
-		return denied
+	if denied == nil {
+		denied = x.read(w, r) // 4. the body, once; headers agree with it
 	}
+	if denied == nil {
+		denied = m.owned.check(r, x) // 5. session and tasks are the principal's
+	}
+	if denied == nil {
+		denied = x.decide() // 6. scopes for every call
+	}
+	if denied == nil {
+		denied = m.owned.take(x) // then its cursors, and a stream's place
+	}
+	if denied != nil && x.query != nil {
+		denied.ByStatus, denied.InBand = true, false
+	}
+	return denied
+}
+
+// authenticate finds the one token of a request and its principal, and checks what the token
+// is sent with.
+func (m *Middleware) authenticate(r *http.Request, x *exchange) *refusal.Refusal {
 	token, denied := credentials(r)
 	if denied != nil {
 		return denied
@@ -70,43 +155,23 @@ func (m *Middleware) admit(w http.ResponseWriter, r *http.Request, x *exchange) 
 	now := time.Now()
 	v, denied := m.verify(r.Context(), token, now)
 	x.principal, x.lease.token, x.lease.verified = v.known(), v, now
-	if denied != nil {
-		return denied
+	if denied == nil {
+		x.ctx.Principal = x.principal
+		x.trail.tokenVerified()
 	}
-	x.trail.tokenVerified()
-	if denied = x.read(w, r); denied != nil {
-		return denied
-	}
-	if denied = m.checkSession(r, x); denied != nil {
-		return denied
-	}
-	notOwn := m.addTaskCalls(x)
-	x.ctx.Principal = x.principal
-	if denied = m.decide(&x.ctx, x); denied != nil {
-		return denied
-	}
-	if notOwn != nil {
-		return notOwn
-	}
-	if denied = m.openCursors(x); denied != nil {
-		return denied
-	}
-	if x.isStream() && !m.streams.Begin(x.principal.caller()) {
-		return refusal.New(refusal.TooManyStreams, "streams of this principal and client", "", "at most 32 at a time")
-	}
-	return nil
+	return denied
 }
 
 // decide asks the policy about the calls of the request. What is not understood in its era is
 // refused, and to a modern client that is a method which does not exist. A notification asks
 // for nothing, and a client may give up the server that refuses one.
-func (m *Middleware) decide(ctx context.Context, x *exchange) *refusal.Refusal {
+func (x *exchange) decide() *refusal.Refusal {
 	for _, call := range x.calls {
 		if known, ok := methods[call.Method]; ok && known.eras&x.era == 0 && !x.tells {
 			return unknownMethod(x.era, call.Method)
 		}
 	}
-	denied := m.policy.decideNoting(ctx, x.principal, x.calls, x.trail)
+	denied := x.g.policy.decideNoting(&x.ctx, x.principal, x.calls, x.trail)
 	switch {
 	case denied == nil:
 		return nil
@@ -158,7 +223,7 @@ func (m *Middleware) Authorize(ctx context.Context, p *Principal, calls ...Call)
 	if p == nil {
 		return deniedError(refusal.New(refusal.NoCredentials, "", "", ""))
 	}
-	if denied := m.policy.decide(identity.NewContext(ctx, p), p, calls); denied != nil {
+	if denied := m.generation().policy.decide(identity.NewContext(ctx, p), p, calls); denied != nil {
 		return deniedError(denied)
 	}
 	return nil

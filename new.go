@@ -22,28 +22,21 @@ import (
 	"github.com/seed-1e292522/mcpauth/internal/jose"
 	"github.com/seed-1e292522/mcpauth/internal/owned"
 	"github.com/seed-1e292522/mcpauth/internal/seal"
-	"github.com/seed-1e292522/mcpauth/internal/tokencache"
 )
 
 // New checks the whole configuration and makes a [Middleware] of it. It makes
 // no network request and starts nothing. The error joins one *[ConfigError]
 // for each mistake.
 func New(config Config) (*Middleware, error) {
-	b := builder{config: &config, m: &Middleware{
-		leeway:     config.Leeway,
-		maxBody:    config.MaxBody,
-		revoked:    config.Revoked,
-		onDecision: config.OnDecision,
-		onServed:   config.OnServed,
-		log:        config.Logger,
-		legacyAS:   config.LegacyASMetadata,
-		issuers:    make(map[string]*issuer, len(config.Issuers)),
-		loops:      newLoops(),
-		seen:       tokencache.New(maxSeen, maxSeenBytes, (*verified).size),
-	}}
-	if b.m.log == nil {
-		b.m.log = slog.New(slog.DiscardHandler)
+	m := &Middleware{memory: newMemory()}
+	m.operator.onDecision, m.operator.onServed = config.OnDecision, config.OnServed
+	m.operator.log, m.operator.loops = config.Logger, newLoops()
+	if m.operator.log == nil {
+		m.operator.log = slog.New(slog.DiscardHandler)
 	}
+	b := builder{config: &config, m: m, g: newGeneration(&m.operator)}
+	b.g.resource, b.g.maxBody, b.g.public.legacyAS = config.Resource, config.MaxBody, config.LegacyASMetadata
+	b.g.verifier = verifier{leeway: config.Leeway, revoked: config.Revoked, issuers: make(map[string]*issuer, len(config.Issuers))}
 	b.resource()
 	b.leeway()
 	b.body()
@@ -56,9 +49,11 @@ func New(config Config) (*Middleware, error) {
 	if len(b.errs) > 0 {
 		return nil, errors.Join(b.errs...)
 	}
-	b.m.renderAnswers()
+	b.g.refuser.renderAnswers()
+	b.g.public.issuers = b.g.verifier.ordered
+	b.m.current.Store(b.g)
 	for _, warning := range b.warnings {
-		b.m.log.Warn("mcpauth: "+warning.text, warning.args...)
+		b.m.operator.log.Warn("mcpauth: "+warning.text, warning.args...)
 	}
 	return b.m, nil
 }
@@ -67,6 +62,7 @@ func New(config Config) (*Middleware, error) {
 type builder struct {
 	config   *Config
 	m        *Middleware
+	g        *generation
 	url      *url.URL // of the resource; nil if it is unusable
 	errs     []error
 	warnings []warning
@@ -127,7 +123,6 @@ func isInternal(host string) bool {
 
 func (b *builder) resource() {
 	raw := b.config.Resource
-	b.m.resource = raw
 	b.url = b.identifier("Resource", raw)
 	if b.url == nil {
 		return
@@ -147,19 +142,19 @@ func (b *builder) resource() {
 
 func (b *builder) leeway() {
 	switch {
-	case b.m.leeway == 0:
-		b.m.leeway = defaultLeeway
-	case b.m.leeway < 0 || b.m.leeway > maxLeeway:
-		b.fail("Leeway", b.m.leeway.String(), "must be between 0 and 5m")
+	case b.g.verifier.leeway == 0:
+		b.g.verifier.leeway = defaultLeeway
+	case b.g.verifier.leeway < 0 || b.g.verifier.leeway > maxLeeway:
+		b.fail("Leeway", b.g.verifier.leeway.String(), "must be between 0 and 5m")
 	}
 }
 
 func (b *builder) body() {
 	switch {
-	case b.m.maxBody == 0:
-		b.m.maxBody = maxBody
-	case b.m.maxBody < minBody || b.m.maxBody > maxHeldForCaller:
-		b.fail("MaxBody", strconv.FormatInt(b.m.maxBody, 10), fmt.Sprintf("is in bytes: must be between %d and %d, or 0 for %d", minBody, maxHeldForCaller, maxBody))
+	case b.g.maxBody == 0:
+		b.g.maxBody = maxBody
+	case b.g.maxBody < minBody || b.g.maxBody > maxHeldForCaller:
+		b.fail("MaxBody", strconv.FormatInt(b.g.maxBody, 10), fmt.Sprintf("is in bytes: must be between %d and %d, or 0 for %d", minBody, maxHeldForCaller, maxBody))
 	}
 }
 
@@ -169,7 +164,7 @@ func (b *builder) scopes() {
 			b.fail(fmt.Sprintf("Scopes[%d]", i), shown(scope), p)
 		}
 	}
-	b.m.scope = challenge.JoinScopes(b.config.Scopes)
+	b.g.refuser.scope = challenge.JoinScopes(b.config.Scopes)
 	for _, scope := range slices.Sorted(maps.Keys(b.config.Implies)) {
 		for _, s := range append([]string{scope}, b.config.Implies[scope]...) {
 			if p := scopeProblem(s); p != "" {
@@ -181,7 +176,7 @@ func (b *builder) scopes() {
 	if cycle != "" {
 		b.fail("Implies", shown(cycle), "a scope includes itself: break the cycle")
 	}
-	b.m.policy.broader = broader
+	b.g.policy.broader = broader
 }
 
 func (b *builder) policy() {
@@ -200,19 +195,19 @@ func (b *builder) policy() {
 	if b.config.Policy == nil || declared {
 		book, errs := rules.compile()
 		b.errs = append(b.errs, errs...)
-		b.m.policy.policy = book
+		b.g.policy.policy = book
 		known = append(known, book.scopes()...)
 		b.hints(book)
 	} else {
-		b.m.policy.policy = b.config.Policy
+		b.g.policy.policy = b.config.Policy
 	}
-	b.m.granted = newGrantFilter(known)
+	b.g.refuser.granted = newGrantFilter(known)
 }
 
 func (b *builder) sessions() {
-	b.m.tasks.Tasks = owned.NewTasks[taskCall]()
-	book, declared := b.m.policy.policy.(*ruleBook)
-	b.m.bindsTasks = !b.config.DelegateTasks && (!declared || book.opensTasks())
+	b.m.owned.tasks.Tasks = owned.NewTasks[taskCall]()
+	book, declared := b.g.policy.policy.(*ruleBook)
+	b.g.bindsTasks = !b.config.DelegateTasks && (!declared || book.opensTasks())
 	var own [32]byte
 	switch key := b.config.SessionKey; {
 	case key == nil:
@@ -226,9 +221,9 @@ func (b *builder) sessions() {
 		h.Write([]byte(b.config.Resource))
 		h.Sum(own[:0])
 	}
-	b.m.sessions = owned.NewSessions(own)
+	b.m.owned.sessions = owned.NewSessions(own)
 	var err error
-	if b.m.cursors, err = seal.New(own[:], "cursor"); err != nil {
+	if b.m.owned.cursors, err = seal.New(own[:], "cursor"); err != nil {
 		b.fail("SessionKey", "no cipher", err.Error())
 	}
 }
@@ -247,7 +242,7 @@ func (b *builder) origins() {
 		}
 		o.listed[origin] = true
 	}
-	b.m.origins = o
+	b.g.public.origins = o
 }
 
 // isOrigin reports whether a browser could send this as Origin (RFC 6454
@@ -279,18 +274,18 @@ func (b *builder) issuers() {
 	if isNilInside(b.config.Transport) {
 		b.fail("Transport", fmt.Sprintf("a nil %T", b.config.Transport), "it would fail at the first fetch: give a transport, or leave the field out")
 	}
-	registry := &keyRegistry{client: fetch.New(b.config.Transport), log: b.m.log, sets: map[keyLocation]*sharedKeys{}, counts: map[string]*fetchCount{}}
+	b.m.keys = &keyRegistry{client: fetch.New(b.config.Transport), log: b.m.operator.log, sets: map[keyLocation]*sharedKeys{}, counts: map[string]*fetchCount{}}
 	var names []string
 	for i := range b.config.Issuers {
-		s := b.issuer(fmt.Sprintf("Issuers[%d]", i), &b.config.Issuers[i], registry)
-		if s.parsed != nil && b.m.issuers[s.url] != nil {
+		s := b.issuer(fmt.Sprintf("Issuers[%d]", i), &b.config.Issuers[i], b.m.keys)
+		if s.parsed != nil && b.g.verifier.issuers[s.url] != nil {
 			b.fail(fmt.Sprintf("Issuers[%d].URL", i), shown(s.url), "stands twice: remove one")
 		}
-		b.m.issuers[s.url] = s
-		b.m.ordered = append(b.m.ordered, s)
+		b.g.verifier.issuers[s.url] = s
+		b.g.verifier.ordered = append(b.g.verifier.ordered, s)
 		names = append(names, fmt.Sprintf("%q", s.url))
 	}
-	b.m.issuerNames = "one of the configured issuers, byte for byte: " + strings.Join(names, ", ")
+	b.g.verifier.names = "one of the configured issuers, byte for byte: " + strings.Join(names, ", ")
 }
 
 // keysOf decides where the issuer's keys come from.

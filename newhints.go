@@ -24,7 +24,7 @@ func (b *builder) hints(book *ruleBook) {
 	}
 	needed := required
 	for _, scope := range required {
-		needed = append(needed, b.m.policy.broader[scope]...)
+		needed = append(needed, b.g.policy.broader[scope]...)
 	}
 	used := newGrantFilter(needed)
 	for _, scope := range b.config.Scopes {

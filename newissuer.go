@@ -17,7 +17,7 @@ func (b *builder) issuer(field string, c *Issuer, registry *keyRegistry) *issuer
 		url:                 c.URL,
 		client:              registry.client,
 		registry:            registry,
-		log:                 b.m.log,
+		log:                 b.m.operator.log,
 		maxLifetime:         c.MaxLifetime,
 		allowMissingSubject: c.AllowMissingSubject,
 		allowIDTokenClaims:  c.AllowIDTokenClaims,

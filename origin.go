@@ -39,11 +39,11 @@ func isLoopbackOrigin(origin string) bool {
 	return err == nil && isOrigin(origin) && (u.Scheme == "http" || u.Scheme == "https") && fetch.IsLoopbackHost(u.Hostname())
 }
 
-// checkOrigin refuses scripts of origins that may not call. A request
+// check refuses scripts of origins that may not call. A request
 // without Origin does not come from a script of another site.
-func (m *Middleware) checkOrigin(r *http.Request) *refusal.Refusal {
+func (o *origins) check(r *http.Request) *refusal.Refusal {
 	sent := r.Header["Origin"]
-	if len(sent) == 0 || len(sent) == 1 && (sent[0] == m.origins.own || m.origins.mayRead(sent[0])) {
+	if len(sent) == 0 || len(sent) == 1 && (sent[0] == o.own || o.mayRead(sent[0])) {
 		return nil
 	}
 	denied := refusal.New(refusal.Origin, "Origin", strings.Join(sent, " "), "an origin in AllowedOrigins")
@@ -53,27 +53,17 @@ func (m *Middleware) checkOrigin(r *http.Request) *refusal.Refusal {
 	return denied
 }
 
-// serveOptions answers every OPTIONS request: a preflight of an allowed origin
-// with what it may do, anything else with a refusal.
-func (m *Middleware) serveOptions(w http.ResponseWriter, r *http.Request) bool {
-	if r.Method != http.MethodOptions {
+// servePreflight answers a preflight of an allowed origin with what it may do. Any other
+// OPTIONS request is refused, as requests are.
+func (p *public) servePreflight(w http.ResponseWriter, r *http.Request) bool {
+	if r.Method != http.MethodOptions || r.Header.Get("Origin") == "" || r.Header.Get("Access-Control-Request-Method") == "" {
 		return false
 	}
-	_, denied := checkHeaders(r.Header)
-	if denied == nil {
-		denied = m.checkOrigin(r)
-	}
-	if denied == nil && (r.Header.Get("Origin") == "" || r.Header.Get("Access-Control-Request-Method") == "") {
-		denied = refusal.New(refusal.HTTPMethod, "OPTIONS without a preflight", "", "POST")
-	}
-	if denied != nil {
-		x := exchange{}
-		m.report(r, &x, denied)
-		m.refuse(w, r, &x, denied)
-		return true
+	if _, denied := checkHeaders(r.Header); denied != nil || p.origins.check(r) != nil {
+		return false
 	}
 	h := w.Header()
-	m.allowOrigin(h, r)
+	p.origins.allow(h, r)
 	h.Set("Access-Control-Allow-Methods", "POST, GET, DELETE")
 	h.Set("Access-Control-Allow-Headers", allowedHeaders+paramHeaders(r.Header))
 	h.Set("Access-Control-Max-Age", "86400")
@@ -99,15 +89,15 @@ func paramHeaders(h http.Header) string {
 	return names.String()
 }
 
-// allowOrigin lets an allowed origin read the response, whatever its status.
+// allow lets an allowed origin read the response, whatever its status.
 // What a handler says about origins is replaced, because two answers are read
 // as none; what it exposes is kept.
-func (m *Middleware) allowOrigin(h http.Header, r *http.Request) {
-	if len(m.origins.listed) == 0 && !m.origins.loopback {
+func (o *origins) allow(h http.Header, r *http.Request) {
+	if len(o.listed) == 0 && !o.loopback {
 		return
 	}
 	addToList(h, "Vary", "Origin")
-	if origin := r.Header.Get("Origin"); m.origins.mayRead(origin) {
+	if origin := r.Header.Get("Origin"); o.mayRead(origin) {
 		h.Set("Access-Control-Allow-Origin", origin)
 		addToList(h, "Access-Control-Expose-Headers", exposedHeaders...)
 	}

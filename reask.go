@@ -62,7 +62,7 @@ func (q *inquiry) begin() *refusal.Refusal {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	now := time.Now()
-	q.ends = now.Add(q.lease.token.principal.Expiry.Add(q.lease.m.leeway).Sub(now)) // on both clocks
+	q.ends = now.Add(q.lease.token.principal.Expiry.Add(q.lease.x.m.generation().verifier.leeway).Sub(now)) // on both clocks
 	at := q.good.Add(spread(askEvery, 0.1))
 	if oldest := now.Add(-lastChance); q.good.Before(oldest) {
 		q.good = oldest
@@ -170,12 +170,14 @@ func (q *inquiry) ask(asked time.Time, ask [2]bool, vouched bool) *refusal.Refus
 		ask  func(context.Context) *refusal.Refusal
 	}{
 		{askTimeout, func(ctx context.Context) *refusal.Refusal {
-			if denied := q.lease.m.askRevoked(ctx, p); denied != nil {
+			if denied := q.lease.x.m.askRevoked(ctx, p); denied != nil {
 				return denied
 			}
 			return q.askKey(ctx, asked, vouched)
 		}},
-		{policyTime(len(calls)), func(ctx context.Context) *refusal.Refusal { return q.lease.m.policy.decide(ctx, p, calls) }},
+		{policyTime(len(calls)), func(ctx context.Context) *refusal.Refusal {
+			return q.lease.x.m.generation().policy.decide(ctx, p, calls)
+		}},
 	} {
 		if !ask[i] {
 			continue
@@ -235,7 +237,7 @@ func (l *lease) end(denied *refusal.Refusal) {
 		return
 	}
 	p := &l.token.principal
-	l.m.log.LogAttrs(&l.x.ctx, levelOf(denied), "mcpauth: stream ended early",
+	l.x.m.operator.log.LogAttrs(&l.x.ctx, levelOf(denied), "mcpauth: stream ended early",
 		slog.String("reason", denied.Error()), slog.String("issuer", p.Issuer), slog.String("subject", shown(p.Subject)))
 }
 

@@ -11,14 +11,13 @@ import (
 
 // receiver is the one who gets an answer. What it is shown, and hears of, is decided as its requests are.
 type receiver struct {
-	m      *Middleware
 	x      *exchange
 	filter reply.Filter // of the answer
 }
 
 // newFilter returns what takes out of the answer what is not for the principal.
 func (x *exchange) newFilter() *reply.Filter {
-	r := &receiver{m: x.lease.m, x: x}
+	r := &receiver{x: x}
 	r.filter = reply.Filter{Context: &x.ctx, Receiver: r, Asked: x.listMethod(), Paged: len(x.pages) > 0, Replays: x.isStream()}
 	return &r.filter
 }
@@ -33,7 +32,7 @@ func (r *receiver) Shows(list, method, name string) bool {
 	if list == "resources/templates/list" {
 		ctx = context.WithValue(ctx, aboutTemplate{}, true)
 	}
-	return r.m.policy.shows(ctx, r.x.principal, call)
+	return r.x.current().policy.shows(ctx, r.x.principal, call)
 }
 
 // Hears reports whether the principal may hear of what a notification names. Since it
@@ -47,17 +46,18 @@ func (r *receiver) admits(call Call) bool {
 	if call.Name == "" {
 		return false
 	}
-	calls, notOwn := r.m.withTaskCalls([]Call{call}, r.x.principal)
-	return notOwn == nil && r.m.policy.decide(r.filter.Context, r.x.principal, calls) == nil
+	g := r.x.current()
+	calls, notOwn := r.x.m.owned.withTaskCalls(g, []Call{call}, r.x.principal)
+	return notOwn == nil && g.policy.decide(r.filter.Context, r.x.principal, calls) == nil
 }
 
 // Unreadable tells the operator what is left out.
 func (r *receiver) Unreadable(list string, err error) {
 	if list != "" {
-		r.m.log.Error("mcpauth: an entry of a list is left out because it has no name that can be read", "list", list)
+		r.x.m.operator.log.Error("mcpauth: an entry of a list is left out because it has no name that can be read", "list", list)
 		return
 	}
-	r.m.log.Error("mcpauth: a message on a stream is left out because it cannot be read", "error", shownError(err))
+	r.x.m.operator.log.Error("mcpauth: a message on a stream is left out because it cannot be read", "error", shownError(err))
 }
 
 // Endpoint binds the message endpoint of the HTTP+SSE transport to its principal.
@@ -71,7 +71,7 @@ func (r *receiver) Endpoint(uri string) string { return r.x.sealEndpoint(r.x.url
 // Seal makes a cursor one that only its principal can send back, and for this list. One of a replayed page
 // that does not show its list is sealed for no list: nobody can go on from it.
 func (r *receiver) Seal(list string, cursor []byte) string {
-	return r.m.cursors.Seal(cursor, r.x.principal.caller().Binding(list))
+	return r.x.m.owned.cursors.Seal(cursor, r.x.principal.caller().Binding(list))
 }
 
 // page is the cursor of a request for more of a list.
@@ -115,13 +115,13 @@ func (req *request) addPage(msg *jsonrpc.Message) {
 
 // openCursors puts the cursors of the handler in the place of those that were
 // sealed. Nothing else of the body changes.
-func (m *Middleware) openCursors(x *exchange) *refusal.Refusal {
+func (o *belongings) openCursors(x *exchange) *refusal.Refusal {
 	if len(x.pages) == 0 {
 		return nil
 	}
 	opened := make([][]byte, 0, len(x.pages))
 	for _, p := range x.pages {
-		text, ok := m.cursors.Open(string(p.cursor.Value), x.principal.caller().Binding(p.method))
+		text, ok := o.cursors.Open(string(p.cursor.Value), x.principal.caller().Binding(p.method))
 		if p.cursor.State != jsonrpc.String || !ok {
 			return refusal.New(refusal.UnknownCursor, p.method+" cursor", "", "one that this principal and client got from this list")
 		}

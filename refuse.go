@@ -3,7 +3,6 @@ package mcpauth
 import (
 	"bytes"
 	"encoding/json"
-	"log/slog"
 	"math/rand/v2"
 	"net/http"
 	"slices"
@@ -12,58 +11,17 @@ import (
 	"time"
 
 	"github.com/seed-1e292522/mcpauth/internal/challenge"
-	"github.com/seed-1e292522/mcpauth/internal/explain"
 	"github.com/seed-1e292522/mcpauth/internal/refusal"
 )
 
-// logRefusal writes the operator's line about a refusal, with its likely cause.
-func (m *Middleware) logRefusal(r *http.Request, x *exchange, denied *refusal.Refusal) {
-	if !m.logs(r, denied) {
-		return
-	}
-	m.logFinding(r, x, denied, m.finding(r, x, denied), "")
-}
-
-// levelOf: what is the client's business is information, what is ours is not.
-func levelOf(denied *refusal.Refusal) slog.Level {
-	switch {
-	case denied.Unsettled: // anybody can bring it about
-		return slog.LevelInfo
-	case denied.Status() == http.StatusServiceUnavailable:
-		return slog.LevelWarn
-	case denied.Status() >= 500:
-		return slog.LevelError
-	}
-	return slog.LevelInfo
-}
-
-func (m *Middleware) logs(r *http.Request, denied *refusal.Refusal) bool {
-	return m.log != nil && m.log.Enabled(r.Context(), levelOf(denied)) // nil: the zero Middleware
-}
-
-// logFinding is logRefusal for a finding that is there already.
-func (m *Middleware) logFinding(r *http.Request, x *exchange, denied *refusal.Refusal, f explain.Finding, id string) {
-	if !m.logs(r, denied) {
-		return
-	}
-	attrs := []slog.Attr{slog.Int("status", denied.Status()), slog.String("reason", denied.Error())}
-	for _, attr := range []slog.Attr{
-		slog.String("cause", f.Cause), slog.String("detail", f.Detail), slog.String("fix", f.Fix()), slog.String("id", id),
-	} {
-		if attr.Value.String() != "" {
-			attrs = append(attrs, attr)
-		}
-	}
-	if x.principal != nil {
-		attrs = append(attrs, slog.String("issuer", x.principal.Issuer), slog.String("subject", shown(x.principal.Subject)))
-	}
-	for _, call := range x.calls[:min(len(x.calls), maxRulings)] {
-		attrs = append(attrs, slog.String("call", shown(call.Method+" "+call.Name)))
-	}
-	if omitted := len(x.calls) - maxRulings; omitted > 0 {
-		attrs = append(attrs, slog.Int("calls_omitted", omitted))
-	}
-	m.log.LogAttrs(r.Context(), levelOf(denied), "mcpauth: request refused", attrs...)
+// refuser is how refusals are answered. All of it comes from the catalogue of reasons and from the
+// configuration.
+type refuser struct {
+	metadataURL string
+	scope       string      // the scopes to begin with, joined
+	granted     grantFilter // what of a token's scopes a challenge may repeat
+	canned      map[refusal.Reason]*cannedAnswer
+	origins     *origins
 }
 
 // maxDrain bounds what the server reads of a refused body, to use the
@@ -72,9 +30,9 @@ const maxDrain = 64 << 10
 
 // refuse writes the answer to a refused request: status, challenge, body. All
 // of it comes from the catalogue of reasons and from the configuration.
-func (m *Middleware) refuse(w http.ResponseWriter, r *http.Request, x *exchange, denied *refusal.Refusal) {
+func (f *refuser) refuse(w http.ResponseWriter, r *http.Request, x *exchange, denied *refusal.Refusal) {
 	h := w.Header()
-	m.allowOrigin(h, r)
+	f.origins.allow(h, r)
 	slow := denied.Reason == refusal.SlowBody
 	if r.ProtoMajor == 1 && x.body == nil && (r.ContentLength < 0 || r.ContentLength > maxDrain || slow) {
 		h.Set("Connection", "close")
@@ -83,28 +41,25 @@ func (m *Middleware) refuse(w http.ResponseWriter, r *http.Request, x *exchange,
 		clock := newBodyClock(w, r)
 		clock.await()
 	}
-	if denied.Reason == refusal.NoCredentials {
-		m.noteChallenge(r)
-	}
-	if canned := m.canned[denied.Said()]; canned != nil {
+	if canned := f.canned[denied.Said()]; canned != nil {
 		canned.serve(w, r)
 		return
 	}
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
 	answer := denied.Said().Entry()
-	scope := m.scopeFor(x, denied)
+	scope := f.scopeFor(x, denied)
 	status, body := denied.Status(), []byte(nil)
 	switch {
 	case denied.InBand && x.id != nil: // a notification has no result
-		status, body = http.StatusOK, toolResult(x, m.challenge(denied, scope), denied)
+		status, body = http.StatusOK, toolResult(x, f.challenge(denied, scope), denied)
 	case answer.RPC == 0:
 		body = oauthBody(denied)
 	default:
-		body = m.rpcBody(x.id, answer.RPC, denied, scope)
+		body = f.rpcBody(x.id, answer.RPC, denied, scope)
 	}
 	if status == http.StatusUnauthorized || status != http.StatusOK && denied.OAuth() != "" { // 401: of the zero Middleware
-		h.Set("WWW-Authenticate", m.challenge(denied, scope))
+		h.Set("WWW-Authenticate", f.challenge(denied, scope))
 	}
 	switch status {
 	case http.StatusServiceUnavailable, http.StatusTooManyRequests:
@@ -128,8 +83,8 @@ func retryAfter(wait time.Duration) int {
 }
 
 // challenge renders WWW-Authenticate (RFC 6750 section 3, RFC 9728 section 5.1).
-func (m *Middleware) challenge(denied *refusal.Refusal, scope string) string {
-	metadata := challenge.Param{Name: "resource_metadata", Value: m.metadata.url}
+func (f *refuser) challenge(denied *refusal.Refusal, scope string) string {
+	metadata := challenge.Param{Name: "resource_metadata", Value: f.metadataURL}
 	if denied.OAuth() == "" {
 		return challenge.Format("Bearer", metadata, challenge.Param{Name: "scope", Value: scope})
 	}
@@ -146,12 +101,12 @@ func (m *Middleware) challenge(denied *refusal.Refusal, scope string) string {
 
 // scopeFor is what the client is told to ask for: all that the operation needs. Clients of
 // the legacy era forget what they had when they ask for more, so they are told that too.
-func (m *Middleware) scopeFor(x *exchange, denied *refusal.Refusal) string {
+func (f *refuser) scopeFor(x *exchange, denied *refusal.Refusal) string {
 	switch {
 	case denied.Reason != refusal.InsufficientScope:
 		return ""
 	case x.era == legacy:
-		return challenge.JoinScopes(append(m.granted.of(x.principal), denied.Scopes...))
+		return challenge.JoinScopes(append(f.granted.of(x.principal), denied.Scopes...))
 	}
 	return challenge.JoinScopes(denied.Scopes)
 }
@@ -163,7 +118,7 @@ func oauthBody(denied *refusal.Refusal) []byte {
 	}{denied.OAuth(), string(denied.Said())})
 }
 
-func (m *Middleware) rpcBody(id []byte, code int, denied *refusal.Refusal, scope string) []byte {
+func (f *refuser) rpcBody(id []byte, code int, denied *refusal.Refusal, scope string) []byte {
 	type data struct {
 		Error            string `json:"error"`
 		Scope            string `json:"scope,omitempty"`
@@ -174,15 +129,15 @@ func (m *Middleware) rpcBody(id []byte, code int, denied *refusal.Refusal, scope
 		Message string `json:"message"`
 		Data    *data  `json:"data,omitempty"`
 	}
-	f := failure{Code: code, Message: string(denied.Said())}
+	failed := failure{Code: code, Message: string(denied.Said())}
 	if denied.OAuth() != "" {
-		f.Data = &data{denied.OAuth(), scope, m.metadata.url}
+		failed.Data = &data{denied.OAuth(), scope, f.metadataURL}
 	}
 	return encode(struct {
 		Version string          `json:"jsonrpc"`
 		ID      json.RawMessage `json:"id,omitempty"`
 		Error   failure         `json:"error"`
-	}{"2.0", id, f})
+	}{"2.0", id, failed})
 }
 
 // toolResult is the challenge for hosts that look at results only.
@@ -235,13 +190,13 @@ type cannedAnswer struct {
 }
 
 // renderAnswers prepares the answers for all reasons of the kind.
-func (m *Middleware) renderAnswers() {
-	m.canned = make(map[refusal.Reason]*cannedAnswer, len(tokenReasons))
+func (f *refuser) renderAnswers() {
+	f.canned = make(map[refusal.Reason]*cannedAnswer, len(tokenReasons))
 	for _, reason := range tokenReasons {
 		denied := refusal.New(reason, "", "", "")
 		body := oauthBody(denied)
-		m.canned[reason] = &cannedAnswer{body: body, fields: [...]string{
-			"no-store", "nosniff", m.challenge(denied, m.scope), "application/json", strconv.Itoa(len(body)),
+		f.canned[reason] = &cannedAnswer{body: body, fields: [...]string{
+			"no-store", "nosniff", f.challenge(denied, f.scope), "application/json", strconv.Itoa(len(body)),
 		}}
 	}
 }

@@ -146,6 +146,12 @@ type decider struct {
 	broader map[string][]string // scope -> scopes that include it, transitively
 }
 
+// isDeclared reports whether the policy is one of rules, so that no code of the operator sees a call.
+func (d *decider) isDeclared() bool {
+	_, declared := d.policy.(*ruleBook)
+	return declared
+}
+
 // decide returns nil when the principal may make all of the calls. A call that
 // no scope can open outweighs any number of missing scopes, and missing scopes
 // are those of all calls together, so that one trip through consent is enough.

@@ -30,28 +30,32 @@ type verified struct {
 	notBefore time.Time // the later one of nbf and iat; zero for neither
 }
 
-// seen remembers verified tokens. Only the verification is remembered, never
+// memory remembers verified tokens. Only the verification is remembered, never
 // a decision, and [Config].Revoked is asked for each request.
-type seen = *tokencache.Cache[verified]
+type memory struct{ tokens *tokencache.Cache[verified] }
 
-// find returns what is known of a token that would pass all checks now as it
+func newMemory() memory {
+	return memory{tokencache.New(maxSeen, maxSeenBytes, (*verified).size)}
+}
+
+// get returns what is known of a token that would pass all checks now as it
 // did before: its time has not run out, and the key set that vouched for it is
 // still the issuer's current one. A cached verification never outlives a key that the issuer has
 // withdrawn, an outage beyond its bound, or a clock that was set back.
-func (m *Middleware) find(key tokencache.Key, now time.Time) *verified {
-	v := m.seen.Get(key, now)
-	if v == nil || !now.Before(v.principal.Expiry.Add(m.leeway)) || now.Before(v.notBefore.Add(-m.leeway)) ||
+func (m *memory) get(key tokencache.Key, now time.Time, leeway time.Duration) *verified {
+	v := m.tokens.Get(key, now)
+	if v == nil || !now.Before(v.principal.Expiry.Add(leeway)) || now.Before(v.notBefore.Add(-leeway)) ||
 		v.issuer.keys.serving(now) != v.keys {
 		return nil
 	}
 	return v
 }
 
-// remember keeps a verified token for a minute, or until it expires.
-func (m *Middleware) remember(key tokencache.Key, v *verified, now time.Time) {
-	life := min(seenLife, v.principal.Expiry.Add(m.leeway).Sub(now))
+// put keeps a verified token for a minute, or until it expires.
+func (m *memory) put(key tokencache.Key, v *verified, now time.Time, leeway time.Duration) {
+	life := min(seenLife, v.principal.Expiry.Add(leeway).Sub(now))
 	p := &v.principal
-	m.seen.Add(key, m.seen.Owner(p.Issuer, p.Subject, strconv.FormatBool(p.Client)), v, now, life)
+	m.tokens.Add(key, m.tokens.Owner(p.Issuer, p.Subject, strconv.FormatBool(p.Client)), v, now, life)
 }
 
 // vouchedBy reports whether a key set of the issuer still has the key that made the

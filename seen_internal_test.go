@@ -13,21 +13,20 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed-1e292522/mcpauth/internal/fetch"
-	"github.com/seed-1e292522/mcpauth/internal/tokencache"
 )
 
 // A verified token is found again for a minute, and what is found is not what
 // callers get to see.
 func TestSeen_TOK_62(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := &Middleware{leeway: 30 * time.Second, seen: tokencache.New(maxSeen, maxSeenBytes, (*verified).size)}
+		m := newMemory()
 		set := newKeySet(nil, nil, false)
 		s := &issuer{keys: keySource{static: set}}
 		now := time.Now()
 		good := func() *verified {
 			return &verified{principal: Principal{Expiry: now.Add(time.Hour), Scopes: []string{"a"}}, issuer: s, keys: set, notBefore: now}
 		}
-		key := m.seen.Key("token")
+		key := m.tokens.Key("token")
 		for name, row := range map[string]struct {
 			change func(*verified)
 			after  time.Duration
@@ -46,10 +45,10 @@ func TestSeen_TOK_62(t *testing.T) {
 			if row.change != nil {
 				row.change(v)
 			}
-			m.remember(key, v, now)
-			found := m.find(key, now.Add(row.after))
+			m.put(key, v, now, 30*time.Second)
+			found := m.get(key, now.Add(row.after), 30*time.Second)
 			assert.Equal(t, row.found, found != nil, name)
-			m.seen.Remove(key)
+			m.tokens.Remove(key)
 		}
 	})
 }

@@ -22,7 +22,7 @@ type Served struct {
 }
 
 // tellServed calls OnServed and contains its failures. It is deferred, and a panic of the handler goes on.
-func (m *Middleware) tellServed(r *http.Request, x *exchange, begun time.Time) {
+func (o *operator) tellServed(r *http.Request, x *exchange, begun time.Time) {
 	out := &x.out
 	if u := x.unnamed; u != nil && u.ours {
 		return // the handler was not called
@@ -38,8 +38,8 @@ func (m *Middleware) tellServed(r *http.Request, x *exchange, begun time.Time) {
 	}
 	defer func() {
 		if recovered := recover(); recovered != nil {
-			m.log.Error("mcpauth: OnServed panicked", "panic", fmt.Sprintf("%T", recovered))
+			o.log.Error("mcpauth: OnServed panicked", "panic", fmt.Sprintf("%T", recovered))
 		}
 	}()
-	m.onServed(r.Context(), served)
+	o.onServed(r.Context(), served)
 }

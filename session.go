@@ -12,11 +12,36 @@ import (
 	"github.com/seed-1e292522/mcpauth/internal/refusal"
 )
 
+// check verifies that the session of a request is the caller's, and so are the tasks that it names.
+func (o *belongings) check(r *http.Request, x *exchange) *refusal.Refusal {
+	denied := o.checkSession(r, x)
+	if denied == nil {
+		x.calls, x.notOwn = o.withTaskCalls(x.g, x.calls, x.principal)
+	}
+	return denied
+}
+
+// take is for a request that the policy allows: it opens cursors, and takes the place of a stream.
+func (o *belongings) take(x *exchange) *refusal.Refusal {
+	if x.notOwn != nil {
+		return x.notOwn
+	}
+	if denied := o.openCursors(x); denied != nil {
+		return denied
+	}
+	if x.isStream() {
+		if x.placed = o.streams.Begin(x.principal.caller()); !x.placed {
+			return refusal.New(refusal.TooManyStreams, "streams of this principal and client", "", "at most 32 at a time")
+		}
+	}
+	return nil
+}
+
 // sealSession binds the session id that a response names to its principal. It
 // leaves out the id of a response that begins no session: an error, one of the
 // modern era, which has none, and an id that the client could not send back
 // (2025-11-25, Session Management: visible ASCII).
-func (m *Middleware) sealSession(h http.Header, x *exchange, status int) {
+func (o *belongings) sealSession(h http.Header, x *exchange, status int) {
 	id := first(h["Mcp-Session-Id"])
 	switch {
 	case id == "":
@@ -25,10 +50,10 @@ func (m *Middleware) sealSession(h http.Header, x *exchange, status int) {
 		h.Del("Mcp-Session-Id")
 		return
 	}
-	sealed, ok := m.sessions.Seal(x.principal.caller(), id)
+	sealed, ok := o.sessions.Seal(x.principal.caller(), id)
 	if !ok {
 		h.Del("Mcp-Session-Id")
-		m.log.Error("mcpauth: the handler's Mcp-Session-Id is not 1 to 4096 visible ASCII characters", "id", shown(id))
+		x.m.operator.log.Error("mcpauth: the handler's Mcp-Session-Id is not 1 to 4096 visible ASCII characters", "id", shown(id))
 		return
 	}
 	h.Set("Mcp-Session-Id", sealed)
@@ -38,35 +63,35 @@ func (m *Middleware) sealSession(h http.Header, x *exchange, status int) {
 // the HTTP+SSE transport, in the query. A modern request has no header for it, and
 // what begins a session is in none: there it is not looked at, and not passed on.
 // The query is passed on whatever the era, and a handler may find a session by it.
-func (m *Middleware) checkSession(r *http.Request, x *exchange) *refusal.Refusal {
+func (o *belongings) checkSession(r *http.Request, x *exchange) *refusal.Refusal {
 	if x.era == modern {
-		return m.checkModern(r, x)
+		return o.checkModern(r, x)
 	}
 	values := r.Header["Mcp-Session-Id"]
 	switch {
 	case len(values) > 1:
 		return refusal.New(refusal.InvalidRequest, "Mcp-Session-Id stands more than once", "", "")
 	case len(values) == 1 && strings.Trim(values[0], " \t") != "" && !x.initializes():
-		id, ok := m.sessions.Open(x.principal.caller(), values[0])
+		id, ok := o.sessions.Open(x.principal.caller(), values[0])
 		if !ok {
 			return refusal.New(refusal.UnknownSession, "Mcp-Session-Id", "", "a session that this principal began here, by this client")
 		}
 		x.session = id
 	}
-	if denied := m.checkEndpointSession(r, x); denied != nil || x.session != "" {
+	if denied := o.checkEndpointSession(r, x); denied != nil || x.session != "" {
 		return denied
 	}
-	return m.checkUnnamed(r, x)
+	return o.checkUnnamed(r, x)
 }
 
 // checkModern is checkSession for the modern era.
-func (m *Middleware) checkModern(r *http.Request, x *exchange) *refusal.Refusal {
-	if denied := m.checkEndpointSession(r, x); denied != nil {
+func (o *belongings) checkModern(r *http.Request, x *exchange) *refusal.Refusal {
+	if denied := o.checkEndpointSession(r, x); denied != nil {
 		return denied
 	}
 	switch version, _ := versionOf(r.Header); {
 	case !isModernRevision(version):
-		return m.checkUnnamed(r, x) // some server may take it for a legacy one
+		return o.checkUnnamed(r, x) // some server may take it for a legacy one
 	case x.tells && x.calls[0].Method == cancelMethod:
 		// A server that keeps all modern requests in one place would end anybody's of that
 		// id. A client ends its own when it closes the response.
@@ -87,18 +112,18 @@ func (x *exchange) initializes() bool {
 // sealEndpoint binds the message endpoint that a stream announces to its caller. The first one is
 // that of the stream.
 func (x *exchange) sealEndpoint(asked, reference string) string {
-	m := x.lease.m
-	sealed, tag := m.sessions.SealEndpoint(x.principal.caller(), asked, reference)
+	o := &x.m.owned
+	sealed, tag := o.sessions.SealEndpoint(x.principal.caller(), asked, reference)
 	if x.isStream() && x.announced == "" {
 		x.announced = tag
-		m.streams.Announce(tag)
+		o.streams.Announce(tag)
 	}
 	return sealed
 }
 
 // checkEndpointSession verifies that the session or the endpoint in a query is the caller's.
-func (m *Middleware) checkEndpointSession(r *http.Request, x *exchange) *refusal.Refusal {
-	query, tag, ok := m.sessions.OpenEndpoint(x.principal.caller(), r.URL)
+func (o *belongings) checkEndpointSession(r *http.Request, x *exchange) *refusal.Refusal {
+	query, tag, ok := o.sessions.OpenEndpoint(x.principal.caller(), r.URL)
 	switch {
 	case !ok:
 		return refusal.New(refusal.UnknownSession, "the session in the query", "", "a session that this principal began here, by this client")
@@ -131,27 +156,20 @@ func callOf(b owned.Begun[taskCall]) Call {
 	return Call{Method: b.Call.method, Kind: b.Call.kind, Name: b.Call.name, Arguments: b.Arguments}
 }
 
-// addTaskCalls adds to the calls of a request those that began the tasks which
-// it names. The refusal is for after the policy has said yes.
-func (m *Middleware) addTaskCalls(x *exchange) (notOwn *refusal.Refusal) {
-	x.calls, notOwn = m.withTaskCalls(x.calls, x.principal)
-	return notOwn
-}
-
 // withTaskCalls lets a principal use only the tasks that it began here, and
 // only while it may make the calls that began them: these are added to the
 // calls on tasks. The refusal is the same for somebody else's task and for one
 // that never was. Requests, lists and notifications are all decided by it.
-func (m *Middleware) withTaskCalls(calls []Call, p *Principal) (all []Call, notOwn *refusal.Refusal) {
+func (o *belongings) withTaskCalls(g *generation, calls []Call, p *Principal) (all []Call, notOwn *refusal.Refusal) {
 	all = calls
-	if !m.bindsTasks {
+	if !g.bindsTasks {
 		return all, nil
 	}
 	for _, call := range calls {
 		if !isTaskMethod(call.Method) || call.Name == "" {
 			continue
 		}
-		began, ok := m.tasks.Of(p.caller(), call.Name)
+		began, ok := o.tasks.Of(p.caller(), call.Name)
 		if !ok {
 			notOwn = refusal.New(refusal.UnknownTask, "taskId", call.Name, "a task that this principal began here")
 			continue
@@ -170,7 +188,6 @@ var errNoCall = errors.New("no call of this session is known that awaits this an
 // hearing listens to the handler's answer for tasks that begin, as it passes: nothing is held back for
 // it, so that it is heard whenever the handler, or a proxy that is the handler, flushes.
 type hearing struct {
-	m        *Middleware
 	x        *exchange
 	call     *Call  // that may begin a task; nil on a stream of the server's own, which may answer earlier ones
 	owed     string // name of the answer while it is awaited, "" if it is not
@@ -181,18 +198,18 @@ type hearing struct {
 }
 
 // hearing returns what has to listen to the answer, nil if no task can begin in it.
-func (x *exchange) hearing(m *Middleware) *hearing {
-	if !m.bindsTasks || len(x.calls) != 1 {
+func (x *exchange) hearing() *hearing {
+	if !x.g.bindsTasks || len(x.calls) != 1 {
 		return nil
 	}
-	h := &hearing{m: m, x: x}
+	h := &hearing{x: x}
 	switch call := x.calls[0]; {
 	case call.Method == streamMethod:
 		return h
 	case call.Kind != KindTool:
 		return nil
 	default:
-		if _, declared := m.policy.policy.(*ruleBook); declared {
+		if x.g.policy.isDeclared() {
 			call.Arguments = nil // rules do not look at them
 		}
 		h.call = &call
@@ -212,8 +229,8 @@ func (h *hearing) start(status int, coded, events bool) bool {
 	case status >= 300:
 		h.forget()
 	case coded && h.call != nil:
-		h.m.tasks.coded.Do(func() {
-			h.m.log.Warn("mcpauth: the handler compresses answers to calls that may begin a task: such a task belongs to nobody",
+		h.x.m.owned.tasks.coded.Do(func() {
+			h.x.m.operator.log.Warn("mcpauth: the handler compresses answers to calls that may begin a task: such a task belongs to nobody",
 				"fix", "It was not asked to. Compress in front of mcpauth, or not at all.")
 		})
 	case !coded:
@@ -233,14 +250,14 @@ func (h *hearing) await(session string) {
 		return
 	}
 	c := h.x.principal.caller()
-	h.owed = h.m.sessions.Answer(c, session, h.id)
-	h.m.tasks.Await(c, h.owed, begunBy(h.call, h.alias()))
+	h.owed = h.x.m.owned.sessions.Answer(c, session, h.id)
+	h.x.m.owned.tasks.Await(c, h.owed, begunBy(h.call, h.alias()))
 }
 
 // forget is for a call that has its answer, or gets none.
 func (h *hearing) forget() {
 	if h.owed != "" {
-		h.m.tasks.Answered(h.x.principal.caller(), h.owed)
+		h.x.m.owned.tasks.Answered(h.x.principal.caller(), h.owed)
 		h.owed = ""
 	}
 }
@@ -257,11 +274,11 @@ func (h *hearing) heard(a overhear.Answer) {
 	c := h.x.principal.caller()
 	began, known := h.answered(a.ID)
 	for _, id := range a.Tasks {
-		_, own := h.m.tasks.Of(c, id)
+		_, own := h.x.m.owned.tasks.Of(c, id)
 		switch {
 		case own:
 		case known:
-			h.tell(h.m.tasks.Begin(c, id, began))
+			h.tell(h.x.m.owned.tasks.Begin(c, id, began))
 		default:
 			h.tell(errNoCall)
 		}
@@ -280,7 +297,7 @@ func (h *hearing) answered(id []byte) (began owned.Begun[taskCall], known bool) 
 		if key == "" || session == "" {
 			continue
 		}
-		if began, known = h.m.tasks.Answered(c, h.m.sessions.Answer(c, session, key)); known {
+		if began, known = h.x.m.owned.tasks.Answered(c, h.x.m.owned.sessions.Answer(c, session, key)); known {
 			return began, true
 		}
 	}
@@ -295,6 +312,6 @@ func isSameID(a, b []byte) bool {
 // tell tells the operator why a task that began is nobody's.
 func (h *hearing) tell(err error) {
 	if err != nil {
-		h.m.log.Warn("mcpauth: a task that the handler has begun belongs to nobody: whoever asks for it is told that there is none", "reason", shownError(err))
+		h.x.m.operator.log.Warn("mcpauth: a task that the handler has begun belongs to nobody: whoever asks for it is told that there is none", "reason", shownError(err))
 	}
 }

@@ -17,12 +17,12 @@ func (x *exchange) isStream() bool {
 }
 
 // endStream gives the place of a stream back.
-func (m *Middleware) endStream(x *exchange) {
+func (o *belongings) endStream(x *exchange) {
 	by := ""
 	if x.body != nil {
 		by = x.tag
 	}
-	m.streams.End(x.principal.caller(), x.announced, by)
+	o.streams.End(x.principal.caller(), x.announced, by)
 }
 
 func isEventStream(h http.Header) bool {

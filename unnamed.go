@@ -61,7 +61,7 @@ type secondTry struct {
 // checkUnnamed decides what becomes of a legacy request without a session id in
 // its header. One in the query, verified by now, is none to a handler that
 // looks at the header alone: such a request gets an alias as well.
-func (m *Middleware) checkUnnamed(r *http.Request, x *exchange) *refusal.Refusal {
+func (o *belongings) checkUnnamed(r *http.Request, x *exchange) *refusal.Refusal {
 	switch {
 	case r.Method == http.MethodDelete:
 		return refusal.New(refusal.UnknownSession, "no Mcp-Session-Id", "", "the session that is to end")
@@ -72,7 +72,7 @@ func (m *Middleware) checkUnnamed(r *http.Request, x *exchange) *refusal.Refusal
 	u := &unnamed{steers: steers, ours: only && x.query == nil, mayRetry: !steers}
 	x.unnamed = u
 	if !u.ours {
-		u.alias, u.fixed = m.aliasOf(x)
+		u.alias, u.fixed = o.aliasOf(x)
 	}
 	return nil
 }
@@ -83,17 +83,17 @@ func (m *Middleware) checkUnnamed(r *http.Request, x *exchange) *refusal.Refusal
 // What begins a task, or lists them, has one alias for all who hold the same rights,
 // and so has what a client sets for a session that it does not have. The
 // latter has no effect.
-func (m *Middleware) aliasOf(x *exchange) (alias string, fixed bool) {
+func (o *belongings) aliasOf(x *exchange) (alias string, fixed bool) {
 	switch {
 	case x.usesTasks():
 		if call := &x.calls[0]; isTaskMethod(call.Method) {
-			if began, ok := m.tasks.Of(x.principal.caller(), call.Name); ok && began.Call.alias != "" {
+			if began, ok := o.tasks.Of(x.principal.caller(), call.Name); ok && began.Call.alias != "" {
 				return began.Call.alias, true
 			}
 		}
-		return m.aliasFor(x.principal, "tasks"), true
+		return o.aliasFor(x.principal, "tasks"), true
 	case x.sets():
-		return m.aliasFor(x.principal, "settings"), true
+		return o.aliasFor(x.principal, "settings"), true
 	}
 	random := x.unnamed.random[:]
 	_, _ = rand.Read(random)
@@ -102,8 +102,8 @@ func (m *Middleware) aliasOf(x *exchange) (alias string, fixed bool) {
 }
 
 // aliasFor makes the alias of all who hold the same rights, for one use.
-func (m *Middleware) aliasFor(p *Principal, use string) string {
-	return identity.AliasPrefix + m.sessions.Shared(p.caller(), p.Scopes, use)
+func (o *belongings) aliasFor(p *Principal, use string) string {
+	return identity.AliasPrefix + o.sessions.Shared(p.caller(), p.Scopes, use)
 }
 
 func (x *exchange) sets() bool {
@@ -158,7 +158,7 @@ const maxRefusal = 64 << 10
 func (m *Middleware) serveUnnamed(w http.ResponseWriter, r *http.Request, x *exchange, next *backend) {
 	u, path := x.unnamed, r.URL.Path
 	if u.steers && x.query == nil {
-		m.cancelOwn(x)
+		m.owned.cancelOwn(x)
 	}
 	if u.ours {
 		m.answer(&x.out, r, x)
@@ -198,12 +198,12 @@ const cancelMethod = "notifications/cancelled"
 func (x *exchange) canBeCancelled() bool { return x.unnamed != nil && x.query == nil && x.id != nil }
 
 // cancelOwn does what the cancellations in a request without a session ask for.
-func (m *Middleware) cancelOwn(x *exchange) {
+func (o *belongings) cancelOwn(x *exchange) {
 	c := x.principal.caller()
 	each(x.body, func(message []byte) {
 		if strictjson.MemberText(message, "method", bodyLimits) == cancelMethod {
 			id := idKey(lookupWithin(message, requestIDPath, bodyLimits))
-			if meant, ok := m.running.Meant(c, x.principal.Scopes, id); ok {
+			if meant, ok := o.running.Meant(c, x.principal.Scopes, id); ok {
 				meant.lease.cut(refusal.New(refusal.Cancelled, "the client has given up this request", "", ""))
 			}
 		}
@@ -292,7 +292,7 @@ func (m *Middleware) forget(x *exchange, forwarded *http.Request, next http.Hand
 	r.Header["Mcp-Session-Id"] = []string{x.unnamed.alias}
 	defer func() {
 		if recovered := recover(); recovered != nil && recovered != http.ErrAbortHandler {
-			m.log.Error("mcpauth: the handler panicked at the end of a session that no client knows", "panic", fmt.Sprintf("%T", recovered))
+			m.operator.log.Error("mcpauth: the handler panicked at the end of a session that no client knows", "panic", fmt.Sprintf("%T", recovered))
 		}
 	}()
 	next.ServeHTTP(unread{}, r)
@@ -379,7 +379,7 @@ func (b *backend) note(path string, shown pathState) (before pathState, isNew bo
 // served requests without one there, they are refused from now on, and the operator is told.
 func (m *Middleware) keepsByID(b *backend, path string) {
 	if before, isNew := b.note(path, keepsByID); isNew && before&servedUnnamed != 0 {
-		m.log.Warn("mcpauth: the handler keeps things by session id at a path where it has served requests without one: those are refused there from now on",
+		m.operator.log.Warn("mcpauth: the handler keeps things by session id at a path where it has served requests without one: those are refused there from now on",
 			"path", shown(path), "fix", "Have its clients begin sessions, or serve those without on a path of their own: docs/operations.md, Requests without a session.")
 	}
 }
@@ -388,7 +388,7 @@ func (m *Middleware) keepsByID(b *backend, path string) {
 // has refused with one, and tells the operator once for each path.
 func (m *Middleware) servesUnnamed(b *backend, path string) {
 	if _, isNew := b.note(path, servedUnnamed); isNew {
-		m.log.Warn("mcpauth: the handler serves requests that present no session, and refuses them under a session id of ours. "+
+		m.operator.log.Warn("mcpauth: the handler serves requests that present no session, and refuses them under a session id of ours. "+
 			"That is safe as long as it keeps nothing by session id", "path", shown(path),
 			"fix", "With the official Go SDK, put gosdk.Handler around the handler; have any other server ignore ids that it has not given out: docs/operations.md, Requests without a session.")
 	}

@@ -19,21 +19,21 @@ const maxToken = 16 << 10
 // nobody may change. A token that was verified a moment ago is not verified again. With a
 // refusal comes what is known of the token, or nil.
 func (m *Middleware) verify(ctx context.Context, compact string, now time.Time) (*verified, *refusal.Refusal) {
-	if m.seen == nil {
+	if m.memory.tokens == nil {
 		return nil, refusal.New(refusal.Issuer, "a Middleware that New has not made", "", "one made by New")
 	}
 	if strings.Count(compact, ".") != 2 { // it is no JWS, and not worth a look into the memory
 		_, denied := m.verifyAnew(ctx, compact, now)
 		return nil, denied
 	}
-	key := m.seen.Key(compact)
-	v := m.find(key, now)
+	key := m.memory.tokens.Key(compact)
+	v := m.memory.get(key, now, m.generation().verifier.leeway)
 	if v == nil {
 		var denied *refusal.Refusal
 		if v, denied = m.verifyAnew(ctx, compact, now); denied != nil {
 			return v, denied
 		}
-		m.remember(key, v, now)
+		m.memory.put(key, v, now, m.generation().verifier.leeway)
 	}
 	return v, m.checkRevoked(ctx, &v.principal)
 }
@@ -56,7 +56,7 @@ func (m *Middleware) verifyAnew(ctx context.Context, compact string, now time.Ti
 		denied = s.checkHeader(&token.Header)
 	}
 	if denied == nil {
-		denied = s.checkTime(&c, now, m.leeway)
+		denied = s.checkTime(&c, now, m.generation().verifier.leeway)
 	}
 	if denied == nil {
 		denied = s.checkAudience(&c)
@@ -100,10 +100,10 @@ func (m *Middleware) issuerOf(c *claims) (*issuer, *refusal.Refusal) {
 	if !c.iss.present {
 		return nil, refusal.New(refusal.Claims, "iss", "", "a string").Because("issuer-missing")
 	}
-	if s := m.issuers[c.iss.value]; s != nil {
+	if s := m.generation().verifier.issuers[c.iss.value]; s != nil {
 		return s, nil
 	}
-	return nil, refusal.New(refusal.Issuer, "unverified iss", c.iss.value, m.issuerNames)
+	return nil, refusal.New(refusal.Issuer, "unverified iss", c.iss.value, m.generation().verifier.names)
 }
 
 // forbiddenTypes are media types of JWTs that are no access tokens, whatever
@@ -361,7 +361,7 @@ const (
 // checkRevoked asks the operator's function for a request, which waits for askTimeout at
 // the most: a function that does not heed its context is left behind.
 func (m *Middleware) checkRevoked(ctx context.Context, p *Principal) *refusal.Refusal {
-	if m.revoked == nil {
+	if m.generation().verifier.revoked == nil {
 		return nil
 	}
 	if !m.mayAskRevoked(p) {
@@ -392,37 +392,37 @@ func (m *Middleware) checkRevoked(ctx context.Context, p *Principal) *refusal.Re
 
 // mayAskRevoked reports whether a call more may be left behind.
 func (m *Middleware) mayAskRevoked(p *Principal) bool {
-	switch count := m.abandoned.Load(); {
+	switch count := m.operator.abandoned.Load(); {
 	case count == 0:
 		return true
 	case count >= maxAbandoned:
 		return false
 	}
 	owner := p.Key()
-	if !m.abandonedBy.Take(owner, 1, maxOwnAbandoned) {
+	if !m.operator.abandonedBy.Take(owner, 1, maxOwnAbandoned) {
 		return false
 	}
-	m.abandonedBy.Give(owner, 1)
+	m.operator.abandonedBy.Give(owner, 1)
 	return true
 }
 
 // abandon counts a call until it returns. Those of one principal that were all under way
 // before the first was left behind count up to its share.
 func (m *Middleware) abandon(owner string, answer <-chan *refusal.Refusal) {
-	if !m.abandonedBy.Take(owner, 1, maxOwnAbandoned) {
+	if !m.operator.abandonedBy.Take(owner, 1, maxOwnAbandoned) {
 		return
 	}
-	m.abandoned.Add(1)
+	m.operator.abandoned.Add(1)
 	go func() {
 		<-answer
-		m.abandoned.Add(-1)
-		m.abandonedBy.Give(owner, 1)
+		m.operator.abandoned.Add(-1)
+		m.operator.abandonedBy.Give(owner, 1)
 	}()
 }
 
 // askRevoked asks the operator's function, if there is one, and contains its failures.
 func (m *Middleware) askRevoked(ctx context.Context, p *Principal) (denied *refusal.Refusal) {
-	if m.revoked == nil {
+	if m.generation().verifier.revoked == nil {
 		return nil
 	}
 	defer func() {
@@ -430,7 +430,7 @@ func (m *Middleware) askRevoked(ctx context.Context, p *Principal) (denied *refu
 			denied = refusal.New(refusal.Policy, fmt.Sprintf("Revoked panicked with a %T", recovered), "", "")
 		}
 	}()
-	revoked, err := m.revoked(ctx, p.clone())
+	revoked, err := m.generation().verifier.revoked(ctx, p.clone())
 	switch {
 	case err != nil:
 		return doubtRevoked(err)
