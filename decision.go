@@ -1,18 +1,14 @@
 package mcpauth
 
 import (
-	"context"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
-	"fmt"
-	"log/slog"
 	"math/rand/v2"
 	"net/http"
 	"slices"
 	"time"
 
-	"github.com/seed-1e292522/mcpauth/internal/explain"
 	"github.com/seed-1e292522/mcpauth/internal/refusal"
 )
 
@@ -89,37 +85,37 @@ func (d Decision) Reason() Reason {
 // maxRulings bounds what one request can write into a record and a line of the log.
 const maxRulings = 32
 
-// trail collects what a record needs on the way. A nil trail, which is that
+// recording collects what a record needs on the way. A nil one, which is that
 // of a request that nobody records, takes no notice.
-type trail struct {
-	begun    time.Time
+type recording struct {
+	arrived  time.Time
 	verified time.Duration
 	rulings  []Ruling
 }
 
-func (o *operator) newTrail() *trail {
+func (o *operator) newRecording() *recording {
 	if o.onDecision == nil {
 		return nil
 	}
-	return &trail{begun: time.Now()}
+	return &recording{arrived: time.Now()}
 }
 
 // tokenVerified notes how long the token took.
-func (t *trail) tokenVerified() {
+func (t *recording) tokenVerified() {
 	if t != nil {
-		t.verified = time.Since(t.begun)
+		t.verified = time.Since(t.arrived)
 	}
 }
 
 // handshake notes a call that the policy is not asked about.
-func (t *trail) handshake() {
+func (t *recording) handshake() {
 	if t != nil && len(t.rulings) < maxRulings {
 		t.rulings = append(t.rulings, Ruling{Rule: "handshake", Allowed: true})
 	}
 }
 
 // ruled notes what the policy said of a call, and which rules, if it is one of rules.
-func (t *trail) ruled(d *decider, p *Principal, call Call, req Requirement, rules []int) {
+func (t *recording) ruled(d *decider, p *Principal, call Call, req Requirement, rules []int) {
 	if t == nil || len(t.rulings) == maxRulings {
 		return
 	}
@@ -138,54 +134,6 @@ func (t *trail) ruled(d *decider, p *Principal, call Call, req Requirement, rule
 	t.rulings = append(t.rulings, ruling)
 }
 
-// recordPanic records a request that ends in a panic before it is decided. The panic goes on.
-func (o *operator) recordPanic(r *http.Request, x *exchange) {
-	if !x.decided {
-		o.record(r, x, refusal.New(refusal.Policy, "the request ended in a panic", "", ""))
-	}
-}
-
-// record tells the operator what was decided: the log of refusals, and OnDecision of every
-// request. It returns what the request is answered with, which OnDecision can
-// make a refusal.
-func (o *operator) record(r *http.Request, x *exchange, denied *refusal.Refusal) *refusal.Refusal {
-	x.decided = true
-	if denied != nil && denied.Reason == refusal.NoCredentials && o.log != nil { // nil: the zero Middleware
-		o.noteChallenge(r, &x.g.public.metadata)
-	}
-	if o.onDecision == nil {
-		if denied != nil {
-			o.logRefusal(r, x, denied)
-		}
-		return denied
-	}
-	d := o.decisionOf(r, x, denied)
-	x.decision = d.ID
-	if denied != nil {
-		o.logFinding(r, x, denied, explain.Finding{Cause: d.Cause, Detail: d.Detail}, d.ID)
-	}
-	var refused error
-	d.refused = &refused
-	o.tell(r.Context(), d)
-	if refused == nil || denied != nil {
-		return denied
-	}
-	denied = refusal.For(refusal.Unavailable, "no record", refused).Because("audit")
-	denied.RetryAfter = minBackoff
-	o.logFinding(r, x, denied, explain.Finding{Cause: "audit"}, d.ID)
-	return denied
-}
-
-// tell calls OnDecision and contains its failures.
-func (o *operator) tell(ctx context.Context, d Decision) {
-	defer func() {
-		if recovered := recover(); recovered != nil {
-			o.log.Error("mcpauth: OnDecision panicked", "panic", fmt.Sprintf("%T", recovered))
-		}
-	}()
-	o.onDecision(ctx, d)
-}
-
 // decisionOf puts together what is known of a request.
 func (o *operator) decisionOf(r *http.Request, x *exchange, denied *refusal.Refusal) Decision {
 	d := Decision{
@@ -196,10 +144,10 @@ func (o *operator) decisionOf(r *http.Request, x *exchange, denied *refusal.Refu
 	if denied != nil {
 		d.Err = deniedError(denied)
 	}
-	if t := x.trail; t != nil {
+	if t := x.recording; t != nil {
 		d.Rulings, d.Verified = t.rulings, t.verified
-		d.Duration = d.Time.Sub(t.begun)
-		d.Time = t.begun
+		d.Duration = d.Time.Sub(t.arrived)
+		d.Time = t.arrived
 	}
 	switch x.era {
 	case modern:
@@ -231,56 +179,6 @@ func (o *operator) decisionOf(r *http.Request, x *exchange, denied *refusal.Refu
 	return d
 }
 
-// logRefusal writes the operator's line about a refusal, with its likely cause.
-func (o *operator) logRefusal(r *http.Request, x *exchange, denied *refusal.Refusal) {
-	if !o.logs(r, denied) {
-		return
-	}
-	o.logFinding(r, x, denied, o.finding(r, x, denied), "")
-}
-
-// levelOf: what is the client's business is information, what is ours is not.
-func levelOf(denied *refusal.Refusal) slog.Level {
-	switch {
-	case denied.Unsettled: // anybody can bring it about
-		return slog.LevelInfo
-	case denied.Status() == http.StatusServiceUnavailable:
-		return slog.LevelWarn
-	case denied.Status() >= 500:
-		return slog.LevelError
-	}
-	return slog.LevelInfo
-}
-
-func (o *operator) logs(r *http.Request, denied *refusal.Refusal) bool {
-	return o.log != nil && o.log.Enabled(r.Context(), levelOf(denied)) // nil: the zero Middleware
-}
-
-// logFinding is logRefusal for a finding that is there already.
-func (o *operator) logFinding(r *http.Request, x *exchange, denied *refusal.Refusal, f explain.Finding, id string) {
-	if !o.logs(r, denied) {
-		return
-	}
-	attrs := []slog.Attr{slog.Int("status", denied.Status()), slog.String("reason", denied.Error())}
-	for _, attr := range []slog.Attr{
-		slog.String("cause", f.Cause), slog.String("detail", f.Detail), slog.String("fix", f.Fix()), slog.String("id", id),
-	} {
-		if attr.Value.String() != "" {
-			attrs = append(attrs, attr)
-		}
-	}
-	if x.principal != nil {
-		attrs = append(attrs, slog.String("issuer", x.principal.Issuer), slog.String("subject", shown(x.principal.Subject)))
-	}
-	for _, call := range x.calls[:min(len(x.calls), maxRulings)] {
-		attrs = append(attrs, slog.String("call", shown(call.Method+" "+call.Name)))
-	}
-	if omitted := len(x.calls) - maxRulings; omitted > 0 {
-		attrs = append(attrs, slog.Int("calls_omitted", omitted))
-	}
-	o.log.LogAttrs(r.Context(), levelOf(denied), "mcpauth: request refused", attrs...)
-}
-
 // randomID names a request. It is not a secret.
 func randomID() string {
 	var id [8]byte
@@ -296,4 +194,18 @@ func (d *decider) ruleNames(kind Kind) []string {
 		}
 	}
 	return nil
+}
+
+// Served is what a handler has answered to a request that was let through. Calls may hold
+// arguments of tools: do not write them to a log.
+type Served struct {
+	ID        string // that of the [Decision]; "" without OnDecision
+	Principal *Principal
+	Calls     []Call
+
+	// Status is the handler's own, also where the client is told another one, because a list cannot be
+	// filtered or the token has expired meanwhile. 0: it has panicked, or its response was ended, before it
+	// had answered.
+	Status   int
+	Duration time.Duration // from the call of the handler to its return
 }

@@ -34,7 +34,7 @@ type exchange struct {
 	pooled    *[]byte          // where the body's buffer came from, and goes back to; nil if others may still look at it
 	held      holding          // what is booked on the caller's account
 	decision  string           // ID of its record, "" for none
-	trail     *trail           // what a record needs; nil if nobody records
+	recording *recording       // what a record needs; nil if nobody records
 	request
 
 	ctx    identity.Context
@@ -49,7 +49,7 @@ type exchange struct {
 func (m *Middleware) begin(g *generation, r *http.Request) *exchange {
 	x := &exchange{m: m, g: g}
 	x.lease.x = x
-	x.ctx.Context, x.trail = r.Context(), m.operator.newTrail()
+	x.ctx.Context, x.recording = r.Context(), m.operator.newRecording()
 	if g.policy.isDeclared() && m.operator.onDecision == nil && m.operator.onServed == nil {
 		x.pooled = buffers.Get().(*[]byte)
 	}

@@ -2,18 +2,19 @@ package mcpauth
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"maps"
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"time"
 
-	"github.com/seed-1e292522/mcpauth/internal/explain"
+	"github.com/seed-1e292522/mcpauth/internal/fetch"
 )
 
 // public is what anybody may read, without a token: documents, and what browsers ask before they call.
@@ -158,45 +159,142 @@ func isUnder(path, root string) bool {
 	return ok && (rest == "" || rest[0] == '/')
 }
 
-// Where the well-known path is not routed here, calls work and clients that look for the
-// metadata get 404. Scanners are challenged and never look, and clients look once and keep what
-// they found: so many challenges, over so long, and not one fetch are neither.
-const (
-	unaskedChallenges = 20
-	unaskedFor        = 10 * time.Minute
-)
-
-// unasked notices that nobody fetches the metadata.
-type unasked struct {
-	over atomic.Bool // somebody has, or the operator was told
-
-	mu         sync.Mutex
-	since      time.Time
-	challenges int
+// document is a public JSON document, ready to be served without a token to
+// anybody, scripts of any origin included.
+type document struct {
+	body []byte
+	etag string
+	// fields are the values of the response header, in the order in which serve names them.
+	fields [6]string
 }
 
-// challenged counts a challenge to a client of MCP, which says that it accepts events. It
-// returns how many there were when the operator is to be told, 0 otherwise.
-func (u *unasked) challenged(r *http.Request) int {
-	if u.over.Load() || !strings.Contains(strings.Join(r.Header["Accept"], ","), "text/event-stream") {
-		return 0
-	}
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	now := time.Now()
-	if u.challenges++; u.challenges == 1 {
-		u.since = now
-	}
-	if u.challenges < unaskedChallenges || now.Sub(u.since) < unaskedFor || !u.over.CompareAndSwap(false, true) {
-		return 0
-	}
-	return u.challenges
+func newDocument(body []byte) document {
+	sum := sha256.Sum256(body)
+	etag := `"` + base64.RawURLEncoding.EncodeToString(sum[:16]) + `"`
+	return document{body: body, etag: etag, fields: [...]string{
+		"*", "nosniff", "public, max-age=3600", etag, "application/json", strconv.Itoa(len(body)),
+	}}
 }
 
-// noteChallenge tells the operator, once, that the metadata seems to be out of reach.
-func (o *operator) noteChallenge(r *http.Request, metadata *metadata) {
-	if challenges := o.unasked.challenged(r); challenges > 0 {
-		o.log.Warn("mcpauth: clients without a token are challenged, and none has fetched the metadata from here: fetch it to see whether it is routed",
-			"url", metadata.url, "challenges", challenges, "cause", "metadata-not-routed", "fix", explain.Finding{Cause: "metadata-not-routed"}.Fix())
+// serve answers with the document, whatever the path.
+func (doc *document) serve(w http.ResponseWriter, r *http.Request) {
+	h, fields := w.Header(), doc.fields // a copy, lest a change to this response change the next
+	h["Access-Control-Allow-Origin"] = fields[0:1:1]
+	h["X-Content-Type-Options"] = fields[1:2:2]
+	switch r.Method {
+	case http.MethodGet, http.MethodHead:
+	case http.MethodOptions:
+		h.Set("Access-Control-Allow-Methods", "GET, HEAD, OPTIONS")
+		h.Set("Access-Control-Allow-Headers", "MCP-Protocol-Version, Authorization, Content-Type, Accept")
+		h.Set("Access-Control-Max-Age", "86400")
+		w.WriteHeader(http.StatusNoContent)
+		return
+	default:
+		h.Set("Allow", "GET, HEAD, OPTIONS")
+		h.Set("Content-Length", "0")
+		w.WriteHeader(http.StatusMethodNotAllowed)
+		return
 	}
+	h["Cache-Control"] = fields[2:3:3]
+	h["Etag"] = fields[3:4:4]
+	if matchesETag(r.Header.Get("If-None-Match"), doc.etag) {
+		w.WriteHeader(http.StatusNotModified)
+		return
+	}
+	h["Content-Type"] = fields[4:5:5]
+	h["Content-Length"] = fields[5:6:6]
+	w.WriteHeader(http.StatusOK)
+	if r.Method == http.MethodGet {
+		_, _ = w.Write(doc.body)
+	}
+}
+
+// matchesETag compares weakly (RFC 9110 section 13.1.2).
+func matchesETag(header, etag string) bool {
+	for candidate := range strings.SplitSeq(header, ",") {
+		candidate = strings.TrimPrefix(strings.TrimSpace(candidate), "W/")
+		if candidate == etag || candidate == "*" {
+			return true
+		}
+	}
+	return false
+}
+
+// notFound is the answer where a client may find a document on other servers.
+func notFound(w http.ResponseWriter) {
+	h := w.Header()
+	h.Set("Access-Control-Allow-Origin", "*")
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Content-Length", "0")
+	w.WriteHeader(http.StatusNotFound)
+}
+
+// serveOriginAS answers what clients of 2025-03-26 ask of the resource's
+// origin, which they take for the authorization server
+// ([Config.LegacyASMetadata]): its metadata, word for word, and the way to its
+// authorization page. Nothing that carries credentials is passed on.
+func (p *public) serveOriginAS(w http.ResponseWriter, r *http.Request) bool {
+	if !p.legacyAS {
+		return false
+	}
+	switch r.URL.Path {
+	case "/.well-known/oauth-authorization-server", "/.well-known/openid-configuration":
+		p.serveASMetadata(w, r)
+	case "/authorize":
+		p.redirectToAS(w, r)
+	case "/token", "/register":
+		notFound(w)
+	default:
+		return false
+	}
+	return true
+}
+
+// asMetadata returns the metadata of the first issuer that publishes any.
+func (p *public) asMetadata(r *http.Request) (*loaded[serverMetadata], error) {
+	for _, s := range p.issuers {
+		if s.keys.metadata != nil {
+			return s.keys.metadata.get(r.Context(), time.Now())
+		}
+	}
+	return nil, errBadMetadata
+}
+
+// serveASMetadata serves the document as it was fetched: its issuer stays the
+// authorization server's own (RFC 8414 section 3.3).
+func (p *public) serveASMetadata(w http.ResponseWriter, r *http.Request) {
+	doc, err := p.asMetadata(r)
+	if err != nil {
+		p.refuser.refuse(w, r, &exchange{}, denyUnavailable(err))
+		return
+	}
+	served := newDocument(doc.value.raw)
+	served.serve(w, r)
+}
+
+// redirectToAS sends the user's browser to the authorization endpoint, with
+// the query as it came.
+func (p *public) redirectToAS(w http.ResponseWriter, r *http.Request) {
+	if r.Method != http.MethodGet || hasQueryToken(r.URL) {
+		notFound(w)
+		return
+	}
+	doc, err := p.asMetadata(r)
+	if err != nil {
+		p.refuser.refuse(w, r, &exchange{}, denyUnavailable(err))
+		return
+	}
+	members, _ := topLevelStrings(doc.value.raw, "authorization_endpoint")
+	target, err := url.Parse(members["authorization_endpoint"])
+	if err != nil || target.Scheme != "https" && target.Scheme != "http" || !fetch.HasOneReading(target.Hostname()) {
+		notFound(w)
+		return
+	}
+	target.RawQuery = strings.Trim(target.RawQuery+"&"+r.URL.RawQuery, "&")
+	h := w.Header()
+	h.Set("Location", target.String())
+	h.Set("Cache-Control", "no-store")
+	h.Set("Content-Length", "0")
+	w.WriteHeader(http.StatusFound)
 }

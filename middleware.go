@@ -2,7 +2,6 @@ package mcpauth
 
 import (
 	"context"
-	"log/slog"
 	"net/http"
 	"sync/atomic"
 	"time"
@@ -52,18 +51,6 @@ type belongings struct {
 	tasks    tasks
 	running  owned.Running[*exchange]
 	held     owned.Accounts // bytes, by caller
-}
-
-// operator is who hears of what is decided.
-type operator struct {
-	log        *slog.Logger
-	onDecision func(context.Context, Decision)
-	onServed   func(context.Context, Served)
-	unasked    unasked
-	loops      loops
-
-	abandoned   atomic.Int64   // calls of Config.Revoked whose requests have had their answer
-	abandonedBy owned.Accounts // by principal
 }
 
 func newGeneration(o *operator) *generation {
@@ -157,7 +144,7 @@ func (m *Middleware) authenticate(r *http.Request, x *exchange) *refusal.Refusal
 	x.principal, x.lease.token, x.lease.verified = v.known(), v, now
 	if denied == nil {
 		x.ctx.Principal = x.principal
-		x.trail.tokenVerified()
+		x.recording.tokenVerified()
 	}
 	return denied
 }
@@ -171,7 +158,7 @@ func (x *exchange) decide() *refusal.Refusal {
 			return unknownMethod(x.era, call.Method)
 		}
 	}
-	denied := x.g.policy.decideNoting(&x.ctx, x.principal, x.calls, x.trail)
+	denied := x.g.policy.decide(&x.ctx, x.principal, x.calls, x.recording)
 	switch {
 	case denied == nil:
 		return nil
@@ -223,7 +210,7 @@ func (m *Middleware) Authorize(ctx context.Context, p *Principal, calls ...Call)
 	if p == nil {
 		return deniedError(refusal.New(refusal.NoCredentials, "", "", ""))
 	}
-	if denied := m.generation().policy.decide(identity.NewContext(ctx, p), p, calls); denied != nil {
+	if denied := m.generation().policy.decide(identity.NewContext(ctx, p), p, calls, nil); denied != nil {
 		return deniedError(denied)
 	}
 	return nil

@@ -176,7 +176,7 @@ func (q *inquiry) ask(asked time.Time, ask [2]bool, vouched bool) *refusal.Refus
 			return q.askKey(ctx, asked, vouched)
 		}},
 		{policyTime(len(calls)), func(ctx context.Context) *refusal.Refusal {
-			return q.lease.x.m.generation().policy.decide(ctx, p, calls)
+			return q.lease.x.m.generation().policy.decide(ctx, p, calls, nil)
 		}},
 	} {
 		if !ask[i] {

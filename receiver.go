@@ -48,7 +48,7 @@ func (r *receiver) admits(call Call) bool {
 	}
 	g := r.x.current()
 	calls, notOwn := r.x.m.owned.withTaskCalls(g, []Call{call}, r.x.principal)
-	return notOwn == nil && g.policy.decide(r.filter.Context, r.x.principal, calls) == nil
+	return notOwn == nil && g.policy.decide(r.filter.Context, r.x.principal, calls, nil) == nil
 }
 
 // Unreadable tells the operator what is left out.

@@ -410,3 +410,8 @@ func (w *response) whole(body []byte) []byte {
 	}
 	return w.scope.Whole(body)
 }
+
+func isEventStream(h http.Header) bool {
+	mediaType, _, _ := strings.Cut(first(h["Content-Type"]), ";")
+	return strings.EqualFold(strings.TrimSpace(mediaType), "text/event-stream")
+}

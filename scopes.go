@@ -155,12 +155,8 @@ func (d *decider) isDeclared() bool {
 // decide returns nil when the principal may make all of the calls. A call that
 // no scope can open outweighs any number of missing scopes, and missing scopes
 // are those of all calls together, so that one trip through consent is enough.
-func (d *decider) decide(ctx context.Context, p *Principal, calls []Call) *refusal.Refusal {
-	return d.decideNoting(ctx, p, calls, nil)
-}
-
-// decideNoting is decide with a trail, for the record.
-func (d *decider) decideNoting(ctx context.Context, p *Principal, calls []Call, trail *trail) *refusal.Refusal {
+// What was said of each is noted in the recording, if there is one.
+func (d *decider) decide(ctx context.Context, p *Principal, calls []Call, noted *recording) *refusal.Refusal {
 	if len(calls) == 0 {
 		return refusal.New(refusal.Forbidden, "no call to decide on", "", "")
 	}
@@ -171,14 +167,14 @@ func (d *decider) decideNoting(ctx context.Context, p *Principal, calls []Call, 
 	inBand := true
 	for i := range calls {
 		if calls[i].isHandshake() {
-			trail.handshake()
+			noted.handshake()
 			continue
 		}
 		req, rules, denied := d.require(ctx, calls[i], room[:0])
 		if denied != nil {
 			return denied
 		}
-		trail.ruled(d, p, calls[i], req, rules)
+		noted.ruled(d, p, calls[i], req, rules)
 		if req.denies() {
 			return refusal.New(refusal.Forbidden, string(calls[i].Kind)+" has no rule", calls[i].target(), "a rule in the policy").Because("no-rule")
 		}

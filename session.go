@@ -315,3 +315,23 @@ func (h *hearing) tell(err error) {
 		h.x.m.operator.log.Warn("mcpauth: a task that the handler has begun belongs to nobody: whoever asks for it is told that there is none", "reason", shownError(err))
 	}
 }
+
+// isStream reports whether the request asks for a stream that lives as long as
+// the client likes.
+func (x *exchange) isStream() bool {
+	for _, call := range x.calls {
+		if call.Method == streamMethod || call.Method == "subscriptions/listen" {
+			return true
+		}
+	}
+	return false
+}
+
+// endStream gives the place of a stream back.
+func (o *belongings) endStream(x *exchange) {
+	by := ""
+	if x.body != nil {
+		by = x.tag
+	}
+	o.streams.End(x.principal.caller(), x.announced, by)
+}

@@ -1,0 +1,289 @@
+package mcpauth
+
+import (
+	"context"
+	"fmt"
+	"hash/maphash"
+	"log/slog"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/seed-1e292522/mcpauth/internal/challenge"
+	"github.com/seed-1e292522/mcpauth/internal/explain"
+	"github.com/seed-1e292522/mcpauth/internal/owned"
+	"github.com/seed-1e292522/mcpauth/internal/refusal"
+)
+
+// operator is who hears of what is decided.
+type operator struct {
+	log        *slog.Logger
+	onDecision func(context.Context, Decision)
+	onServed   func(context.Context, Served)
+	unasked    unasked
+	loops      loops
+
+	abandoned   atomic.Int64   // calls of Config.Revoked whose requests have had their answer
+	abandonedBy owned.Accounts // by principal
+}
+
+// recordPanic records a request that ends in a panic before it is decided. The panic goes on.
+func (o *operator) recordPanic(r *http.Request, x *exchange) {
+	if !x.decided {
+		o.record(r, x, refusal.New(refusal.Policy, "the request ended in a panic", "", ""))
+	}
+}
+
+// record tells the operator what was decided: the log of refusals, and OnDecision of every
+// request. It returns what the request is answered with, which OnDecision can
+// make a refusal.
+func (o *operator) record(r *http.Request, x *exchange, denied *refusal.Refusal) *refusal.Refusal {
+	x.decided = true
+	if denied != nil && denied.Reason == refusal.NoCredentials && o.log != nil { // nil: the zero Middleware
+		o.noteChallenge(r, &x.g.public.metadata)
+	}
+	if o.onDecision == nil {
+		if denied != nil {
+			o.logRefusal(r, x, denied)
+		}
+		return denied
+	}
+	d := o.decisionOf(r, x, denied)
+	x.decision = d.ID
+	if denied != nil {
+		o.logFinding(r, x, denied, explain.Finding{Cause: d.Cause, Detail: d.Detail}, d.ID)
+	}
+	var refused error
+	d.refused = &refused
+	o.tell(r.Context(), d)
+	if refused == nil || denied != nil {
+		return denied
+	}
+	denied = refusal.For(refusal.Unavailable, "no record", refused).Because("audit")
+	denied.RetryAfter = minBackoff
+	o.logFinding(r, x, denied, explain.Finding{Cause: "audit"}, d.ID)
+	return denied
+}
+
+// tell calls OnDecision and contains its failures.
+func (o *operator) tell(ctx context.Context, d Decision) {
+	defer func() {
+		if recovered := recover(); recovered != nil {
+			o.log.Error("mcpauth: OnDecision panicked", "panic", fmt.Sprintf("%T", recovered))
+		}
+	}()
+	o.onDecision(ctx, d)
+}
+
+// logRefusal writes the operator's line about a refusal, with its likely cause.
+func (o *operator) logRefusal(r *http.Request, x *exchange, denied *refusal.Refusal) {
+	if !o.logs(r, denied) {
+		return
+	}
+	o.logFinding(r, x, denied, o.finding(r, x, denied), "")
+}
+
+// levelOf: what is the client's business is information, what is ours is not.
+func levelOf(denied *refusal.Refusal) slog.Level {
+	switch {
+	case denied.Unsettled: // anybody can bring it about
+		return slog.LevelInfo
+	case denied.Status() == http.StatusServiceUnavailable:
+		return slog.LevelWarn
+	case denied.Status() >= 500:
+		return slog.LevelError
+	}
+	return slog.LevelInfo
+}
+
+func (o *operator) logs(r *http.Request, denied *refusal.Refusal) bool {
+	return o.log != nil && o.log.Enabled(r.Context(), levelOf(denied)) // nil: the zero Middleware
+}
+
+// logFinding is logRefusal for a finding that is there already.
+func (o *operator) logFinding(r *http.Request, x *exchange, denied *refusal.Refusal, f explain.Finding, id string) {
+	if !o.logs(r, denied) {
+		return
+	}
+	attrs := []slog.Attr{slog.Int("status", denied.Status()), slog.String("reason", denied.Error())}
+	for _, attr := range []slog.Attr{
+		slog.String("cause", f.Cause), slog.String("detail", f.Detail), slog.String("fix", f.Fix()), slog.String("id", id),
+	} {
+		if attr.Value.String() != "" {
+			attrs = append(attrs, attr)
+		}
+	}
+	if x.principal != nil {
+		attrs = append(attrs, slog.String("issuer", x.principal.Issuer), slog.String("subject", shown(x.principal.Subject)))
+	}
+	for _, call := range x.calls[:min(len(x.calls), maxRulings)] {
+		attrs = append(attrs, slog.String("call", shown(call.Method+" "+call.Name)))
+	}
+	if omitted := len(x.calls) - maxRulings; omitted > 0 {
+		attrs = append(attrs, slog.Int("calls_omitted", omitted))
+	}
+	o.log.LogAttrs(r.Context(), levelOf(denied), "mcpauth: request refused", attrs...)
+}
+
+// tellServed calls OnServed and contains its failures. It is deferred, and a panic of the handler goes on.
+func (o *operator) tellServed(r *http.Request, x *exchange, begun time.Time) {
+	out := &x.out
+	if u := x.unnamed; u != nil && u.ours {
+		return // the handler was not called
+	} else if u != nil && u.again != nil {
+		out = &u.again.out
+	}
+	served := Served{
+		ID: x.decision, Principal: x.principal.clone(), Calls: slices.Clone(x.calls),
+		Status: int(out.status), Duration: time.Since(begun),
+	}
+	if served.Status == 0 && x.returned && x.lease.cutFor() == nil {
+		served.Status = http.StatusOK // as net/http has it
+	}
+	defer func() {
+		if recovered := recover(); recovered != nil {
+			o.log.Error("mcpauth: OnServed panicked", "panic", fmt.Sprintf("%T", recovered))
+		}
+	}()
+	o.onServed(r.Context(), served)
+}
+
+// A client whose new tokens are refused for one cause, one after the other, signs its user in
+// again and again. The operator is told once; each refusal has its own line besides.
+const (
+	loopTokens    = 5 // different tokens,
+	loopFresh     = 5 * time.Minute
+	loopTellEvery = 10 * time.Minute
+	maxLoopLines  = 10 // in that time, of tokens that were not verified: anybody can make them up
+
+	maxLoopsOfOne = 64       // causes and clients of one principal; all tokens that were not verified are one's
+	maxLoopMemory = 64 << 10 // bytes, of all
+	loopOverhead  = 512      // bytes of each
+)
+
+// loops remembers which fresh tokens were refused lately.
+type loops struct {
+	mu    sync.Mutex // guards what is inside the entries, and the lines
+	seed  maphash.Seed
+	of    *owned.Store[*loop]
+	lines int // about tokens that were not verified,
+	since time.Time
+}
+
+// loop is what is known of one subject, client and cause.
+type loop struct {
+	tokens [loopTokens]uint64 // the last ones, by hash
+	at     [loopTokens]time.Time
+	next   int
+	told   time.Time
+}
+
+func newLoops() loops {
+	return loops{seed: maphash.MakeSeed(), of: owned.New[*loop](owned.Limits{
+		Overhead: loopOverhead, Entries: maxLoopsOfOne, Size: maxLoopMemory, All: maxLoopMemory,
+	})}
+}
+
+// noteLoop takes note of a token that was refused, and tells the operator of a loop. What a token
+// says that was not verified may be a lie: it is named so, and all liars share one account.
+func (o *operator) noteLoop(x *exchange, token *rereadToken, denied *refusal.Refusal, cause string) {
+	now, c := time.Now(), &token.claims
+	age := now.Sub(c.iat.time())
+	if !c.iat.present || age > loopFresh || age < -loopFresh || cause == "" || denied.Status() >= 500 || o.loops.of == nil {
+		return
+	}
+	subject, client, owner, unverified := c.sub.value, "", "", "unverified_"
+	if s := x.g.verifier.issuers[c.iss.value]; s != nil {
+		client = s.clientID(c)
+	}
+	if p := x.principal; p != nil {
+		subject, client, owner, unverified = p.Subject, p.ClientID, p.Key(), ""
+	}
+	var name []byte
+	for _, field := range []string{cause, challenge.JoinScopes(denied.Scopes), c.iss.value, subject, client} {
+		name = owned.AppendField(name, field)
+	}
+	if tokens := o.loops.note(owner, name, token.compact, now); tokens > 0 {
+		o.log.Warn("mcpauth: a client gets one token after the other, and each is refused for the same cause",
+			unverified+"subject", shown(subject), unverified+"client", shown(client), "tokens", tokens,
+			"cause", cause, "fix", explain.Finding{Cause: cause}.Fix())
+	}
+}
+
+// note returns how many different tokens there were when the operator is to be told, 0 otherwise.
+func (l *loops) note(owner string, what []byte, token string, now time.Time) int {
+	hash, name := maphash.String(l.seed, token), strconv.FormatUint(maphash.Bytes(l.seed, what), 36)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	e, ok := l.of.Get(owner, name)
+	if !ok {
+		e = new(loop)
+		l.of.Add(owner, owner, name, e, len(name))
+	}
+	if slices.Contains(e.tokens[:], hash) {
+		return 0
+	}
+	e.tokens[e.next], e.at[e.next] = hash, now
+	e.next = (e.next + 1) % loopTokens
+	if now.Sub(e.at[e.next]) > loopFresh || now.Sub(e.told) < loopTellEvery || owner == "" && !l.mayTell(now) {
+		return 0
+	}
+	e.told = now
+	return loopTokens
+}
+
+// mayTell bounds the lines about tokens that were not verified. It must be called with mu held.
+func (l *loops) mayTell(now time.Time) bool {
+	if now.Sub(l.since) >= loopTellEvery {
+		l.since, l.lines = now, 0
+	}
+	l.lines++
+	return l.lines <= maxLoopLines
+}
+
+// Where the well-known path is not routed here, calls work and clients that look for the
+// metadata get 404. Scanners are challenged and never look, and clients look once and keep what
+// they found: so many challenges, over so long, and not one fetch are neither.
+const (
+	unaskedChallenges = 20
+	unaskedFor        = 10 * time.Minute
+)
+
+// unasked notices that nobody fetches the metadata.
+type unasked struct {
+	over atomic.Bool // somebody has, or the operator was told
+
+	mu         sync.Mutex
+	since      time.Time
+	challenges int
+}
+
+// challenged counts a challenge to a client of MCP, which says that it accepts events. It
+// returns how many there were when the operator is to be told, 0 otherwise.
+func (u *unasked) challenged(r *http.Request) int {
+	if u.over.Load() || !strings.Contains(strings.Join(r.Header["Accept"], ","), "text/event-stream") {
+		return 0
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	now := time.Now()
+	if u.challenges++; u.challenges == 1 {
+		u.since = now
+	}
+	if u.challenges < unaskedChallenges || now.Sub(u.since) < unaskedFor || !u.over.CompareAndSwap(false, true) {
+		return 0
+	}
+	return u.challenges
+}
+
+// noteChallenge tells the operator, once, that the metadata seems to be out of reach.
+func (o *operator) noteChallenge(r *http.Request, metadata *metadata) {
+	if challenges := o.unasked.challenged(r); challenges > 0 {
+		o.log.Warn("mcpauth: clients without a token are challenged, and none has fetched the metadata from here: fetch it to see whether it is routed",
+			"url", metadata.url, "challenges", challenges, "cause", "metadata-not-routed", "fix", explain.Finding{Cause: "metadata-not-routed"}.Fix())
+	}
+}
