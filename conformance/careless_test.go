@@ -363,7 +363,7 @@ func TestGoodGolden_TEST_07(t *testing.T) {
 
 // TestCatalogue: ids are unique, and each requirement exists.
 func TestCatalogue_TEST_01(t *testing.T) {
-	known, err := os.ReadFile("../docs/requirements.tsv")
+	known, err := os.ReadFile("../internal/archtest/requirements.tsv")
 	require.NoError(t, err)
 	seen := map[string]bool{}
 	for _, c := range conformance.Catalogue() {

@@ -38,6 +38,6 @@
 //
 // Each [Result] names the rule that it is about: the section of a standard or
 // of the MCP specification, and the number of the requirement in this project's
-// docs/requirements.tsv. A rule that no standard makes is marked as advice and
+// internal/archtest/requirements.tsv. A rule that no standard makes is marked as advice and
 // is of low severity.
 package conformance

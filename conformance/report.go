@@ -48,7 +48,7 @@ type Result struct {
 	Title       string   `json:"title"`       // what a conforming server does
 	Severity    Severity `json:"severity"`    // of a failure
 	Rule        string   `json:"rule"`        // "RFC 8725 section 3.1"
-	Requirement string   `json:"requirement"` // in docs/requirements.tsv: "TOK-33"
+	Requirement string   `json:"requirement"` // in internal/archtest/requirements.tsv: "TOK-33"
 	Outcome     Outcome  `json:"outcome"`
 	Detail      string   `json:"detail,omitempty"` // what was got and expected, or why it was not run
 	Fix         string   `json:"fix,omitempty"`    // for failures

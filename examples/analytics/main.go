@@ -20,9 +20,9 @@ import (
 	"syscall"
 
 	"github.com/seed-1e292522/mcpauth"
-	"github.com/seed-1e292522/mcpauth/examples/stories/login"
-	"github.com/seed-1e292522/mcpauth/examples/stories/stage"
-	"github.com/seed-1e292522/mcpauth/examples/stories/tool"
+	"github.com/seed-1e292522/mcpauth/examples/internal/stories/login"
+	"github.com/seed-1e292522/mcpauth/examples/internal/stories/stage"
+	"github.com/seed-1e292522/mcpauth/examples/internal/stories/tool"
 )
 
 func main() {

@@ -9,7 +9,7 @@ import (
 	"github.com/mark3labs/mcp-go/server"
 
 	"github.com/seed-1e292522/mcpauth"
-	"github.com/seed-1e292522/mcpauth/examples/stories/stage"
+	"github.com/seed-1e292522/mcpauth/examples/internal/stories/stage"
 )
 
 // The two things that a tool may be allowed to do. Neither includes the other.

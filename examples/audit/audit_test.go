@@ -16,7 +16,7 @@ import (
 
 	"github.com/seed-1e292522/mcpauth"
 	"github.com/seed-1e292522/mcpauth/auditlog"
-	"github.com/seed-1e292522/mcpauth/examples/stories/stage"
+	"github.com/seed-1e292522/mcpauth/examples/internal/stories/stage"
 	"github.com/seed-1e292522/mcpauth/mcpauthtest"
 )
 

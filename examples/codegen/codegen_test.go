@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed-1e292522/mcpauth"
-	"github.com/seed-1e292522/mcpauth/examples/stories/stage"
+	"github.com/seed-1e292522/mcpauth/examples/internal/stories/stage"
 )
 
 func TestStory(t *testing.T) {

@@ -4,15 +4,15 @@ go 1.26.0
 
 replace (
 	github.com/seed-1e292522/mcpauth => ../../
-	github.com/seed-1e292522/mcpauth/examples/stories => ../stories
+	github.com/seed-1e292522/mcpauth/examples/internal/stories => ../internal/stories
 	github.com/seed-1e292522/mcpauth/gosdk => ../../gosdk
 )
 
 require (
 	github.com/modelcontextprotocol/go-sdk v1.8.0
 	github.com/seed-1e292522/mcpauth v0.0.0
-	github.com/seed-1e292522/mcpauth/examples/stories v0.0.0
-	github.com/seed-1e292522/mcpauth/gosdk v0.0.0-00010101000000-000000000000
+	github.com/seed-1e292522/mcpauth/examples/internal/stories v0.0.0
+	github.com/seed-1e292522/mcpauth/gosdk v0.0.0
 	github.com/stretchr/testify v1.12.1
 )
 

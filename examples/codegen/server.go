@@ -12,7 +12,7 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"github.com/seed-1e292522/mcpauth"
-	"github.com/seed-1e292522/mcpauth/examples/stories/stage"
+	"github.com/seed-1e292522/mcpauth/examples/internal/stories/stage"
 	"github.com/seed-1e292522/mcpauth/gosdk"
 )
 

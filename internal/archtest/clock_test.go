@@ -18,7 +18,7 @@ var realTime = map[string]string{
 	"seen_internal_test.go TestKeySetIdentity_JWKS_21":            "there is no key set at any time",
 	"bench/paired_test.go timed":                                  "a measurement, compared with another of the same round",
 	"clientleft_test.go Require":                                  inBubble,
-	"examples/acceptance/acceptance_test.go TestOutageAtStart":    patience,
+	"interop/acceptance/acceptance_test.go TestOutageAtStart":     patience,
 	"fresh_test.go spend":                                         inBubble,
 	"fresh_test.go flood":                                         inBubble,
 	"fresh_test.go Read":                                          inBubble,

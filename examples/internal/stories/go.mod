@@ -1,4 +1,4 @@
-module github.com/seed-1e292522/mcpauth/examples/stories
+module github.com/seed-1e292522/mcpauth/examples/internal/stories
 
 go 1.26.0
 

@@ -1,5 +1,5 @@
 // A weather server, as many have one that was made with mcp-go. The directory
-// before has it open to everybody, the directory after protected by mcpauth,
+// minimal has it protected by mcpauth, its directory before open to everybody,
 // and the README shows the difference.
 package main
 
@@ -10,6 +10,7 @@ import (
 
 	"github.com/mark3labs/mcp-go/mcp"
 	"github.com/mark3labs/mcp-go/server"
+	"github.com/seed-1e292522/mcpauth"
 )
 
 func main() {
@@ -19,7 +20,15 @@ func main() {
 func newHandler() http.Handler {
 	s := server.NewMCPServer("weather", "1.0.0")
 	s.AddTool(mcp.NewTool("forecast", mcp.WithDescription("Tomorrow's weather")), forecast)
-	return server.NewStreamableHTTPServer(s, server.WithStateLess(true))
+	auth, err := mcpauth.New(mcpauth.Config{
+		Resource: "https://mcp.example.com/mcp",
+		Issuers:  []mcpauth.Issuer{{URL: "https://login.example.com"}},
+		Policy:   mcpauth.Rules{Tools: map[string]mcpauth.Requirement{"forecast": mcpauth.Scopes("weather:read")}},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	return auth.Wrap(server.NewStreamableHTTPServer(s, server.WithStateLess(true)))
 }
 
 func forecast(context.Context, mcp.CallToolRequest) (*mcp.CallToolResult, error) {

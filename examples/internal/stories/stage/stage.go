@@ -14,7 +14,7 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/seed-1e292522/mcpauth/examples/stories/login"
+	"github.com/seed-1e292522/mcpauth/examples/internal/stories/login"
 )
 
 // Play is a story.

@@ -15,7 +15,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/seed-1e292522/mcpauth/examples/stories/login"
+	"github.com/seed-1e292522/mcpauth/examples/internal/stories/login"
 )
 
 // TestMain silences the provider, which tells the default logger of each refusal.

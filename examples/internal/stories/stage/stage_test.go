@@ -12,8 +12,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/seed-1e292522/mcpauth/examples/stories/login"
-	"github.com/seed-1e292522/mcpauth/examples/stories/stage"
+	"github.com/seed-1e292522/mcpauth/examples/internal/stories/login"
+	"github.com/seed-1e292522/mcpauth/examples/internal/stories/stage"
 )
 
 func play(steps ...error) stage.Play {

@@ -1,5 +1,4 @@
-// Package adopt compares a server before and after it was given mcpauth.
-package adopt
+package main
 
 import (
 	"os"
@@ -15,7 +14,7 @@ const most = 10
 
 // TestReadmeDiff: the README shows what really changes, and it is little.
 func TestReadmeDiff(t *testing.T) {
-	before, after := lines(t, "before/main.go"), lines(t, "after/main.go")
+	before, after := lines(t, "before/main.go"), lines(t, "main.go")
 	var changes []string
 	added, removed := 0, 0
 	for _, line := range diff(before, after) {

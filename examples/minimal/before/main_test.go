@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
-// TestOpen: anybody may call the tool, which is why there is an after.
+// TestOpen: anybody may call the tool.
 func TestOpen(t *testing.T) {
 	r := httptest.NewRequest(http.MethodPost, "https://mcp.example.com/mcp",
 		strings.NewReader(`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"forecast"}}`))
