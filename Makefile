@@ -5,14 +5,16 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 # fails the target (go.dev/issue/75804). For a longer hunt: make fuzz FUZZTIME=10m
 FUZZTIME    ?= 100000x
 LIBRARY      = $(shell go list ./... | grep -v -e /examples/ -e /internal/archtest -e /internal/jsonrpc/corpus | paste -sd, -)
-MODULES      = $(patsubst %/go.mod,%,$(wildcard */go.mod */*/go.mod))
+MODULES      = $(patsubst %/go.mod,%,$(wildcard */go.mod */*/go.mod */*/*/go.mod))
 INTEROP      = $(filter interop interop/%,$(MODULES))
 NESTED       = $(filter-out $(INTEROP),$(MODULES))
+# What users get. These build with the root beside them by a go.work; the others replace it.
+PUBLIC       = $(filter-out bench examples/% interop interop/% %/example,$(MODULES))
 # The race detector needs a C compiler; go env knows whether there is one.
 RACE         = $(if $(filter 1,$(shell go env CGO_ENABLED)),-race,$(warning no C compiler: tests run WITHOUT the race detector))
 
 .DEFAULT_GOAL := help
-.PHONY: help test race vet lint fuzz cover trace golden demo interop bench gate nested check clean
+.PHONY: help test race vet lint fuzz cover trace golden demo interop bench gate nested modules tidy release check clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
@@ -58,13 +60,30 @@ interop: ## real authorization servers and clients
 bench: ## measure side by side with peers, five minutes, and write bench/RESULTS.md
 	cd bench && go run ./cmd/results
 
-gate: ## compare our own benchmarks with the last tag; reports only
-	cd bench && go run ./cmd/gate
+gate: ## compare our own benchmarks with the last tag, or BASE=commit; reports only
+	cd bench && go run ./cmd/gate $(if $(BASE),-base $(BASE))
 
 nested: ## vet and test the nested modules
 	@set -e; for dir in $(NESTED); do echo "$$dir"; (cd "$$dir" && go vet ./... && go test ./...); done
 
-check: race lint cover trace fuzz nested interop ## all of the above that can fail
+modules: ## release a copy of the tree, and get every module of it as users do
+	go test ./internal/archtest -count=1 -run='^TestModules$$' -modules
+
+tidy: ## go mod tidy in every module
+	go mod tidy
+	@set -e; for dir in $(MODULES); do echo "$$dir"; \
+		case " $(PUBLIC) " in *" $$dir "*) replace=github.com/seed-1e292522/mcpauth ;; *) replace= ;; esac; \
+		(cd "$$dir"; $${replace:+go mod edit -replace=$$replace=..}; go mod tidy; $${replace:+go mod edit -dropreplace=$$replace}); \
+	done
+
+release: ## VERSION=v1.2.3: that version in every module, a commit and the tags; nothing is pushed
+	@test -z "$$(git status --porcelain)" || { echo "release: commit first"; exit 1; }
+	@go test ./internal/archtest -count=1 -run='^TestVersions$$' -release='$(or $(VERSION),VERSION is not set)'
+	@git diff --quiet || git commit -q -a -m 'Release $(VERSION)'
+	@set -e; for tag in $(VERSION) $(PUBLIC:%=%/$(VERSION)); do git tag -a -m "$$tag" "$$tag"; done
+	@echo git push --atomic origin HEAD $(VERSION) $(PUBLIC:%=%/$(VERSION))
+
+check: race lint cover trace fuzz nested modules interop ## all of the above that can fail
 
 clean: ## remove what the targets above leave behind
 	rm -f cover.out cover.log

@@ -16,7 +16,7 @@ require (
 	github.com/lestrrat-go/jwx/v3 v3.3.0
 	github.com/mark3labs/mcp-go v1.2.1
 	github.com/modelcontextprotocol/go-sdk v1.8.0
-	github.com/seed-1e292522/mcpauth v0.0.0-00010101000000-000000000000
+	github.com/seed-1e292522/mcpauth v0.0.0
 	github.com/tidwall/gjson v1.20.1
 	golang.org/x/perf v0.0.0-20260908200009-22c9c6c9d4da
 	gonum.org/v1/plot v0.17.0

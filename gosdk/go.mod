@@ -2,8 +2,6 @@ module github.com/seed-1e292522/mcpauth/gosdk
 
 go 1.25.5
 
-replace github.com/seed-1e292522/mcpauth => ../
-
 require (
 	github.com/modelcontextprotocol/go-sdk v1.8.0
 	github.com/seed-1e292522/mcpauth v0.0.0

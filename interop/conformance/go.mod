@@ -11,7 +11,7 @@ tool (
 
 require (
 	github.com/mark3labs/mcp-go v1.2.1
-	github.com/seed-1e292522/mcpauth v0.0.0-00010101000000-000000000000
+	github.com/seed-1e292522/mcpauth v0.0.0
 	github.com/stretchr/testify v1.12.1
 )
 

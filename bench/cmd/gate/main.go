@@ -3,7 +3,7 @@
 // it. It only reports: times on a shared machine are no reason to fail, and
 // what must not grow, the allocations, is held by a test of the root package.
 //
-//	go run ./cmd/gate                 # against the last tag before HEAD
+//	go run ./cmd/gate                 # against the last tag before HEAD, or firstBase while there is none
 //	go run ./cmd/gate -base COMMIT
 package main
 
@@ -20,9 +20,13 @@ import (
 
 const module = "github.com/seed-1e292522/mcpauth"
 
+// firstBase is what to compare with before the first release: the last commit in
+// which the root package was one room.
+const firstBase = "5f28fee"
+
 func main() {
-	base := flag.String("base", "", "commit to compare with; default: the last tag before HEAD")
-	bench := flag.String("bench", "Warm/.*/impl=mcpauth|ColdWrapper/.*/impl=mcpauth|Refuse|Policy|Issuers", "benchmarks to compare")
+	base := flag.String("base", "", "commit to compare with; default: the last tag before HEAD, or "+firstBase)
+	bench := flag.String("bench", "Warm/.*/impl=mcpauth|ColdWrapper/.*/impl=mcpauth|Refuse|Policy/tools=1000$|Issuers", "benchmarks to compare")
 	rounds := flag.Int("rounds", 6, "rounds of each side")
 	flag.Parse()
 	if err := run(*base, *bench, *rounds); err != nil {
@@ -33,12 +37,13 @@ func main() {
 
 func run(base, bench string, rounds int) error {
 	if base == "" {
-		tag, err := exec.Command("git", "describe", "--tags", "--abbrev=0", "HEAD^").Output()
-		if base = strings.TrimSpace(string(tag)); err != nil || base == "" {
-			fmt.Println("there is no tag before HEAD to compare with")
-			return nil
-		}
+		base = lastTag()
 	}
+	if err := exec.Command("git", "cat-file", "-e", base+"^{commit}").Run(); err != nil {
+		fmt.Printf("%s is not in this clone: nothing to compare with\n", base)
+		return nil
+	}
+	fmt.Println("before:", base)
 	dir, err := os.MkdirTemp("", "mcpauth-gate")
 	if err != nil {
 		return err
@@ -62,6 +67,16 @@ func run(base, bench string, rounds int) error {
 		return nil
 	}
 	return compare(dir, before, after, bench, rounds)
+}
+
+// lastTag is the last release of the root module before HEAD; nested modules have tags
+// of their own.
+func lastTag() string {
+	tag, err := exec.Command("git", "describe", "--tags", "--abbrev=0", "--match=v*", "HEAD^").Output()
+	if err != nil {
+		return firstBase
+	}
+	return strings.TrimSpace(string(tag))
 }
 
 // moduleAt writes a go.mod like ours, in which mcpauth is the one in tree.
