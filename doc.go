@@ -17,26 +17,28 @@
 //
 // # What happens to a request
 //
-// The files of the package are the steps, in the order in which they run:
+// There are seven steps. Nothing is read, and nobody is asked, before the step in
+// front has said yes.
 //
-//   - middleware.go: the list of the steps, on one screen
-//   - metadata.go, document.go, legacyas.go, origin.go: what is answered without a token: RFC 9728 metadata, preflights, foreign origins
-//   - exchange.go: what becomes known of a request on its way, and the request that the handler sees
-//   - request.go: the bearer token
-//   - seen.go: a token that was verified a moment ago
-//   - verify.go, claims.go, issuer.go: the token becomes a [Principal]
-//   - jwks.go, keyset.go, remote.go, discovery.go: the keys, their rotation, outages
-//   - body.go: the body, read once and within its bounds
-//   - call.go, batch.go, agree.go: the body becomes [Call] values, and headers must agree with it
-//   - session.go: sessions and tasks belong to who began them
-//   - unnamed.go: requests without a session, which share nothing either
-//   - scopes.go, rules.go: the decision
-//   - decision.go, explain.go: the record of the decision, and the likely cause and fix of a refusal
-//   - refuse.go, ready.go, errors.go: a [DeniedError] becomes status, challenge and body
-//   - response.go, fields.go, lease.go: the handler's answer, as long as the token is good
-//   - receiver.go: lists and streams tell nobody of what is not for him, and a cursor only where it came from
+//  1. What anybody may read is served: the RFC 9728 metadata, and preflights.
+//  2. Header fields are within their bounds, and a browser's origin is one that is allowed.
+//  3. One bearer token becomes a [Principal]: it has the form, the issuer, the audience and
+//     the lifetime that it must have, and a key of its issuer has signed it. Keys are
+//     found through the issuer's metadata, and fetched when they are needed.
+//  4. The body is read, once and within its bounds, and becomes [Call] values. Header
+//     fields that say what it asks for must agree with it.
+//  5. The session and the tasks that it names are the principal's.
+//  6. The [Policy] says what every call requires, and the token's scopes are compared with
+//     the whole of it. A stream then takes one of the places that its client has.
+//  7. The handler gets the bytes that were checked, and no token. Its answer passes as
+//     long as the token is good: lists lose what the caller may not use, streams tell
+//     nobody of what is not for him, and end when the token does.
 //
-// health.go tells probes whether there are keys. config.go, new.go and newissuer.go check a [Config] and compile it, once.
+// A refusal of steps 2 to 6 is a [DeniedError]: it becomes a status, a challenge and a body,
+// one line of the log with its cause and fix, and one [Decision] for the audit.
+//
+// [New] checks a [Config] and compiles it, once, and reports every mistake.
+// [Middleware.Health] tells probes whether there are keys.
 //
 // # Status discipline
 //
