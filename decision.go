@@ -139,7 +139,7 @@ func (o *operator) decisionOf(r *http.Request, x *exchange, denied *refusal.Refu
 	d := Decision{
 		Principal: x.principal.clone(), Calls: slices.Clone(x.calls), // the request's own go on to decide
 		ID: randomID(), Time: time.Now(),
-		Method: r.Method, Remote: r.RemoteAddr,
+		Method: r.Method, Remote: r.RemoteAddr, Era: x.era.String(),
 	}
 	if denied != nil {
 		d.Err = deniedError(denied)
@@ -148,12 +148,6 @@ func (o *operator) decisionOf(r *http.Request, x *exchange, denied *refusal.Refu
 		d.Rulings, d.Verified = t.rulings, t.verified
 		d.Duration = d.Time.Sub(t.arrived)
 		d.Time = t.arrived
-	}
-	switch x.era {
-	case modern:
-		d.Era = "modern"
-	case legacy:
-		d.Era = "legacy"
 	}
 	if x.session != "" {
 		d.Session = x.m.owned.sessions.Fingerprint("session", x.session)

@@ -8,8 +8,7 @@ import (
 	"time"
 
 	"github.com/seed-1e292522/mcpauth/internal/identity"
-	"github.com/seed-1e292522/mcpauth/internal/jsonrpc"
-	"github.com/seed-1e292522/mcpauth/internal/owned"
+	"github.com/seed-1e292522/mcpauth/internal/mcp"
 	"github.com/seed-1e292522/mcpauth/internal/refusal"
 )
 
@@ -82,37 +81,6 @@ func (x *exchange) checkRequest(r *http.Request) (denied *refusal.Refusal) {
 	return denied
 }
 
-// read finds out what the request asks for: from the body of a POST, and from the verb of
-// the two others, which exist in the legacy era only.
-func (x *exchange) read(w http.ResponseWriter, r *http.Request) (denied *refusal.Refusal) {
-	switch r.Method {
-	case http.MethodGet:
-		x.request = request{era: legacy, calls: []Call{{Method: streamMethod, Kind: KindMethod}}}
-		_, denied = versionOf(r.Header)
-		return denied
-	case http.MethodDelete:
-		x.request = request{era: legacy, calls: []Call{{Method: endMethod, Kind: KindMethod}}}
-		_, denied = versionOf(r.Header)
-		return denied
-	}
-	var buf []byte
-	if x.pooled != nil {
-		buf = *x.pooled
-	}
-	if x.body, denied = x.readBody(w, r, buf); denied != nil {
-		x.body = nil
-		return denied
-	}
-	if x.pooled != nil {
-		*x.pooled = x.body
-	}
-	if jsonrpc.IsBatch(x.body) {
-		x.request, denied = readBatch(r.Header, x.body)
-		return denied
-	}
-	return x.request.read(r.Header, x.body, owned.HasEndpointTag(r.URL.RawQuery))
-}
-
 // serve calls the handler, for as long as the token is good.
 func (m *Middleware) serve(w http.ResponseWriter, r *http.Request, x *exchange, next *backend) {
 	x.lease.ResponseWriter = w
@@ -154,7 +122,7 @@ func (m *Middleware) answer(out *flushable, r *http.Request, x *exchange) (forwa
 	}
 	out.response = response{
 		lease: &x.lease, r: forwarded, request: x, filter: x.out.filter, tasks: x.out.tasks,
-		modern: x.era == modern, addsScope: x.era == modern && len(x.calls) == 1 && cacheable(x.calls[0].Method),
+		modern: x.era == mcp.Modern, addsScope: x.era == mcp.Modern && len(x.calls) == 1 && mcp.IsCacheable(x.calls[0].Method),
 		hasAlias: x.unnamed != nil, mayRetry: x.unnamed != nil && x.unnamed.mayRetry, bodiless: x.body == nil,
 	}
 	if h := x.lease.ResponseWriter.Header(); len(h) > 0 {
@@ -221,18 +189,18 @@ func (x *exchange) end() {
 
 // endsHere returns the eras in which a header field, by its canonical name, is
 // not passed on to the handler.
-func endsHere(canonical string) era {
+func endsHere(canonical string) mcp.Era {
 	switch canonical {
 	case "Authorization", "Dpop", "Proxy-Authorization": // credentials
-		return legacy | modern
+		return mcp.Legacy | mcp.Modern
 	case "Upgrade": // what comes after a change of protocol nobody would check
-		return legacy | modern
+		return mcp.Legacy | mcp.Modern
 	case "Connection": // it names fields that a proxy would drop, whatever was checked of them
-		return legacy | modern
+		return mcp.Legacy | mcp.Modern
 	case "Mcp-Session-Id": // set anew when it was verified
-		return legacy | modern
+		return mcp.Legacy | mcp.Modern
 	case "Last-Event-Id": // it resumes what a session has; see isEnding
-		return modern
+		return mcp.Modern
 	}
 	return 0
 }
@@ -241,13 +209,13 @@ func endsHere(canonical string) era {
 // may have written it. One behind a gateway interface (RFC 3875 section 4.1.18)
 // cannot tell a hyphen from an underscore. The lengths keep nearly all names
 // from a closer look. The same goes for what was compared with the body.
-func ending(name string) era {
+func ending(name string) mcp.Era {
 	switch len(name) {
 	case len("Mcp_Name"), len("Mcp_Method"), len("Mcp_Protocol_Version"):
 		switch hyphened := http.CanonicalHeaderKey(strings.ReplaceAll(name, "_", "-")); hyphened {
 		case "Mcp-Name", "Mcp-Method", "Mcp-Protocol-Version":
 			if hyphened != name {
-				return legacy | modern
+				return mcp.Legacy | mcp.Modern
 			}
 		}
 	}
@@ -307,7 +275,7 @@ func (x *exchange) header(h http.Header) http.Header {
 		out["Mcp-Session-Id"] = u.header[:1:1]
 	}
 	if lines := h["Mcp-Protocol-Version"]; len(lines) > 0 {
-		if version, _ := versionOf(h); len(lines) > 1 || lines[0] != version {
+		if version, _ := mcp.Version(h); len(lines) > 1 || lines[0] != version {
 			out["Mcp-Protocol-Version"] = []string{version} // what was judged: HTTP/2 leaves spaces around a value
 		}
 	}

@@ -46,7 +46,7 @@ func leased(t *testing.T, m *Middleware, w http.ResponseWriter, method, body str
 	t.Helper()
 	r := httptest.NewRequest(method, "/mcp", strings.NewReader(body))
 	r.Header.Set("Content-Type", "application/json")
-	if strings.Contains(body, modernVersion) {
+	if modernVersion := "2026-07-28"; strings.Contains(body, modernVersion) {
 		r.Header.Set("MCP-Protocol-Version", modernVersion)
 		r.Header.Set("Mcp-Method", "subscriptions/listen")
 	}

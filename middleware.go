@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/seed-1e292522/mcpauth/internal/identity"
+	"github.com/seed-1e292522/mcpauth/internal/mcp"
 	"github.com/seed-1e292522/mcpauth/internal/owned"
 	"github.com/seed-1e292522/mcpauth/internal/refusal"
 	"github.com/seed-1e292522/mcpauth/internal/seal"
@@ -136,7 +137,7 @@ func (m *Middleware) authenticate(r *http.Request, x *exchange) *refusal.Refusal
 	if denied != nil {
 		return denied
 	}
-	if denied = checkMethod(r); denied != nil {
+	if denied = mcp.CheckVerb(r); denied != nil {
 		return denied
 	}
 	now := time.Now()
@@ -153,10 +154,8 @@ func (m *Middleware) authenticate(r *http.Request, x *exchange) *refusal.Refusal
 // refused, and to a modern client that is a method which does not exist. A notification asks
 // for nothing, and a client may give up the server that refuses one.
 func (x *exchange) decide() *refusal.Refusal {
-	for _, call := range x.calls {
-		if known, ok := methods[call.Method]; ok && known.eras&x.era == 0 && !x.tells {
-			return unknownMethod(x.era, call.Method)
-		}
+	if denied := x.checkMethods(mcp.CheckEra); denied != nil {
+		return denied
 	}
 	denied := x.g.policy.decide(&x.ctx, x.principal, x.calls, x.recording)
 	switch {
@@ -166,26 +165,23 @@ func (x *exchange) decide() *refusal.Refusal {
 		denied.InBand = denied.InBand && x.id != nil // a notification and a batch have no place for a result
 		return denied
 	}
-	for _, call := range x.calls {
-		if _, known := methods[call.Method]; !known && !x.tells {
-			return unknownMethod(x.era, call.Method)
-		}
+	if unknown := x.checkMethods(mcp.CheckKnown); unknown != nil {
+		return unknown
 	}
 	return denied
 }
 
-// unknownMethod is 404 in the modern era. In the legacy one 404 means that
-// the session is gone, and a client would begin a new one, again and again.
-// To list a method of another revision in the policy would not help.
-func unknownMethod(e era, method string) *refusal.Refusal {
-	reason, cause, want := refusal.Forbidden, "method-revision", "a method of the revisions up to 2025-11-25"
-	if e == modern {
-		reason, want = refusal.UnknownMethod, "a method of "+modernVersion
+// checkMethods asks about each method of the request. A notification is not asked about.
+func (x *exchange) checkMethods(check func(mcp.Era, string) *refusal.Refusal) *refusal.Refusal {
+	if x.tells {
+		return nil
 	}
-	if _, known := methods[method]; !known {
-		cause, want = "method", want+", or one listed in the policy"
+	for i := range x.calls {
+		if denied := check(x.era, x.calls[i].Method); denied != nil {
+			return denied
+		}
 	}
-	return refusal.New(reason, "method", method, want).Because(cause)
+	return nil
 }
 
 // Authenticate verifies the access token of a request as [Middleware.Wrap]

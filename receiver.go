@@ -5,6 +5,7 @@ import (
 	"context"
 
 	"github.com/seed-1e292522/mcpauth/internal/jsonrpc"
+	"github.com/seed-1e292522/mcpauth/internal/mcp"
 	"github.com/seed-1e292522/mcpauth/internal/refusal"
 	"github.com/seed-1e292522/mcpauth/internal/reply"
 )
@@ -24,8 +25,8 @@ func (x *exchange) newFilter() *reply.Filter {
 
 // Shows reports whether the principal may use an entry of a list, or may see that it exists.
 func (r *receiver) Shows(list, method, name string) bool {
-	call := Call{Method: method, Kind: methods[method].kind, Name: name}
-	if isTaskMethod(method) {
+	call := Call{Method: method, Kind: Kind(mcp.KindOf(method)), Name: name}
+	if mcp.IsTask(method) {
 		return r.admits(call) // a task tells more than that it exists
 	}
 	ctx := r.filter.Context
@@ -38,7 +39,7 @@ func (r *receiver) Shows(list, method, name string) bool {
 // Hears reports whether the principal may hear of what a notification names. Since it
 // subscribed, the policy may have changed.
 func (r *receiver) Hears(method, name string) bool {
-	return r.admits(Call{Method: method, Kind: methods[method].kind, Name: name})
+	return r.admits(Call{Method: method, Kind: Kind(mcp.KindOf(method)), Name: name})
 }
 
 // admits reports whether the principal's request for a call would be let through.
@@ -74,43 +75,14 @@ func (r *receiver) Seal(list string, cursor []byte) string {
 	return r.x.m.owned.cursors.Seal(cursor, r.x.principal.caller().Binding(list))
 }
 
-// page is the cursor of a request for more of a list.
-type page struct {
-	method string
-	cursor jsonrpc.Cursor
-}
-
 // listMethod returns the list that is asked for, "" for none.
 func (x *exchange) listMethod() string {
 	for i := range x.calls {
-		if method := listOf(x.calls[i].Method, x.calls[i].Name); method != "" {
+		if method := mcp.ListOf(x.calls[i].Method, x.calls[i].Name); method != "" {
 			return method
 		}
 	}
 	return ""
-}
-
-// listOf returns the list that a method asks for, "" for none. One on tasks that names none may list
-// them, whatever it is called.
-func listOf(method, name string) string {
-	switch {
-	case reply.IsList(method):
-		return method
-	case isTaskMethod(method) && name == "":
-		return "tasks/list"
-	}
-	return ""
-}
-
-// addPage notes the cursor of a message. An empty one is none.
-func (req *request) addPage(msg *jsonrpc.Message) {
-	c := &msg.Cursor
-	if c.State == jsonrpc.Absent || c.State == jsonrpc.String && len(c.Value) == 0 {
-		return
-	}
-	if method := listOf(msg.Method, string(msg.TaskID.Value)); method != "" {
-		req.pages = append(req.pages, page{method, *c})
-	}
 }
 
 // openCursors puts the cursors of the handler in the place of those that were
@@ -121,9 +93,9 @@ func (o *belongings) openCursors(x *exchange) *refusal.Refusal {
 	}
 	opened := make([][]byte, 0, len(x.pages))
 	for _, p := range x.pages {
-		text, ok := o.cursors.Open(string(p.cursor.Value), x.principal.caller().Binding(p.method))
-		if p.cursor.State != jsonrpc.String || !ok {
-			return refusal.New(refusal.UnknownCursor, p.method+" cursor", "", "one that this principal and client got from this list")
+		text, ok := o.cursors.Open(string(p.Cursor.Value), x.principal.caller().Binding(p.List))
+		if p.Cursor.State != jsonrpc.String || !ok {
+			return refusal.New(refusal.UnknownCursor, p.List+" cursor", "", "one that this principal and client got from this list")
 		}
 		opened = append(opened, text)
 	}
@@ -133,9 +105,9 @@ func (o *belongings) openCursors(x *exchange) *refusal.Refusal {
 	var body bytes.Buffer
 	at := 0
 	for i, p := range x.pages {
-		body.Write(x.body[at:p.cursor.From])
+		body.Write(x.body[at:p.Cursor.From])
 		body.Write(opened[i])
-		at = p.cursor.To
+		at = p.Cursor.To
 	}
 	body.Write(x.body[at:])
 	x.body = body.Bytes()

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/seed-1e292522/mcpauth/internal/challenge"
+	"github.com/seed-1e292522/mcpauth/internal/mcp"
 	"github.com/seed-1e292522/mcpauth/internal/refusal"
 )
 
@@ -65,7 +66,7 @@ func (f *refuser) refuse(w http.ResponseWriter, r *http.Request, x *exchange, de
 	case http.StatusServiceUnavailable, http.StatusTooManyRequests:
 		h.Set("Retry-After", strconv.Itoa(retryAfter(denied.RetryAfter)))
 	case http.StatusMethodNotAllowed:
-		h.Set("Allow", allowedMethods(r.Header))
+		h.Set("Allow", mcp.Verbs(r.Header))
 	}
 	h.Set("Content-Type", "application/json")
 	h.Set("Content-Length", strconv.Itoa(len(body)))
@@ -105,7 +106,7 @@ func (f *refuser) scopeFor(x *exchange, denied *refusal.Refusal) string {
 	switch {
 	case denied.Reason != refusal.InsufficientScope:
 		return ""
-	case x.era == legacy:
+	case x.era == mcp.Legacy:
 		return challenge.JoinScopes(append(f.granted.of(x.principal), denied.Scopes...))
 	}
 	return challenge.JoinScopes(denied.Scopes)
@@ -157,7 +158,7 @@ func toolResult(x *exchange, challenge string, denied *refusal.Refusal) []byte {
 		IsError: true,
 		Meta:    map[string][]string{"mcp/www_authenticate": {challenge}},
 	}
-	if x.era == modern {
+	if x.era == mcp.Modern {
 		r.Type = "complete"
 	}
 	return encode(struct {

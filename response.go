@@ -357,12 +357,6 @@ func (w *response) replaceHeader() http.Header {
 	return h
 }
 
-// cacheable are the methods whose results say in cacheScope who may keep them; one
-// that says nothing is for everybody (2026-07-28, Caching).
-func cacheable(method string) bool {
-	return method == "resources/read" || method == "server/discover" || method != "tasks/list" && reply.IsList(method)
-}
-
 // makePrivate makes the cacheScope of the results private, as they pass: each
 // answer is for the one whose token it took. What could be said of the body
 // as it was is not said of it.

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/seed-1e292522/mcpauth/internal/match"
+	"github.com/seed-1e292522/mcpauth/internal/mcp"
 )
 
 // Rules is the declarative [Policy]: plain maps, to be printed, compared and
@@ -92,10 +93,10 @@ func (r Rules) compile() (*ruleBook, []error) {
 		if r.Methods[method].Visible || r.Methods[method].InBand {
 			c.fail(field, method, "Visible and InBand are for what is listed and called by name: remove them")
 		}
-		switch known, ok := methods[method]; {
-		case isHandshake(method):
+		switch {
+		case mcp.IsHandshake(method):
 			c.fail(field, method, "every valid token may make it, or no client could connect: remove it")
-		case ok && known.kind != KindMethod || method == "subscriptions/listen":
+		case mcp.HasTargets(method):
 			c.fail(field, method, "it is decided by its target: use Tools, Prompts, Resources or the list methods")
 		case method == "" || strings.ContainsAny(method, "*{"):
 			c.fail(field, method, "list methods by their exact names")
@@ -205,7 +206,7 @@ func (b *ruleBook) need(call *Call, rules []int) Requirement {
 	if req, ok := b.methods[call.Method]; ok {
 		return req
 	}
-	if known := methods[call.Method]; known.kind == KindMethod && !known.refused || isNotification(call.Method) {
+	if mcp.IsFree(call.Method) || mcp.IsNotification(call.Method) {
 		return Authenticated()
 	}
 	return Requirement{}
@@ -242,7 +243,7 @@ func (b *ruleBook) nameOf(call Call, rules []int) string {
 	if _, listed := b.methods[call.Method]; listed {
 		return fmt.Sprintf("methods[%q]", call.Method)
 	}
-	if known := methods[call.Method]; known.kind == KindMethod && !known.refused {
+	if mcp.IsFree(call.Method) {
 		return "known method"
 	}
 	return ""

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/seed-1e292522/mcpauth/internal/challenge"
+	"github.com/seed-1e292522/mcpauth/internal/mcp"
 	"github.com/seed-1e292522/mcpauth/internal/refusal"
 )
 
@@ -38,6 +39,10 @@ type Call struct {
 	// map rather than a struct. It must not be modified.
 	Arguments json.RawMessage
 }
+
+// isHandshake reports whether the call is the method itself and no target that
+// somebody put beside its name.
+func (c *Call) isHandshake() bool { return c.Kind == KindMethod && mcp.IsHandshake(c.Method) }
 
 // Requirement is what a caller must hold. The zero value can be met by nobody:
 // [Authenticated] spells out that a valid token is enough.

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/seed-1e292522/mcpauth/internal/mcp"
 	"github.com/seed-1e292522/mcpauth/internal/overhear"
 	"github.com/seed-1e292522/mcpauth/internal/owned"
 	"github.com/seed-1e292522/mcpauth/internal/refusal"
@@ -46,7 +47,7 @@ func (o *belongings) sealSession(h http.Header, x *exchange, status int) {
 	switch {
 	case id == "":
 		return
-	case x.era == modern || status >= 300 || x.unnamed != nil && id == x.unnamed.alias:
+	case x.era == mcp.Modern || status >= 300 || x.unnamed != nil && id == x.unnamed.alias:
 		h.Del("Mcp-Session-Id")
 		return
 	}
@@ -64,7 +65,7 @@ func (o *belongings) sealSession(h http.Header, x *exchange, status int) {
 // what begins a session is in none: there it is not looked at, and not passed on.
 // The query is passed on whatever the era, and a handler may find a session by it.
 func (o *belongings) checkSession(r *http.Request, x *exchange) *refusal.Refusal {
-	if x.era == modern {
+	if x.era == mcp.Modern {
 		return o.checkModern(r, x)
 	}
 	values := r.Header["Mcp-Session-Id"]
@@ -89,10 +90,10 @@ func (o *belongings) checkModern(r *http.Request, x *exchange) *refusal.Refusal 
 	if denied := o.checkEndpointSession(r, x); denied != nil {
 		return denied
 	}
-	switch version, _ := versionOf(r.Header); {
-	case !isModernRevision(version):
+	switch {
+	case !mcp.IsModern(r.Header):
 		return o.checkUnnamed(r, x) // some server may take it for a legacy one
-	case x.tells && x.calls[0].Method == cancelMethod:
+	case x.tells && x.calls[0].Method == mcp.Cancelled:
 		// A server that keeps all modern requests in one place would end anybody's of that
 		// id. A client ends its own when it closes the response.
 		x.unnamed = &unnamed{ours: true}
@@ -166,7 +167,7 @@ func (o *belongings) withTaskCalls(g *generation, calls []Call, p *Principal) (a
 		return all, nil
 	}
 	for _, call := range calls {
-		if !isTaskMethod(call.Method) || call.Name == "" {
+		if !mcp.IsTask(call.Method) || call.Name == "" {
 			continue
 		}
 		began, ok := o.tasks.Of(p.caller(), call.Name)
@@ -178,9 +179,6 @@ func (o *belongings) withTaskCalls(g *generation, calls []Call, p *Principal) (a
 	}
 	return all, notOwn
 }
-
-// isTaskMethod reports whether a method is one on tasks, of any revision or of none.
-func isTaskMethod(method string) bool { return strings.HasPrefix(method, "tasks/") }
 
 // errNoCall is why a task that begins is nobody's, beside those of [owned.Tasks.Begin].
 var errNoCall = errors.New("no call of this session is known that awaits this answer, or two with one id do")
@@ -204,7 +202,7 @@ func (x *exchange) hearing() *hearing {
 	}
 	h := &hearing{x: x}
 	switch call := x.calls[0]; {
-	case call.Method == streamMethod:
+	case call.Method == mcp.Stream:
 		return h
 	case call.Kind != KindTool:
 		return nil
@@ -320,7 +318,7 @@ func (h *hearing) tell(err error) {
 // the client likes.
 func (x *exchange) isStream() bool {
 	for _, call := range x.calls {
-		if call.Method == streamMethod || call.Method == "subscriptions/listen" {
+		if call.Method == mcp.Stream || call.Method == mcp.Listen {
 			return true
 		}
 	}

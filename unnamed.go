@@ -9,13 +9,13 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/seed-1e292522/mcpauth/internal/identity"
 	"github.com/seed-1e292522/mcpauth/internal/jsonrpc"
+	"github.com/seed-1e292522/mcpauth/internal/mcp"
 	"github.com/seed-1e292522/mcpauth/internal/owned"
 	"github.com/seed-1e292522/mcpauth/internal/refusal"
 	"github.com/seed-1e292522/mcpauth/internal/reply"
@@ -86,7 +86,7 @@ func (o *belongings) checkUnnamed(r *http.Request, x *exchange) *refusal.Refusal
 func (o *belongings) aliasOf(x *exchange) (alias string, fixed bool) {
 	switch {
 	case x.usesTasks():
-		if call := &x.calls[0]; isTaskMethod(call.Method) {
+		if call := &x.calls[0]; mcp.IsTask(call.Method) {
 			if began, ok := o.tasks.Of(x.principal.caller(), call.Name); ok && began.Call.alias != "" {
 				return began.Call.alias, true
 			}
@@ -124,7 +124,7 @@ func (x *exchange) steering() (steers, only bool) {
 	only = true
 	for i := range x.calls {
 		switch x.calls[i].Method {
-		case responseMethod, cancelMethod:
+		case mcp.Response, mcp.Cancelled:
 			steers = true
 		default:
 			only = false
@@ -136,7 +136,7 @@ func (x *exchange) steering() (steers, only bool) {
 // usesTasks reports whether a request begins a task or concerns one.
 func (x *exchange) usesTasks() bool {
 	for i := range x.calls {
-		if strings.HasPrefix(x.calls[i].Method, "tasks/") {
+		if mcp.IsTask(x.calls[i].Method) {
 			return true
 		}
 	}
@@ -190,9 +190,6 @@ func (m *Middleware) serveUnnamed(w http.ResponseWriter, r *http.Request, x *exc
 	again.finish()
 }
 
-// cancelMethod is the notification by which a client gives up a request of its own.
-const cancelMethod = "notifications/cancelled"
-
 // canBeCancelled reports whether the client may name the request in a
 // cancellation that only we can understand.
 func (x *exchange) canBeCancelled() bool { return x.unnamed != nil && x.query == nil && x.id != nil }
@@ -201,7 +198,7 @@ func (x *exchange) canBeCancelled() bool { return x.unnamed != nil && x.query ==
 func (o *belongings) cancelOwn(x *exchange) {
 	c := x.principal.caller()
 	each(x.body, func(message []byte) {
-		if strictjson.MemberText(message, "method", bodyLimits) == cancelMethod {
+		if strictjson.MemberText(message, "method", bodyLimits) == mcp.Cancelled {
 			id := idKey(lookupWithin(message, requestIDPath, bodyLimits))
 			if meant, ok := o.running.Meant(c, x.principal.Scopes, id); ok {
 				meant.lease.cut(refusal.New(refusal.Cancelled, "the client has given up this request", "", ""))

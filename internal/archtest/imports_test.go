@@ -59,6 +59,13 @@ var importRules = []struct {
 		},
 		func(file string) bool { return path.Dir(file) != "internal/reply" },
 	}, {
+		"internal/mcp knows messages and refusals",
+		func(imported string) bool {
+			return within(imported, module) && imported != module+"/internal/jsonrpc" &&
+				imported != module+"/internal/refusal" && imported != module+"/internal/foreign"
+		},
+		func(file string) bool { return path.Dir(file) != "internal/mcp" },
+	}, {
 		"unsafe and cgo stay out",
 		func(imported string) bool { return imported == "unsafe" || imported == "C" },
 		func(file string) bool { return false },

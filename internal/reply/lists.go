@@ -42,11 +42,6 @@ var (
 // limits bound an answer that is looked at.
 var limits = strictjson.Limits{Depth: strictjson.MaxDepth, Members: MaxHeld}
 
-// IsList reports whether a method asks for a list.
-func IsList(method string) bool {
-	return slices.ContainsFunc(lists, func(l listing) bool { return l.method == method })
-}
-
 // edit replaces bytes of a message.
 type edit struct {
 	from, to int

@@ -1,12 +1,14 @@
-package mcpauth
+package mcp
 
 import (
 	"encoding/base64"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
 
+	"github.com/seed-1e292522/mcpauth/internal/foreign"
 	"github.com/seed-1e292522/mcpauth/internal/jsonrpc"
 	"github.com/seed-1e292522/mcpauth/internal/refusal"
 )
@@ -16,37 +18,37 @@ import (
 // validation). A header can cause a refusal and nothing else. A request for an
 // endpoint of the HTTP+SSE transport, which knows no such headers, is tagged and may
 // lack them; its tag is verified later.
-func agree(h http.Header, msg *jsonrpc.Message, tagged bool) (era, *refusal.Refusal) {
+func agree(h http.Header, msg *jsonrpc.Message, tagged bool) (Era, *refusal.Refusal) {
 	if denied := checkRepeated(h); denied != nil {
-		return modern, denied
+		return Modern, denied
 	}
-	version, denied := versionOf(h)
+	version, denied := Version(h)
 	if denied != nil {
-		return modern, denied
+		return Modern, denied
 	}
 	if named := &msg.Version; named.State != jsonrpc.Absent {
 		absent := version == "" && tagged
 		if named.State != jsonrpc.String || named.Value != version && !absent {
-			return modern, refusal.New(refusal.HeaderMismatch, "MCP-Protocol-Version", version, "as in params._meta: "+shown(named.Value))
+			return Modern, refusal.New(refusal.HeaderMismatch, "MCP-Protocol-Version", version, "as in params._meta: "+foreign.Quote(named.Value))
 		}
 	}
 	switch {
-	case eraOf(msg, version) == legacy:
-		return legacy, nil
+	case eraOf(msg, version) == Legacy:
+		return Legacy, nil
 	case msg.Kind == jsonrpc.Response:
-		return modern, nil
+		return Modern, nil
 	}
 	// A version after ours is for the handler to refuse; only what it says twice is held against it.
 	strict := version == modernVersion && !tagged
 	if denied := agreeOn(h, "Mcp-Method", msg.Method, strict && msg.Kind == jsonrpc.Request); denied != nil {
-		return modern, denied
+		return Modern, denied
 	}
 	if known := methods[msg.Method]; known.named {
 		if target := known.target.of(msg); target.State == jsonrpc.String {
-			return modern, agreeOn(h, "Mcp-Name", target.Value, strict)
+			return Modern, agreeOn(h, "Mcp-Name", target.Value, strict)
 		}
 	}
-	return modern, nil
+	return Modern, nil
 }
 
 // checkRepeated refuses a second field of those that may be compared with the
@@ -60,20 +62,15 @@ func checkRepeated(h http.Header) *refusal.Refusal {
 	return nil
 }
 
-// first returns the first value of a field, or "".
-func first(values []string) string {
-	if len(values) == 0 {
-		return ""
-	}
-	return values[0]
-}
-
-// versionOf returns the revision that the header names, "" for none. Equal values are
+// Version returns the revision that the header names, "" for none. Equal values are
 // one, in several lines or in a list; the handler gets one line.
-func versionOf(h http.Header) (version string, denied *refusal.Refusal) {
+func Version(h http.Header) (version string, denied *refusal.Refusal) {
 	lines := h["Mcp-Protocol-Version"]
-	if !repeatsVersion(lines) {
-		return strings.Trim(first(lines), " \t"), nil
+	switch {
+	case len(lines) == 0:
+		return "", nil
+	case len(lines) == 1 && strings.IndexByte(lines[0], ',') < 0:
+		return strings.Trim(lines[0], " \t"), nil
 	}
 	all := strings.Join(lines, ",")
 	version, rest, _ := strings.Cut(all, ",")
@@ -86,8 +83,36 @@ func versionOf(h http.Header) (version string, denied *refusal.Refusal) {
 	return version, nil
 }
 
-func repeatsVersion(lines []string) bool {
-	return len(lines) > 1 || len(lines) == 1 && strings.IndexByte(lines[0], ',') >= 0
+// IsModern reports whether the header names a revision of the modern era.
+func IsModern(h http.Header) bool {
+	version, _ := Version(h)
+	return isModernRevision(version)
+}
+
+// Verbs are the HTTP methods of the endpoint. The modern era has POST
+// only; the legacy one also streams of the server's own and the end of
+// sessions.
+func Verbs(h http.Header) string {
+	if IsModern(h) {
+		return "POST"
+	}
+	return "POST, GET, DELETE"
+}
+
+// CheckVerb refuses other verbs, and a change of protocol.
+func CheckVerb(r *http.Request) *refusal.Refusal {
+	if r.Method != http.MethodPost {
+		allowed := Verbs(r.Header)
+		if !slices.Contains(strings.Split(allowed, ", "), r.Method) {
+			return refusal.New(refusal.HTTPMethod, "method", r.Method, allowed)
+		}
+	}
+	for _, upgrade := range r.Header["Upgrade"] {
+		if strings.Contains(strings.ToLower(upgrade), "websocket") {
+			return refusal.New(refusal.HTTPMethod, "Upgrade", upgrade, "HTTP")
+		}
+	}
+	return nil
 }
 
 // isModernRevision reports whether a version is a revision of the modern era. What is
@@ -105,15 +130,15 @@ func isModernRevision(version string) bool {
 
 // eraOf returns the era of a message under a version. What is no revision makes nothing modern, but a
 // method that only the modern era has is so already: the handler refuses the version as what it is.
-func eraOf(msg *jsonrpc.Message, version string) era {
+func eraOf(msg *jsonrpc.Message, version string) Era {
 	named := msg.Version.Value
 	if isModernRevision(version) || isModernRevision(named) {
-		return modern
+		return Modern
 	}
-	if named != "" && methods[msg.Method].eras == modern && !isRevision(named) {
-		return modern
+	if named != "" && methods[msg.Method].eras == Modern && !isRevision(named) {
+		return Modern
 	}
-	return legacy
+	return Legacy
 }
 
 func isRevision(version string) bool {
@@ -125,7 +150,7 @@ func agreeOn(h http.Header, name, want string, required bool) *refusal.Refusal {
 	values := h[name]
 	if len(values) == 0 {
 		if required {
-			return refusal.New(refusal.HeaderMismatch, name+" is missing", "", shown(want))
+			return refusal.New(refusal.HeaderMismatch, name+" is missing", "", foreign.Quote(want))
 		}
 		return nil
 	}
@@ -138,7 +163,7 @@ func agreeOn(h http.Header, name, want string, required bool) *refusal.Refusal {
 		got = decoded
 	}
 	if got != want {
-		return refusal.New(refusal.HeaderMismatch, name, got, "as in the body: "+shown(want))
+		return refusal.New(refusal.HeaderMismatch, name, got, "as in the body: "+foreign.Quote(want))
 	}
 	return nil
 }
