@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
@@ -427,6 +428,13 @@ func TestWarnings_PRM_06_AUD_12_AUD_09_OBS_08(t *testing.T) {
 		{"OBS-08 two letters changed places", func(c *mcpauth.Config) {
 			c.Implies = map[string][]string{"mcp:amdin": {"mcp:read"}}
 		}, "cause=scope-alike"},
+		{"OBS-08 so many scopes are not compared with one another", func(c *mcpauth.Config) {
+			tools := map[string]mcpauth.Requirement{"x": mcpauth.Scopes("mcp:reed")}
+			for i := range 1000 {
+				tools[fmt.Sprint("tool", i)] = mcpauth.Scopes("mcp:read", fmt.Sprint("tool", i))
+			}
+			c.Policy = mcpauth.Rules{Tools: tools}
+		}, ""},
 		{"OBS-08 numbers and short names differ on purpose", func(c *mcpauth.Config) {
 			c.Implies = map[string][]string{"level1": {"level2", "a"}, "b": {"mcp:rd"}}
 		}, ""},

@@ -359,6 +359,9 @@ func (b *builder) hints(book *ruleBook) {
 	b.alike(required)
 }
 
+// maxAlike bounds how many scopes are compared with one another.
+const maxAlike = 1000
+
 // alike warns of scopes that are one letter off another, in whatever place each stands.
 func (b *builder) alike(required []string) {
 	all := slices.Concat(required, b.config.Scopes)
@@ -371,7 +374,9 @@ func (b *builder) alike(required []string) {
 		all = append(append(all, scope), narrower...)
 	}
 	slices.Sort(all)
-	all = slices.Compact(all)
+	if all = slices.Compact(all); len(all) > maxAlike {
+		return // nobody has written so many, and each is compared with each
+	}
 	told := 0
 	for i, one := range all {
 		for _, other := range all[i+1:] {
