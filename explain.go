@@ -1,13 +1,12 @@
 package mcpauth
 
 import (
-	"fmt"
 	"net/http"
 	"time"
 
 	"github.com/seed-1e292522/mcpauth/internal/explain"
-	"github.com/seed-1e292522/mcpauth/internal/foreign"
 	"github.com/seed-1e292522/mcpauth/internal/jose"
+	"github.com/seed-1e292522/mcpauth/internal/keys"
 	"github.com/seed-1e292522/mcpauth/internal/refusal"
 )
 
@@ -152,7 +151,7 @@ func (g *generation) unavailableFinding(denied *refusal.Refusal, token *rereadTo
 	if set := g.keySetOf(token.claims.iss.value); set.Age != "" && len(set.Kids) > 0 {
 		return explain.Key(token.kid, token.alg, set)
 	}
-	return explain.Finding{Cause: failureOf(denied.Err).cause}
+	return explain.Finding{Cause: keys.CauseOf(denied.Err)}
 }
 
 // keySetOf says what is known of the keys of an issuer that a token names.
@@ -161,78 +160,16 @@ func (g *generation) keySetOf(issuer string) explain.KeySet {
 	if s == nil {
 		return explain.KeySet{}
 	}
-	status := s.status()
-	set := explain.KeySet{Failed: status.LastError}
-	if at := s.keysAtHand(); at != nil {
-		if status.Ready {
-			for _, key := range at.keys {
-				set.Kids, set.Algorithms = append(set.Kids, key.Kid), append(set.Algorithms, key.Alg)
-			}
-		}
-		for _, skipped := range at.skipped {
-			set.Skipped = append(set.Skipped, explain.Skipped{Kid: skipped.Kid, Why: string(skipped.Reason)})
-		}
+	status := s.keys.Status()
+	set := explain.KeySet{Failed: status.Failed}
+	for _, key := range status.Keys {
+		set.Kids, set.Algorithms = append(set.Kids, key.Kid), append(set.Algorithms, key.Alg)
+	}
+	for _, skipped := range status.Skipped {
+		set.Skipped = append(set.Skipped, explain.Skipped{Kid: skipped.Kid, Why: string(skipped.Reason)})
 	}
 	if !status.LastSuccess.IsZero() {
 		set.Age = time.Since(status.LastSuccess).Round(time.Second).String()
 	}
 	return set
-}
-
-// announce tells once, when an issuer's keys have served for the first time,
-// what was found and what tokens must say. These are the strings to compare
-// with the authorization server's configuration.
-func (s *issuer) announce() {
-	s.announced.Do(func() {
-		status := s.status()
-		s.log.Info("mcpauth: issuer in use", "issuer", s.url, "audiences", s.audiences, "algorithms", s.algorithms,
-			"jwks_uri", foreign.BareURL(status.JWKSURI), "keys", few(s.shownKeys()), "skipped_keys", few(status.Skipped))
-	})
-}
-
-// shownKeys lists the keys at hand, kid and algorithm.
-func (s *issuer) shownKeys() (all []string) {
-	set := s.keysAtHand()
-	if set == nil {
-		return nil
-	}
-	for _, key := range set.keys {
-		all = append(all, foreign.QuoteShort(key.Kid, maxShownKid)+" "+key.Alg)
-	}
-	return all
-}
-
-// maxListed is how many of a list are worth a place in one line.
-const maxListed = 8
-
-func few(list []string) []string {
-	if len(list) <= maxListed {
-		return list
-	}
-	return append(list[:maxListed:maxListed], fmt.Sprintf("and %d more", len(list)-maxListed))
-}
-
-// maxShownKid is how much of a kid is worth a place in a list of keys.
-const maxShownKid = 64
-
-// keysAtHand is the last key set that was read, nil for none.
-func (s *issuer) keysAtHand() *keySet {
-	set := s.keys.static
-	for _, keys := range []*sharedKeys{s.keys.fixed, s.discovered()} {
-		if keys != nil && keys.current.Load() != nil {
-			set = keys.current.Load().value
-		}
-	}
-	return set
-}
-
-// discovered is where the metadata says that the keys are, nil before.
-func (s *issuer) discovered() *sharedKeys {
-	if s.keys.metadata == nil {
-		return nil
-	}
-	if doc := s.keys.metadata.current.Load(); doc != nil {
-		return doc.value.keys
-	}
-	return nil
 }

@@ -1,15 +1,11 @@
 package mcpauth
 
 import (
-	"log/slog"
-	"net/url"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
-	"github.com/seed-1e292522/mcpauth/internal/explain"
-	"github.com/seed-1e292522/mcpauth/internal/fetch"
+	"github.com/seed-1e292522/mcpauth/internal/keys"
 	"github.com/seed-1e292522/mcpauth/internal/refusal"
 )
 
@@ -104,18 +100,8 @@ type ClaimMap struct {
 
 // issuer is an [Issuer] made ready.
 type issuer struct {
-	url      string
-	parsed   *url.URL
-	loopback bool // plain http to loopback is allowed
-	private  bool // private addresses are allowed
-	client   *fetch.Client
-	registry *keyRegistry
-	log      *slog.Logger
-	keys     keySource
-	jwksURI  string // Issuer.JWKSURI, as it may be shown
-	count    fetchCount
-
-	announced sync.Once // the line that says what was found
+	url  string
+	keys *keys.Source
 
 	audiences, normalAudiences []string
 	acceptable                 string // the audiences, for the operator
@@ -210,18 +196,6 @@ func (s *issuer) clientID(c *claims) string {
 		}
 	}
 	return ""
-}
-
-// tellFailure tells the operator that keys or metadata could not be had.
-func tellFailure(log *slog.Logger, issuer string, err error) {
-	cause := failureOf(err).cause
-	log.Warn("mcpauth: cannot refresh what the issuer publishes; keys at hand stay in use for a bounded time",
-		"issuer", issuer, "error", shownError(err), "cause", cause, "fix", explain.Finding{Cause: cause}.Fix())
-}
-
-// tellMended tells that what could not be had is there again, and how long it was not.
-func tellMended(log *slog.Logger, issuer, document string, after time.Duration) {
-	log.Info("mcpauth: the issuer can be fetched again", "issuer", issuer, "document", document, "failed_for", after.Round(time.Second))
 }
 
 // parsePath takes a claim path apart.

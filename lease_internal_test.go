@@ -2,6 +2,8 @@ package mcpauth
 
 import (
 	"context"
+	"crypto/ed25519"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -20,11 +22,14 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/seed-1e292522/mcpauth/internal/jose"
+	"github.com/seed-1e292522/mcpauth/internal/keys"
 	"github.com/seed-1e292522/mcpauth/internal/refusal"
 )
 
 const (
 	leaseEvent = "event: message\ndata: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/message\",\"params\":{}}\n\n"
+	leaseKey   = "nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A" // of RFC 8037 appendix A.1
 	leaseKeys  = `{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"k1","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}`
 )
 
@@ -38,6 +43,20 @@ func leaseMiddleware(t *testing.T) *Middleware {
 	})
 	require.NoError(t, err)
 	return m
+}
+
+// proofOf is that of a token by leaseKey.
+func proofOf(t *testing.T, s *issuer) keys.Proof {
+	t.Helper()
+	encode := base64.RawURLEncoding.EncodeToString
+	seed, err := base64.RawURLEncoding.DecodeString(leaseKey)
+	require.NoError(t, err)
+	input := encode([]byte(`{"alg":"EdDSA","kid":"k1"}`)) + "." + encode([]byte(`{}`))
+	token, err := jose.Parse(input + "." + encode(ed25519.Sign(ed25519.NewKeyFromSeed(seed), []byte(input))))
+	require.NoError(t, err)
+	proof, denied := s.keys.Verify(t.Context(), &token, time.Time{}, time.Now())
+	require.Nil(t, denied)
+	return proof
 }
 
 // leased serves a request that has been admitted. The handler gets the lease,
@@ -54,7 +73,7 @@ func leased(t *testing.T, m *Middleware, w http.ResponseWriter, method, body str
 	defer x.end()
 	require.Nil(t, x.read(w, r))
 	s := m.generation().verifier.ordered[0]
-	x.lease.token = &verified{principal: Principal{Issuer: s.url, Subject: "u", Expiry: time.Now().Add(time.Hour)}, issuer: s, keys: s.keys.static, key: &s.keys.static.keys[0], alg: "EdDSA", named: true}
+	x.lease.token = &verified{principal: Principal{Issuer: s.url, Subject: "u", Expiry: time.Now().Add(time.Hour)}, issuer: s, proof: proofOf(t, s)}
 	x.lease.verified = time.Now()
 	x.principal = &x.lease.token.principal
 	x.ctx.Principal = x.principal

@@ -12,9 +12,10 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/seed-1e292522/mcpauth/internal/fetch"
+	"github.com/seed-1e292522/mcpauth/internal/keys"
+	"github.com/seed-1e292522/mcpauth/internal/refusal"
 )
 
 // public is what anybody may read, without a token: documents, and what browsers ask before they call.
@@ -252,24 +253,20 @@ func (p *public) serveOriginAS(w http.ResponseWriter, r *http.Request) bool {
 }
 
 // asMetadata returns the metadata of the first issuer that publishes any.
-func (p *public) asMetadata(r *http.Request) (*loaded[serverMetadata], error) {
-	for _, s := range p.issuers {
-		if s.keys.metadata != nil {
-			return s.keys.metadata.get(r.Context(), time.Now())
-		}
-	}
-	return nil, errBadMetadata
+func (p *public) asMetadata(r *http.Request) (json.RawMessage, *refusal.Refusal) {
+	i := slices.IndexFunc(p.issuers, func(s *issuer) bool { return s.keys.Discovers() })
+	return p.issuers[max(i, 0)].keys.Metadata(r.Context()) // one that has none says so
 }
 
 // serveASMetadata serves the document as it was fetched: its issuer stays the
 // authorization server's own (RFC 8414 section 3.3).
 func (p *public) serveASMetadata(w http.ResponseWriter, r *http.Request) {
-	doc, err := p.asMetadata(r)
-	if err != nil {
-		p.refuser.refuse(w, r, &exchange{}, denyUnavailable(err))
+	doc, denied := p.asMetadata(r)
+	if denied != nil {
+		p.refuser.refuse(w, r, &exchange{}, denied)
 		return
 	}
-	served := newDocument(doc.value.raw)
+	served := newDocument(doc)
 	served.serve(w, r)
 }
 
@@ -280,13 +277,12 @@ func (p *public) redirectToAS(w http.ResponseWriter, r *http.Request) {
 		notFound(w)
 		return
 	}
-	doc, err := p.asMetadata(r)
-	if err != nil {
-		p.refuser.refuse(w, r, &exchange{}, denyUnavailable(err))
+	doc, denied := p.asMetadata(r)
+	if denied != nil {
+		p.refuser.refuse(w, r, &exchange{}, denied)
 		return
 	}
-	members, _ := topLevelStrings(doc.value.raw, "authorization_endpoint")
-	target, err := url.Parse(members["authorization_endpoint"])
+	target, err := url.Parse(keys.Member(doc, "authorization_endpoint"))
 	if err != nil || target.Scheme != "https" && target.Scheme != "http" || !fetch.HasOneReading(target.Hostname()) {
 		notFound(w)
 		return

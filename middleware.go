@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/seed-1e292522/mcpauth/internal/identity"
+	"github.com/seed-1e292522/mcpauth/internal/keys"
 	"github.com/seed-1e292522/mcpauth/internal/mcp"
 	"github.com/seed-1e292522/mcpauth/internal/owned"
 	"github.com/seed-1e292522/mcpauth/internal/refusal"
@@ -19,7 +20,7 @@ type Middleware struct {
 	current  atomic.Pointer[generation]
 	owned    belongings
 	operator operator
-	keys     *keyRegistry
+	keys     *keys.Registry
 	memory   memory
 }
 

@@ -14,13 +14,12 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/seed-1e292522/mcpauth/internal/challenge"
 	"github.com/seed-1e292522/mcpauth/internal/explain"
 	"github.com/seed-1e292522/mcpauth/internal/fetch"
-	"github.com/seed-1e292522/mcpauth/internal/foreign"
 	"github.com/seed-1e292522/mcpauth/internal/jose"
+	"github.com/seed-1e292522/mcpauth/internal/keys"
 	"github.com/seed-1e292522/mcpauth/internal/owned"
 	"github.com/seed-1e292522/mcpauth/internal/seal"
 )
@@ -275,11 +274,11 @@ func (b *builder) issuers() {
 	if isNilInside(b.config.Transport) {
 		b.fail("Transport", fmt.Sprintf("a nil %T", b.config.Transport), "it would fail at the first fetch: give a transport, or leave the field out")
 	}
-	b.m.keys = &keyRegistry{client: fetch.New(b.config.Transport), log: b.m.operator.log, sets: map[keyLocation]*sharedKeys{}, counts: map[string]*fetchCount{}}
+	b.m.keys = keys.NewRegistry(b.config.Transport, b.m.operator.log)
 	var names []string
 	for i := range b.config.Issuers {
-		s := b.issuer(fmt.Sprintf("Issuers[%d]", i), &b.config.Issuers[i], b.m.keys)
-		if s.parsed != nil && b.g.verifier.issuers[s.url] != nil {
+		s, named := b.issuer(fmt.Sprintf("Issuers[%d]", i), &b.config.Issuers[i])
+		if named && b.g.verifier.issuers[s.url] != nil {
 			b.fail(fmt.Sprintf("Issuers[%d].URL", i), shown(s.url), "stands twice: remove one")
 		}
 		b.g.verifier.issuers[s.url] = s
@@ -290,45 +289,35 @@ func (b *builder) issuers() {
 }
 
 // keysOf decides where the issuer's keys come from.
-func (b *builder) keysOf(field string, c *Issuer, s *issuer) {
-	static := bytes.TrimSpace(c.Keys)
+func (b *builder) keysOf(field string, c *Issuer, where keys.Issuer) *keys.Source {
+	static := len(bytes.TrimSpace(c.Keys)) > 0
 	switch {
-	case len(static) > 0 && c.JWKSURI != "":
+	case static && c.JWKSURI != "":
 		b.fail(field+".JWKSURI", shownURL(c.JWKSURI), "Keys are given too: choose one source of keys")
-	case len(static) > 0:
-		keys, skipped, err := readStaticKeys(static)
+	case static:
+		source, err := b.m.keys.Static(where, c.Keys)
 		if err != nil {
 			b.fail(field+".Keys", fmt.Sprintf("%d bytes", len(c.Keys)), "neither a usable JWK Set nor PEM public keys: "+err.Error())
-			return
+			return nil
 		}
-		for _, key := range skipped {
+		for _, key := range source.Status().Skipped {
 			if key.Reason == jose.ReasonPrivate {
 				b.fail(field+".Keys", "key "+shown(key.Kid), "is a private key: give its public part, and replace the key if it has been seen")
 			}
 		}
-		s.keys.static = newKeySet(keys, skipped, static[0] == '-')
+		return source
 	case c.Keys != nil:
 		b.fail(field+".Keys", "empty", "give a JWK Set or PEM public keys, or leave it nil")
 	case c.JWKSURI != "":
-		if err := s.acceptURL(c.JWKSURI); err != nil {
+		source, err := b.m.keys.Fixed(where, c.JWKSURI)
+		if err != nil {
 			b.fail(field+".JWKSURI", shownURL(c.JWKSURI), "must be an absolute https URL without user information and fragment, its host a name in ASCII or an address")
-			return
 		}
-		s.jwksURI = foreign.BareURL(c.JWKSURI)
-		s.keys.fixed = s.registry.at(keyLocation{c.JWKSURI, false}, s.url, nil)
+		return source
 	default:
-		s.keys.metadata = &remote[serverMetadata]{load: s.discover,
-			failed: func(err error) { tellFailure(s.log, s.url, err) },
-			mended: func(after time.Duration) { tellMended(s.log, s.url, "metadata", after) }}
+		return b.m.keys.Discovered(where)
 	}
-}
-
-func readStaticKeys(data []byte) ([]jose.Key, []jose.Skipped, error) {
-	if data[0] == '-' {
-		keys, err := jose.ParsePEM(data)
-		return keys, nil, err
-	}
-	return jose.ParseSet(data)
+	return nil
 }
 
 // protocolScopes concern the authorization server alone: a client asks for them, and no call needs them.
@@ -359,8 +348,10 @@ func (b *builder) hints(book *ruleBook) {
 	b.alike(required)
 }
 
-// maxAlike bounds how many scopes are compared with one another.
-const maxAlike = 1000
+const maxAlike = 8 // how many of such pairs are worth a line
+
+// maxScopesCompared bounds how many scopes are compared with one another.
+const maxScopesCompared = 1000
 
 // alike warns of scopes that are one letter off another, in whatever place each stands.
 func (b *builder) alike(required []string) {
@@ -374,13 +365,13 @@ func (b *builder) alike(required []string) {
 		all = append(append(all, scope), narrower...)
 	}
 	slices.Sort(all)
-	if all = slices.Compact(all); len(all) > maxAlike {
+	if all = slices.Compact(all); len(all) > maxScopesCompared {
 		return // nobody has written so many, and each is compared with each
 	}
 	told := 0
 	for i, one := range all {
 		for _, other := range all[i+1:] {
-			if oneLetterOff(one, other) && told < maxListed {
+			if oneLetterOff(one, other) && told < maxAlike {
 				told++
 				b.hint("two scopes differ by one letter", "scope-alike", "scope", one, "other", other)
 			}

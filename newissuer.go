@@ -8,23 +8,19 @@ import (
 
 	"github.com/seed-1e292522/mcpauth/internal/fetch"
 	"github.com/seed-1e292522/mcpauth/internal/jose"
+	"github.com/seed-1e292522/mcpauth/internal/keys"
 )
 
 // issuer checks one Issuer and makes it ready. It always returns something to
-// go on checking with.
-func (b *builder) issuer(field string, c *Issuer, registry *keyRegistry) *issuer {
-	s := &issuer{
+// go on checking with; named says that its URL is one.
+func (b *builder) issuer(field string, c *Issuer) (s *issuer, named bool) {
+	s = &issuer{
 		url:                 c.URL,
-		client:              registry.client,
-		registry:            registry,
-		log:                 b.m.operator.log,
 		maxLifetime:         c.MaxLifetime,
 		allowMissingSubject: c.AllowMissingSubject,
 		allowIDTokenClaims:  c.AllowIDTokenClaims,
-		private:             c.AllowPrivate,
 	}
-	registry.counts[s.url] = &s.count
-	b.issuerURL(field, c, s)
+	where := b.issuerURL(field, c)
 	b.audiences(field, c, s)
 	b.accepted(field, c, s)
 	b.claimMap(field+".Claims", &c.Claims, s)
@@ -36,34 +32,37 @@ func (b *builder) issuer(field string, c *Issuer, registry *keyRegistry) *issuer
 		}
 		s.required = append(s.required, requiredClaim{name: name, path: b.path(claim, name), values: values})
 	}
-	if s.parsed != nil {
-		b.keysOf(field, c, s)
+	if named = where.Location != nil; named {
+		where.Audiences, where.Algorithms = s.audiences, s.algorithms
+		s.keys = b.keysOf(field, c, where)
 	}
-	return s
+	return s, named
 }
 
-func (b *builder) issuerURL(field string, c *Issuer, s *issuer) {
-	s.parsed = b.identifier(field+".URL", c.URL)
-	if s.parsed == nil {
-		return
+// issuerURL checks where an issuer is. Without a usable URL the result has no Location.
+func (b *builder) issuerURL(field string, c *Issuer) keys.Issuer {
+	where := keys.Issuer{URL: c.URL, Location: b.identifier(field+".URL", c.URL), Private: c.AllowPrivate}
+	if where.Location == nil {
+		return where
 	}
-	if s.parsed.RawQuery != "" {
+	if where.Location.RawQuery != "" {
 		b.fail(field+".URL", shownURL(c.URL), "an issuer identifier has no query (RFC 8414 section 2): remove it")
 	}
-	if strings.Contains(s.parsed.Path+"/", "/.well-known/") {
+	if strings.Contains(where.Location.Path+"/", "/.well-known/") {
 		b.fail(field+".URL", shownURL(c.URL), "this is where metadata stands: write what its member issuer says, without /.well-known/ and what follows")
 	}
 	if strings.Contains(c.URL, "|") {
 		b.fail(field+".URL", shownURL(c.URL), "no URL has a bar (RFC 3986 section 2): write it as the authorization server does, or percent-encoded if it does")
 	}
-	s.parsed.Host = strings.ToLower(s.parsed.Host) // where to fetch; the name stays as it is written
-	host := s.parsed.Hostname()
+	where.Location.Host = strings.ToLower(where.Location.Host) // where to fetch; the name stays as it is written
+	host := where.Location.Hostname()
 	if fetch.IsLoopbackHost(host) && b.config.AllowInsecureLoopback {
-		s.loopback, s.private = true, true
+		where.Loopback, where.Private = true, true
 	}
-	if fetch.IsPrivateHost(host) && !s.private {
+	if fetch.IsPrivateHost(host) && !where.Private {
 		b.fail(field+".URL", shown(c.URL), "a private address: set AllowPrivate on the issuer if it is meant")
 	}
+	return where
 }
 
 func (b *builder) audiences(field string, c *Issuer, s *issuer) {

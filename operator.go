@@ -64,7 +64,7 @@ func (o *operator) record(r *http.Request, x *exchange, denied *refusal.Refusal)
 		return denied
 	}
 	denied = refusal.For(refusal.Unavailable, "no record", refused).Because("audit")
-	denied.RetryAfter = minBackoff
+	denied.RetryAfter = retrySoon
 	o.logFinding(r, x, denied, explain.Finding{Cause: "audit"}, d.ID)
 	return denied
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"log/slog"
+	"math/rand/v2"
 	"sync"
 	"time"
 
@@ -63,7 +64,7 @@ func (q *inquiry) begin() *refusal.Refusal {
 	defer q.mu.Unlock()
 	now := time.Now()
 	q.ends = now.Add(q.lease.token.principal.Expiry.Add(q.lease.x.m.generation().verifier.leeway).Sub(now)) // on both clocks
-	at := q.good.Add(spread(askEvery, 0.1))
+	at := q.good.Add(pause())
 	if oldest := now.Add(-lastChance); q.good.Before(oldest) {
 		q.good = oldest
 	}
@@ -92,12 +93,11 @@ func (q *inquiry) tick() {
 	now := time.Now()
 	ask, denied := q.turn(now)
 	if denied == nil {
-		set := q.lease.token.issuer.keys.serving(now)
-		if set != nil {
-			denied = q.lease.token.vouchedBy(set)
-		}
+		var vouched bool
+		token := q.lease.token
+		vouched, denied = token.issuer.keys.Recheck(&token.proof, now)
 		if denied == nil && ask != [...]bool{false, false} {
-			denied = q.ask(now, ask, set != nil)
+			denied = q.ask(now, ask, vouched)
 		}
 	}
 	if denied != nil {
@@ -141,7 +141,7 @@ func (q *inquiry) overdue(now time.Time) *refusal.Refusal {
 
 // next returns the moment of the next tick.
 func (q *inquiry) next(now time.Time) time.Time {
-	at := now.Add(spread(askEvery, 0.1))
+	at := now.Add(pause())
 	if last := q.good.Add(lastChance); at.After(last) {
 		at = last
 		if !now.Before(last) {
@@ -221,11 +221,8 @@ func (q *inquiry) askKey(ctx context.Context, asked time.Time, vouched bool) *re
 	if vouched {
 		return nil
 	}
-	set, err := q.lease.token.issuer.keys.awaited(ctx, asked)
-	if err != nil {
-		return denyUnavailable(err)
-	}
-	return q.lease.token.vouchedBy(set)
+	token := q.lease.token
+	return token.issuer.keys.AwaitRecheck(ctx, &token.proof, asked)
 }
 
 // end cuts the response and tells the operator.
@@ -241,7 +238,13 @@ func (l *lease) end(denied *refusal.Refusal) {
 		slog.String("reason", denied.Error()), slog.String("issuer", p.Issuer), slog.String("subject", shown(p.Subject)))
 }
 
-// reached reports whether a moment has come on either clock: see [passed].
+// pause is askEvery, give or take a tenth: streams that began together do not ask together.
+func pause() time.Duration {
+	return time.Duration(float64(askEvery) * (0.9 + 0.2*rand.Float64()))
+}
+
+// reached reports whether a moment has come on either clock. The monotonic one does not believe a
+// wall clock that was set back; the wall clock knows of the time that a machine has slept through.
 func reached(now, moment time.Time) bool {
 	return !now.Before(moment) || !now.Round(0).Before(moment.Round(0))
 }

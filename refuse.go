@@ -76,6 +76,9 @@ func (f *refuser) refuse(w http.ResponseWriter, r *http.Request, x *exchange, de
 	}
 }
 
+// retrySoon is for what the operator's own code could not answer.
+const retrySoon = time.Second
+
 // retryAfter is in whole seconds, 1 to 30, rounded up and with a little jitter
 // so that clients which were refused together do not come back together.
 func retryAfter(wait time.Duration) int {

@@ -4,8 +4,7 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/seed-1e292522/mcpauth/internal/jose"
-	"github.com/seed-1e292522/mcpauth/internal/refusal"
+	"github.com/seed-1e292522/mcpauth/internal/keys"
 	"github.com/seed-1e292522/mcpauth/internal/tokencache"
 )
 
@@ -23,11 +22,8 @@ const (
 type verified struct {
 	principal Principal
 	issuer    *issuer
-	keys      *keySet   // whose key made the signature
-	key       *jose.Key // which one it was
-	alg       string    // of the signature
-	named     bool      // the token names its key
-	notBefore time.Time // the later one of nbf and iat; zero for neither
+	proof     keys.Proof // which key made the signature
+	notBefore time.Time  // the later one of nbf and iat; zero for neither
 }
 
 // memory remembers verified tokens. Only the verification is remembered, never
@@ -45,7 +41,7 @@ func newMemory() memory {
 func (m *memory) get(key tokencache.Key, now time.Time, leeway time.Duration) *verified {
 	v := m.tokens.Get(key, now)
 	if v == nil || !now.Before(v.principal.Expiry.Add(leeway)) || now.Before(v.notBefore.Add(-leeway)) ||
-		v.issuer.keys.serving(now) != v.keys {
+		!v.issuer.keys.IsCurrent(&v.proof, now) {
 		return nil
 	}
 	return v
@@ -56,15 +52,6 @@ func (m *memory) put(key tokencache.Key, v *verified, now time.Time, leeway time
 	life := min(seenLife, v.principal.Expiry.Add(leeway).Sub(now))
 	p := &v.principal
 	m.tokens.Add(key, m.tokens.Owner(p.Issuer, p.Subject, strconv.FormatBool(p.Client)), v, now, life)
-}
-
-// vouchedBy reports whether a key set of the issuer still has the key that made the
-// signature, whatever other keys have come and gone.
-func (v *verified) vouchedBy(set *keySet) *refusal.Refusal {
-	if set == v.keys || set.has(v.key, v.named, v.alg) {
-		return nil
-	}
-	return refusal.New(refusal.UnknownKey, "kid", v.key.Kid, "a key of the issuer's current key set")
 }
 
 // size is roughly what the verified token keeps in memory: the texts of the

@@ -1,18 +1,11 @@
 package mcpauth
 
 import (
-	"context"
-	"log/slog"
-	"net/http"
-	"net/http/httptest"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
-	"github.com/stretchr/testify/require"
-
-	"github.com/seed-1e292522/mcpauth/internal/fetch"
 )
 
 // A verified token is found again for a minute, and what is found is not what
@@ -20,11 +13,11 @@ import (
 func TestSeen_TOK_62(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMemory()
-		set := newKeySet(nil, nil, false)
-		s := &issuer{keys: keySource{static: set}}
+		s, other := leaseMiddleware(t).generation().verifier.ordered[0], leaseMiddleware(t).generation().verifier.ordered[0]
+		proof := proofOf(t, s)
 		now := time.Now()
 		good := func() *verified {
-			return &verified{principal: Principal{Expiry: now.Add(time.Hour), Scopes: []string{"a"}}, issuer: s, keys: set, notBefore: now}
+			return &verified{principal: Principal{Expiry: now.Add(time.Hour), Scopes: []string{"a"}}, issuer: s, proof: proof, notBefore: now}
 		}
 		key := m.tokens.Key("token")
 		for name, row := range map[string]struct {
@@ -37,7 +30,7 @@ func TestSeen_TOK_62(t *testing.T) {
 			"TOK-62 a minute later":            {nil, time.Minute, false},
 			"TOK-62 expired, within leeway":    {func(v *verified) { v.principal.Expiry = now.Add(-29 * time.Second) }, 0, true},
 			"TOK-62 expired, beyond leeway":    {func(v *verified) { v.principal.Expiry = now.Add(10 * time.Second) }, 40 * time.Second, false},
-			"JWKS-21 of another key set":       {func(v *verified) { v.keys = newKeySet(nil, nil, false) }, 0, false},
+			"JWKS-21 of another key set":       {func(v *verified) { v.proof = proofOf(t, other) }, 0, false},
 			"the clock was set back, slightly": {func(v *verified) { v.notBefore = now.Add(30 * time.Second) }, 0, true},
 			"the clock was set back":           {func(v *verified) { v.notBefore = now.Add(31 * time.Second) }, 0, false},
 		} {
@@ -65,37 +58,3 @@ func TestPrincipalCopies_TOK_64(t *testing.T) {
 	assert.Equal(t, &Principal{Subject: "u", Scopes: []string{"a"}, Audiences: []string{"b"}, AMR: []string{"c"}, Actors: []string{"d"}, claims: `{}`}, p)
 	assert.Nil(t, (*Principal)(nil).clone())
 }
-
-// The same text fetched again is the same key set, so that tokens which it
-// vouched for stay verified; another text is another one. Without metadata
-// there is none at all.
-func TestKeySetIdentity_JWKS_21(t *testing.T) {
-	text := `{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"k1","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}`
-	transport := roundTrip(func(r *http.Request) *http.Response {
-		w := httptest.NewRecorder()
-		w.Header().Set("Content-Type", "application/json")
-		_, _ = w.WriteString(text)
-		return w.Result()
-	})
-	g := &keyRegistry{client: fetch.New(transport), log: slog.New(slog.DiscardHandler)}
-	load := func(previous *loaded[*keySet]) *loaded[*keySet] {
-		doc, err := g.load(t.Context(), keyLocation{"https://as.example.com/jwks", false}, previous)
-		require.NoError(t, err)
-		return doc
-	}
-	first := load(nil)
-	again := load(first)
-	assert.Same(t, first.value, again.value)
-	text += " "
-	assert.NotSame(t, first.value, load(again).value)
-
-	failed := &remote[serverMetadata]{load: func(context.Context, *loaded[serverMetadata], bool) (*loaded[serverMetadata], error) {
-		return nil, errStale
-	}}
-	assert.Nil(t, (&keySource{metadata: failed}).serving(time.Now()))
-	assert.Nil(t, (&keySource{fixed: &sharedKeys{}}).serving(time.Now()))
-}
-
-type roundTrip func(*http.Request) *http.Response
-
-func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r), nil }

@@ -70,11 +70,11 @@ func (m *Middleware) verifyAnew(ctx context.Context, compact string, now time.Ti
 	if denied != nil {
 		return nil, denied
 	}
-	keys, key, denied := s.checkSignature(ctx, &token, c.iat, now)
+	proof, denied := s.keys.Verify(ctx, &token, c.iat.time(), now)
 	if denied != nil {
 		return nil, denied
 	}
-	v := &verified{issuer: s, keys: keys, key: key, alg: token.Header.Alg, named: token.Header.HasKid, notBefore: c.notBefore()}
+	v := &verified{issuer: s, proof: proof, notBefore: c.notBefore()}
 	if denied := s.principal(&c, &v.principal); denied != nil {
 		return v, denied
 	}
@@ -270,49 +270,6 @@ func (s *issuer) hasMarks(c *claims) bool {
 		slices.ContainsFunc(s.rolePaths, func(path []string) bool { return c.at(path) != nil })
 }
 
-// checkSignature returns the key that made the signature, and the set to which it
-// belongs. What the keys at hand cannot verify is a matter of how new they are.
-func (s *issuer) checkSignature(ctx context.Context, token *jose.Token, issued instant, asked time.Time) (*keySet, *jose.Key, *refusal.Refusal) {
-	set := s.keys.static
-	if set == nil {
-		var err error
-		if set, err = s.keys.awaited(ctx, asked); err != nil {
-			return nil, nil, denyUnavailable(err)
-		}
-	}
-	key, denied := s.signer(token, set)
-	if denied != nil && set != s.keys.static {
-		d := newDoubt(token, issued, asked)
-		d.tried, d.denied = set, denied
-		set, key, denied = s.settle(ctx, d)
-	}
-	if denied != nil {
-		return nil, nil, denied
-	}
-	s.announce()
-	return set, key, nil
-}
-
-// signer finds the key that made the signature. It tries those that fit, and no
-// more than a handful.
-func (s *issuer) signer(token *jose.Token, set *keySet) (*jose.Key, *refusal.Refusal) {
-	var buffer [maxNoKid]*jose.Key
-	h := &token.Header
-	found, known := set.candidates(buffer[:0], h)
-	for _, key := range found {
-		if token.Verify(key) == nil {
-			return key, nil
-		}
-	}
-	switch {
-	case !known:
-		return nil, refusal.New(refusal.UnknownKey, "kid", h.Kid, "a key of the issuer's current key set")
-	case len(found) == 0:
-		return nil, refusal.New(refusal.UnknownKey, "kid "+shown(h.Kid), h.Alg, "an algorithm that the key is meant for; without kid, one to eight keys that fit")
-	}
-	return nil, refusal.New(refusal.Signature, "kid", h.Kid, "a signature by that key of issuer "+s.url)
-}
-
 // principal believes the claims of a token whose signature is good.
 func (s *issuer) principal(c *claims, p *Principal) (denied *refusal.Refusal) {
 	*p = Principal{
@@ -442,6 +399,6 @@ func (m *Middleware) askRevoked(ctx context.Context, p *Principal) (denied *refu
 
 func doubtRevoked(err error) *refusal.Refusal {
 	denied := refusal.For(refusal.Unavailable, "Revoked", err).Because("revocation")
-	denied.RetryAfter = minBackoff
+	denied.RetryAfter = retrySoon
 	return denied
 }

@@ -1,4 +1,4 @@
-package mcpauth
+package keys
 
 import (
 	"context"
@@ -14,7 +14,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed-1e292522/mcpauth/internal/jose"
-	"github.com/seed-1e292522/mcpauth/internal/refusal"
 )
 
 // A copy settles from the moment on at which it is as new as the token, and not before,
@@ -158,7 +157,7 @@ func TestSuspects_Doubted_FRESH_08(t *testing.T) {
 		keys.load = func(context.Context, *loaded[*keySet], bool) (*loaded[*keySet], error) {
 			return &loaded[*keySet]{value: newKeySet(nil, nil, false)}, nil
 		}
-		of, other := &keySource{metadata: metadata}, &keySource{fixed: keys}
+		of, other := &finder{metadata: metadata}, &finder{fixed: keys}
 		f, _ := of.suspect(&keyCopy{keys: keys}, time.Now())
 		require.NotNil(t, f)
 		joined, _ := of.suspect(&keyCopy{keys: keys}, time.Now())
@@ -251,7 +250,7 @@ func TestRemote_Unavailable_DISC_20_JWKS_19(t *testing.T) {
 func TestDenyUnavailable_RetryAfter_DISC_20_FRESH_06(t *testing.T) {
 	for retry, want := range map[time.Duration]time.Duration{
 		-time.Hour: time.Second, 0: time.Second, 1: time.Second, time.Second: time.Second, time.Second + 1: 2 * time.Second,
-		1900 * time.Millisecond: 2 * time.Second, 2 * time.Second: 2 * time.Second, 29*time.Second + 1: 30 * time.Second,
+		1900 * time.Millisecond: 2 * time.Second, 2 * time.Second: 2 * time.Second, 29 * time.Second: 29 * time.Second, 29*time.Second + 1: 30 * time.Second,
 		30 * time.Second: 30 * time.Second, time.Hour: 30 * time.Second,
 	} {
 		denied := denyUnavailable(&unavailableError{err: errStale, retry: retry})
@@ -259,30 +258,6 @@ func TestDenyUnavailable_RetryAfter_DISC_20_FRESH_06(t *testing.T) {
 		assert.Equal(t, 503, denied.Status())
 	}
 	assert.Equal(t, time.Second, denyUnavailable(errStale).RetryAfter)
-}
-
-// A moment that comes is there on either clock: neither a wall clock that was set back nor a
-// machine that slept lets a stream outlive its token.
-func TestReached_EitherClock_INTRO_23(t *testing.T) {
-	now := time.Now()
-	moment := now.Add(time.Hour)
-	assert.False(t, reached(now, moment))
-	assert.False(t, reached(moment.Add(-1), moment))
-	assert.True(t, reached(moment, moment), "to the moment")
-	assert.True(t, reached(now.Add(2*time.Hour), moment))
-	setBack := shiftMonotonic(now, 2*time.Hour)
-	slept := shiftMonotonic(now.Add(2*time.Hour), -2*time.Hour)
-	assert.True(t, reached(setBack, moment), "the wall clock was set back")
-	assert.True(t, reached(slept, moment), "the machine slept")
-	assert.False(t, passed(moment, moment), "to the moment")
-	assert.True(t, passed(moment.Add(1), moment))
-
-	l := &lease{token: &verified{principal: Principal{Expiry: moment}}}
-	for _, at := range []time.Time{setBack, slept} {
-		assert.ErrorIs(t, (&inquiry{lease: l, ends: moment, good: at}).overdue(at), refusal.Expired)
-		assert.ErrorIs(t, (&inquiry{lease: l, ends: now.Add(99 * time.Hour), good: moment.Add(-maxDoubt)}).overdue(at), refusal.Unavailable)
-	}
-	assert.Nil(t, (&inquiry{lease: l, ends: moment, good: now}).overdue(now))
 }
 
 // What is accepted as the place of a document, by configuration or by a document.
@@ -305,7 +280,7 @@ func TestAcceptURL_DISC_05_DISC_06_DISC_08(t *testing.T) {
 		"https://keys.example.com:8443/jwks?": {true, true},
 	} {
 		for loopback, accepted := range map[bool]bool{false: want.usual, true: want.loopback} {
-			err := (&issuer{loopback: loopback}).acceptURL(raw)
+			err := (&Source{issuer: Issuer{Loopback: loopback}}).acceptURL(raw)
 			assert.Equal(t, accepted, err == nil, "%q, loopback %t: %v", raw, loopback, err)
 			if err != nil {
 				assert.ErrorIs(t, err, errInsecureURL)

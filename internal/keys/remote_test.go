@@ -1,11 +1,9 @@
-package mcpauth
+package keys
 
 import (
 	"context"
 	"errors"
-	"maps"
 	"net/url"
-	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -116,6 +114,8 @@ func TestRemote_Clocks_JWKS_19_JWKS_22(t *testing.T) {
 	moment := now.Add(time.Hour)
 	require.Equal(t, time.Minute, shiftMonotonic(now, time.Minute).Sub(now), "the layout of time.Time has changed")
 	assert.False(t, passed(now, moment))
+	assert.False(t, passed(moment, moment), "to the moment")
+	assert.True(t, passed(moment.Add(1), moment))
 	assert.True(t, passed(now.Add(2*time.Hour), moment))
 	assert.True(t, passed(shiftMonotonic(now, 2*time.Hour), moment), "the wall clock was set back")
 	assert.True(t, passed(shiftMonotonic(now.Add(2*time.Hour), -2*time.Hour), moment), "the machine slept")
@@ -135,8 +135,8 @@ func TestRemote_Clocks_JWKS_19_JWKS_22(t *testing.T) {
 	assert.True(t, r.mayTry(shiftMonotonic(now.Add(-24*time.Hour), 24*time.Hour+31*time.Second)))
 }
 
-func TestKeyRegistry_Leave_DISC_17(t *testing.T) {
-	g := &keyRegistry{sets: map[keyLocation]*sharedKeys{}}
+func TestRegistry_Leave_DISC_17(t *testing.T) {
+	g := &Registry{sets: map[keyLocation]*sharedKeys{}}
 	place := keyLocation{"https://as.example.com/jwks", false}
 	first := g.at(place, "a", nil)
 	assert.Same(t, first, g.at(place, "b", nil), "JWKS-26")
@@ -154,12 +154,12 @@ func TestKeyRegistry_Leave_DISC_17(t *testing.T) {
 func TestKeyLocation_Guard_DISC_08(t *testing.T) {
 	parsed, err := url.Parse("https://as.example.com/tenant1")
 	require.NoError(t, err)
-	s := &issuer{parsed: parsed}
+	s := &Source{issuer: Issuer{Location: parsed}}
 	assert.False(t, s.keyLocation("https://as.example.com/jwks").guarded)
 	assert.True(t, s.keyLocation("https://as.example.com:8443/jwks").guarded)
 	assert.True(t, s.keyLocation("https://keys.example.com/jwks").guarded)
 	assert.True(t, s.keyLocation(":").guarded)
-	s.private = true
+	s.issuer.Private = true
 	assert.False(t, s.keyLocation("https://keys.example.com/jwks").guarded)
 }
 
@@ -189,28 +189,6 @@ func TestRemote_NobodyIsTold_JWKS_17(t *testing.T) {
 	assert.ErrorContains(t, err, "down")
 }
 
-// Retry-After is in whole seconds, rounded up, from 1 to 30, and no more than two of them are jitter.
-func TestRetryAfter_FRESH_04(t *testing.T) {
-	for _, row := range []struct {
-		wait      time.Duration
-		from, to  int
-		unjittery time.Duration
-	}{
-		{-time.Hour, 1, 1, time.Second}, {0, 1, 2, time.Second}, {1, 1, 3, time.Second}, {time.Second, 1, 3, time.Second},
-		{time.Second + 1, 2, 4, 2 * time.Second}, {29 * time.Second, 29, 30, 29 * time.Second},
-		{30 * time.Second, 30, 30, 30 * time.Second}, {time.Hour, 30, 30, 30 * time.Second},
-	} {
-		seen := map[int]bool{}
-		for range 200 {
-			seen[retryAfter(row.wait)] = true
-		}
-		all := slices.Sorted(maps.Keys(seen))
-		assert.Equal(t, []int{row.from, row.to}, []int{all[0], all[len(all)-1]}, row.wait)
-		assert.Equal(t, row.unjittery, denyUnavailable(&unavailableError{errors.New("down"), row.wait}).RetryAfter, row.wait)
-	}
-	assert.Equal(t, minBackoff, denyUnavailable(errors.New("down")).RetryAfter)
-}
-
 // What lands in the moment in which a token comes to wait for it is not waited for.
 func TestSuspects_LandedMeanwhile_FRESH_03(t *testing.T) {
 	for name, under := range map[string]func(keys *sharedKeys, metadata *remote[serverMetadata], landed, pending *flight){
@@ -226,7 +204,7 @@ func TestSuspects_LandedMeanwhile_FRESH_03(t *testing.T) {
 				now, keys, metadata := time.Now(), &sharedKeys{}, &remote[serverMetadata]{}
 				metadata.current.Store(&loaded[serverMetadata]{value: serverMetadata{keys: keys}, begun: now})
 				keys.current.Store(&loaded[*keySet]{value: &keySet{}, begun: now})
-				s := &keySource{metadata: metadata}
+				s := &finder{metadata: metadata}
 				c, ok := s.look(now)
 				require.True(t, ok)
 				keys.current.Store(&loaded[*keySet]{value: &keySet{}, begun: now})
@@ -242,7 +220,7 @@ func TestSuspects_LandedMeanwhile_FRESH_03(t *testing.T) {
 			keys.current.Store(&loaded[*keySet]{value: &keySet{}, begun: now})
 			keys.flight = &flight{done: make(chan struct{})}
 			close(keys.flight.done)
-			s := &keySource{fixed: keys}
+			s := &finder{fixed: keys}
 			c, ok := s.look(now)
 			require.True(t, ok)
 			assert.True(t, s.awaitNewer(t.Context(), &c, now, now.Add(5*time.Second)))

@@ -1,4 +1,4 @@
-package mcpauth
+package keys
 
 import (
 	"context"
@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"mime"
-	"net/http"
 	"net/url"
 	"slices"
 	"strings"
@@ -14,7 +13,7 @@ import (
 
 	"github.com/seed-1e292522/mcpauth/internal/explain"
 	"github.com/seed-1e292522/mcpauth/internal/fetch"
-	"github.com/seed-1e292522/mcpauth/internal/jose"
+	"github.com/seed-1e292522/mcpauth/internal/foreign"
 	"github.com/seed-1e292522/mcpauth/internal/strictjson"
 )
 
@@ -29,15 +28,6 @@ type serverMetadata struct {
 	pkce    bool        // code_challenge_methods_supported is there
 	rank    int         // of the place where it stood, in the order of preference
 }
-
-// Failures of discovery that are not failures to fetch.
-var (
-	errIssuerMismatch = errors.New("issuer_mismatch")
-	errContentType    = errors.New("bad_content_type")
-	errBadMetadata    = errors.New("bad_metadata")
-	errNoJWKSURI      = errors.New("no_jwks_uri")
-	errInsecureURL    = errors.New("insecure_url")
-)
 
 // wellKnown lists where the metadata of an issuer may stand, in the order in
 // which MCP has clients try: RFC 8414 section 3.1, then OpenID Connect Discovery
@@ -61,9 +51,9 @@ const placeTurn = time.Second
 // discover fetches the issuer's metadata. An issuer that is not byte-equal makes a
 // document none. When somebody waits, the place that last worked comes first and
 // any document will do; a refresh on schedule goes by the order of preference.
-func (s *issuer) discover(ctx context.Context, previous *loaded[serverMetadata], urgent bool) (*loaded[serverMetadata], error) {
+func (s *Source) discover(ctx context.Context, previous *loaded[serverMetadata], urgent bool) (*loaded[serverMetadata], error) {
 	places := make([]place, 0, 3)
-	for rank, location := range wellKnown(s.parsed) {
+	for rank, location := range wellKnown(s.issuer.Location) {
 		places = append(places, place{rank, location})
 	}
 	if last := previous; urgent && last != nil {
@@ -78,8 +68,8 @@ func (s *issuer) discover(ctx context.Context, previous *loaded[serverMetadata],
 		return nil, err
 	}
 	if previous == nil && !doc.value.pkce {
-		s.log.Warn("mcpauth: the authorization server does not announce PKCE (code_challenge_methods_supported): MCP clients will refuse it",
-			"issuer", s.url, "cause", "metadata-no-pkce", "fix", explain.Finding{Cause: "metadata-no-pkce"}.Fix())
+		s.registry.log.Warn("mcpauth: the authorization server does not announce PKCE (code_challenge_methods_supported): MCP clients will refuse it",
+			"issuer", s.issuer.URL, "cause", "metadata-no-pkce", "fix", explain.Finding{Cause: "metadata-no-pkce"}.Fix())
 	}
 	return doc, nil
 }
@@ -93,7 +83,7 @@ type place struct {
 // askPlaces asks one place after the other: the next has its turn when one has
 // failed, or kept silent for a second, so that all share the time of one. With
 // urgent, the first document wins; otherwise that of the lowest rank.
-func (s *issuer) askPlaces(ctx context.Context, places []place, urgent bool) (*loaded[serverMetadata], error) {
+func (s *Source) askPlaces(ctx context.Context, places []place, urgent bool) (*loaded[serverMetadata], error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	answers := make(chan answer, len(places))
@@ -131,7 +121,7 @@ func (s *issuer) askPlaces(ctx context.Context, places []place, urgent bool) (*l
 				return best, nil
 			}
 			s.count.fail(asked)
-			return nil, errors.Join(append(errs, &fetch.Error{Class: fetch.TimedOut, URL: s.url, Err: context.Cause(ctx)})...)
+			return nil, errors.Join(append(errs, &fetch.Error{Class: fetch.TimedOut, URL: s.issuer.URL, Err: context.Cause(ctx)})...)
 		}
 	}
 }
@@ -143,41 +133,41 @@ type answer struct {
 	err  error
 }
 
-func (s *issuer) ask(ctx context.Context, p place) answer {
+func (s *Source) ask(ctx context.Context, p place) answer {
 	begun := time.Now()
-	resp, err := s.client.Get(ctx, fetch.Request{URL: p.url, Limit: maxMetadata})
+	resp, err := s.registry.client.Get(ctx, fetch.Request{URL: p.url, Limit: maxMetadata})
 	s.count.end(time.Since(begun))
 	return answer{p, resp, err}
 }
 
-func (s *issuer) readPlace(a answer) (*loaded[serverMetadata], error) {
+func (s *Source) readPlace(a answer) (*loaded[serverMetadata], error) {
 	if a.err != nil {
 		return nil, &metadataError{a.err}
 	}
 	doc, err := s.readMetadata(a.resp)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", shownURL(a.url), err)
+		return nil, fmt.Errorf("%s: %w", foreign.URL(a.url), err)
 	}
 	doc.rank = a.rank
 	return &loaded[serverMetadata]{value: doc, lifetime: a.resp.Lifetime, age: a.resp.Age, date: a.resp.Date}, nil
 }
 
-func (s *issuer) readMetadata(resp *fetch.Response) (doc serverMetadata, err error) {
+func (s *Source) readMetadata(resp *fetch.Response) (doc serverMetadata, err error) {
 	mediaType, _, err := mime.ParseMediaType(resp.ContentType)
 	if err != nil || mediaType != "application/json" &&
 		!(strings.HasPrefix(mediaType, "application/") && strings.HasSuffix(mediaType, "+json")) {
-		return doc, fmt.Errorf("%w: %s", errContentType, shown(resp.ContentType))
+		return doc, fmt.Errorf("%w: %s", errContentType, foreign.Quote(resp.ContentType))
 	}
-	members, err := topLevelStrings(resp.Body, "issuer", "jwks_uri")
+	members, err := memberStrings(resp.Body, "issuer", "jwks_uri")
 	if err != nil {
 		return doc, fmt.Errorf("%w: %w", errBadMetadata, err)
 	}
-	if members["issuer"] != s.url {
+	if members["issuer"] != s.issuer.URL {
 		none := ""
 		if members["issuer"] == "" {
 			none = ", which is none"
 		}
-		return doc, fmt.Errorf("%w: the document says %s%s, configured is %q", errIssuerMismatch, shown(members["issuer"]), none, s.url)
+		return doc, fmt.Errorf("%w: the document says %s%s, configured is %q", errIssuerMismatch, foreign.Quote(members["issuer"]), none, s.issuer.URL)
 	}
 	_, pkce := members["code_challenge_methods_supported"]
 	doc = serverMetadata{raw: resp.Body, jwksURI: members["jwks_uri"], pkce: pkce}
@@ -188,24 +178,30 @@ func (s *issuer) readMetadata(resp *fetch.Response) (doc serverMetadata, err err
 }
 
 // acceptURL checks a URL that a document or the configuration gives, before anything is dialed.
-func (s *issuer) acceptURL(raw string) error {
+func (s *Source) acceptURL(raw string) error {
 	u, err := url.Parse(raw)
 	if err != nil || u.Host == "" || u.User != nil || u.Fragment != "" {
-		return fmt.Errorf("%w: %s is not an absolute URL", errInsecureURL, shownURL(raw))
+		return fmt.Errorf("%w: %s is not an absolute URL", errInsecureURL, foreign.URL(raw))
 	}
 	if !fetch.HasOneReading(u.Hostname()) {
-		return fmt.Errorf("%w: the host of %s can be read in more than one way: a name in ASCII, or an address of four numbers", errInsecureURL, shownURL(raw))
+		return fmt.Errorf("%w: the host of %s can be read in more than one way: a name in ASCII, or an address of four numbers", errInsecureURL, foreign.URL(raw))
 	}
-	if u.Scheme == "https" || u.Scheme == "http" && s.loopback && fetch.IsLoopbackHost(u.Hostname()) {
+	if u.Scheme == "https" || u.Scheme == "http" && s.issuer.Loopback && fetch.IsLoopbackHost(u.Hostname()) {
 		return nil
 	}
-	return fmt.Errorf("%w: %s must be https", errInsecureURL, shownURL(raw))
+	return fmt.Errorf("%w: %s must be https", errInsecureURL, foreign.URL(raw))
 }
 
-// topLevelStrings reads one strict JSON object and returns its top-level
+// Member returns the text of a top-level member of a JSON object, "" for none.
+func Member(document []byte, name string) string {
+	members, _ := memberStrings(document, name)
+	return members[name]
+}
+
+// memberStrings reads one strict JSON object and returns its top-level
 // members: the text of strings, "" for the rest. Those that are wanted must be
 // strings if they are there.
-func topLevelStrings(body []byte, wanted ...string) (map[string]string, error) {
+func memberStrings(body []byte, wanted ...string) (map[string]string, error) {
 	r := strictjson.NewReader(body, strictjson.Limits{})
 	if err := r.Object(); err != nil {
 		return nil, err
@@ -234,68 +230,3 @@ func topLevelStrings(body []byte, wanted ...string) (map[string]string, error) {
 		members[key] = ""
 	}
 }
-
-// failure is what kind of failure a fetch has come to.
-type failure struct {
-	class string // as [IssuerStatus] has it
-	cause string // id in internal/explain
-}
-
-// failureOf finds the kind of a failed discovery or key fetch. A place that has a wrong document
-// says more than those that have none.
-func failureOf(err error) failure {
-	for _, known := range []struct {
-		err   error
-		cause string
-	}{
-		{errIssuerMismatch, "metadata-issuer"}, {errNoJWKSURI, "metadata-no-keys"}, {errInsecureURL, "insecure-url"},
-		{errBadMetadata, "metadata-malformed"}, {errContentType, "metadata-not-json"},
-	} {
-		if errors.Is(err, known.err) {
-			if known.err == errIssuerMismatch && strings.Contains(err.Error(), "{tenantid}") {
-				known.cause = "metadata-issuer-template"
-			}
-			return failure{known.err.Error(), known.cause}
-		}
-	}
-	var failed *fetch.Error
-	switch {
-	case errors.Is(err, jose.ErrNoUsableKeys):
-		return failure{"no_usable_keys", "keys-none"}
-	case errors.As(err, &failed):
-		return failure{string(failed.Class), fetchCause(err, failed)}
-	case errors.Is(err, jose.ErrMalformed), errors.Is(err, jose.ErrTooLarge):
-		return failure{"bad_key_set", "keys-not-json"}
-	}
-	return failure{"bad_key_set", "fetch-timeout"} // whoever waited has left: nothing else is known
-}
-
-func fetchCause(err error, failed *fetch.Error) string {
-	switch failed.Class {
-	case fetch.TimedOut:
-		return "fetch-timeout"
-	case fetch.DialRefused:
-		return "private-address"
-	case fetch.Redirect:
-		return "fetch-redirect"
-	case fetch.TooLarge:
-		return "fetch-too-large"
-	case fetch.BadStatus:
-		var metadata *metadataError
-		switch missing := errors.Is(failed, fetch.StatusError(http.StatusNotFound)); {
-		case missing && errors.As(err, &metadata):
-			return "metadata-not-found"
-		case missing:
-			return "keys-not-found"
-		}
-		return "fetch-status"
-	}
-	return "fetch-network"
-}
-
-// metadataError is a failure to fetch metadata: a 404 there says another thing
-// than one of the keys.
-type metadataError struct{ err error }
-
-func (e *metadataError) Error() string { return e.err.Error() }
-func (e *metadataError) Unwrap() error { return e.err }

@@ -1,4 +1,4 @@
-package mcpauth
+package keys
 
 import (
 	"context"
@@ -8,6 +8,7 @@ import (
 
 	"github.com/seed-1e292522/mcpauth/internal/explain"
 	"github.com/seed-1e292522/mcpauth/internal/fetch"
+	"github.com/seed-1e292522/mcpauth/internal/foreign"
 	"github.com/seed-1e292522/mcpauth/internal/jose"
 	"github.com/seed-1e292522/mcpauth/internal/refusal"
 )
@@ -38,12 +39,8 @@ type doubt struct {
 	denied *refusal.Refusal // what it is refused with if the keys are as new as the token
 }
 
-func newDoubt(token *jose.Token, issued instant, asked time.Time) *doubt {
-	d := &doubt{token: *token, asked: asked} // a copy: of most tokens nothing is kept beyond the stack
-	if issued.present {
-		d.issued = issued.time()
-	}
-	return d
+func newDoubt(token *jose.Token, issued, asked time.Time) *doubt {
+	return &doubt{token: *token, asked: asked, issued: issued} // a copy: of most tokens nothing is kept beyond the stack
 }
 
 // keyCopy is what an issuer's keys are at a moment, and how new.
@@ -75,7 +72,7 @@ func (c *keyCopy) newer(d *doubt, by time.Duration) bool {
 }
 
 // look returns the copy at hand, if it may still serve.
-func (s *keySource) look(now time.Time) (c keyCopy, ok bool) {
+func (s *finder) look(now time.Time) (c keyCopy, ok bool) {
 	c.keys = s.fixed
 	if s.metadata != nil {
 		place := s.metadata.usable(now)
@@ -94,7 +91,7 @@ func (s *keySource) look(now time.Time) (c keyCopy, ok bool) {
 }
 
 // isNewer reports whether there is another copy by now.
-func (s *keySource) isNewer(than *keyCopy) bool {
+func (s *finder) isNewer(than *keyCopy) bool {
 	c, ok := s.look(time.Now())
 	return ok && (c.set != than.set || !c.begun.Equal(than.begun))
 }
@@ -110,7 +107,7 @@ func older(a, b time.Time) time.Time {
 // settle finds the key of a token that the keys at hand cannot verify, or the
 // verdict. It has newer ones fetched as far as the budget goes, and waits for them no
 // longer than one fetch may take.
-func (s *issuer) settle(ctx context.Context, d *doubt) (*keySet, *jose.Key, *refusal.Refusal) {
+func (s *Source) settle(ctx context.Context, d *doubt) (*keySet, *jose.Key, *refusal.Refusal) {
 	deadline := d.asked.Add(fetch.Timeout)
 	var held *suspects
 	defer func() { held.leave() }()
@@ -148,11 +145,11 @@ func (s *issuer) settle(ctx context.Context, d *doubt) (*keySet, *jose.Key, *ref
 
 // unsettled is the answer to a token for which nothing new enough can be had in
 // time. It is about the token only if that had been issued well before the copy was made.
-func (s *issuer) unsettled(d *doubt, c *keyCopy, now time.Time) *refusal.Refusal {
+func (s *Source) unsettled(d *doubt, c *keyCopy, now time.Time) *refusal.Refusal {
 	s.count.suppress()
 	retry, tell := c.keys.suspects.outlook(d, now)
 	if tell {
-		s.log.Warn("mcpauth: tokens that the issuer's keys cannot verify have used up the fetches that they may cause",
+		s.registry.log.Warn("mcpauth: tokens that the issuer's keys cannot verify have used up the fetches that they may cause",
 			"issuer", s.registry.issuersOf(c.keys), "cause", "key-unsettled", "fix", explain.Finding{Cause: "key-unsettled"}.Fix())
 	}
 	if c.outlived(d, now) {
@@ -161,7 +158,7 @@ func (s *issuer) unsettled(d *doubt, c *keyCopy, now time.Time) *refusal.Refusal
 	if err := s.keys.lastFailure(c.keys); err != nil {
 		return denyUnavailable(&unavailableError{err: err, retry: retry})
 	}
-	denied := refusal.For(refusal.UnknownKey, "kid "+shown(d.token.Header.Kid), errUnsettled)
+	denied := refusal.For(refusal.UnknownKey, "kid "+foreign.Quote(d.token.Header.Kid), errUnsettled)
 	denied.Unsettled, denied.RetryAfter = true, retry
 	return denied
 }
@@ -169,7 +166,7 @@ func (s *issuer) unsettled(d *doubt, c *keyCopy, now time.Time) *refusal.Refusal
 var errUnsettled = errors.New("no keys as new as the token: authorization temporarily unavailable")
 
 // lastFailure is why the copy is as old as it is, nil if the last fetch was good.
-func (s *keySource) lastFailure(keys *sharedKeys) error {
+func (s *finder) lastFailure(keys *sharedKeys) error {
 	err := keys.failure()
 	if s.metadata != nil {
 		err = errors.Join(err, s.metadata.failure())
@@ -179,7 +176,7 @@ func (s *keySource) lastFailure(keys *sharedKeys) error {
 
 // awaitNewer waits until something has landed, or until a fetch may begin. It
 // returns false at once when neither can happen in time.
-func (s *keySource) awaitNewer(ctx context.Context, c *keyCopy, now, deadline time.Time) bool {
+func (s *finder) awaitNewer(ctx context.Context, c *keyCopy, now, deadline time.Time) bool {
 	f, at := s.suspect(c, now)
 	if at.After(deadline) {
 		return false
@@ -206,7 +203,7 @@ func (s *keySource) awaitNewer(ctx context.Context, c *keyCopy, now, deadline ti
 // suspect joins the fetch of keys and metadata that is under way, or begins one. It
 // returns none, and the moment when one may begin, while the budget is used up: now, if
 // one has landed since the copy was looked at.
-func (s *keySource) suspect(c *keyCopy, now time.Time) (*suspicion, time.Time) {
+func (s *finder) suspect(c *keyCopy, now time.Time) (*suspicion, time.Time) {
 	keys := c.keys
 	b := &keys.suspects
 	b.mu.Lock()

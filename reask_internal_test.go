@@ -1,0 +1,44 @@
+package mcpauth
+
+import (
+	"testing"
+	"time"
+	"unsafe"
+
+	"github.com/stretchr/testify/assert"
+
+	"github.com/seed-1e292522/mcpauth/internal/refusal"
+)
+
+// shiftMonotonic moves the monotonic reading of a moment and leaves its wall clock.
+func shiftMonotonic(moment time.Time, by time.Duration) time.Time {
+	type layout struct {
+		wall uint64
+		ext  int64
+		loc  *time.Location
+	}
+	(*layout)(unsafe.Pointer(&moment)).ext += int64(by)
+	return moment
+}
+
+// A moment that comes is there on either clock: neither a wall clock that was set back nor a
+// machine that slept lets a stream outlive its token.
+func TestReached_EitherClock_INTRO_23(t *testing.T) {
+	now := time.Now()
+	moment := now.Add(time.Hour)
+	assert.False(t, reached(now, moment))
+	assert.False(t, reached(moment.Add(-1), moment))
+	assert.True(t, reached(moment, moment), "to the moment")
+	assert.True(t, reached(now.Add(2*time.Hour), moment))
+	setBack := shiftMonotonic(now, 2*time.Hour)
+	slept := shiftMonotonic(now.Add(2*time.Hour), -2*time.Hour)
+	assert.True(t, reached(setBack, moment), "the wall clock was set back")
+	assert.True(t, reached(slept, moment), "the machine slept")
+
+	l := &lease{token: &verified{principal: Principal{Expiry: moment}}}
+	for _, at := range []time.Time{setBack, slept} {
+		assert.ErrorIs(t, (&inquiry{lease: l, ends: moment, good: at}).overdue(at), refusal.Expired)
+		assert.ErrorIs(t, (&inquiry{lease: l, ends: now.Add(99 * time.Hour), good: moment.Add(-maxDoubt)}).overdue(at), refusal.Unavailable)
+	}
+	assert.Nil(t, (&inquiry{lease: l, ends: moment, good: now}).overdue(now))
+}
