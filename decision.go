@@ -119,10 +119,7 @@ func (t *recording) ruled(d *decider, p *Principal, call Call, req Requirement, 
 	if t == nil || len(t.rulings) == maxRulings {
 		return
 	}
-	ruling := Ruling{Rule: "policy", Allowed: !req.denies()}
-	if book, declared := d.policy.(*ruleBook); declared {
-		ruling.Rule = book.nameOf(call, rules)
-	}
+	ruling := Ruling{Rule: d.nameOf(call, rules), Allowed: !req.denies()}
 	if ruling.Allowed {
 		ruling.Required, ruling.Allowed = d.resolve(p, req, nil)
 		for _, scope := range ruling.Required {
@@ -150,7 +147,7 @@ func (o *operator) decisionOf(r *http.Request, x *exchange, denied *refusal.Refu
 		d.Time = t.arrived
 	}
 	if x.session != "" {
-		d.Session = x.m.owned.sessions.Fingerprint("session", x.session)
+		d.Session = x.m.owned.fingerprint("session", x.session)
 	}
 	compact, _ := credentials(r)
 	token := reread(compact, denied)
@@ -159,7 +156,7 @@ func (o *operator) decisionOf(r *http.Request, x *exchange, denied *refusal.Refu
 		sum := sha256.Sum256([]byte(p.ID))
 		d.Token = hex.EncodeToString(sum[:8])
 	case compact != "":
-		d.Token = x.m.owned.sessions.Fingerprint("token", compact)
+		d.Token = x.m.owned.fingerprint("token", compact)
 	}
 	if x.principal != nil {
 		d.KeyID = token.kid
@@ -178,16 +175,6 @@ func randomID() string {
 	var id [8]byte
 	binary.BigEndian.PutUint64(id[:], rand.Uint64())
 	return hex.EncodeToString(id[:])
-}
-
-// ruleNames lists the names that have a rule of their own, for the kind of the call.
-func (d *decider) ruleNames(kind Kind) []string {
-	if book, declared := d.policy.(*ruleBook); declared {
-		if set := book.set(kind); set != nil {
-			return set.index.Exact()
-		}
-	}
-	return nil
 }
 
 // Served is what a handler has answered to a request that was let through. Calls may hold

@@ -49,7 +49,7 @@ func (m *Middleware) begin(g *generation, r *http.Request) *exchange {
 	x := &exchange{m: m, g: g}
 	x.lease.x = x
 	x.ctx.Context, x.recording = r.Context(), m.operator.newRecording()
-	if g.policy.isDeclared() && m.operator.onDecision == nil && m.operator.onServed == nil {
+	if g.policy.isDeclared() && !m.operator.records() {
 		x.pooled = buffers.Get().(*[]byte)
 	}
 	return x
@@ -75,22 +75,22 @@ func (x *exchange) checkRequest(r *http.Request) (denied *refusal.Refusal) {
 	if x.hides, denied = checkHeaders(r.Header); denied != nil {
 		return denied
 	}
-	if denied = x.g.public.origins.check(r); denied == nil && r.Method == http.MethodOptions {
+	if denied = x.g.public.checkOrigin(r); denied == nil && r.Method == http.MethodOptions {
 		denied = refusal.New(refusal.HTTPMethod, "OPTIONS without a preflight", "", "POST")
 	}
 	return denied
 }
 
 // serve calls the handler, for as long as the token is good.
-func (m *Middleware) serve(w http.ResponseWriter, r *http.Request, x *exchange, next *backend) {
+func (x *exchange) serve(w http.ResponseWriter, r *http.Request, next *backend) {
+	m := x.m
 	x.lease.ResponseWriter = w
-	if m.operator.onServed != nil {
+	if m.operator.hearsAnswers() {
 		defer m.operator.tellServed(r, x, time.Now())
 	}
 	if x.canBeCancelled() {
-		u, p := x.unnamed, x.principal
-		m.owned.running.Begin(&u.running, p.caller(), p.Scopes, idKey(x.id), x)
-		defer m.owned.running.End(&u.running)
+		m.owned.begin(x)
+		defer m.owned.finish(x)
 	}
 	if x.isStream() {
 		x.lease.arm()
@@ -102,19 +102,19 @@ func (m *Middleware) serve(w http.ResponseWriter, r *http.Request, x *exchange, 
 		x.out.tasks.await(x.tag)
 	}
 	if x.unnamed != nil {
-		m.serveUnnamed(w, r, x, next)
+		x.serveUnnamed(w, r, next)
 		return
 	}
-	x.run(next, &x.out, m.answer(&x.out, r, x))
+	x.run(next, &x.out, x.answer(&x.out, r))
 	x.out.finish()
 	if x.initializes() && first(w.Header()["Mcp-Session-Id"]) != "" {
-		m.keepsByID(next, r.URL.Path)
+		m.operator.keepsByID(next, r.URL.Path)
 	}
 }
 
 // answer makes the request that the handler is given, and out the writer of
 // the answer to it.
-func (m *Middleware) answer(out *flushable, r *http.Request, x *exchange) (forwarded *http.Request) {
+func (x *exchange) answer(out *flushable, r *http.Request) (forwarded *http.Request) {
 	if u := x.unnamed; u != nil && u.again != nil {
 		forwarded = x.forward(r, &u.again.url, &u.again.reader)
 	} else {
@@ -133,7 +133,7 @@ func (m *Middleware) answer(out *flushable, r *http.Request, x *exchange) (forwa
 
 // decorate is what a response asks for, as are those that follow: see [answered].
 func (x *exchange) decorate(h http.Header, r *http.Request, status int) {
-	x.g.public.origins.allow(h, r)
+	x.g.public.allowOrigin(h, r)
 	x.m.owned.sealSession(h, x, status)
 }
 

@@ -77,7 +77,7 @@ func leased(t *testing.T, m *Middleware, w http.ResponseWriter, method, body str
 	x.lease.verified = time.Now()
 	x.principal = &x.lease.token.principal
 	x.ctx.Principal = x.principal
-	m.serve(w, r, x, &backend{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { handler(w, r, &x.lease) })})
+	x.serve(w, r, &backend{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { handler(w, r, &x.lease) })})
 }
 
 const (
@@ -261,7 +261,7 @@ func TestCut_TooLate_MCP_55(t *testing.T) {
 	x.lease.token, x.lease.verified = held.token, time.Now()
 	x.principal = &held.token.principal
 	assert.True(t, x.lease.cut(leaseDenied()))
-	m.serve(w, r, x, &backend{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	x.serve(w, r, &backend{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		assert.ErrorIs(t, context.Cause(r.Context()), Reason(refusal.UnknownTask))
 		w.WriteHeader(http.StatusNoContent)
 	})})

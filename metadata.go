@@ -6,13 +6,18 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"maps"
 	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
 
+	"github.com/seed-1e292522/mcpauth/internal/explain"
 	"github.com/seed-1e292522/mcpauth/internal/fetch"
 	"github.com/seed-1e292522/mcpauth/internal/keys"
 	"github.com/seed-1e292522/mcpauth/internal/refusal"
@@ -125,8 +130,9 @@ func (m *Middleware) MetadataJSON() []byte { return bytes.Clone(m.generation().p
 // because of a prefix or because the origin has several resources.
 func (m *Middleware) Metadata() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		m.operator.unasked.over.Store(true)
-		m.generation().public.metadata.serve(w, r)
+		p := &m.generation().public
+		p.unasked.over.Store(true)
+		p.metadata.serve(w, r)
 	})
 }
 
@@ -293,4 +299,47 @@ func (p *public) redirectToAS(w http.ResponseWriter, r *http.Request) {
 	h.Set("Cache-Control", "no-store")
 	h.Set("Content-Length", "0")
 	w.WriteHeader(http.StatusFound)
+}
+
+// Where the well-known path is not routed here, calls work and clients that look for the
+// metadata get 404. Scanners are challenged and never look, and clients look once and keep what
+// they found: so many challenges, over so long, and not one fetch are neither.
+const (
+	unaskedChallenges = 20
+	unaskedFor        = 10 * time.Minute
+)
+
+// unasked notices that nobody fetches the metadata.
+type unasked struct {
+	over atomic.Bool // somebody has, or the operator was told
+
+	mu         sync.Mutex
+	since      time.Time
+	challenges int
+}
+
+// challenged counts a challenge to a client of MCP, which says that it accepts events. It
+// returns how many there were when the operator is to be told, 0 otherwise.
+func (u *unasked) challenged(r *http.Request) int {
+	if u.over.Load() || !strings.Contains(strings.Join(r.Header["Accept"], ","), "text/event-stream") {
+		return 0
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	now := time.Now()
+	if u.challenges++; u.challenges == 1 {
+		u.since = now
+	}
+	if u.challenges < unaskedChallenges || now.Sub(u.since) < unaskedFor || !u.over.CompareAndSwap(false, true) {
+		return 0
+	}
+	return u.challenges
+}
+
+// noteChallenge tells the operator, once, that the metadata seems to be out of reach.
+func (p *public) noteChallenge(r *http.Request, log *slog.Logger) {
+	if challenges := p.unasked.challenged(r); challenges > 0 {
+		log.Warn("mcpauth: clients without a token are challenged, and none has fetched the metadata from here: fetch it to see whether it is routed",
+			"url", p.metadata.url, "challenges", challenges, "cause", "metadata-not-routed", "fix", explain.Finding{Cause: "metadata-not-routed"}.Fix())
+	}
 }

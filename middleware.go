@@ -55,13 +55,6 @@ type belongings struct {
 	held     owned.Accounts // bytes, by caller
 }
 
-func newGeneration(o *operator) *generation {
-	g := new(generation)
-	g.public.refuser, g.public.unasked = &g.refuser, &o.unasked
-	g.refuser.origins = &g.public.origins
-	return g
-}
-
 // ofNobody is the generation of a Middleware that New has not made.
 var ofNobody = newGeneration(new(operator))
 
@@ -102,7 +95,7 @@ func (m *Middleware) Wrap(next http.Handler) http.Handler {
 			g.refuser.refuse(w, r, x, denied)
 			return
 		}
-		m.serve(w, r, x, wrapped) // 7. the handler, as long as the token is good
+		x.serve(w, r, wrapped) // 7. the handler, as long as the token is good
 	})
 }
 

@@ -58,6 +58,13 @@ func New(config Config) (*Middleware, error) {
 	return b.m, nil
 }
 
+func newGeneration(o *operator) *generation {
+	g := new(generation)
+	g.public.refuser, g.public.unasked = &g.refuser, &o.unasked
+	g.refuser.origins = &g.public.origins
+	return g
+}
+
 // builder turns a Config into a Middleware, field by field.
 type builder struct {
 	config   *Config

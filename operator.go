@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -31,6 +30,11 @@ type operator struct {
 	abandonedBy owned.Accounts // by principal
 }
 
+// records reports whether code of the operator sees what a request asks for, and may keep it.
+func (o *operator) records() bool { return o.onDecision != nil || o.onServed != nil }
+
+func (o *operator) hearsAnswers() bool { return o.onServed != nil }
+
 // recordPanic records a request that ends in a panic before it is decided. The panic goes on.
 func (o *operator) recordPanic(r *http.Request, x *exchange) {
 	if !x.decided {
@@ -44,7 +48,7 @@ func (o *operator) recordPanic(r *http.Request, x *exchange) {
 func (o *operator) record(r *http.Request, x *exchange, denied *refusal.Refusal) *refusal.Refusal {
 	x.decided = true
 	if denied != nil && denied.Reason == refusal.NoCredentials && o.log != nil { // nil: the zero Middleware
-		o.noteChallenge(r, &x.g.public.metadata)
+		x.g.public.noteChallenge(r, o.log)
 	}
 	if o.onDecision == nil {
 		if denied != nil {
@@ -197,9 +201,7 @@ func (o *operator) noteLoop(x *exchange, token *rereadToken, denied *refusal.Ref
 		return
 	}
 	subject, client, owner, unverified := c.sub.value, "", "", "unverified_"
-	if s := x.g.verifier.issuers[c.iss.value]; s != nil {
-		client = s.clientID(c)
-	}
+	client = x.g.verifier.clientOf(c)
 	if p := x.principal; p != nil {
 		subject, client, owner, unverified = p.Subject, p.ClientID, p.Key(), ""
 	}
@@ -243,47 +245,4 @@ func (l *loops) mayTell(now time.Time) bool {
 	}
 	l.lines++
 	return l.lines <= maxLoopLines
-}
-
-// Where the well-known path is not routed here, calls work and clients that look for the
-// metadata get 404. Scanners are challenged and never look, and clients look once and keep what
-// they found: so many challenges, over so long, and not one fetch are neither.
-const (
-	unaskedChallenges = 20
-	unaskedFor        = 10 * time.Minute
-)
-
-// unasked notices that nobody fetches the metadata.
-type unasked struct {
-	over atomic.Bool // somebody has, or the operator was told
-
-	mu         sync.Mutex
-	since      time.Time
-	challenges int
-}
-
-// challenged counts a challenge to a client of MCP, which says that it accepts events. It
-// returns how many there were when the operator is to be told, 0 otherwise.
-func (u *unasked) challenged(r *http.Request) int {
-	if u.over.Load() || !strings.Contains(strings.Join(r.Header["Accept"], ","), "text/event-stream") {
-		return 0
-	}
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	now := time.Now()
-	if u.challenges++; u.challenges == 1 {
-		u.since = now
-	}
-	if u.challenges < unaskedChallenges || now.Sub(u.since) < unaskedFor || !u.over.CompareAndSwap(false, true) {
-		return 0
-	}
-	return u.challenges
-}
-
-// noteChallenge tells the operator, once, that the metadata seems to be out of reach.
-func (o *operator) noteChallenge(r *http.Request, metadata *metadata) {
-	if challenges := o.unasked.challenged(r); challenges > 0 {
-		o.log.Warn("mcpauth: clients without a token are challenged, and none has fetched the metadata from here: fetch it to see whether it is routed",
-			"url", metadata.url, "challenges", challenges, "cause", "metadata-not-routed", "fix", explain.Finding{Cause: "metadata-not-routed"}.Fix())
-	}
 }

@@ -39,6 +39,10 @@ func isLoopbackOrigin(origin string) bool {
 	return err == nil && isOrigin(origin) && (u.Scheme == "http" || u.Scheme == "https") && fetch.IsLoopbackHost(u.Hostname())
 }
 
+func (p *public) checkOrigin(r *http.Request) *refusal.Refusal { return p.origins.check(r) }
+
+func (p *public) allowOrigin(h http.Header, r *http.Request) { p.origins.allow(h, r) }
+
 // check refuses scripts of origins that may not call. A request
 // without Origin does not come from a script of another site.
 func (o *origins) check(r *http.Request) *refusal.Refusal {

@@ -63,7 +63,7 @@ func (q *inquiry) begin() *refusal.Refusal {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	now := time.Now()
-	q.ends = now.Add(q.lease.token.principal.Expiry.Add(q.lease.x.m.generation().verifier.leeway).Sub(now)) // on both clocks
+	q.ends = now.Add(q.lease.x.m.generation().verifier.endOf(&q.lease.token.principal).Sub(now)) // on both clocks
 	at := q.good.Add(pause())
 	if oldest := now.Add(-lastChance); q.good.Before(oldest) {
 		q.good = oldest

@@ -300,3 +300,21 @@ func invertHierarchy(implies map[string][]string) (broader map[string][]string, 
 	}
 	return broader, ""
 }
+
+// nameOf names the rules that decided about a call, as [Ruling] has it.
+func (d *decider) nameOf(call Call, rules []int) string {
+	if book, declared := d.policy.(*ruleBook); declared {
+		return book.nameOf(call, rules)
+	}
+	return "policy"
+}
+
+// ruleNames lists the names that have a rule of their own, for the kind of the call.
+func (d *decider) ruleNames(kind Kind) []string {
+	if book, declared := d.policy.(*ruleBook); declared {
+		if set := book.set(kind); set != nil {
+			return set.index.Exact()
+		}
+	}
+	return nil
+}

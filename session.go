@@ -13,6 +13,11 @@ import (
 	"github.com/seed-1e292522/mcpauth/internal/refusal"
 )
 
+// fingerprint tells two secrets apart in a record and is of no use otherwise.
+func (o *belongings) fingerprint(use, secret string) string {
+	return o.sessions.Fingerprint(use, secret)
+}
+
 // check verifies that the session of a request is the caller's, and so are the tasks that it names.
 func (o *belongings) check(r *http.Request, x *exchange) *refusal.Refusal {
 	denied := o.checkSession(r, x)

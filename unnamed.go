@@ -155,26 +155,26 @@ const maxRefusal = 64 << 10
 // serveUnnamed calls the handler for a request with an alias, and once more
 // without it if the handler refuses the alias: an answer of 400 or 404 that is
 // none to the request itself says that the handler has done nothing.
-func (m *Middleware) serveUnnamed(w http.ResponseWriter, r *http.Request, x *exchange, next *backend) {
+func (x *exchange) serveUnnamed(w http.ResponseWriter, r *http.Request, next *backend) {
 	u, path := x.unnamed, r.URL.Path
 	if u.steers && x.query == nil {
-		m.owned.cancelOwn(x)
+		x.m.owned.cancelOwn(x)
 	}
 	if u.ours {
-		m.answer(&x.out, r, x)
+		x.answer(&x.out, r)
 		x.out.WriteHeader(http.StatusAccepted)
 		return
 	}
 	u.mayRetry = u.mayRetry && next.mayMind(path)
-	forwarded := m.answer(&x.out, r, x)
-	defer m.forget(x, forwarded, next)
+	forwarded := x.answer(&x.out, r)
+	defer x.forget(forwarded, next)
 	x.run(next, &x.out, forwarded)
 	if x.out.aliasRefused && x.isAnswered(x.out.held.Bytes()) {
 		x.out.accept()
 	}
 	if !x.out.aliasRefused {
 		if x.out.mayRetry && x.asks() && x.out.status < 300 {
-			m.keepsByID(next, path)
+			x.m.operator.keepsByID(next, path)
 		}
 		x.out.finish()
 		return
@@ -183,9 +183,9 @@ func (m *Middleware) serveUnnamed(w http.ResponseWriter, r *http.Request, x *exc
 	clear(w.Header())
 	maps.Copy(w.Header(), x.out.outer)
 	again := &u.again.out
-	x.run(next, again, m.answer(again, r, x))
+	x.run(next, again, x.answer(again, r))
 	if again.status < 300 {
-		m.servesUnnamed(next, path)
+		x.m.operator.servesUnnamed(next, path)
 	}
 	again.finish()
 }
@@ -193,6 +193,13 @@ func (m *Middleware) serveUnnamed(w http.ResponseWriter, r *http.Request, x *exc
 // canBeCancelled reports whether the client may name the request in a
 // cancellation that only we can understand.
 func (x *exchange) canBeCancelled() bool { return x.unnamed != nil && x.query == nil && x.id != nil }
+
+// begin lets the client cancel a request from now on, and finish no more.
+func (o *belongings) begin(x *exchange) {
+	o.running.Begin(&x.unnamed.running, x.principal.caller(), x.principal.Scopes, idKey(x.id), x)
+}
+
+func (o *belongings) finish(x *exchange) { o.running.End(&x.unnamed.running) }
 
 // cancelOwn does what the cancellations in a request without a session ask for.
 func (o *belongings) cancelOwn(x *exchange) {
@@ -275,7 +282,7 @@ func (x *exchange) asks() bool { return x.id != nil || x.body == nil }
 // would, if it may have kept anything: a stream of the server's own, or
 // events with an id, which it keeps to replay them. Nobody can come back for them. It
 // does so also after a panic, which is how a reverse proxy says that its client has left.
-func (m *Middleware) forget(x *exchange, forwarded *http.Request, next http.Handler) {
+func (x *exchange) forget(forwarded *http.Request, next http.Handler) {
 	if u := x.unnamed; u.alias == "" || u.fixed || !x.out.leaves || x.query != nil { // the query names a session that goes on
 		return
 	}
@@ -289,7 +296,7 @@ func (m *Middleware) forget(x *exchange, forwarded *http.Request, next http.Hand
 	r.Header["Mcp-Session-Id"] = []string{x.unnamed.alias}
 	defer func() {
 		if recovered := recover(); recovered != nil && recovered != http.ErrAbortHandler {
-			m.operator.log.Error("mcpauth: the handler panicked at the end of a session that no client knows", "panic", fmt.Sprintf("%T", recovered))
+			x.m.operator.log.Error("mcpauth: the handler panicked at the end of a session that no client knows", "panic", fmt.Sprintf("%T", recovered))
 		}
 	}()
 	next.ServeHTTP(unread{}, r)
@@ -374,18 +381,18 @@ func (b *backend) note(path string, shown pathState) (before pathState, isNew bo
 
 // keepsByID notes that the handler keeps things by session id at this path. If it has
 // served requests without one there, they are refused from now on, and the operator is told.
-func (m *Middleware) keepsByID(b *backend, path string) {
+func (o *operator) keepsByID(b *backend, path string) {
 	if before, isNew := b.note(path, keepsByID); isNew && before&servedUnnamed != 0 {
-		m.operator.log.Warn("mcpauth: the handler keeps things by session id at a path where it has served requests without one: those are refused there from now on",
+		o.log.Warn("mcpauth: the handler keeps things by session id at a path where it has served requests without one: those are refused there from now on",
 			"path", shown(path), "fix", "Have its clients begin sessions, or serve those without on a path of their own: docs/operations.md, Requests without a session.")
 	}
 }
 
 // servesUnnamed notes that the handler serves a request without a session id that it
 // has refused with one, and tells the operator once for each path.
-func (m *Middleware) servesUnnamed(b *backend, path string) {
+func (o *operator) servesUnnamed(b *backend, path string) {
 	if _, isNew := b.note(path, servedUnnamed); isNew {
-		m.operator.log.Warn("mcpauth: the handler serves requests that present no session, and refuses them under a session id of ours. "+
+		o.log.Warn("mcpauth: the handler serves requests that present no session, and refuses them under a session id of ours. "+
 			"That is safe as long as it keeps nothing by session id", "path", shown(path),
 			"fix", "With the official Go SDK, put gosdk.Handler around the handler; have any other server ignore ids that it has not given out: docs/operations.md, Requests without a session.")
 	}

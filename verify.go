@@ -15,6 +15,17 @@ import (
 // maxToken bounds the Authorization header field, in bytes.
 const maxToken = 16 << 10
 
+// endOf is when a token is good no more.
+func (v *verifier) endOf(p *Principal) time.Time { return p.Expiry.Add(v.leeway) }
+
+// clientOf names the client of a token that was not verified, "" if it names none.
+func (v *verifier) clientOf(c *claims) string {
+	if s := v.issuers[c.iss.value]; s != nil {
+		return s.clientID(c)
+	}
+	return ""
+}
+
 // verify turns a compact token that arrived now into a verified one, which
 // nobody may change. A token that was verified a moment ago is not verified again. With a
 // refusal comes what is known of the token, or nil.

@@ -26,7 +26,7 @@ var ours = []string{
 	"list",                                   // method of a list that is filtered
 	"issuer", "s.registry.issuersOf(c.keys)", // configured, too
 	`explain.Finding{Cause: "key-unsettled"}.Fix()`, `explain.Finding{Cause: "metadata-not-routed"}.Fix()`,
-	"metadata.url",         // follows from Config.Resource, which is in ASCII
+	"p.metadata.url",       // follows from Config.Resource, which is in ASCII
 	"challenges", "tokens", // numbers
 	"document", "after.Round(time.Second)", // a word of ours, a duration
 	"cause", "explain.Finding{Cause: cause}.Fix()",

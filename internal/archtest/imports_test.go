@@ -66,6 +66,13 @@ var importRules = []struct {
 		},
 		func(file string) bool { return path.Dir(file) != "internal/mcp" },
 	}, {
+		"internal/keys fetches, reads, refuses and explains",
+		func(imported string) bool {
+			room, ours := strings.CutPrefix(imported, module+"/internal/")
+			return within(imported, module) && (!ours || !slices.Contains([]string{"explain", "fetch", "foreign", "jose", "refusal", "strictjson"}, room))
+		},
+		func(file string) bool { return path.Dir(file) != "internal/keys" },
+	}, {
 		"unsafe and cgo stay out",
 		func(imported string) bool { return imported == "unsafe" || imported == "C" },
 		func(file string) bool { return false },
