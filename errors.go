@@ -21,9 +21,11 @@ func (r Reason) Error() string { return string(r) }
 // with 403, and what we cannot find out with 503, so that a client keeps a
 // good token through an outage.
 const (
-	ErrNoCredentials     Reason = "authorization required"   // 401 without an error code: nothing usable was presented
-	ErrManyCredentials   Reason = "more than one credential" // 400 invalid_request
-	ErrMalformedToken    Reason = "malformed token"          // 401 invalid_token, as the next twelve
+	// Nothing usable was presented (401 without an error code), or too much (400 invalid_request).
+	ErrNoCredentials   Reason = "authorization required"
+	ErrManyCredentials Reason = "more than one credential"
+	// The token is wrong: 401 invalid_token.
+	ErrMalformedToken    Reason = "malformed token"
 	ErrTokenTooComplex   Reason = "token too complex"
 	ErrTokenType         Reason = "token type not accepted"
 	ErrAlgorithm         Reason = "signature algorithm not accepted"
@@ -36,10 +38,13 @@ const (
 	ErrSignature         Reason = "signature invalid"
 	ErrSenderConstrained Reason = "sender-constrained token without proof of possession"
 	ErrRevoked           Reason = "token revoked"
-	ErrInsufficientScope Reason = "insufficient scope"                    // 403 insufficient_scope: other scopes would help
-	ErrForbidden         Reason = "not permitted"                         // 403: no scope would help
-	ErrUnavailable       Reason = "authorization temporarily unavailable" // 503: keys or revocation cannot be looked up
-	ErrPolicy            Reason = "authorization failed"                  // 500: the policy or the revocation function is broken
+	// The rights do not suffice: 403 insufficient_scope if other scopes would help, 403 if none would.
+	ErrInsufficientScope Reason = "insufficient scope"
+	ErrForbidden         Reason = "not permitted"
+	// Nobody can tell: 503 if keys or revocation cannot be looked up, 500 if the policy or the
+	// revocation function is broken.
+	ErrUnavailable Reason = "authorization temporarily unavailable"
+	ErrPolicy      Reason = "authorization failed"
 )
 
 // DeniedError is every refusal of this package. The client sees Status, Code,
