@@ -24,7 +24,7 @@ type exchange struct {
 	tag       string           // our tag in the query, verified
 	announced string           // the tag of the message endpoint that the stream has announced
 	unnamed   *unnamed         // set if no session is presented where there could be one
-	hides     bool             // there is a field, Authorization aside, that the handler must not see as it came
+	strips    bool             // there is a field, Authorization aside, that the handler must not see as it came
 	over      bool             // under reader.mu: the request is over
 	returned  bool             // the handler has, and did not panic
 	decided   bool             // the operator has been told
@@ -72,7 +72,7 @@ func (x *exchange) filters() bool {
 
 // checkRequest bounds the header section, and refuses scripts of origins that may not call.
 func (x *exchange) checkRequest(r *http.Request) (denied *refusal.Refusal) {
-	if x.hides, denied = checkHeaders(r.Header); denied != nil {
+	if x.strips, denied = checkHeaders(r.Header); denied != nil {
 		return denied
 	}
 	if denied = x.g.public.checkOrigin(r); denied == nil && r.Method == http.MethodOptions {
@@ -187,9 +187,9 @@ func (x *exchange) end() {
 	}
 }
 
-// endsHere returns the eras in which a header field, by its canonical name, is
+// strippedIn returns the eras in which a header field, by its canonical name, is
 // not passed on to the handler.
-func endsHere(canonical string) mcp.Era {
+func strippedIn(canonical string) mcp.Era {
 	switch canonical {
 	case "Authorization", "Dpop", "Proxy-Authorization": // credentials
 		return mcp.Legacy | mcp.Modern
@@ -199,17 +199,17 @@ func endsHere(canonical string) mcp.Era {
 		return mcp.Legacy | mcp.Modern
 	case "Mcp-Session-Id": // set anew when it was verified
 		return mcp.Legacy | mcp.Modern
-	case "Last-Event-Id": // it resumes what a session has; see isEnding
+	case "Last-Event-Id": // it resumes what a session has; see isStripped
 		return mcp.Modern
 	}
 	return 0
 }
 
-// ending is endsHere for a name in whatever spelling a handler in front of us
+// stripped is strippedIn for a name in whatever spelling a handler in front of us
 // may have written it. One behind a gateway interface (RFC 3875 section 4.1.18)
 // cannot tell a hyphen from an underscore. The lengths keep nearly all names
 // from a closer look. The same goes for what was compared with the body.
-func ending(name string) mcp.Era {
+func stripped(name string) mcp.Era {
 	switch len(name) {
 	case len("Mcp_Name"), len("Mcp_Method"), len("Mcp_Protocol_Version"):
 		switch hyphened := http.CanonicalHeaderKey(strings.ReplaceAll(name, "_", "-")); hyphened {
@@ -221,15 +221,15 @@ func ending(name string) mcp.Era {
 	}
 	switch len(name) {
 	case len("Dpop"), len("Upgrade"), len("Connection"), len("Authorization"), len("Mcp-Session-Id"), len("Proxy-Authorization"):
-		return endsHere(http.CanonicalHeaderKey(strings.ReplaceAll(name, "_", "-")))
+		return strippedIn(http.CanonicalHeaderKey(strings.ReplaceAll(name, "_", "-")))
 	}
 	return 0
 }
 
-// isEnding reports whether a field is not passed on in the era of the request,
+// isStripped reports whether a field is not passed on in the era of the request,
 // or not without a session.
-func (x *exchange) isEnding(name string, _ []string) bool {
-	eras := ending(name)
+func (x *exchange) isStripped(name string, _ []string) bool {
+	eras := stripped(name)
 	return eras&x.era != 0 || eras != 0 && x.session == ""
 }
 
@@ -240,7 +240,7 @@ func (x *exchange) forward(r *http.Request, url *url.URL, body *checkedBody) *ht
 	out.Header = x.header(r.Header)
 	if len(r.Trailer) > 0 {
 		out.Trailer = maps.Clone(r.Trailer)
-		maps.DeleteFunc(out.Trailer, x.isEnding)
+		maps.DeleteFunc(out.Trailer, x.isStripped)
 	}
 	*url = *r.URL
 	out.URL = url
@@ -264,8 +264,8 @@ func (x *exchange) forward(r *http.Request, url *url.URL, body *checkedBody) *ht
 func (x *exchange) header(h http.Header) http.Header {
 	out := maps.Clone(h)
 	delete(out, "Authorization")
-	if x.hides {
-		maps.DeleteFunc(out, x.isEnding)
+	if x.strips {
+		maps.DeleteFunc(out, x.isStripped)
 	}
 	switch u := x.unnamed; {
 	case x.session != "":

@@ -38,7 +38,7 @@ type request struct {
 // checkHeaders bounds the header section and the fields of MCP that are
 // decoded later. It reports whether a field ends here beside the usual one,
 // Authorization.
-func checkHeaders(h http.Header) (hides bool, denied *refusal.Refusal) {
+func checkHeaders(h http.Header) (strips bool, denied *refusal.Refusal) {
 	fields, size, params := 0, 0, 0
 	for name, values := range h {
 		fields += len(values)
@@ -48,19 +48,19 @@ func checkHeaders(h http.Header) (hides bool, denied *refusal.Refusal) {
 		if strings.HasPrefix(name, "Mcp-Param-") {
 			params += len(values)
 		}
-		hides = hides || name != "Authorization" && ending(name) != 0
+		strips = strips || name != "Authorization" && stripped(name) != 0
 	}
 	switch {
 	case fields > maxHeaderFields:
-		return hides, refusal.New(refusal.RequestHeaders, "more than 100 fields", "", "")
+		return strips, refusal.New(refusal.RequestHeaders, "more than 100 fields", "", "")
 	case size > maxHeaderBytes:
-		return hides, refusal.New(refusal.RequestHeaders, "more than 64 KiB", "", "")
+		return strips, refusal.New(refusal.RequestHeaders, "more than 64 KiB", "", "")
 	case params > maxParamHeaders:
-		return hides, refusal.New(refusal.RequestHeaders, "more than 32 Mcp-Param fields", "", "")
+		return strips, refusal.New(refusal.RequestHeaders, "more than 32 Mcp-Param fields", "", "")
 	case len(first(h["Mcp-Name"])) > maxNameHeader:
-		return hides, refusal.New(refusal.RequestHeaders, "Mcp-Name longer than 12 KiB", "", "")
+		return strips, refusal.New(refusal.RequestHeaders, "Mcp-Name longer than 12 KiB", "", "")
 	}
-	return hides, nil
+	return strips, nil
 }
 
 // first returns the first value of a field, or "".
