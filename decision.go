@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/seed-1e292522/mcpauth/internal/refusal"
+	"github.com/seed-1e292522/mcpauth/internal/token"
 )
 
 // Decision is the record of one request: who asked for what, what was decided
@@ -150,7 +151,7 @@ func (o *operator) decisionOf(r *http.Request, x *exchange, denied *refusal.Refu
 		d.Session = x.m.owned.fingerprint("session", x.session)
 	}
 	compact, _ := credentials(r)
-	token := reread(compact, denied)
+	said := token.Reread(compact, denied == nil)
 	switch p := x.principal; {
 	case p != nil && p.ID != "":
 		sum := sha256.Sum256([]byte(p.ID))
@@ -159,12 +160,12 @@ func (o *operator) decisionOf(r *http.Request, x *exchange, denied *refusal.Refu
 		d.Token = x.m.owned.fingerprint("token", compact)
 	}
 	if x.principal != nil {
-		d.KeyID = token.kid
+		d.KeyID = said.KeyID
 	} else {
-		d.UnverifiedIssuer, d.UnverifiedKeyID = token.claims.iss.value, token.kid
+		d.UnverifiedIssuer, d.UnverifiedKeyID = said.Issuer, said.KeyID
 	}
 	if denied != nil {
-		f := o.findingOf(r, x, denied, &token)
+		f := o.findingOf(r, x, denied, &said)
 		d.Cause, d.Detail, d.Fix = f.Cause, f.Detail, f.Fix()
 	}
 	return d

@@ -8,56 +8,25 @@ import (
 	"github.com/seed-1e292522/mcpauth/internal/jose"
 	"github.com/seed-1e292522/mcpauth/internal/keys"
 	"github.com/seed-1e292522/mcpauth/internal/refusal"
+	"github.com/seed-1e292522/mcpauth/internal/token"
 )
-
-// rereadToken is a token as far as it can be read, for explaining a refusal. It is
-// read again, and not kept on the way, so that requests that nobody explains pay nothing.
-type rereadToken struct {
-	compact  string
-	kid, alg string
-	claims   claims // zero if they cannot be read
-}
-
-// reread takes a token apart once more. The claims are looked at only after a
-// refusal, and believed by nobody.
-func reread(compact string, denied *refusal.Refusal) rereadToken {
-	t := rereadToken{compact: compact}
-	switch {
-	case compact == "":
-		return t
-	case denied == nil:
-		header, _ := jose.ParseHeader(compact) // read before, without an error
-		t.kid, t.alg = header.Kid, header.Alg
-		return t
-	}
-	token, err := jose.Parse(compact)
-	if err != nil {
-		return t
-	}
-	t.kid, t.alg = token.Header.Kid, token.Header.Alg
-	var c claims
-	if c.readAll(token.Claims) == nil {
-		t.claims = c
-	}
-	return t
-}
 
 // finding says what is the matter, as far as the request tells.
 func (o *operator) finding(r *http.Request, x *exchange, denied *refusal.Refusal) explain.Finding {
 	compact, _ := credentials(r)
-	token := reread(compact, denied)
-	return o.findingOf(r, x, denied, &token)
+	said := token.Reread(compact, denied == nil)
+	return o.findingOf(r, x, denied, &said)
 }
 
-func (o *operator) findingOf(r *http.Request, x *exchange, denied *refusal.Refusal, token *rereadToken) explain.Finding {
-	f := x.g.causeOf(r, x, denied, token)
-	o.noteLoop(x, token, denied, f.Cause)
+func (o *operator) findingOf(r *http.Request, x *exchange, denied *refusal.Refusal, said *token.Unverified) explain.Finding {
+	f := x.g.causeOf(r, x, denied, said)
+	o.noteLoop(x, said, denied, f.Cause)
 	return f
 }
 
 // causeOf is the cause that the refusal names, or what can be found out by comparing the request
 // with the configuration.
-func (g *generation) causeOf(r *http.Request, x *exchange, denied *refusal.Refusal, token *rereadToken) explain.Finding {
+func (g *generation) causeOf(r *http.Request, x *exchange, denied *refusal.Refusal, said *token.Unverified) explain.Finding {
 	switch {
 	case denied.Cause == "no-rule":
 		for _, call := range x.calls {
@@ -72,36 +41,36 @@ func (g *generation) causeOf(r *http.Request, x *exchange, denied *refusal.Refus
 	case refusal.NoCredentials:
 		return explain.Authorization(r.Header.Get("Authorization"))
 	case refusal.MalformedToken:
-		return explain.Compact(token.compact)
+		return explain.Compact(said.Compact)
 	case refusal.Algorithm:
-		return explain.Algorithm(headerAlgorithm(token))
+		return explain.Algorithm(headerAlgorithm(said))
 	case refusal.Issuer:
-		return explain.Issuer(token.claims.iss.value, g.issuerURLs())
+		return explain.Issuer(said.Issuer, g.issuerURLs())
 	case refusal.Audience:
-		return g.audienceFinding(&token.claims)
+		return g.audienceFinding(said)
 	case refusal.Expired:
-		return explain.Expired(token.claims.iat.time(), token.claims.exp.time(), time.Now())
+		return explain.Expired(said.IssuedAt, said.Expiry, time.Now())
 	case refusal.NotYetValid:
-		return explain.Future(token.claims.iat.time(), token.claims.nbf.time(), time.Now())
+		return explain.Future(said.IssuedAt, said.NotBefore, time.Now())
 	case refusal.UnknownKey:
 		if denied.Unsettled {
-			return explain.Unsettled(token.kid, g.keySetOf(token.claims.iss.value))
+			return explain.Unsettled(said.KeyID, g.keySetOf(said.Issuer))
 		}
-		return explain.Key(token.kid, token.alg, g.keySetOf(token.claims.iss.value))
+		return explain.Key(said.KeyID, said.Algorithm, g.keySetOf(said.Issuer))
 	case refusal.InsufficientScope:
 		return g.scopeFinding(x, denied)
 	case refusal.Unavailable:
-		return g.unavailableFinding(denied, token)
+		return g.unavailableFinding(denied, said)
 	}
 	return explain.Finding{Cause: denied.Reason.Entry().Cause}
 }
 
 // headerAlgorithm is the token's alg, or what the strict reader says of one that it refuses.
-func headerAlgorithm(token *rereadToken) string {
-	if token.alg != "" {
-		return token.alg
+func headerAlgorithm(said *token.Unverified) string {
+	if said.Algorithm != "" {
+		return said.Algorithm
 	}
-	return jose.HeaderAlgorithm(token.compact)
+	return jose.HeaderAlgorithm(said.Compact)
 }
 
 func (g *generation) issuerURLs() []string {
@@ -113,23 +82,20 @@ func (g *generation) issuerURLs() []string {
 }
 
 // audienceFinding looks at the claims of a token that was made for somebody else.
-func (g *generation) audienceFinding(t *claims) explain.Finding {
-	if t.foreign {
+func (g *generation) audienceFinding(said *token.Unverified) explain.Finding {
+	if said.OfIDToken {
 		return explain.Finding{Cause: "token-id"}
 	}
-	if list, ok := stringOrList(lookup(t.raw, audPath)); ok && len(list) == 0 {
+	if said.HasEmptyAudience() {
 		return explain.EmptyAudience(g.resource)
 	}
 	var client string
 	var scopes []string
-	if s := g.verifier.issuers[t.iss.value]; s != nil {
-		client = s.clientID(t)
-		scopes, _ = s.scopes(t) // of what cannot be read, none
+	if s := g.verifier.issuers[said.Issuer]; s != nil {
+		client, scopes = s.tokens.ClientID(said), s.tokens.Scopes(said)
 	}
-	return explain.Audience(t.aud, g.resource, client, t.iss.value, scopes)
+	return explain.Audience(said.Audiences, g.resource, client, said.Issuer, scopes)
 }
-
-var audPath = []string{"aud"}
 
 // scopeFinding looks for what is missing in the whole of a verified token.
 func (g *generation) scopeFinding(x *exchange, denied *refusal.Refusal) explain.Finding {
@@ -147,9 +113,9 @@ func (g *generation) scopeFinding(x *exchange, denied *refusal.Refusal) explain.
 	return explain.Scopes(missing, x.principal.Scopes, all)
 }
 
-func (g *generation) unavailableFinding(denied *refusal.Refusal, token *rereadToken) explain.Finding {
-	if set := g.keySetOf(token.claims.iss.value); set.Age != "" && len(set.Kids) > 0 {
-		return explain.Key(token.kid, token.alg, set)
+func (g *generation) unavailableFinding(denied *refusal.Refusal, said *token.Unverified) explain.Finding {
+	if set := g.keySetOf(said.Issuer); set.Age != "" && len(set.Kids) > 0 {
+		return explain.Key(said.KeyID, said.Algorithm, set)
 	}
 	return explain.Finding{Cause: keys.CauseOf(denied.Err)}
 }

@@ -1,12 +1,10 @@
 package mcpauth
 
 import (
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/seed-1e292522/mcpauth/internal/keys"
-	"github.com/seed-1e292522/mcpauth/internal/refusal"
+	"github.com/seed-1e292522/mcpauth/internal/token"
 )
 
 // Issuer is one authorization server whose tokens are accepted. Only URL is
@@ -100,131 +98,7 @@ type ClaimMap struct {
 
 // issuer is an [Issuer] made ready.
 type issuer struct {
-	url  string
-	keys *keys.Source
-
-	audiences, normalAudiences []string
-	acceptable                 string // the audiences, for the operator
-	audienceClaim              []string
-	algorithms, types          []string
-	needsIssuedAt              bool
-	maxLifetime                time.Duration
-	allowMissingSubject        bool
-	allowIDTokenClaims         bool
-	required                   []requiredClaim
-
-	scopePaths, rolePaths [][]string
-	union                 bool
-	roleScopes            map[string][]string
-	clientIDPath          []string
-}
-
-type requiredClaim struct {
-	name   string
-	path   []string
-	values []string
-}
-
-// scopes collects what the token grants.
-func (s *issuer) scopes(c *claims) (granted []string, denied *refusal.Refusal) {
-	for _, path := range s.scopePaths {
-		raw := c.at(path)
-		if granted, denied = scopeList(granted, raw); denied != nil {
-			return nil, denied
-		}
-		if raw != nil && !s.union {
-			break
-		}
-	}
-	for _, path := range s.rolePaths {
-		for _, role := range c.rolesAt(path) {
-			if granted, denied = addScopes(granted, s.roleScopes[role]); denied != nil {
-				return nil, denied
-			}
-		}
-	}
-	return granted, nil
-}
-
-// rolesAt reads a role claim. A string is one role, because names of roles may
-// have spaces; those of scopes have none (RFC 6749 section 3.3), and an issuer that
-// shortens its scopes in the token has them mapped back here.
-func (c *claims) rolesAt(path []string) []string {
-	raw := c.at(path)
-	if len(raw) > 0 && raw[0] == '{' {
-		return memberNames(raw)
-	}
-	roles, _ := stringOrList(raw)
-	if len(path) == 1 && (path[0] == "scope" || path[0] == "scp") && len(raw) > 0 && raw[0] == '"' {
-		return strings.Split(roles[0], " ")
-	}
-	return roles
-}
-
-// at returns the raw value at a path, without a second pass for the usual ones.
-func (c *claims) at(path []string) []byte {
-	if len(path) == 1 {
-		switch path[0] {
-		case "scope":
-			return c.scope
-		case "scp":
-			return c.scp
-		}
-	}
-	return lookup(c.raw, path)
-}
-
-// hasGrants reports whether one of the configured scope claims is there, or one
-// of the role claims beside a client id: ID tokens carry roles and groups too.
-func (s *issuer) hasGrants(c *claims) bool {
-	present := func(path []string) bool { return c.at(path) != nil }
-	return slices.ContainsFunc(s.scopePaths, present) ||
-		slices.ContainsFunc(s.rolePaths, present) && s.clientID(c) != ""
-}
-
-// clientID names the client (RFC 9068 section 2.2, and what providers send instead).
-func (s *issuer) clientID(c *claims) string {
-	if s.clientIDPath != nil {
-		if id, ok := stringOrList(lookup(c.raw, s.clientIDPath)); ok && len(id) == 1 {
-			return id[0]
-		}
-		return ""
-	}
-	for _, id := range []text{c.clientID, c.azp, c.cid, c.appid} {
-		if id.value != "" {
-			return id.value
-		}
-	}
-	return ""
-}
-
-// parsePath takes a claim path apart.
-func parsePath(path string) (names []string, ok bool) {
-	for rest := path; ; {
-		var name string
-		if quoted, is := strings.CutPrefix(rest, `"`); is {
-			if name, rest, ok = strings.Cut(quoted, `"`); !ok {
-				return nil, false
-			}
-		} else {
-			end := strings.IndexByte(rest, '.')
-			if end < 0 {
-				end = len(rest)
-			}
-			name, rest = rest[:end], rest[end:]
-			if strings.ContainsAny(name, `"/`) {
-				return nil, false
-			}
-		}
-		if name == "" {
-			return nil, false
-		}
-		names = append(names, name)
-		if rest == "" {
-			return names, true
-		}
-		if rest, ok = strings.CutPrefix(rest, "."); !ok {
-			return nil, false
-		}
-	}
+	url    string
+	keys   *keys.Source   // that sign its tokens
+	tokens *token.Checker // what its tokens must look like
 }

@@ -136,7 +136,7 @@ func (m *Middleware) authenticate(r *http.Request, x *exchange) *refusal.Refusal
 	}
 	now := time.Now()
 	v, denied := m.verify(r.Context(), token, now)
-	x.principal, x.lease.token, x.lease.verified = v.known(), v, now
+	x.principal, x.lease.token, x.lease.verified = v.holder(), v, now
 	if denied == nil {
 		x.ctx.Principal = x.principal
 		x.recording.tokenVerified()

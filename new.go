@@ -238,8 +238,10 @@ func (b *builder) sessions() {
 func (b *builder) origins() {
 	o := origins{listed: make(map[string]bool, len(b.config.AllowedOrigins))}
 	if b.url != nil {
-		base, _ := normalURI(b.url.Scheme + "://" + b.url.Host)
-		o.own = strings.TrimSuffix(base, "/")
+		o.own = b.url.Scheme + "://" + b.url.Host
+		if hasDefaultPort(b.url) {
+			o.own = strings.TrimSuffix(o.own, ":"+b.url.Port())
+		}
 		o.loopback = b.config.AllowInsecureLoopback && fetch.IsLoopbackHost(b.url.Hostname())
 	}
 	for i, origin := range b.config.AllowedOrigins {
@@ -259,10 +261,15 @@ func isOrigin(s string) bool {
 	if err != nil || u.Hostname() == "" || u.Scheme+"://"+u.Host != s || s != strings.ToLower(s) {
 		return false
 	}
-	if u.Scheme == "https" && u.Port() == "443" || u.Scheme == "http" && u.Port() == "80" || strings.HasSuffix(s, ":") {
+	if hasDefaultPort(u) || strings.HasSuffix(s, ":") {
 		return false
 	}
 	return !strings.ContainsFunc(s, func(r rune) bool { return r == '*' || r <= ' ' || r >= 0x7f })
+}
+
+// hasDefaultPort reports whether a URL names the port that it would mean without.
+func hasDefaultPort(u *url.URL) bool {
+	return u.Scheme == "https" && u.Port() == "443" || u.Scheme == "http" && u.Port() == "80"
 }
 
 // isNilInside reports whether an interface that is not nil holds nothing.

@@ -9,31 +9,32 @@ import (
 	"github.com/seed-1e292522/mcpauth/internal/fetch"
 	"github.com/seed-1e292522/mcpauth/internal/jose"
 	"github.com/seed-1e292522/mcpauth/internal/keys"
+	"github.com/seed-1e292522/mcpauth/internal/token"
 )
 
 // issuer checks one Issuer and makes it ready. It always returns something to
 // go on checking with; named says that its URL is one.
 func (b *builder) issuer(field string, c *Issuer) (s *issuer, named bool) {
-	s = &issuer{
-		url:                 c.URL,
-		maxLifetime:         c.MaxLifetime,
-		allowMissingSubject: c.AllowMissingSubject,
-		allowIDTokenClaims:  c.AllowIDTokenClaims,
+	rules := token.Rules{
+		MaxLifetime:         c.MaxLifetime,
+		AllowMissingSubject: c.AllowMissingSubject,
+		AllowIDTokenClaims:  c.AllowIDTokenClaims,
 	}
 	where := b.issuerURL(field, c)
-	b.audiences(field, c, s)
-	b.accepted(field, c, s)
-	b.claimMap(field+".Claims", &c.Claims, s)
+	b.audiences(field, c, &rules)
+	b.accepted(field, c, &rules)
+	b.claimMap(field+".Claims", c, &rules)
 	for _, name := range slices.Sorted(maps.Keys(c.RequireClaims)) {
 		claim := fmt.Sprintf("%s.RequireClaims[%q]", field, name)
 		values := slices.Clone(c.RequireClaims[name])
 		if len(values) == 0 {
 			b.fail(claim, "no values", "list the values that are accepted: an empty list accepts nobody")
 		}
-		s.required = append(s.required, requiredClaim{name: name, path: b.path(claim, name), values: values})
+		rules.Required = append(rules.Required, token.Required{Name: name, Path: b.path(claim, name), Values: values})
 	}
+	s = &issuer{url: c.URL, tokens: token.NewChecker(rules)}
 	if named = where.Location != nil; named {
-		where.Audiences, where.Algorithms = s.audiences, s.algorithms
+		where.Audiences, where.Algorithms = rules.Audiences, rules.Algorithms
 		s.keys = b.keysOf(field, c, where)
 	}
 	return s, named
@@ -65,36 +66,32 @@ func (b *builder) issuerURL(field string, c *Issuer) keys.Issuer {
 	return where
 }
 
-func (b *builder) audiences(field string, c *Issuer, s *issuer) {
-	s.audiences = slices.Clone(c.Audiences)
+func (b *builder) audiences(field string, c *Issuer, rules *token.Rules) {
+	rules.Audiences = slices.Clone(c.Audiences)
 	switch {
 	case c.Audiences == nil:
-		s.audiences = []string{b.config.Resource}
+		rules.Audiences = []string{b.config.Resource}
 	case len(c.Audiences) == 0:
 		b.fail(field+".Audiences", "empty", "an empty list accepts no token: leave it nil for the resource, or list audiences")
 	case b.url != nil && !slices.Contains(c.Audiences, b.config.Resource):
 		b.fail(field+".Audiences", fmt.Sprintf("%q", c.Audiences),
 			fmt.Sprintf("must contain the resource %s, which clients will ask for: add it", shown(b.config.Resource)))
 	}
-	s.acceptable = fmt.Sprintf("one of %q", s.audiences)
-	for i, audience := range s.audiences {
+	for i, audience := range rules.Audiences {
 		if audience == "" && c.Audiences != nil {
 			b.fail(fmt.Sprintf("%s.Audiences[%d]", field, i), `""`, "an audience is not empty: remove it")
 		}
 		if slices.ContainsFunc(b.config.Issuers, func(other Issuer) bool { return other.URL == audience }) {
 			b.warn("an issuer itself is an accepted audience: tokens for its own endpoints will be accepted here", "issuer", c.URL, "audience", audience)
 		}
-		if normal, ok := normalURI(audience); ok {
-			s.normalAudiences = append(s.normalAudiences, normal)
-		}
 	}
 }
 
 // accepted compiles what a token's header may say and how long it may live.
-func (b *builder) accepted(field string, c *Issuer, s *issuer) {
-	s.algorithms = slices.Clone(c.Algorithms)
+func (b *builder) accepted(field string, c *Issuer, rules *token.Rules) {
+	rules.Algorithms = slices.Clone(c.Algorithms)
 	if c.Algorithms == nil {
-		s.algorithms = jose.Algorithms()
+		rules.Algorithms = jose.Algorithms()
 	} else if len(c.Algorithms) == 0 {
 		b.fail(field+".Algorithms", "empty", "an empty list accepts no token: leave it nil for all that are safe")
 	}
@@ -104,12 +101,11 @@ func (b *builder) accepted(field string, c *Issuer, s *issuer) {
 				"not an asymmetric signature algorithm: choose from "+strings.Join(jose.Algorithms(), ", "))
 		}
 	}
-	s.types = []string{"at+jwt", "jwt", ""}
+	rules.Types = []string{"at+jwt", "JWT", ""}
 	if c.TokenTypes != nil {
-		s.types = make([]string, len(c.TokenTypes))
+		rules.Types = slices.Clone(c.TokenTypes)
 		for i, typ := range c.TokenTypes {
-			s.types[i] = mediaType(typ)
-			if slices.Contains(forbiddenTypes, s.types[i]) {
+			if token.IsForbiddenType(typ) {
 				b.fail(fmt.Sprintf("%s.TokenTypes[%d]", field, i), shown(typ), "JWTs of this type are no access tokens: remove it")
 			}
 		}
@@ -117,30 +113,29 @@ func (b *builder) accepted(field string, c *Issuer, s *issuer) {
 			b.fail(field+".TokenTypes", "empty", "an empty list accepts no token: leave it nil for at+jwt, JWT and none")
 		}
 	}
-	strict := len(s.types) == 1 && s.types[0] == "at+jwt"
-	s.needsIssuedAt = strict || c.MaxLifetime > 0
 	if c.MaxLifetime < 0 {
 		b.fail(field+".MaxLifetime", c.MaxLifetime.String(), "must not be negative; 0 means no limit")
 	}
 }
 
-func (b *builder) claimMap(field string, c *ClaimMap, s *issuer) {
-	s.union, s.roleScopes = c.Union, make(map[string][]string, len(c.RoleScopes))
+func (b *builder) claimMap(field string, issuer *Issuer, rules *token.Rules) {
+	c := &issuer.Claims
+	rules.Union, rules.RoleScopes = c.Union, make(map[string][]string, len(c.RoleScopes))
 	scopes := c.Scopes
 	if scopes == nil {
 		scopes = []string{"scope", "scp"}
 	}
 	for i, path := range scopes {
-		s.scopePaths = append(s.scopePaths, b.path(fmt.Sprintf("%s.Scopes[%d]", field, i), path))
+		rules.ScopeClaims = append(rules.ScopeClaims, b.path(fmt.Sprintf("%s.Scopes[%d]", field, i), path))
 	}
 	for i, path := range c.Roles {
-		s.rolePaths = append(s.rolePaths, b.path(fmt.Sprintf("%s.Roles[%d]", field, i), path))
+		rules.RoleClaims = append(rules.RoleClaims, b.path(fmt.Sprintf("%s.Roles[%d]", field, i), path))
 	}
 	if (len(c.Roles) == 0) != (len(c.RoleScopes) == 0) {
 		b.fail(field+".RoleScopes", fmt.Sprintf("%d roles mapped, %d role claims", len(c.RoleScopes), len(c.Roles)), "Roles and RoleScopes need each other: set both, or neither")
 	}
 	for _, role := range slices.Sorted(maps.Keys(c.RoleScopes)) {
-		s.roleScopes[role] = slices.Clone(c.RoleScopes[role])
+		rules.RoleScopes[role] = slices.Clone(c.RoleScopes[role])
 		for _, scope := range c.RoleScopes[role] {
 			if p := scopeProblem(scope); p != "" {
 				b.fail(fmt.Sprintf("%s.RoleScopes[%q]", field, role), shown(scope), p)
@@ -148,16 +143,16 @@ func (b *builder) claimMap(field string, c *ClaimMap, s *issuer) {
 		}
 	}
 	if c.ClientID != "" {
-		s.clientIDPath = b.path(field+".ClientID", c.ClientID)
+		rules.ClientClaim = b.path(field+".ClientID", c.ClientID)
 	}
 	if c.Audience != "" {
-		s.audienceClaim = b.path(field+".Audience", c.Audience)
-		b.warn("tokens without aud are accepted by another claim: that binds them to a client, not to this resource", "issuer", s.url, "claim", c.Audience)
+		rules.AudienceClaim = b.path(field+".Audience", c.Audience)
+		b.warn("tokens without aud are accepted by another claim: that binds them to a client, not to this resource", "issuer", issuer.URL, "claim", c.Audience)
 	}
 }
 
-func (b *builder) path(field, path string) []string {
-	names, ok := parsePath(path)
+func (b *builder) path(field, path string) token.Path {
+	names, ok := token.ParsePath(path)
 	if !ok {
 		b.fail(field, shown(path), `not a claim path: separate names with dots, and put a name with a dot or a slash in double quotes`)
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/seed-1e292522/mcpauth/internal/explain"
 	"github.com/seed-1e292522/mcpauth/internal/owned"
 	"github.com/seed-1e292522/mcpauth/internal/refusal"
+	"github.com/seed-1e292522/mcpauth/internal/token"
 )
 
 // operator is who hears of what is decided.
@@ -194,22 +195,21 @@ func newLoops() loops {
 
 // noteLoop takes note of a token that was refused, and tells the operator of a loop. What a token
 // says that was not verified may be a lie: it is named so, and all liars share one account.
-func (o *operator) noteLoop(x *exchange, token *rereadToken, denied *refusal.Refusal, cause string) {
-	now, c := time.Now(), &token.claims
-	age := now.Sub(c.iat.time())
-	if !c.iat.present || age > loopFresh || age < -loopFresh || cause == "" || denied.Status() >= 500 || o.loops.of == nil {
+func (o *operator) noteLoop(x *exchange, said *token.Unverified, denied *refusal.Refusal, cause string) {
+	now := time.Now()
+	age := now.Sub(said.IssuedAt)
+	if said.IssuedAt.IsZero() || age > loopFresh || age < -loopFresh || cause == "" || denied.Status() >= 500 || o.loops.of == nil {
 		return
 	}
-	subject, client, owner, unverified := c.sub.value, "", "", "unverified_"
-	client = x.g.verifier.clientOf(c)
+	subject, client, owner, unverified := said.Subject, x.g.verifier.clientOf(said), "", "unverified_"
 	if p := x.principal; p != nil {
 		subject, client, owner, unverified = p.Subject, p.ClientID, p.Key(), ""
 	}
 	var name []byte
-	for _, field := range []string{cause, challenge.JoinScopes(denied.Scopes), c.iss.value, subject, client} {
+	for _, field := range []string{cause, challenge.JoinScopes(denied.Scopes), said.Issuer, subject, client} {
 		name = owned.AppendField(name, field)
 	}
-	if tokens := o.loops.note(owner, name, token.compact, now); tokens > 0 {
+	if tokens := o.loops.note(owner, name, said.Compact, now); tokens > 0 {
 		o.log.Warn("mcpauth: a client gets one token after the other, and each is refused for the same cause",
 			unverified+"subject", shown(subject), unverified+"client", shown(client), "tokens", tokens,
 			"cause", cause, "fix", explain.Finding{Cause: cause}.Fix())

@@ -9,6 +9,7 @@ import (
 
 	"github.com/seed-1e292522/mcpauth/internal/identity"
 	"github.com/seed-1e292522/mcpauth/internal/owned"
+	"github.com/seed-1e292522/mcpauth/internal/token"
 )
 
 // Principal is the verified caller of a request: what its access token says,
@@ -63,6 +64,17 @@ func (p *Principal) Key() string { return p.caller().PrincipalKey() }
 // caller is whose everything is that the principal begins by this client.
 func (p *Principal) caller() owned.Caller {
 	return owned.Caller{Issuer: p.Issuer, Subject: p.Subject, Client: p.Client, ClientID: p.ClientID}
+}
+
+// take fills in what a token of an issuer says.
+func (p *Principal) take(issuer string, f *token.Facts) {
+	*p = Principal{
+		Issuer: issuer, Subject: f.Subject, Client: f.Client, ClientID: f.ClientID,
+		Scopes: f.Scopes, Audiences: f.Audiences,
+		Expiry: f.Expiry, IssuedAt: f.IssuedAt, AuthTime: f.AuthTime,
+		ID: f.ID, ACR: f.ACR, AMR: f.AMR, Actors: f.Actors,
+		claims: f.Text,
+	}
 }
 
 // clone returns a copy that its receiver may change.

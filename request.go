@@ -20,6 +20,7 @@ import (
 const (
 	maxHeaderFields = 100
 	maxHeaderBytes  = 64 << 10
+	maxToken        = 16 << 10 // the Authorization header field
 	maxNameHeader   = 12 << 10 // the longest URI that a body may name, in base64
 	maxBody         = 4 << 20
 	minBody         = 1 << 10 // of Config.MaxBody: a modern request of no arguments has some 300 bytes
@@ -154,7 +155,7 @@ func isJSON(contentType string) bool {
 	if !strings.EqualFold(strings.TrimSpace(mediaType), "application/json") {
 		return false
 	}
-	for param := range strings.SplitSeq(lowerASCII(params), ";") {
+	for param := range strings.SplitSeq(strings.ToLower(params), ";") {
 		name, value, _ := strings.Cut(param, "=")
 		switch name, value = strings.TrimSpace(name), strings.Trim(value, "\" \t"); {
 		case strings.HasPrefix(name, "charset*"): // in parts or in another notation (RFC 2231)

@@ -143,7 +143,7 @@ func (x *exchange) usesTasks() bool {
 	if len(x.calls) != 1 || x.calls[0].Kind != KindTool || !strictjson.MayHave(x.body, `"task"`) {
 		return false
 	}
-	task := lookupWithin(x.body, taskPath, bodyLimits)
+	task := strictjson.Lookup(x.body, taskPath, bodyLimits)
 	return len(task) > 0 && string(task) != "null"
 }
 
@@ -206,7 +206,7 @@ func (o *belongings) cancelOwn(x *exchange) {
 	c := x.principal.caller()
 	each(x.body, func(message []byte) {
 		if strictjson.MemberText(message, "method", bodyLimits) == mcp.Cancelled {
-			id := idKey(lookupWithin(message, requestIDPath, bodyLimits))
+			id := idKey(strictjson.Lookup(message, requestIDPath, bodyLimits))
 			if meant, ok := o.running.Meant(c, x.principal.Scopes, id); ok {
 				meant.lease.cut(refusal.New(refusal.Cancelled, "the client has given up this request", "", ""))
 			}
@@ -263,7 +263,7 @@ func (x *exchange) isAnswered(body []byte) bool {
 	if x.id == nil {
 		return jsonrpc.IsBatch(x.body) && jsonrpc.IsBatch(body)
 	}
-	id := idKey(lookupWithin(body, idPath, bodyLimits))
+	id := idKey(strictjson.Lookup(body, idPath, bodyLimits))
 	return id != "" && id == idKey(x.id)
 }
 

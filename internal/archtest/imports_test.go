@@ -73,6 +73,13 @@ var importRules = []struct {
 		},
 		func(file string) bool { return path.Dir(file) != "internal/keys" },
 	}, {
+		"internal/token reads and refuses, and asks nobody for a key",
+		func(imported string) bool {
+			room, ours := strings.CutPrefix(imported, module+"/internal/")
+			return within(imported, module) && (!ours || !slices.Contains([]string{"challenge", "foreign", "jose", "refusal", "strictjson"}, room))
+		},
+		func(file string) bool { return path.Dir(file) != "internal/token" },
+	}, {
 		"unsafe and cgo stay out",
 		func(imported string) bool { return imported == "unsafe" || imported == "C" },
 		func(file string) bool { return false },

@@ -632,3 +632,15 @@ func TestReset(t *testing.T) {
 		assert.Equal(t, 3, members, first)
 	}
 }
+
+// A path leads through objects only, by names as they are decoded.
+func TestLookup_CLAIM_14(t *testing.T) {
+	for text, want := range map[string]string{
+		`{"x":{"a":{"b":0}},"a":{"b": [1] }}`: `[1]`, `{"\u0061":{"b":"c"}}`: `"c"`, `{"a":{"b":null}}`: `null`,
+		`{"a":[{"b":1}]}`: "", `{"a":"b"}`: "", `{"A":{"b":1}}`: "", `{"a":{"b":}}`: "", `{"a":{"x":[[[1]]],"b":1}}`: "", `["a"]`: "", ``: "",
+	} {
+		assert.Equal(t, want, string(Lookup([]byte(text), []string{"a", "b"}, Limits{Depth: 4})), text)
+	}
+	assert.Nil(t, Lookup([]byte(`{"b":1}`), []string{"a"}, Limits{}))
+	assert.Equal(t, "[1]", string(Lookup([]byte("[1]"), nil, Limits{})))
+}

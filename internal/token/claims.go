@@ -1,4 +1,4 @@
-package mcpauth
+package token
 
 import (
 	"errors"
@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/seed-1e292522/mcpauth/internal/challenge"
+	"github.com/seed-1e292522/mcpauth/internal/foreign"
 	"github.com/seed-1e292522/mcpauth/internal/refusal"
 	"github.com/seed-1e292522/mcpauth/internal/strictjson"
 )
@@ -65,8 +65,8 @@ const maxInstant = 1 << 53
 const maxClaimDepth = 16
 
 // claimLimits bound the payload of a token, which is 12 KiB at the most: it has no
-// room for more members than these.
-var claimLimits = strictjson.Limits{Depth: maxClaimDepth, Members: maxToken, StrictStrings: true}
+// room for as many members as a text may have anywhere.
+var claimLimits = strictjson.Limits{Depth: maxClaimDepth, StrictStrings: true}
 
 // readAll reads the payload in one pass: one strict JSON object. Claims of
 // the wrong type that decide whether the token is good make it bad; the
@@ -94,15 +94,6 @@ func (c *claims) readAll(payload []byte) *refusal.Refusal {
 		return denyClaims("claims", err)
 	}
 	return nil
-}
-
-// notBefore is the moment before which the token cannot be good.
-func (c *claims) notBefore() time.Time {
-	if nbf, iat := c.nbf.time(), c.iat.time(); nbf.After(iat) {
-		return nbf
-	} else {
-		return iat
-	}
 }
 
 // denyClaims tells a payload beyond the limits from one that is no JSON object.
@@ -166,7 +157,7 @@ func (c *claims) member(r *strictjson.Reader, name []byte) *refusal.Refusal {
 		_, err = r.Skip()
 	}
 	if err != nil {
-		return denyClaims("claim "+shown(string(name)), err)
+		return denyClaims("claim "+foreign.Quote(string(name)), err)
 	}
 	return nil
 }
@@ -264,85 +255,8 @@ func stringOrList(raw []byte) (list []string, ok bool) {
 	return nil, false
 }
 
-// Bounds of the scopes that one token may carry.
-const (
-	maxScopes      = 256
-	maxScopeLength = 256 // bytes
-)
-
-// scopeList turns a scope claim into scopes: a string is split at single
-// spaces (RFC 6749 section 3.3), the members of an array are whole scopes.
-// What is no scope grants nothing. A claim of another type is empty.
-func scopeList(into []string, raw []byte) ([]string, *refusal.Refusal) {
-	if len(raw) == 0 || raw[0] != '"' {
-		list, _ := stringOrList(raw)
-		return addScopes(into, list)
-	}
-	var r strictjson.Reader
-	r.Reset(raw, claimLimits)
-	words, _ := r.String() // validated before
-	text := string(words)
-	// As many as fit, once; what is beyond the bound is refused anyway.
-	into = slices.Grow(into, min(strings.Count(text, " ")+1, maxScopes))
-	var denied *refusal.Refusal
-	for scope := range strings.SplitSeq(text, " ") {
-		if into, denied = addScope(into, scope); denied != nil {
-			return nil, denied
-		}
-	}
-	if len(into) == 0 {
-		return nil, nil
-	}
-	return into, nil
-}
-
-func addScopes(into, list []string) ([]string, *refusal.Refusal) {
-	var denied *refusal.Refusal
-	for _, scope := range list {
-		if into, denied = addScope(into, scope); denied != nil {
-			return nil, denied
-		}
-	}
-	return into, nil
-}
-
-func addScope(into []string, scope string) ([]string, *refusal.Refusal) {
-	switch {
-	case len(scope) > maxScopeLength:
-		return nil, refusal.New(refusal.TokenTooComplex, "a scope is longer than 256 bytes", "", "")
-	case !challenge.ValidScope(scope) || slices.Contains(into, scope):
-		return into, nil
-	case len(into) == maxScopes:
-		return nil, refusal.New(refusal.TokenTooComplex, "more than 256 scopes", "", "")
-	}
-	return append(into, scope), nil
-}
-
-// lookup finds the value at a path of object member names.
-func lookup(raw []byte, path []string) []byte { return lookupWithin(raw, path, claimLimits) }
-
-// lookupWithin is lookup for a text with other bounds.
-func lookupWithin(raw []byte, path []string, limits strictjson.Limits) []byte {
-	for _, step := range path {
-		var r strictjson.Reader
-		r.Reset(raw, limits)
-		if r.Object() != nil {
-			return nil
-		}
-		found := false
-		for !found {
-			name, more, err := r.Member()
-			if err != nil || !more {
-				return nil
-			}
-			value, _ := r.Skip() // an error stays, and Member returns it
-			if found = string(name) == step; found {
-				raw = value
-			}
-		}
-	}
-	return raw
-}
+// lookup finds the value at a path.
+func lookup(raw []byte, path Path) []byte { return strictjson.Lookup(raw, path, claimLimits) }
 
 // memberNames lists the names of an object's members.
 func memberNames(raw []byte) (names []string) {
@@ -361,18 +275,15 @@ func memberNames(raw []byte) (names []string) {
 	}
 }
 
-// maxActors is how far the act chain is followed; what is beyond it is not told.
-const maxActors = 4
-
-// actors follows the act chain (RFC 8693 section 4.1).
-func actors(act []byte) (subjects []string) {
-	for act != nil && len(subjects) < maxActors {
-		sub, ok := stringOrList(lookup(act, []string{"sub"}))
-		if !ok || len(sub) != 1 {
-			break
+// at returns the raw value at a path, without a second pass for the usual ones.
+func (c *claims) at(path Path) []byte {
+	if len(path) == 1 {
+		switch path[0] {
+		case "scope":
+			return c.scope
+		case "scp":
+			return c.scp
 		}
-		subjects = append(subjects, sub[0])
-		act = lookup(act, []string{"act"})
 	}
-	return subjects
+	return lookup(c.raw, path)
 }
