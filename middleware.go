@@ -135,7 +135,7 @@ func (m *Middleware) authenticate(r *http.Request, x *exchange) *refusal.Refusal
 		return denied
 	}
 	now := time.Now()
-	v, denied := m.verify(r.Context(), token, now)
+	v, denied := x.g.verifier.verify(r.Context(), token, now, &m.memory, &m.operator)
 	x.principal, x.lease.token, x.lease.verified = v.holder(), v, now
 	if denied == nil {
 		x.ctx.Principal = x.principal
@@ -185,7 +185,7 @@ func (m *Middleware) Authenticate(r *http.Request) (*Principal, error) {
 	if denied != nil {
 		return nil, deniedError(denied)
 	}
-	v, denied := m.verify(r.Context(), token, time.Now())
+	v, denied := m.generation().verifier.verify(r.Context(), token, time.Now(), &m.memory, &m.operator)
 	if denied != nil {
 		return nil, deniedError(denied)
 	}

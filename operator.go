@@ -2,6 +2,7 @@ package mcpauth
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"hash/maphash"
 	"log/slog"
@@ -155,6 +156,72 @@ func (o *operator) tellServed(r *http.Request, x *exchange, begun time.Time) {
 		}
 	}()
 	o.onServed(r.Context(), served)
+}
+
+// How many calls of Revoked may go on after their requests have had their answer. Whose
+// own they are is counted apart, so that nobody fills the bound for others.
+const (
+	maxAbandoned    = 1000
+	maxOwnAbandoned = 32 // of one principal
+)
+
+// await asks a function of the operator's on behalf of a request, which waits for askTimeout at
+// the most: one that does not heed its context is left behind.
+func (o *operator) await(ctx context.Context, p *Principal, ask func(context.Context, *Principal) *refusal.Refusal) *refusal.Refusal {
+	if !o.mayAsk(p) {
+		return doubtRevoked(errors.New("too many calls of it have not returned"))
+	}
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	answer := make(chan *refusal.Refusal, 1)
+	go func() {
+		var denied *refusal.Refusal
+		exited := true // runtime.Goexit
+		defer func() {
+			if exited {
+				denied = refusal.New(refusal.Policy, "Revoked ended its goroutine", "", "")
+			}
+			answer <- denied
+		}()
+		denied, exited = ask(ctx, p), false
+	}()
+	select {
+	case denied := <-answer:
+		return denied
+	case <-ctx.Done():
+	}
+	o.abandon(p.Key(), answer)
+	return doubtRevoked(ctx.Err())
+}
+
+// mayAsk reports whether a call more may be left behind.
+func (o *operator) mayAsk(p *Principal) bool {
+	switch count := o.abandoned.Load(); {
+	case count == 0:
+		return true
+	case count >= maxAbandoned:
+		return false
+	}
+	owner := p.Key()
+	if !o.abandonedBy.Take(owner, 1, maxOwnAbandoned) {
+		return false
+	}
+	o.abandonedBy.Give(owner, 1)
+	return true
+}
+
+// abandon counts a call until it returns. Those of one principal that were all under way
+// before the first was left behind count up to its share.
+func (o *operator) abandon(owner string, answer <-chan *refusal.Refusal) {
+	if !o.abandonedBy.Take(owner, 1, maxOwnAbandoned) {
+		return
+	}
+	o.abandoned.Add(1)
+	go func() {
+		<-answer
+		o.abandoned.Add(-1)
+		o.abandonedBy.Give(owner, 1)
+	}()
 }
 
 // A client whose new tokens are refused for one cause, one after the other, signs its user in

@@ -170,7 +170,7 @@ func (q *inquiry) ask(asked time.Time, ask [2]bool, vouched bool) *refusal.Refus
 		ask  func(context.Context) *refusal.Refusal
 	}{
 		{askTimeout, func(ctx context.Context) *refusal.Refusal {
-			if denied := q.lease.x.m.askRevoked(ctx, p); denied != nil {
+			if denied := q.lease.x.m.generation().verifier.askRevoked(ctx, p); denied != nil {
 				return denied
 			}
 			return q.askKey(ctx, asked, vouched)

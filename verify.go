@@ -2,7 +2,6 @@ package mcpauth
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -47,25 +46,27 @@ func (v *verifier) clientOf(said *token.Unverified) string {
 // verify turns a compact token that arrived now into a verified one, which
 // nobody may change. A token that was verified a moment ago is not verified again. With a
 // refusal comes what is known of the token, or nil.
-func (m *Middleware) verify(ctx context.Context, compact string, now time.Time) (*verified, *refusal.Refusal) {
-	if m.memory.tokens == nil {
+func (v *verifier) verify(ctx context.Context, compact string, now time.Time, seen *memory, by *operator) (*verified, *refusal.Refusal) {
+	if seen.tokens == nil {
 		return nil, refusal.New(refusal.Issuer, "a Middleware that New has not made", "", "one made by New")
 	}
-	by := &m.generation().verifier
 	if strings.Count(compact, ".") != 2 { // it is no JWS, and not worth a look into the memory
-		_, denied := by.verifyAnew(ctx, compact, now)
+		_, denied := v.verifyAnew(ctx, compact, now)
 		return nil, denied
 	}
-	key := m.memory.tokens.Key(compact)
-	v := m.memory.get(key, now, by.leeway)
-	if v == nil {
+	key := seen.tokens.Key(compact)
+	good := seen.get(key, now, v.leeway)
+	if good == nil {
 		var denied *refusal.Refusal
-		if v, denied = by.verifyAnew(ctx, compact, now); denied != nil {
-			return v, denied
+		if good, denied = v.verifyAnew(ctx, compact, now); denied != nil {
+			return good, denied
 		}
-		m.memory.put(key, v, now, by.leeway)
+		seen.put(key, good, now, v.leeway)
 	}
-	return v, m.checkRevoked(ctx, &v.principal)
+	if v.revoked == nil {
+		return good, nil
+	}
+	return good, by.await(ctx, &good.principal, v.askRevoked)
 }
 
 // verifyAnew makes every check there is. The order is the defence: what can be
@@ -147,78 +148,9 @@ func (m *memory) put(key tokencache.Key, v *verified, now time.Time, leeway time
 // principal are copies of parts of the claims.
 func (v *verified) size() int { return 1024 + 2*len(v.principal.claims) }
 
-// How many calls of Revoked may go on after their requests have had their answer. Whose
-// own they are is counted apart, so that nobody fills the bound for others.
-const (
-	maxAbandoned    = 1000
-	maxOwnAbandoned = 32 // of one principal
-)
-
-// checkRevoked asks the operator's function for a request, which waits for askTimeout at
-// the most: a function that does not heed its context is left behind.
-func (m *Middleware) checkRevoked(ctx context.Context, p *Principal) *refusal.Refusal {
-	if m.generation().verifier.revoked == nil {
-		return nil
-	}
-	if !m.mayAskRevoked(p) {
-		return doubtRevoked(errors.New("too many calls of it have not returned"))
-	}
-	ctx, cancel := context.WithTimeout(ctx, askTimeout)
-	defer cancel()
-	answer := make(chan *refusal.Refusal, 1)
-	go func() {
-		var denied *refusal.Refusal
-		exited := true // runtime.Goexit
-		defer func() {
-			if exited {
-				denied = refusal.New(refusal.Policy, "Revoked ended its goroutine", "", "")
-			}
-			answer <- denied
-		}()
-		denied, exited = m.askRevoked(ctx, p), false
-	}()
-	select {
-	case denied := <-answer:
-		return denied
-	case <-ctx.Done():
-	}
-	m.abandon(p.Key(), answer)
-	return doubtRevoked(ctx.Err())
-}
-
-// mayAskRevoked reports whether a call more may be left behind.
-func (m *Middleware) mayAskRevoked(p *Principal) bool {
-	switch count := m.operator.abandoned.Load(); {
-	case count == 0:
-		return true
-	case count >= maxAbandoned:
-		return false
-	}
-	owner := p.Key()
-	if !m.operator.abandonedBy.Take(owner, 1, maxOwnAbandoned) {
-		return false
-	}
-	m.operator.abandonedBy.Give(owner, 1)
-	return true
-}
-
-// abandon counts a call until it returns. Those of one principal that were all under way
-// before the first was left behind count up to its share.
-func (m *Middleware) abandon(owner string, answer <-chan *refusal.Refusal) {
-	if !m.operator.abandonedBy.Take(owner, 1, maxOwnAbandoned) {
-		return
-	}
-	m.operator.abandoned.Add(1)
-	go func() {
-		<-answer
-		m.operator.abandoned.Add(-1)
-		m.operator.abandonedBy.Give(owner, 1)
-	}()
-}
-
 // askRevoked asks the operator's function, if there is one, and contains its failures.
-func (m *Middleware) askRevoked(ctx context.Context, p *Principal) (denied *refusal.Refusal) {
-	if m.generation().verifier.revoked == nil {
+func (v *verifier) askRevoked(ctx context.Context, p *Principal) (denied *refusal.Refusal) {
+	if v.revoked == nil {
 		return nil
 	}
 	defer func() {
@@ -226,7 +158,7 @@ func (m *Middleware) askRevoked(ctx context.Context, p *Principal) (denied *refu
 			denied = refusal.New(refusal.Policy, fmt.Sprintf("Revoked panicked with a %T", recovered), "", "")
 		}
 	}()
-	revoked, err := m.generation().verifier.revoked(ctx, p.clone())
+	revoked, err := v.revoked(ctx, p.clone())
 	switch {
 	case err != nil:
 		return doubtRevoked(err)
