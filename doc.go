@@ -20,21 +20,24 @@
 // There are seven steps. Nothing is read, and nobody is asked, before the step in
 // front has said yes.
 //
-//  1. What anybody may read is served: the RFC 9728 metadata, and preflights.
+//  1. What anybody may read is served: the RFC 9728 metadata, preflights, and what
+//     [Config].LegacyASMetadata is for.
 //  2. Header fields are within their bounds, and a browser's origin is one that is allowed.
 //  3. One bearer token becomes a [Principal]: it has the form, the issuer, the audience and
 //     the lifetime that it must have, and a key of its issuer has signed it. Keys are
 //     found through the issuer's metadata, and fetched when they are needed.
 //  4. The body is read, once and within its bounds, and becomes [Call] values. Header
 //     fields that say what it asks for must agree with it.
-//  5. The session and the tasks that it names are the principal's.
+//  5. The session that it names is the principal's, and so is each task, which is said only to who
+//     may use tasks at all.
 //  6. The [Policy] says what every call requires, and the token's scopes are compared with
-//     the whole of it. A stream then takes one of the places that its client has.
-//  7. The handler gets the bytes that were checked, and no token. Its answer passes as
+//     the whole of it. A stream then takes one of the places that its client has. The operator is
+//     told, and may refuse what cannot be recorded.
+//  7. The handler gets the bytes that were checked, with its own cursors in them, and no token. Its answer passes as
 //     long as the token is good: lists lose what the caller may not use, streams tell
 //     nobody of what is not for him, and end when the token does.
 //
-// A refusal of steps 2 to 6 is a [DeniedError]: it becomes a status, a challenge and a body,
+// A refusal is a [DeniedError]: it becomes a status, a challenge and a body,
 // one line of the log with its cause and fix, and one [Decision] for the audit.
 //
 // [New] checks a [Config] and compiles it, once, and reports every mistake.

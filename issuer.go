@@ -8,7 +8,7 @@ import (
 )
 
 // Issuer is one authorization server whose tokens are accepted. Only URL is
-// needed. Issuers share nothing: keys, algorithms, audiences and claims of one
+// needed. Issuers trust nothing of one another: keys, algorithms, audiences and claims of one
 // never serve another.
 type Issuer struct {
 	_ [0]func() // keyed literals only
@@ -86,8 +86,8 @@ type ClaimMap struct {
 	// grant nothing.
 	RoleScopes map[string][]string
 
-	// ClientID is the path of the client id. Default: the first present of
-	// client_id, azp, cid, appid.
+	// ClientID is the path of the client id. Default: the first of
+	// client_id, azp, cid, appid that is not empty.
 	ClientID string
 
 	// Audience is the path of the claim that binds a token of an issuer that

@@ -9,9 +9,7 @@ import (
 	"github.com/seed-1e292522/mcpauth/internal/identity"
 	"github.com/seed-1e292522/mcpauth/internal/keys"
 	"github.com/seed-1e292522/mcpauth/internal/mcp"
-	"github.com/seed-1e292522/mcpauth/internal/owned"
 	"github.com/seed-1e292522/mcpauth/internal/refusal"
-	"github.com/seed-1e292522/mcpauth/internal/seal"
 )
 
 // Middleware is a configured resource server. It is immutable, safe for
@@ -36,25 +34,6 @@ type generation struct {
 	bindsTasks bool
 }
 
-// verifier is whose tokens are accepted.
-type verifier struct {
-	issuers map[string]*issuer
-	ordered []*issuer
-	names   string // of the issuers, for refusals
-	leeway  time.Duration
-	revoked func(context.Context, *Principal) (bool, error)
-}
-
-// belongings are what callers have here, whatever the configuration.
-type belongings struct {
-	sessions *owned.Sessions
-	cursors  seal.Sealer
-	streams  owned.Streams
-	tasks    tasks
-	running  owned.Running[*exchange]
-	held     owned.Accounts // bytes, by caller
-}
-
 // ofNobody is the generation of a Middleware that New has not made.
 var ofNobody = newGeneration(new(operator))
 
@@ -70,7 +49,7 @@ func (m *Middleware) generation() *generation {
 // also serves the protected resource metadata, and it protects every path
 // under which it is mounted.
 //
-// The handler receives the very bytes that were checked and the caller in the
+// The handler receives the very bytes that were checked, but for cursors that were sealed, and the caller in the
 // request's context ([FromContext]), but no Authorization, DPoP or
 // Proxy-Authorization header: the token ends here. So do Upgrade and Connection.
 //
@@ -91,7 +70,7 @@ func (m *Middleware) Wrap(next http.Handler) http.Handler {
 		x := m.begin(g, r)
 		defer x.end()
 		defer m.operator.recordPanic(r, x)
-		if denied := m.operator.record(r, x, m.check(w, r, x)); denied != nil {
+		if denied := m.operator.record(r, x, m.check(w, r, x)); denied != nil { // who records may refuse, too
 			g.refuser.refuse(w, r, x, denied)
 			return
 		}
@@ -99,7 +78,7 @@ func (m *Middleware) Wrap(next http.Handler) http.Handler {
 	})
 }
 
-// check is the whole decision, step by step. Nothing is read of the body, and
+// check is the decision, step by step. Nothing is read of the body, and
 // nobody is asked, before the step in front has said yes.
 func (m *Middleware) check(w http.ResponseWriter, r *http.Request, x *exchange) *refusal.Refusal {
 	denied := x.checkRequest(r) // 2. bounds, browser origins
@@ -116,7 +95,7 @@ func (m *Middleware) check(w http.ResponseWriter, r *http.Request, x *exchange) 
 		denied = x.decide() // 6. scopes for every call
 	}
 	if denied == nil {
-		denied = m.owned.take(x) // then its cursors, and a stream's place
+		denied = m.owned.take(x) // then: its tasks and cursors are the caller's, and a stream has a place
 	}
 	if denied != nil && x.query != nil {
 		denied.ByStatus, denied.InBand = true, false

@@ -21,7 +21,7 @@ type Principal struct {
 	// behalf of a user (client credentials grant): sub is the client id.
 	// A user and a client with the same Subject are two principals.
 	Client   bool
-	ClientID string // client_id, azp, cid or appid; "" if the token names none
+	ClientID string // client_id, azp, cid, appid or what ClaimMap.ClientID names; "" for none
 
 	Scopes    []string // without duplicates, in the order of the token
 	Audiences []string // aud

@@ -382,8 +382,8 @@ func isTooLarge(err error) bool {
 	return errors.As(err, &tooLarge)
 }
 
-// checkedBody is the body that the handler reads: the very bytes that were
-// checked. Once the request is over it has none any more, because the buffer
+// checkedBody is the body that the handler reads: the bytes that were
+// checked, with its own cursors. Once the request is over it has none any more, because the buffer
 // may be another request's by then.
 type checkedBody struct {
 	mu     sync.Mutex

@@ -11,7 +11,18 @@ import (
 	"github.com/seed-1e292522/mcpauth/internal/overhear"
 	"github.com/seed-1e292522/mcpauth/internal/owned"
 	"github.com/seed-1e292522/mcpauth/internal/refusal"
+	"github.com/seed-1e292522/mcpauth/internal/seal"
 )
+
+// belongings are what callers have here, whatever the configuration.
+type belongings struct {
+	sessions *owned.Sessions
+	cursors  seal.Sealer
+	streams  owned.Streams
+	tasks    tasks
+	running  owned.Running[*exchange]
+	held     owned.Accounts // bytes, by caller
+}
 
 // fingerprint tells two secrets apart in a record and is of no use otherwise.
 func (o *belongings) fingerprint(use, secret string) string {

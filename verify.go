@@ -32,6 +32,15 @@ func (v *verified) holder() *Principal {
 	return &v.principal
 }
 
+// verifier is whose tokens are accepted.
+type verifier struct {
+	issuers map[string]*issuer
+	ordered []*issuer
+	names   string // of the issuers, for refusals
+	leeway  time.Duration
+	revoked func(context.Context, *Principal) (bool, error)
+}
+
 // endOf is when a token is good no more.
 func (v *verifier) endOf(p *Principal) time.Time { return p.Expiry.Add(v.leeway) }
 

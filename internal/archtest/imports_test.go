@@ -53,33 +53,6 @@ var importRules = []struct {
 			return !strings.HasPrefix(file, "internal/") || strings.HasPrefix(file, "internal/faults/")
 		},
 	}, {
-		"internal/reply knows JSON and nothing of ours beside",
-		func(imported string) bool {
-			return within(imported, module) && imported != module+"/internal/strictjson"
-		},
-		func(file string) bool { return path.Dir(file) != "internal/reply" },
-	}, {
-		"internal/mcp knows messages and refusals",
-		func(imported string) bool {
-			return within(imported, module) && imported != module+"/internal/jsonrpc" &&
-				imported != module+"/internal/refusal" && imported != module+"/internal/foreign"
-		},
-		func(file string) bool { return path.Dir(file) != "internal/mcp" },
-	}, {
-		"internal/keys fetches, reads, refuses and explains",
-		func(imported string) bool {
-			room, ours := strings.CutPrefix(imported, module+"/internal/")
-			return within(imported, module) && (!ours || !slices.Contains([]string{"explain", "fetch", "foreign", "jose", "refusal", "strictjson"}, room))
-		},
-		func(file string) bool { return path.Dir(file) != "internal/keys" },
-	}, {
-		"internal/token reads and refuses, and asks nobody for a key",
-		func(imported string) bool {
-			room, ours := strings.CutPrefix(imported, module+"/internal/")
-			return within(imported, module) && (!ours || !slices.Contains([]string{"challenge", "foreign", "jose", "refusal", "strictjson"}, room))
-		},
-		func(file string) bool { return path.Dir(file) != "internal/token" },
-	}, {
 		"unsafe and cgo stay out",
 		func(imported string) bool { return imported == "unsafe" || imported == "C" },
 		func(file string) bool { return false },

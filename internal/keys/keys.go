@@ -1,4 +1,4 @@
-// Package keys has the keys of one authorization server: found, fetched, renewed. Who can be
+// Package keys has the keys of each authorization server: found, fetched, renewed. Who can be
 // served with what is at hand never waits.
 package keys
 
@@ -142,7 +142,7 @@ func (s *Source) signer(token *jose.Token, set *keySet) (*jose.Key, *refusal.Ref
 // IsCurrent reports whether the key set of a proof is the one that vouches for tokens now. It
 // does not wait, but what is due is fetched in the background.
 func (s *Source) IsCurrent(p *Proof, now time.Time) bool {
-	return s.keys.serving(now) == p.set
+	return p.set != nil && s.keys.serving(now) == p.set
 }
 
 // Recheck asks the keys at hand, if there are any, whether the key of a proof is still among
@@ -165,7 +165,10 @@ func (s *Source) AwaitRecheck(ctx context.Context, p *Proof, asked time.Time) *r
 }
 
 func (p *Proof) vouchedBy(set *keySet) *refusal.Refusal {
-	if set == p.set || set.has(p.key, p.named, p.alg) {
+	switch {
+	case p.key == nil: // it proves nothing
+		return refusal.New(refusal.UnknownKey, "no proof", "", "")
+	case set == p.set, set.has(p.key, p.named, p.alg):
 		return nil
 	}
 	return refusal.New(refusal.UnknownKey, "kid", p.key.Kid, "a key of the issuer's current key set")

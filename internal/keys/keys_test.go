@@ -10,6 +10,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/seed-1e292522/mcpauth/internal/refusal"
 )
 
 // The same text fetched again is the same key set, so that tokens which it
@@ -45,3 +47,15 @@ func TestKeySetIdentity_JWKS_21(t *testing.T) {
 type roundTrip func(*http.Request) *http.Response
 
 func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r), nil }
+
+// What proves nothing vouches for nothing, whether there are keys or not.
+func TestNoProof_JWKS_21(t *testing.T) {
+	none := &Source{keys: finder{fixed: &sharedKeys{}}}
+	some := &Source{keys: finder{static: newKeySet(nil, nil, false)}}
+	for _, s := range []*Source{none, some} {
+		assert.False(t, s.IsCurrent(&Proof{}, time.Now()))
+		denied := (&Proof{}).vouchedBy(newKeySet(nil, nil, false))
+		require.NotNil(t, denied)
+		assert.Equal(t, refusal.UnknownKey, denied.Reason)
+	}
+}

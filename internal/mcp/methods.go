@@ -67,6 +67,7 @@ type method struct {
 	named   bool // modern requests repeat the target in Mcp-Name
 	list    bool // it asks for a list
 	refused bool // has no rule unless the policy gives one
+	scoped  bool // its results say in cacheScope who may keep them (2026-07-28, Caching)
 }
 
 // target says where in params a method's target stands.
@@ -79,15 +80,17 @@ const (
 	byTask
 )
 
-// of returns the target of a message.
+// of returns the target of a message; of a kind that has no case here, none.
 func (t target) of(m *jsonrpc.Message) jsonrpc.Field {
 	switch t {
 	case byName:
 		return m.Name
 	case byURI:
 		return m.URI
+	case byTask:
+		return m.TaskID
 	}
-	return m.TaskID
+	return jsonrpc.Field{}
 }
 
 // methods are the methods that a client may send, of all revisions from
@@ -99,14 +102,14 @@ var methods = map[string]method{
 	Response:                             {eras: Legacy, kind: Itself},
 	Stream:                               {eras: Legacy, kind: Itself},
 	endSession:                           {eras: Legacy, kind: Itself},
-	"server/discover":                    {eras: Modern, kind: Itself},
-	"tools/list":                         {eras: Legacy | Modern, kind: Itself, list: true},
-	"prompts/list":                       {eras: Legacy | Modern, kind: Itself, list: true},
-	"resources/list":                     {eras: Legacy | Modern, kind: Itself, list: true},
-	"resources/templates/list":           {eras: Legacy | Modern, kind: Itself, list: true},
+	"server/discover":                    {eras: Modern, kind: Itself, scoped: true},
+	"tools/list":                         {eras: Legacy | Modern, kind: Itself, list: true, scoped: true},
+	"prompts/list":                       {eras: Legacy | Modern, kind: Itself, list: true, scoped: true},
+	"resources/list":                     {eras: Legacy | Modern, kind: Itself, list: true, scoped: true},
+	"resources/templates/list":           {eras: Legacy | Modern, kind: Itself, list: true, scoped: true},
 	"tools/call":                         {eras: Legacy | Modern, kind: Tool, target: byName, named: true},
 	"prompts/get":                        {eras: Legacy | Modern, kind: Prompt, target: byName, named: true},
-	"resources/read":                     {eras: Legacy | Modern, kind: Resource, target: byURI, named: true},
+	"resources/read":                     {eras: Legacy | Modern, kind: Resource, target: byURI, named: true, scoped: true},
 	"resources/subscribe":                {eras: Legacy, kind: Resource, target: byURI},
 	"resources/unsubscribe":              {eras: Legacy, kind: Resource, target: byURI},
 	"completion/complete":                {eras: Legacy | Modern}, // of the kind of its reference
@@ -159,9 +162,9 @@ func HasTargets(method string) bool {
 }
 
 // IsCacheable reports whether the results of a method say in cacheScope who may keep them; one
-// that says nothing is for everybody (2026-07-28, Caching).
+// that says nothing is for everybody.
 func IsCacheable(method string) bool {
-	return method == "resources/read" || method == "server/discover" || method != "tasks/list" && methods[method].list
+	return methods[method].scoped
 }
 
 // ListOf returns the list that a call asks for, "" for none. One on tasks that names none may list

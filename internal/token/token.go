@@ -1,4 +1,4 @@
-// Package token turns a compact token into verified claims, or a refusal, by one issuer's rules.
+// Package token turns a compact token into claims, or a refusal, by one issuer's rules. It verifies no signature.
 //
 // The order is the defence: Read takes it apart, [Checker.Check] refuses what can be refused
 // without a key, then its reader has the signature verified, and only then [Checker.Facts]
