@@ -13,6 +13,9 @@
 //			"query_usage": mcpauth.Scopes("analytics:data:read"),
 //		}},
 //	})
+//	if err != nil {
+//		log.Fatal(err)
+//	}
 //	mux.Handle("/", auth.Wrap(mcpHandler))
 //
 // # What happens to a request

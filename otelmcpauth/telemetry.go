@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
+
 	"sync"
 	"time"
 
@@ -14,6 +14,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/seed-1e292522/mcpauth"
+	"github.com/seed-1e292522/mcpauth/internal/mcp"
 )
 
 const scopeName = "github.com/seed-1e292522/mcpauth/otelmcpauth"
@@ -116,25 +117,12 @@ func outcomeOf(d mcpauth.Decision) string {
 	return "allow"
 }
 
-// methods are those of MCP; any other is one that somebody has made up.
-var methods = func() map[string]bool {
-	known := map[string]bool{}
-	for method := range strings.FieldsSeq(`initialize notifications/initialized ping $response $sse $session.delete
-		server/discover tools/list tools/call prompts/list prompts/get resources/list resources/templates/list
-		resources/read resources/subscribe resources/unsubscribe completion/complete logging/setLevel subscriptions/listen
-		tasks/get tasks/cancel tasks/update tasks/result tasks/list notifications/cancelled notifications/progress
-		notifications/roots/list_changed notifications/elicitation/complete`) {
-		known[method] = true
-	}
-	return known
-}()
-
 // methodOf names the method of a request: "batch" for several.
 func methodOf(calls []mcpauth.Call) string {
 	switch {
 	case len(calls) > 1:
 		return "batch"
-	case len(calls) == 1 && methods[calls[0].Method]:
+	case len(calls) == 1 && mcp.CheckKnown(mcp.Modern, calls[0].Method) == nil: // any other is one that somebody has made up
 		return calls[0].Method
 	}
 	return other

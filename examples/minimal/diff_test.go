@@ -14,6 +14,9 @@ const most = 10
 
 // TestReadmeDiff: the README shows what really changes, and it is little.
 func TestReadmeDiff(t *testing.T) {
+	if _, err := os.Stat("../../README.md"); err != nil {
+		t.Skip("somebody has copied the directory")
+	}
 	before, after := lines(t, "before/main.go"), lines(t, "main.go")
 	var changes []string
 	added, removed := 0, 0

@@ -85,6 +85,11 @@ var doors = []string{"operator.log"}
 
 func TestParts(t *testing.T) {
 	house := typed(t)
+	for part, names := range parts {
+		for _, name := range names {
+			assert.NotEmpty(t, read(t, name), part)
+		}
+	}
 	fields := map[types.Object]string{}
 	for part := range parts {
 		object := house.pkg.Scope().Lookup(part)

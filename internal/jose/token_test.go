@@ -129,7 +129,7 @@ func TestLargestAcceptedToken_LIMITS04(t *testing.T) {
 }
 
 // The claims are not looked at here: that they are bytes without meaning is the
-// promise that keeps them one parse of the caller (design.md, rule 2).
+// promise that keeps them one parse of the caller.
 func TestClaimsAreOpaque_TOK23(t *testing.T) {
 	for _, payload := range []string{"x", "{}{}", "\xff\xfe", "\x00", `{"a":1,"a":2}`} {
 		token, err := jose.Parse(mint("ES256", `{"alg":"ES256"}`, payload))

@@ -179,7 +179,7 @@ func TestFold(t *testing.T) {
 	assert.False(t, envelopeNames.resembles(nil))
 }
 
-// TestAllocations is the measure of performance.md: nothing but the strings
+// TestAllocations: nothing but the strings
 // that are no well-known words.
 func TestAllocations(t *testing.T) {
 	for body, want := range map[string]float64{
@@ -196,7 +196,7 @@ func TestAllocations(t *testing.T) {
 	}
 }
 
-// TestAllocationsBySize is the measure of performance.md: what a body costs in
+// TestAllocationsBySize: what a body costs in
 // memory does not grow with it. The one allocation is the tool's name.
 func TestAllocationsBySize(t *testing.T) {
 	for _, shape := range []string{"structure", "records", "ascii", "code", "cjk"} {

@@ -63,7 +63,7 @@ func TestSets_MCP_43_MCP_51_MCP_52(t *testing.T) {
 	}
 
 	keys = []string{"*a", "x://a/../{v}", "x://b/{v}", "x://b/{w}", "x://c", "x://é*", "{", "x://d/../{v}", "x://d/../{w}"}
-	uris, problems := URIs(keys)
+	_, problems = URIs(keys)
 	var wrong []int
 	for _, problem := range problems {
 		wrong = append(wrong, problem.Key)
@@ -72,7 +72,7 @@ func TestSets_MCP_43_MCP_51_MCP_52(t *testing.T) {
 	assert.Equal(t, []int{0, 1, 3, 5, 6, 7, 8, 8}, wrong)
 	assert.Equal(t, `stands for the same URIs as "x://b/{v}": keep one of them`, problems[2].Reason)
 
-	uris, problems = URIs([]string{"db://a*", "x://b/{v}", "x://c"})
+	uris, problems := URIs([]string{"db://a*", "x://b/{v}", "x://c"})
 	assert.Empty(t, problems)
 	assert.Equal(t, []int{2}, uris.Find("x://c", nil))
 	assert.Equal(t, []int{1}, uris.Find("x://b/{v}", nil), "a template is its own name")
