@@ -25,6 +25,9 @@ func FuzzSpellings(f *testing.F) {
 		if len(key) > 200 || len(uri) > 200 || strings.ContainsAny(key, "*{}") || key == "" {
 			return
 		}
+		if _, err := url.QueryUnescape(key); err != nil {
+			return // servers differ on what a stray percent sign spoils, and nobody writes such a key
+		}
 		for _, step := range steps[:min(len(steps), 4)] {
 			if _, rest, found := strings.Cut(uri, ":"); !found || rest == "" {
 				return
