@@ -274,6 +274,11 @@ func TestAnswersOfOneCaller_LIMITS_13(t *testing.T) {
 						if _, err := w.Write(bytes.Repeat([]byte(" "), 1<<20)); err != nil {
 							failed++
 							assert.Error(t, r.Context().Err(), "the handler is told to stop")
+							for _, err := range []error{err, context.Cause(r.Context())} {
+								var reason mcpauth.Reason
+								require.ErrorAs(t, err, &reason)
+								assert.Equal(t, "too_much_held", reason.Code())
+							}
 							return
 						}
 					}

@@ -32,8 +32,8 @@ type lease struct {
 	token               *verified
 	verified            time.Time // when the request came, with its token
 
-	denied  atomic.Pointer[refusal.Refusal] // why the response was cut
-	inquiry *inquiry                        // nil for what does not last; set with mu held
+	denied  atomic.Pointer[DeniedError] // why the response was cut, as the handler is told it everywhere
+	inquiry *inquiry                    // nil for what does not last; set with mu held
 
 	mu  sync.Mutex // guards over
 	out sync.Mutex // guards the server's own writer, and all that stands below over
@@ -66,17 +66,23 @@ const (
 )
 
 // cutFor returns why the response was cut, nil if it was not.
-func (l *lease) cutFor() *refusal.Refusal { return l.denied.Load() }
+func (l *lease) cutFor() *refusal.Refusal {
+	if told := l.denied.Load(); told != nil {
+		return told.refusal
+	}
+	return nil
+}
 
 // cut ends the response, once, and reports whether it did: not if it is over, or
 // was cut before. It may be called from any goroutine, at any time. The cause
 // of the end of the handler's context is denied.
 func (l *lease) cut(denied *refusal.Refusal) (cut bool) {
-	if !l.claim(denied) {
+	told := deniedError(denied)
+	if !l.claim(told) {
 		return false
 	}
 	cut = true
-	l.x.ctx.Cancel(deniedError(denied))
+	l.x.ctx.Cancel(told)
 	defer func() {
 		// The server's writer may be wrapped by one that panics: that is the business
 		// of this request, and not of the goroutine that ends it.
@@ -97,11 +103,11 @@ func (l *lease) endUnfiltered(err error) {
 // stopHandler ends the handler's context: nothing more of it is sent, but what is there is not cut.
 func (l *lease) stopHandler(err error) { l.x.ctx.Cancel(err) }
 
-// claim makes denied the reason for which the response is cut.
-func (l *lease) claim(denied *refusal.Refusal) bool {
+// claim makes told the reason for which the response is cut.
+func (l *lease) claim(told *DeniedError) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return !l.over && l.denied.CompareAndSwap(nil, denied)
+	return !l.over && l.denied.CompareAndSwap(nil, told)
 }
 
 // hurry bounds the time of a write that is under way: it may be stuck, because the
@@ -214,9 +220,9 @@ func (l *lease) Write(data []byte) (int, error) {
 	if l.gone {
 		return 0, http.ErrHandlerTimeout
 	}
-	if denied := l.cutFor(); denied != nil {
+	if told := l.denied.Load(); told != nil {
 		l.missed = true
-		return 0, deniedError(denied)
+		return 0, told
 	}
 	if l.form == eventStream {
 		l.edge.Pass(data)
@@ -231,8 +237,8 @@ func (l *lease) FlushError() error {
 	if l.gone {
 		return http.ErrHandlerTimeout
 	}
-	if denied := l.cutFor(); denied != nil {
-		return deniedError(denied)
+	if told := l.denied.Load(); told != nil {
+		return told
 	}
 	return http.NewResponseController(l.ResponseWriter).Flush()
 }

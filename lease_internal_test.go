@@ -116,6 +116,7 @@ func TestCut_MCP_55(t *testing.T) {
 		assert.Zero(t, n)
 		assert.ErrorIs(t, err, Reason(refusal.UnknownTask))
 		assert.ErrorIs(t, http.NewResponseController(w).Flush(), Reason(refusal.UnknownTask))
+		assert.ErrorIs(t, err, context.Cause(r.Context()), "one error, wherever the handler meets it")
 	}
 	stream := func(before string, after ...string) func(http.ResponseWriter, *http.Request, *lease) {
 		return func(w http.ResponseWriter, _ *http.Request, l *lease) {
@@ -276,7 +277,7 @@ func TestCut_TooLate_MCP_55(t *testing.T) {
 			w.Header().Set("Content-Type", "text/event-stream")
 			_, _ = io.WriteString(w, leaseEvent)
 			held = l
-			assert.True(t, l.claim(leaseDenied()))
+			assert.True(t, l.claim(deniedError(leaseDenied())))
 			panic(bug)
 		})
 	})

@@ -154,7 +154,7 @@ func (w *response) Write(data []byte) (int, error) {
 	case w.events != nil:
 		n, err := w.events.Write(data)
 		if !w.holds(w.events.Held()) {
-			w.events.Fail(refusal.TooMuchHeld)
+			w.events.Fail(errTooMuchHeld)
 		}
 		w.endStream()
 		return n, err
@@ -168,7 +168,7 @@ func (w *response) Write(data []byte) (int, error) {
 		return 0, w.failed
 	case !w.holds(size):
 		w.held = new(bytes.Buffer)
-		w.fail(refusal.TooMuchHeld)
+		w.fail(errTooMuchHeld)
 		return 0, w.failed
 	}
 	return w.held.Write(data)
@@ -274,9 +274,12 @@ func (w *response) complete() {
 	}
 }
 
+// errTooMuchHeld is what the handler is told: a reason of this package, as all that leaves it.
+const errTooMuchHeld = Reason(refusal.TooMuchHeld)
+
 // denyUnfiltered is for an answer that cannot be filtered.
 func denyUnfiltered(err error) *refusal.Refusal {
-	if errors.Is(err, refusal.TooMuchHeld) {
+	if errors.Is(err, errTooMuchHeld) {
 		return denyHeld()
 	}
 	return refusal.For(refusal.Unfiltered, "", err)
