@@ -116,6 +116,19 @@ func TestFindings(t *testing.T) {
 	}
 }
 
+// Each cause stands once in the catalogue, and says what is the matter and what to do.
+func TestCauses_OBS_01(t *testing.T) {
+	ids := map[string]bool{}
+	for _, c := range explain.Causes() {
+		assert.False(t, ids[c.ID], "%s stands twice", c.ID)
+		ids[c.ID] = true
+		assert.NotEmpty(t, c.Means, c.ID)
+		assert.NotEmpty(t, c.Fix, c.ID)
+	}
+	assert.Greater(t, len(ids), 50)
+	assert.Empty(t, explain.Finding{Cause: "none"}.Fix()+explain.Finding{}.Means())
+}
+
 // FuzzFindings: whatever a sender writes, a finding has a known cause, is one
 // printable line, and does not grow with it.
 func FuzzFindings(f *testing.F) {

@@ -2,7 +2,11 @@ package refusal_test
 
 import (
 	"errors"
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"regexp"
+	"strconv"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -66,6 +70,29 @@ func TestCatalogue_CHAL_11_CHAL_20_CHAL_21_OBS_01_OBS_07(t *testing.T) {
 	}
 	assert.Equal(t, "other", refusal.Reason("something new").Entry().Code)
 	assert.Equal(t, 401, refusal.Reason("something new").Entry().Status, "what is in no catalogue opens nothing")
+}
+
+// Every reason that is declared is in the catalogue: the list must not depend on somebody remembering it.
+func TestDeclaredReasons_OBS_07(t *testing.T) {
+	file, err := parser.ParseFile(token.NewFileSet(), "catalogue.go", nil, parser.SkipObjectResolution)
+	require.NoError(t, err)
+	var declared, listed []refusal.Reason
+	ast.Inspect(file, func(node ast.Node) bool {
+		spec, ok := node.(*ast.ValueSpec)
+		if !ok {
+			return true
+		}
+		if typ, ok := spec.Type.(*ast.Ident); ok && typ.Name == "Reason" {
+			words, err := strconv.Unquote(spec.Values[0].(*ast.BasicLit).Value)
+			require.NoError(t, err)
+			declared = append(declared, refusal.Reason(words))
+		}
+		return true
+	})
+	for _, e := range refusal.Catalogue() {
+		listed = append(listed, e.Reason)
+	}
+	assert.ElementsMatch(t, declared, listed)
 }
 
 func TestRefusal(t *testing.T) {
