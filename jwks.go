@@ -37,8 +37,9 @@ type IssuerStatus struct {
 // Issuers reports on the keys of every issuer, in the order of the
 // configuration and without any network traffic: for readiness probes and status pages.
 func (m *Middleware) Issuers() []IssuerStatus {
-	all := make([]IssuerStatus, len(m.generation().verifier.ordered))
-	for i, s := range m.generation().verifier.ordered {
+	issuers := m.generation().verifier.ordered
+	all := make([]IssuerStatus, len(issuers))
+	for i, s := range issuers {
 		all[i] = s.status()
 	}
 	return all
@@ -64,9 +65,10 @@ func (s *issuer) status() IssuerStatus {
 // copy is due, all issuers at once, and returns what went wrong. Call it
 // before the first request, or in a readiness probe; without it the first token does the same.
 func (m *Middleware) Warm(ctx context.Context) error {
-	errs := make([]error, len(m.generation().verifier.ordered))
+	issuers := m.generation().verifier.ordered
+	errs := make([]error, len(issuers))
 	var wg sync.WaitGroup
-	for i, s := range m.generation().verifier.ordered {
+	for i, s := range issuers {
 		wg.Go(func() {
 			if denied := s.keys.Warm(ctx); denied != nil {
 				errs[i] = deniedError(denied)
