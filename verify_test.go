@@ -1000,3 +1000,11 @@ func TestManyClaims_LIMITS_04(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, []string{"mcp:read", "last"}, p.Scopes)
 }
+
+// A typ that is no string says nothing of an ID token.
+func TestTypeThatIsNoString_OBS_08(t *testing.T) {
+	f := newFixture(t, nil)
+	w := f.call(f.issuer.Sign(`{"alg":"RS256","kid":"k1","typ":1}`, `{}`), "echo")
+	assert.Equal(t, http.StatusUnauthorized, w.Code)
+	assert.Contains(t, f.log.String(), "cause=token-type")
+}
