@@ -23,7 +23,7 @@ test: ## every test that needs no other runtime
 	go test ./...
 
 race: ## the same under the race detector, in random order
-	go test $(RACE) -shuffle=on ./...
+	go test $(RACE) -timeout 30m -shuffle=on ./...
 
 vet: ## go vet
 	go vet ./...
@@ -40,7 +40,7 @@ fuzz: ## every fuzz target, FUZZTIME (100000x) each
 	done
 
 cover: ## statement coverage by file, against the thresholds
-	@go test -coverpkg=$(LIBRARY) -coverprofile=cover.out ./... >cover.log || { cat cover.log; exit 1; }
+	@go test -timeout 30m -coverpkg=$(LIBRARY) -coverprofile=cover.out ./... >cover.log || { cat cover.log; exit 1; }
 	@go test ./internal/archtest -count=1 -run='^TestCoverage$$' -v -profile="$(CURDIR)/cover.out"
 
 trace: ## requirement -> tests, failing on a MUST without one
