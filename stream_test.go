@@ -2,6 +2,7 @@ package mcpauth_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -338,4 +339,47 @@ func TestStreamRefused_LIMITS_09(t *testing.T) {
 	for range 40 { // one after the other, with an audit that panics
 		assert.Equal(t, http.StatusOK, f.do(http.MethodGet, "/mcp", f.token(nil), "").Code)
 	}
+}
+
+// TestStreamNotRecorded_LIMITS_09: a stream that the audit refuses has taken a place by then, and gives
+// it back once: beside ten that are open there is room for 22 more.
+func TestStreamNotRecorded_LIMITS_09(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		refuse := false
+		f := newFixture(t, func(c *mcpauth.Config) {
+			c.OnDecision = func(_ context.Context, d mcpauth.Decision) {
+				if refuse {
+					d.Refuse(errors.New("disk full"))
+				}
+			}
+		})
+		begun := 0
+		f.inner = func(_ http.ResponseWriter, r *http.Request) {
+			begun++ // under the eyes of synctest.Wait
+			<-r.Context().Done()
+		}
+		ctx, leave := context.WithCancel(t.Context())
+		open := func() *httptest.ResponseRecorder {
+			w := httptest.NewRecorder()
+			go f.handler.ServeHTTP(w, f.request(http.MethodGet, "/mcp", f.token(nil), "").WithContext(ctx))
+			synctest.Wait()
+			return w
+		}
+		for range 10 {
+			open()
+		}
+		refuse = true
+		for range 40 {
+			assert.Equal(t, http.StatusServiceUnavailable, open().Code)
+		}
+		assert.Equal(t, 10, begun, "a stream that was refused reached the handler")
+		refuse = false
+		for range 22 {
+			open()
+		}
+		assert.Equal(t, 32, begun, "a place is lost")
+		assert.Equal(t, http.StatusTooManyRequests, open().Code, "a place was given back twice")
+		leave()
+		synctest.Wait()
+	})
 }
