@@ -341,10 +341,10 @@ func (x *exchange) isStream() bool {
 	return false
 }
 
-// endStream gives the place of a stream back.
+// endStream gives the place of a stream back. What the handler has never seen lives on in no other stream.
 func (o *belongings) endStream(x *exchange) {
 	by := ""
-	if x.body != nil {
+	if x.body != nil && x.lease.ResponseWriter != nil {
 		by = x.tag
 	}
 	o.streams.End(x.principal.caller(), x.announced, by)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -813,7 +814,14 @@ func TestHTTPSSE_ISOL_09(t *testing.T) {
 // TestListensByHTTPSSE_LIMITS_09: a subscription whose POST is answered at once lives on in the stream
 // of its endpoint, and takes its place for as long.
 func TestListensByHTTPSSE_LIMITS_09(t *testing.T) {
-	f := newFixture(t, nil)
+	refuse := false
+	f := newFixture(t, func(c *mcpauth.Config) {
+		c.OnDecision = func(_ context.Context, d mcpauth.Decision) {
+			if refuse {
+				d.Refuse(errors.New("disk full"))
+			}
+		}
+	})
 	opened, free := make(chan string), make(chan struct{})
 	f.inner = func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodGet {
@@ -838,6 +846,11 @@ func TestListensByHTTPSSE_LIMITS_09(t *testing.T) {
 		return f.do(http.MethodPost, endpoint, f.token(nil), modernBody("subscriptions/listen", `"notifications":{}`)).Code
 	}
 	first, ended := open("one")
+	refuse = true
+	for range 40 {
+		assert.Equal(t, http.StatusServiceUnavailable, listen(first), "one that the handler never sees lives nowhere")
+	}
+	refuse = false
 	for i := range 31 {
 		assert.Equal(t, http.StatusAccepted, listen(first), i)
 	}
