@@ -149,12 +149,14 @@ func TestSuspects_Places_FRESH_02(t *testing.T) {
 func TestSuspects_Doubted_FRESH_08(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fetches := 0
-		metadata := &remote[serverMetadata]{load: func(context.Context, *loaded[serverMetadata], bool) (*loaded[serverMetadata], error) {
-			fetches++
-			return &loaded[serverMetadata]{}, nil
-		}}
 		keys := &sharedKeys{}
+		metadata := &remote[serverMetadata]{load: func(context.Context, *loaded[serverMetadata], bool) (*loaded[serverMetadata], error) {
+			time.Sleep(time.Second) // long enough to be joined
+			fetches++
+			return &loaded[serverMetadata]{value: serverMetadata{keys: keys}}, nil
+		}}
 		keys.load = func(context.Context, *loaded[*keySet], bool) (*loaded[*keySet], error) {
+			time.Sleep(time.Second)
 			return &loaded[*keySet]{value: newKeySet(nil, nil, false)}, nil
 		}
 		of, other := &finder{metadata: metadata}, &finder{fixed: keys}
