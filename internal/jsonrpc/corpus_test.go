@@ -38,7 +38,8 @@ func TestCorpus(t *testing.T) {
 		&envelopeNames: "envelope", &paramsNames: "params", &metaNames: "params._meta",
 		&refNames: "params.ref", &listenNames: "params.notifications",
 	} {
-		for _, name := range *vocabulary {
+		for _, word := range *vocabulary {
+			name := word.Text
 			assert.True(t, names["MCP-01 upper case: "+object+" "+name], "the corpus lacks %s in %s", name, object)
 		}
 	}

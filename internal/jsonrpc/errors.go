@@ -100,7 +100,7 @@ func readEnvelopeID(body []byte) (id []byte, err error) {
 func acceptableID(raw []byte) []byte {
 	var r strictjson.Reader
 	r.Reset(raw, strictjson.Limits{})
-	if _, err := readID(&r); err != nil {
+	if v, err := r.Value(); err != nil || checkID(&v) != nil {
 		return nil
 	}
 	return raw

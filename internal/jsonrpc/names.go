@@ -1,90 +1,83 @@
 package jsonrpc
 
-import "unicode/utf8"
+import (
+	"strings"
+	"unicode/utf8"
 
-// vocabulary is the security-relevant member names of one object, by their
-// folded form. A name that folds to one of them must be it exactly: readers
-// that ignore case would otherwise see a member that others do not.
-type vocabulary map[string]string
+	"github.com/seed-1e292522/mcpauth/internal/strictjson"
+)
+
+// vocabulary is the security-relevant member names of one object. A name that
+// some reader takes for one of them must be it exactly: readers that ignore case
+// would otherwise see a member that others do not.
+type vocabulary []strictjson.Word
 
 // The vocabularies of the objects that decide what a message does. Elsewhere,
 // in particular in params.arguments, only duplicates are refused.
 var (
-	envelopeNames = newVocabulary("jsonrpc", "id", "method", "params", "result", "error")
+	envelopeNames vocabulary = strictjson.Expect("jsonrpc", "id", "method", "params", "result", "error")
 
-	paramsNames = newVocabulary(
-		"name", "uri", "arguments", "taskId", "ref", "notifications", "_meta",
+	paramsNames vocabulary = strictjson.Expect(
+		"name", "arguments", "_meta", "uri", "taskId", "ref", "notifications",
 		"argument", "context", "cursor", "level", "task",
 		"requestId", "progressToken", "requestState", "inputResponses",
 		"protocolVersion", "capabilities", "clientInfo")
 
-	metaNames = newVocabulary(
+	metaNames vocabulary = strictjson.Expect(
 		"io.modelcontextprotocol/protocolVersion",
-		"io.modelcontextprotocol/clientInfo",
 		"io.modelcontextprotocol/clientCapabilities",
+		"io.modelcontextprotocol/clientInfo",
 		"io.modelcontextprotocol/logLevel",
 		"io.modelcontextprotocol/related-task",
 		"io.modelcontextprotocol/subscriptionId",
 		"progressToken")
 
-	refNames = newVocabulary("type", "name", "uri")
+	refNames vocabulary = strictjson.Expect("type", "name", "uri")
 
-	listenNames = newVocabulary(
+	listenNames vocabulary = strictjson.Expect(
 		"toolsListChanged", "promptsListChanged", "resourcesListChanged",
 		"resourceSubscriptions", "taskIds")
 )
 
-func newVocabulary(names ...string) vocabulary {
-	v := make(vocabulary, len(names))
-	for _, name := range names {
-		var buf [maxFolded]byte
-		v[string(fold(buf[:0], []byte(name)))] = name
-	}
-	return v
-}
-
 // resembles reports whether name is not a security-relevant name but could be
 // taken for one by a reader that ignores case.
 func (v vocabulary) resembles(name []byte) bool {
-	var buf [maxFolded]byte
-	exact, ok := v[string(fold(buf[:0], name))]
-	return ok && exact != string(name)
+	for i := range v {
+		if known := v[i].Text; len(known) <= len(name) && foldsTo(name, known) { // nothing folds to more bytes than it has
+			return known != string(name)
+		}
+	}
+	return false
 }
 
-// maxFolded is more than the length of any name in a vocabulary.
-const maxFolded = 64
-
-// fold appends to dst the form of name that it shares with every spelling some
-// reader takes for the same name: simple case folding, full case folding
-// (ligatures and sharp s), and the dotted and dotless i, which upper and lower
-// case mappings, but not foldings, take to an ASCII letter (Unicode 3.13, and
-// CaseFolding.txt, SpecialCasing.txt). A name that is too long, or has a
-// character which folds to no ASCII letter, resembles nothing: nil.
-func fold(dst, name []byte) []byte {
-	for i := 0; i < len(name); {
-		if len(dst) >= maxFolded-3 {
-			return nil
-		}
-		c := name[i]
-		switch {
-		case 'A' <= c && c <= 'Z':
-			dst = append(dst, c|0x20)
-			i++
-			continue
-		case c < utf8.RuneSelf:
-			dst = append(dst, c)
-			i++
+// foldsTo reports whether some reader takes name for known: by simple case
+// folding, full case folding (ligatures and sharp s), or the dotted and dotless
+// i, which upper and lower case mappings, but not foldings, take to an ASCII
+// letter (Unicode 3.13, and CaseFolding.txt, SpecialCasing.txt).
+func foldsTo(name []byte, known string) bool {
+	for len(name) > 0 && known != "" {
+		if name[0] < utf8.RuneSelf {
+			if lower(name[0]) != lower(known[0]) {
+				return false
+			}
+			name, known = name[1:], known[1:]
 			continue
 		}
-		r, n := utf8.DecodeRune(name[i:])
-		folded := foldRune(r)
-		if folded == "" {
-			return nil
+		r, n := utf8.DecodeRune(name)
+		letters := foldRune(r)
+		if letters == "" || len(letters) > len(known) || !strings.EqualFold(known[:len(letters)], letters) {
+			return false
 		}
-		dst = append(dst, folded...)
-		i += n
+		name, known = name[n:], known[len(letters):]
 	}
-	return dst
+	return len(name) == 0 && known == ""
+}
+
+func lower(c byte) byte {
+	if 'A' <= c && c <= 'Z' {
+		c |= 0x20
+	}
+	return c
 }
 
 // foldRune returns the ASCII letters that some reader takes a character beyond
@@ -115,8 +108,8 @@ func foldRune(r rune) string {
 	return ""
 }
 
-// interned returns s as a string, without allocating for the words that
-// nearly all messages consist of.
+// interned returns s as a string if it is one of the words that nearly all
+// messages consist of, and otherwise "".
 func interned(s []byte) string {
 	if len(s) < len(words) {
 		for _, word := range words[len(s)] {
@@ -125,7 +118,7 @@ func interned(s []byte) string {
 			}
 		}
 	}
-	return string(s)
+	return ""
 }
 
 // words has the well-known words by their length, the likelier ones first: a

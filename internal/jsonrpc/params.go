@@ -5,175 +5,182 @@ import "github.com/seed-1e292522/mcpauth/internal/strictjson"
 // params reads the object that says what the method is called on. Null is absent,
 // here and in what is read below, but for a target: that is how both Go SDKs read it, and
 // what serializers write that leave no member out.
-func (p *parser) params() error {
-	if p.null() {
-		return nil
+func (p *parser) params() {
+	if p.value.Kind == strictjson.Null {
+		return
 	}
 	p.m.HasParams = true
-	return p.members(ErrEnvelope, func(name []byte) (err error) {
-		switch string(name) {
+	var seen uint64
+	for p.object(ErrEnvelope); p.next(paramsNames, &seen); {
+		switch p.member {
 		case "name":
-			p.m.Name, err = p.target(maxName)
+			p.m.Name = p.target(maxName)
 		case "uri":
-			p.m.URI, err = p.target(maxURI)
+			p.m.URI = p.target(maxURI)
 		case "taskId":
-			p.m.TaskID, err = p.target(maxName)
+			p.m.TaskID = p.target(maxName)
 		case "arguments":
-			p.m.Arguments, err = p.arguments()
+			p.arguments()
 		case "cursor":
-			err = p.cursor()
+			p.cursor()
 		case "ref":
-			err = p.ref()
+			p.ref()
 		case "notifications":
-			err = p.listen()
+			p.listen()
 		case "_meta":
-			err = p.meta()
+			p.meta()
 		default:
-			err = p.other(paramsNames, name)
+			p.other(paramsNames)
 		}
-		return err
-	})
+	}
 }
 
 // target reads what a call is made on. A null is none, and is not absent: whoever
 // writes one means to name something.
-func (p *parser) target(limit int) (Field, error) {
-	if p.null() {
-		return Field{State: Other}, nil
+func (p *parser) target(limit int) Field {
+	f := p.field(limit)
+	if f.State == Absent {
+		f.State = Other
 	}
-	return p.field(limit)
+	return f
 }
 
 // arguments are an object or null. An empty array, which languages write in which a map is
 // one, is no arguments to mcp-go and an error to the official SDK.
-func (p *parser) arguments() ([]byte, error) {
-	switch p.r.Kind() {
+func (p *parser) arguments() {
+	switch p.value.Kind {
 	case strictjson.Null:
-		return nil, p.r.Null()
 	case strictjson.Object:
-		return p.r.Skip()
+		p.m.Arguments = p.pass()
+	default:
+		p.fail(ErrType)
 	}
-	return nil, ErrType
 }
 
 // cursor takes null for absent. Neither length nor characters are looked at:
 // that is up to the one who has given it away.
-func (p *parser) cursor() error {
+func (p *parser) cursor() {
 	c := &p.m.Cursor
-	switch p.r.Kind() {
+	switch p.value.Kind {
 	case strictjson.Null:
-		return p.r.Null()
+		return
 	case strictjson.String:
-		raw, value, err := p.r.RawString()
-		c.Value, c.State, c.From, c.To = value, String, p.r.Offset()-len(raw), p.r.Offset()
-		return err
+		c.Value, c.State = p.value.Text(), String
+	default:
+		c.State = Other
 	}
-	raw, err := p.r.Skip()
-	c.State, c.From, c.To = Other, p.r.Offset()-len(raw), p.r.Offset()
-	return err
+	raw := p.pass()
+	c.From, c.To = p.r.Offset()-len(raw), p.r.Offset()
 }
 
-func (p *parser) meta() error {
-	if p.null() {
-		return nil
+func (p *parser) meta() {
+	if p.value.Kind == strictjson.Null {
+		return
 	}
 	p.m.HasMeta = true
-	return p.members(ErrType, func(name []byte) (err error) {
-		if string(name) == "io.modelcontextprotocol/protocolVersion" {
-			p.m.Version, err = p.word(maxName)
-			return err
+	var seen uint64
+	for p.object(ErrType); p.next(metaNames, &seen); {
+		if p.member == "io.modelcontextprotocol/protocolVersion" {
+			p.m.Version = p.field(maxName)
+		} else {
+			p.other(metaNames)
 		}
-		return p.other(metaNames, name)
-	})
+	}
 }
 
-func (p *parser) ref() error {
-	if p.null() {
-		return nil
+func (p *parser) ref() {
+	if p.value.Kind == strictjson.Null {
+		return
 	}
 	ref := &p.m.Ref
 	ref.Present = true
-	if p.r.Kind() != strictjson.Object {
-		_, err := p.r.Skip()
-		return err
+	if p.value.Kind != strictjson.Object {
+		p.pass()
+		return
 	}
-	return p.members(ErrType, func(name []byte) (err error) {
-		switch string(name) {
+	var seen uint64
+	for p.object(ErrType); p.next(refNames, &seen); {
+		switch p.member {
 		case "type":
-			ref.Type, err = p.word(maxName)
+			ref.Type = p.field(maxName)
 		case "name":
-			ref.Name, err = p.field(maxName)
+			ref.Name = p.field(maxName)
 		case "uri":
-			ref.URI, err = p.field(maxURI)
+			ref.URI = p.field(maxURI)
 		default:
-			err = p.other(refNames, name)
+			p.other(refNames)
 		}
-		return err
-	})
+	}
 }
 
-func (p *parser) listen() error {
-	if p.null() {
-		return nil
+func (p *parser) listen() {
+	if p.value.Kind == strictjson.Null {
+		return
 	}
 	l := &Listen{}
 	p.m.Listen = l
-	if p.r.Kind() != strictjson.Object {
+	if p.value.Kind != strictjson.Object {
 		l.Unknown = true
-		_, err := p.r.Skip()
-		return err
+		p.pass()
+		return
 	}
-	return p.members(ErrType, func(name []byte) (err error) {
-		switch string(name) {
+	var seen uint64
+	for p.object(ErrType); p.next(listenNames, &seen); {
+		switch p.member {
 		case "toolsListChanged":
-			l.ToolsListChanged, err = p.flag()
+			l.ToolsListChanged = p.flag()
 		case "promptsListChanged":
-			l.PromptsListChanged, err = p.flag()
+			l.PromptsListChanged = p.flag()
 		case "resourcesListChanged":
-			l.ResourcesListChanged, err = p.flag()
+			l.ResourcesListChanged = p.flag()
 		case "resourceSubscriptions":
-			l.ResourceSubscriptions, err = p.list(maxURI)
+			l.ResourceSubscriptions = p.list(maxURI)
 		case "taskIds":
-			l.TaskIDs, err = p.list(maxName)
+			l.TaskIDs = p.list(maxName)
 		default:
 			l.Unknown = true
-			err = p.other(listenNames, name)
+			p.other(listenNames)
 		}
-		return err
-	})
+	}
 }
 
-func (p *parser) flag() (bool, error) {
-	if p.null() {
-		return false, nil
+func (p *parser) flag() bool {
+	switch p.value.Kind {
+	case strictjson.True:
+		return true
+	case strictjson.False, strictjson.Null:
+		return false
 	}
-	b, err := p.r.Bool()
-	return b, otherKind(err, ErrType)
+	p.fail(ErrType)
+	return false
 }
 
 // list reads an array of strings.
-func (p *parser) list(limit int) ([]string, error) {
-	if p.null() {
-		return nil, nil
-	}
-	if err := p.r.Array(); err != nil {
-		return nil, otherKind(err, ErrType)
+func (p *parser) list(limit int) []string {
+	switch p.value.Kind {
+	case strictjson.Null:
+		return nil
+	case strictjson.Array:
+		p.fail(p.r.Array())
+	default:
+		p.fail(ErrType)
 	}
 	list := []string{}
-	for {
-		ok, err := p.r.Element()
-		if err != nil || !ok {
-			return list, err
-		}
-		f, err := p.field(limit)
-		switch {
-		case err != nil:
-			return nil, err
-		case f.State != String:
-			return nil, ErrType
-		case len(list) == maxEntries:
-			return nil, ErrLength
-		}
-		list = append(list, f.Value)
+	for p.element() {
+		p.must(p.value.Kind == strictjson.String, ErrType)
+		p.must(len(list) < maxEntries, ErrLength)
+		list = append(list, p.field(limit).Value)
 	}
+	return list
+}
+
+// element is next for the elements of an array.
+func (p *parser) element() (ok bool) {
+	if p.err != nil {
+		return false
+	}
+	if ok, p.err = p.r.Element(); ok {
+		p.value, p.err = p.r.Value()
+	}
+	return ok && p.err == nil
 }

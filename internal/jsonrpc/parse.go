@@ -2,7 +2,6 @@ package jsonrpc
 
 import (
 	"bytes"
-	"errors"
 	"unicode"
 	"unicode/utf8"
 
@@ -22,10 +21,17 @@ func IsBatch(body []byte) bool {
 	return false
 }
 
+// Names are names and URIs that somebody knows, by themselves: to read one of them
+// costs no memory.
+type Names map[string]string
+
 // Parse reads a body that must be one JSON-RPC message. Its error is an
 // [*Error]. What it returns aliases the body.
-func Parse(body []byte) (Message, error) {
-	p := parser{}
+func Parse(body []byte) (Message, error) { return Names(nil).Parse(body) }
+
+// Parse is [Parse] for somebody who knows names.
+func (n Names) Parse(body []byte) (Message, error) {
+	p := parser{names: n}
 	p.r.Reset(body, bodyLimits)
 	if err := p.message(); err != nil {
 		return Message{}, refuse(body, err)
@@ -36,8 +42,15 @@ func Parse(body []byte) (Message, error) {
 // parser is one pass over a body. It stops at the first thing that is wrong
 // with the message; [refuse] then looks at the rest of the text.
 type parser struct {
-	r strictjson.Reader
-	m Message
+	r     strictjson.Reader
+	m     Message
+	names Names
+	err   error // the first thing that is wrong
+
+	// The member last read: its name, "" if it is none that is known, and its
+	// value. An object or array is still to be entered, or passed over.
+	member string
+	value  strictjson.Value
 
 	// The envelope's members, to classify by when all have been seen.
 	version, method, id, result, error bool
@@ -48,40 +61,41 @@ type parser struct {
 
 // message reads the envelope (JSON-RPC 2.0 sections 4 and 5).
 func (p *parser) message() error {
-	if p.r.Kind() == strictjson.Array {
+	if p.value.Kind = p.r.Kind(); p.value.Kind == strictjson.Array {
 		return ErrBatch
 	}
-	err := p.members(ErrEnvelope, func(name []byte) (err error) {
-		switch string(name) {
+	var seen uint64
+	for p.object(ErrEnvelope); p.next(envelopeNames, &seen); {
+		switch kind := p.value.Kind; p.member {
 		case "jsonrpc":
-			err = p.jsonrpc()
+			p.version = kind == strictjson.String && string(p.value.Text()) == "2.0"
+			p.must(p.version, ErrEnvelope)
 		case "id":
-			if p.nullID = p.null(); !p.nullID {
-				p.id = true
-				p.m.ID, err = readID(&p.r)
+			if p.nullID = kind == strictjson.Null; !p.nullID {
+				p.id, p.m.ID = true, p.value.Raw
+				p.fail(checkID(&p.value))
 			}
 		case "method":
-			err = p.readMethod()
+			p.m.Method = p.field(maxMethod).Value
+			p.method = p.m.Method != ""
+			p.must(p.method, ErrEnvelope)
 		case "params":
-			err = p.params()
+			p.params()
 		case "result":
-			p.nullResult = p.r.Kind() == strictjson.Null
+			p.nullResult = kind == strictjson.Null
 			p.result = !p.nullResult
-			_, err = p.r.Skip()
+			p.pass()
 		case "error":
-			err = p.readError()
+			p.error = kind != strictjson.Null
+			p.must(!p.error || kind == strictjson.Object, ErrEnvelope)
+			p.pass()
 		default:
-			err = p.other(envelopeNames, name)
+			p.other(envelopeNames)
 		}
-		return err
-	})
-	if err == nil {
-		err = p.r.End()
 	}
-	if err == nil {
-		err = p.classify()
-	}
-	return err
+	p.fail(p.r.End())
+	p.fail(p.classify())
+	return p.err
 }
 
 // classify decides what the message is and refuses mixtures. A null stands for
@@ -107,64 +121,16 @@ func (p *parser) classify() error {
 	return ErrEnvelope
 }
 
-func (p *parser) readError() error {
-	if p.null() {
+// checkID wants a string, or an integer that is written the only way there is
+// and small enough for float64. JSON-RPC 2.0 allows fractions; MCP does not.
+func checkID(v *strictjson.Value) error {
+	switch {
+	case v.Kind == strictjson.String && len(v.Text()) > maxID:
+		return ErrLength
+	case v.Kind == strictjson.String, v.Kind == strictjson.Number && isIntegerID(v.Raw):
 		return nil
 	}
-	p.error = true
-	if p.r.Kind() != strictjson.Object {
-		return ErrEnvelope
-	}
-	_, err := p.r.Skip()
-	return err
-}
-
-// null consumes a null, if one comes next.
-func (p *parser) null() bool { return p.r.Kind() == strictjson.Null && p.r.Null() == nil }
-
-func (p *parser) jsonrpc() error {
-	s, err := p.r.String()
-	if err != nil {
-		return otherKind(err, ErrEnvelope)
-	}
-	if string(s) != "2.0" {
-		return ErrEnvelope
-	}
-	p.version = true
-	return nil
-}
-
-func (p *parser) readMethod() error {
-	f, err := p.word(maxMethod)
-	if err != nil {
-		return err
-	}
-	if f.State != String || f.Value == "" {
-		return ErrEnvelope
-	}
-	p.method = true
-	p.m.Method = f.Value
-	return nil
-}
-
-// readID reads a string, or an integer that is written the only way there is
-// and small enough for float64. JSON-RPC 2.0 allows fractions; MCP does not.
-func readID(r *strictjson.Reader) ([]byte, error) {
-	switch r.Kind() {
-	case strictjson.String:
-		raw, s, err := r.RawString()
-		if err == nil && len(s) > maxID {
-			err = ErrLength
-		}
-		return raw, err
-	case strictjson.Number:
-		raw, err := r.Number()
-		if err == nil && !isIntegerID(raw) {
-			err = ErrID
-		}
-		return raw, err
-	}
-	return nil, ErrID
+	return ErrID
 }
 
 // isIntegerID takes a JSON number as written.
@@ -183,75 +149,92 @@ func isIntegerID(raw []byte) bool {
 	return n <= maxIntegerID && (n > 0 || len(raw) == 1) // -0 and 0 differ for some
 }
 
-// members calls read for each member of the object that comes next; anything
-// but an object is wrong.
-func (p *parser) members(wrong error, read func(name []byte) error) error {
-	if err := p.r.Object(); err != nil {
-		return otherKind(err, wrong)
+// fail notes the first error.
+func (p *parser) fail(err error) {
+	if p.err == nil {
+		p.err = err
 	}
-	for {
-		name, ok, err := p.r.Member()
-		if err != nil || !ok {
-			return err
-		}
-		if p.known++; p.known > maxKnown {
-			return strictjson.ErrMembers
-		}
-		if err := read(name); err != nil {
-			return err
-		}
+}
+
+func (p *parser) must(ok bool, wrong error) {
+	if !ok {
+		p.fail(wrong)
 	}
+}
+
+// object enters the value, unless that is anything else, which is wrong.
+func (p *parser) object(wrong error) {
+	if p.value.Kind != strictjson.Object {
+		p.fail(wrong)
+		return
+	}
+	p.fail(p.r.Object())
+}
+
+// next reads a member of the object entered last, and reports whether there was one
+// and nothing is wrong so far.
+func (p *parser) next(names vocabulary, seen *uint64) bool {
+	if p.err != nil {
+		return false
+	}
+	p.member, p.value, p.err = p.r.Field(strictjson.Words(names), seen)
+	if p.value.Kind == strictjson.Invalid {
+		return false
+	}
+	p.known++
+	p.must(p.known <= maxKnown, strictjson.ErrMembers)
+	return p.err == nil
+}
+
+// pass returns the value as written.
+func (p *parser) pass() []byte {
+	if kind := p.value.Kind; kind != strictjson.Object && kind != strictjson.Array {
+		return p.value.Raw
+	}
+	raw, err := p.r.Skip()
+	p.fail(err)
+	return raw
 }
 
 // other passes over a member that is not read here.
-func (p *parser) other(names vocabulary, name []byte) error {
-	if names.resembles(name) {
-		return ErrCase
-	}
-	_, err := p.r.Skip()
-	return err
+func (p *parser) other(names vocabulary) {
+	p.must(p.member != "" || !names.resembles(p.r.Name()), ErrCase)
+	p.pass()
 }
 
-// otherKind is wrong in place of [strictjson.ErrKind], and err otherwise.
-func otherKind(err, wrong error) error {
-	if errors.Is(err, strictjson.ErrKind) {
-		return wrong
-	}
-	return err
-}
-
-// field reads a member that should be a string.
-func (p *parser) field(limit int) (Field, error) {
-	s, state, err := p.text(limit)
-	return Field{Value: string(s), State: state}, err
-}
-
-// word is field for a member that is mostly one of a few words.
-func (p *parser) word(limit int) (Field, error) {
-	s, state, err := p.text(limit)
-	return Field{Value: interned(s), State: state}, err
-}
-
-// text reads a string of at most limit bytes without control characters, or
-// passes over a value of another kind. Null is absent.
-func (p *parser) text(limit int) (s []byte, state FieldState, err error) {
-	switch p.r.Kind() {
+// field takes a value that should be a string of at most limit bytes without control
+// characters, and passes over one of another kind. Null is absent.
+func (p *parser) field(limit int) Field {
+	switch p.value.Kind {
 	case strictjson.String:
 	case strictjson.Null:
-		return nil, Absent, p.r.Null()
+		return Field{}
 	default:
-		_, err := p.r.Skip()
-		return nil, Other, err
+		p.pass()
+		return Field{State: Other}
 	}
-	switch s, err = p.r.String(); {
-	case err != nil:
-		return nil, Absent, err
+	s := p.value.Text()
+	switch {
 	case len(s) > limit:
-		return nil, Absent, ErrLength
+		p.fail(ErrLength)
 	case hasControl(s):
-		return nil, Absent, ErrControl
+		p.fail(ErrControl)
+	default:
+		return Field{Value: p.text(s), State: String}
 	}
-	return s, String, nil
+	return Field{}
+}
+
+// text returns s as a string, without allocating for the words that nearly all
+// messages consist of and for the names that are known.
+func (p *parser) text(s []byte) string {
+	if word := interned(s); word != "" {
+		return word
+	}
+	if name, known := p.names[string(s)]; known {
+		return name
+	}
+	return string(s)
 }
 
 // hasControl reports whether s has a character of the Unicode category Cc.

@@ -3,6 +3,7 @@ package jsonrpc
 import (
 	"bytes"
 	"fmt"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -157,7 +158,8 @@ func TestIsBatch(t *testing.T) {
 // for the same, and more.
 func TestFold(t *testing.T) {
 	for _, v := range []vocabulary{envelopeNames, paramsNames, metaNames, refNames, listenNames} {
-		for _, name := range v {
+		for _, word := range v {
+			name := word.Text
 			require.False(t, v.resembles([]byte(name)), name)
 			for i, c := range []byte(name) {
 				for other := rune(0); other <= 0x1ffff; other++ {
@@ -193,6 +195,47 @@ func TestAllocations(t *testing.T) {
 				t.Fatal(err)
 			}
 		}), want, fmt.Sprintf("%.60s", body))
+	}
+}
+
+// TestNames_CONC_08: a name that is known costs no memory, and is held to the same rules.
+func TestNames_CONC_08(t *testing.T) {
+	known := Names{}
+	for _, name := range []string{"echo", "資源", "file:///a", "del\x7f", strings.Repeat("n", maxName+1)} {
+		known[name] = name
+	}
+	for _, tt := range []struct {
+		params string
+		err    error
+	}{
+		{`"name":"echo"`, nil},
+		{`"name":"資源","uri":"file:///a","taskId":"echo"`, nil},
+		{`"name":"del` + "\x7f" + `"`, ErrControl},
+		{`"name":"` + strings.Repeat("n", maxName+1) + `"`, ErrLength},
+	} {
+		body := []byte(`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{` + tt.params + `}}`)
+		got, err := known.Parse(body)
+		require.ErrorIs(t, err, tt.err)
+		want, err := Parse(body)
+		require.ErrorIs(t, err, tt.err)
+		assert.Equal(t, want, got)
+		if tt.err == nil {
+			assert.Zero(t, testing.AllocsPerRun(100, func() { _, _ = known.Parse(body) }), tt.params)
+		}
+	}
+}
+
+// TestLongNames_LIMITS_07: what is refused for its length is not copied before.
+func TestLongNames_LIMITS_07(t *testing.T) {
+	const size = 1 << 20
+	for _, member := range []string{"name", "uri", "taskId"} {
+		body := []byte(`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"` + member + `":"` + strings.Repeat("n", size) + `"}}`)
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		_, err := Parse(body)
+		runtime.ReadMemStats(&after)
+		require.ErrorIs(t, err, ErrLength)
+		assert.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(size/2), member)
 	}
 }
 

@@ -35,10 +35,13 @@ func FuzzReader(f *testing.F) {
 		require.Equal(t, oracleErr == nil && !want.surrogate, err == nil, "strict Skip: %v, %q", err, data)
 		got, walkErr := walk(data, lim)
 		require.Equal(t, err == nil, walkErr == nil, "walk: %v, %q", walkErr, data)
+		byField, fieldErr := walkFields(data, lim)
+		require.Equal(t, err == nil, fieldErr == nil, "fields: %v, %q", fieldErr, data)
 		if err != nil {
 			return
 		}
 		require.Equal(t, want, got)
+		require.Equal(t, want, byField)
 		require.True(t, json.Valid(data) && utf8.Valid(data))
 
 		r := NewReader(data, lim)
@@ -56,7 +59,7 @@ func FuzzOrder(f *testing.F) {
 		r.Reset(data, Limits{Depth: 4, Members: 20})
 		var failed error
 		for _, c := range calls {
-			err := call(&r, c%11)
+			err := call(&r, c%12)
 			if failed != nil {
 				require.Equal(t, failed, err, "an error stays")
 			}
@@ -84,13 +87,15 @@ func call(r *Reader, method byte) (err error) {
 	case 5:
 		_, err = r.Number()
 	case 6:
-		_, err = r.Bool()
+		_, _, err = r.Field(expected, new(uint64))
 	case 7:
 		err = r.Null()
 	case 8:
 		_, err = r.Skip()
 	case 9:
 		err = r.End()
+	case 10:
+		_, err = r.Value()
 	default:
 		r.Kind()
 		err = r.err

@@ -2,9 +2,9 @@ package strictjson
 
 import (
 	"bytes"
-	"encoding/binary"
 	"hash/maphash"
 	"math"
+	"math/bits"
 )
 
 const (
@@ -24,18 +24,25 @@ type name struct {
 	start, end uint32
 }
 
-// summary is the length of a name and its first bytes, up to eight.
+// summary is the length of a name, its first eight bytes and its last eight.
 func summary(b []byte) uint64 {
-	n := uint64(len(b))
-	switch {
-	case n >= 8:
-		return binary.LittleEndian.Uint64(b) ^ n<<56
-	case n >= 4: // both halves, which overlap
-		return uint64(binary.LittleEndian.Uint32(b)) | uint64(binary.LittleEndian.Uint32(b[n-4:]))<<(8*n-32) | n<<56
-	case n > 0:
-		return uint64(b[0]) | uint64(b[n/2])<<8 | uint64(b[n-1])<<16 | n<<56
+	sum := load(b, 0) ^ uint64(len(b))<<56
+	if len(b) >= 8 {
+		sum ^= bits.RotateLeft64(load(b, len(b)-8), 32)
 	}
-	return 0
+	return sum
+}
+
+// isNew adds the name data[start:end] to the innermost object if its summary tells
+// that it is not there yet. Otherwise [Reader.unique] has to decide.
+func (r *Reader) isNew(sum uint64, start, end int) bool {
+	names := r.names[r.bases[(r.depth-1)%MaxDepth]:r.top]
+	for i := range names {
+		if names[i].sum == sum {
+			return false
+		}
+	}
+	return r.stack(sum, start, end)
 }
 
 // unique adds a name to the innermost object and reports whether the object
@@ -48,28 +55,35 @@ func summary(b []byte) uint64 {
 // and those for which the stack has no room go to a hash set, so that hostile
 // input costs linear time.
 func (r *Reader) unique(b []byte, end int) bool {
-	depth := r.depth - 1
-	base, top, spilled := int(r.bases[depth]), int(r.top), r.spilled>>depth&1 == 1
-	sum := summary(b)
-	for i := base; i < top && i < inlineNames; i++ {
-		if n := &r.names[i]; n.sum == sum && bytes.Equal(r.data[n.start:n.end], b) {
+	depth, sum := r.depth-1, summary(b)
+	for _, n := range r.names[r.bases[depth]:r.top] {
+		if n.sum == sum && bytes.Equal(r.data[n.start:n.end], b) {
 			return false
 		}
 	}
-	if !spilled && top-base < scannedNames && top < inlineNames && uint64(end) <= math.MaxUint32 {
-		r.names[top] = name{sum, uint32(end - len(b)), uint32(end)}
-		r.top++
+	if r.stack(sum, end-len(b), end) {
 		return true
 	}
-	if r.hashed == nil {
-		r.hashed = new(nameSet)
-	}
-	if !spilled {
+	if r.spilled>>depth&1 == 0 {
+		if r.hashed == nil {
+			r.hashed = new(nameSet)
+		}
 		r.spilled |= 1 << depth
 		r.hashed.objects++
 		r.hashed.open[depth] = r.hashed.objects
 	}
 	return r.hashed.add(r.hashed.open[depth], b)
+}
+
+// stack puts a name on the stack, if it may stand there.
+func (r *Reader) stack(sum uint64, start, end int) bool {
+	depth, top := (r.depth-1)%MaxDepth, int(r.top)
+	if top >= inlineNames || top-int(r.bases[depth]) >= scannedNames || uint64(end) > math.MaxUint32 || r.spilled>>depth&1 == 1 {
+		return false
+	}
+	r.names[top] = name{sum, uint32(start), uint32(end)}
+	r.top++
+	return true
 }
 
 // nameSet is an open-addressing hash set of (object, name) pairs. Names of

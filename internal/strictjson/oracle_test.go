@@ -2,7 +2,6 @@ package strictjson
 
 import (
 	"errors"
-	"fmt"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -260,9 +259,7 @@ func walkValue(r *Reader) (n node, err error) {
 	case Number:
 		text, err = r.Number()
 	case True, False:
-		var b bool
-		b, err = r.Bool()
-		text = fmt.Append(nil, b)
+		text, err = r.Skip()
 	case Null:
 		err = r.Null()
 		text = []byte("null")
@@ -270,5 +267,59 @@ func walkValue(r *Reader) (n node, err error) {
 		_, err = r.Number() // any call reports why nothing comes next
 	}
 	n.text = string(text)
+	return n, err
+}
+
+// walkFields reads a text with Field and Value.
+func walkFields(data []byte, lim Limits) (node, error) {
+	var r Reader
+	r.Reset(data, lim)
+	v, err := r.Value()
+	var n node
+	if err == nil {
+		n, err = walkField(&r, v)
+	}
+	if err == nil {
+		err = r.End()
+	}
+	return n, err
+}
+
+func walkField(r *Reader, v Value) (n node, err error) {
+	n.kind = v.Kind
+	switch v.Kind {
+	case Object:
+		err = r.Object()
+		for seen := uint64(0); err == nil; {
+			var name string
+			name, v, err = r.Field(expected, &seen)
+			if v.Kind == Invalid {
+				return n, err
+			}
+			if name == "" {
+				name = string(r.Name())
+			}
+			n.names = append(n.names, name)
+			var inner node
+			if inner, err = walkField(r, v); err == nil {
+				n.values = append(n.values, inner)
+			}
+		}
+	case Array:
+		err = r.Array()
+		for err == nil {
+			var more bool
+			if more, err = r.Element(); !more {
+				return n, err
+			}
+			if v, err = r.Value(); err == nil {
+				var inner node
+				inner, err = walkField(r, v)
+				n.values = append(n.values, inner)
+			}
+		}
+	default:
+		n.text = string(v.Text())
+	}
 	return n, err
 }

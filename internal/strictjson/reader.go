@@ -7,7 +7,10 @@
 // returned aliases the text.
 package strictjson
 
-import "unicode/utf8"
+import (
+	"math/bits"
+	"unicode/utf8"
+)
 
 // Kind is the kind of a JSON value.
 type Kind uint8
@@ -68,6 +71,7 @@ type Reader struct {
 	members int
 	spilled uint64 // bit n: the object with n containers around it has names in hashed
 	hashed  *nameSet
+	other   []byte          // of the last member that Field did not expect
 	top     uint8           // names in use
 	bases   [MaxDepth]uint8 // those in use when the object at each depth was entered
 	names   [inlineNames]name
@@ -95,7 +99,7 @@ func (r *Reader) Reset(data []byte, lim Limits) {
 	r.pos, r.err, r.state = 0, nil, atValue
 	r.depth, r.nest = 0, 0
 	r.members, r.top = 0, 0
-	r.spilled, r.hashed = 0, nil
+	r.spilled, r.hashed, r.other = 0, nil, nil
 	if !validUTF8(data) {
 		r.fail(invalidUTF8(data), ErrUTF8)
 	}
@@ -220,11 +224,10 @@ func (r *Reader) enter(kind Kind) error {
 // has been left.
 func (r *Reader) Member() (name []byte, ok bool, err error) {
 	i := r.next(true)
-	if i < 0 {
-		return nil, false, r.err
+	if i >= 0 {
+		name, i = r.name(i)
 	}
-	r.pos = i
-	if name, i = r.name(i); i < 0 {
+	if i < 0 {
 		return nil, false, r.err
 	}
 	r.pos, r.state = i, atValue
@@ -245,16 +248,15 @@ func (r *Reader) Element() (ok bool, err error) {
 // next returns the index of the next member or element of the innermost
 // container, or -1 after an error and at the container's end, which it leaves.
 func (r *Reader) next(isObject bool) int {
+	data, i := r.data, r.pos
 	// In these states there is a container, and no error.
 	if r.state != atNext && r.state != atOpen || r.inObject() != isObject {
 		if r.err == nil {
-			_ = r.fail(r.pos, ErrOrder)
+			_ = r.fail(i, ErrOrder)
 		}
 		return -1
 	}
-	data := r.data
-	i := skipSpace(data, r.pos)
-	if i >= len(data) {
+	if i = skipSpace(data, i); i >= len(data) {
 		return r.broken(i, ErrSyntax)
 	}
 	switch c := data[i]; {
@@ -272,30 +274,52 @@ func (r *Reader) next(isObject bool) int {
 
 // name reads the member name that begins at i and the colon after it. It
 // returns the decoded name and the index after the colon, or -1 after an error.
-func (r *Reader) name(i int) ([]byte, int) {
-	data := r.data
-	if i >= len(data) || data[i] != '"' {
+func (r *Reader) name(i int) (name []byte, next int) {
+	data, start := r.data, i+1
+	if uint(i) >= uint(len(data)) || data[i] != '"' {
 		return nil, r.broken(i, ErrSyntax)
 	}
-	end, found := scanString(data, i+1)
-	if found > escaped {
-		return nil, r.brokenString(i, end, found)
+	sum := load(data, start)
+	n := bits.TrailingZeros64(stops(sum)) >> 3
+	end := start + n
+	if n < 8 {
+		sum &= 1<<(8*n) - 1
+	} else {
+		end = stop(data, end)
+		sum ^= bits.RotateLeft64(load(data, end-8), 32)
 	}
-	name, at := data[i+1:end:end], end
+	if uint(end+1) < uint(len(data)) && data[end] == '"' && data[end+1] == ':' && r.members < r.limits.Members {
+		sum ^= uint64(end-start) << 56 // now it is the name's summary
+		if r.isNew(sum, start, end) {
+			r.members++
+			return data[start:end:end], end + 2
+		}
+	}
+	return r.anyName(start)
+}
+
+// anyName is name for what is not plain: escapes, space before the colon, a name
+// that may be there already, an object of many.
+func (r *Reader) anyName(start int) ([]byte, int) {
+	end, found := scanString(r.data, start)
+	if found > escaped {
+		return nil, r.brokenString(start-1, end, found)
+	}
+	name, at := r.data[start:end:end], end
 	if found == escaped {
 		name, at = decode(name), -1
 	}
 	if r.members++; r.members > r.limits.Members {
-		return nil, r.broken(i, ErrMembers)
+		return nil, r.broken(start-1, ErrMembers)
 	}
 	if !r.unique(name, at) {
-		return nil, r.broken(i, ErrDuplicate)
+		return nil, r.broken(start-1, ErrDuplicate)
 	}
-	end = skipSpace(data, end+1)
-	if end >= len(data) || data[end] != ':' {
-		return nil, r.broken(end, ErrSyntax)
+	next := skipSpace(r.data, end+1)
+	if next >= len(r.data) || r.data[next] != ':' {
+		return nil, r.broken(next, ErrSyntax)
 	}
-	return name, end + 1
+	return name, next + 1
 }
 
 // Offset returns how many bytes have been read.

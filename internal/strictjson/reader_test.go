@@ -421,14 +421,14 @@ func TestScalars(t *testing.T) {
 	assert.Equal(t, "9007199254740993", string(n), "TOK-65")
 	next()
 	assert.Equal(t, True, r.Kind())
-	b, err := r.Bool()
+	v, err := r.Value()
 	require.NoError(t, err)
-	assert.True(t, b)
+	assert.Equal(t, True, v.Kind)
 	next()
 	assert.Equal(t, False, r.Kind())
-	b, err = r.Bool()
+	v, err = r.Value()
 	require.NoError(t, err)
-	assert.False(t, b)
+	assert.Equal(t, False, v.Kind)
 	next()
 	assert.Equal(t, Null, r.Kind())
 	require.NoError(t, r.Null())
@@ -454,10 +454,9 @@ func TestErrKind(t *testing.T) {
 		Array:  (*Reader).Array,
 		String: func(r *Reader) error { _, err := r.String(); return err },
 		Number: func(r *Reader) error { _, err := r.Number(); return err },
-		True:   func(r *Reader) error { _, err := r.Bool(); return err },
 		Null:   (*Reader).Null,
 	}
-	for kind, text := range map[Kind]string{Object: `{}`, Array: `[]`, String: `""`, Number: `1`, True: `true`, Null: `null`} {
+	for kind, text := range map[Kind]string{Object: `{}`, Array: `[]`, String: `""`, Number: `1`, Null: `null`} {
 		r := NewReader([]byte(text), Limits{})
 		for asked, call := range calls {
 			if asked != kind {
@@ -482,10 +481,11 @@ func TestOrder(t *testing.T) {
 		"Object":  (*Reader).Object,
 		"Array":   (*Reader).Array,
 		"Member":  func(r *Reader) error { _, _, err := r.Member(); return err },
+		"Field":   func(r *Reader) error { _, _, err := r.Field(expected, new(uint64)); return err },
 		"Element": func(r *Reader) error { _, err := r.Element(); return err },
 		"String":  func(r *Reader) error { _, err := r.String(); return err },
 		"Number":  func(r *Reader) error { _, err := r.Number(); return err },
-		"Bool":    func(r *Reader) error { _, err := r.Bool(); return err },
+		"Value":   func(r *Reader) error { _, err := r.Value(); return err },
 		"Null":    (*Reader).Null,
 		"Skip":    func(r *Reader) error { _, err := r.Skip(); return err },
 		"End":     (*Reader).End,
@@ -496,15 +496,15 @@ func TestOrder(t *testing.T) {
 		steps []string
 		wrong string // the calls that do not apply then
 	}{
-		{"at the start", `{"a":1}`, nil, "Member Element End"},
-		{"in an object", `{"a":1}`, []string{"Object"}, "Object Array Element String Number Bool Null Skip End"},
-		{"after a name", `{"a":1}`, []string{"Object", "Member"}, "Member Element End"},
-		{"after a value", `{"a":1}`, []string{"Object", "Member", "Skip"}, "Object Array Element String Number Bool Null Skip End"},
-		{"after an object", `{"a":1}`, []string{"Object", "Member", "Skip", "Member"}, "Object Array Member Element String Number Bool Null Skip"},
-		{"in an array", `[1]`, []string{"Array"}, "Object Array Member String Number Bool Null Skip End"},
-		{"at an element", `[1]`, []string{"Array", "Element"}, "Member Element End"},
-		{"after an array", `[1]`, []string{"Array", "Element", "Number", "Element"}, "Object Array Member Element String Number Bool Null Skip"},
-		{"after a scalar", `1`, []string{"Number"}, "Object Array Member Element String Number Bool Null Skip"},
+		{"at the start", `{"a":1}`, nil, "Member Field Element End"},
+		{"in an object", `{"a":1}`, []string{"Object"}, "Object Array Element String Number Value Null Skip End"},
+		{"after a name", `{"a":1}`, []string{"Object", "Member"}, "Member Field Element End"},
+		{"after a value", `{"a":1}`, []string{"Object", "Member", "Skip"}, "Object Array Element String Number Value Null Skip End"},
+		{"after an object", `{"a":1}`, []string{"Object", "Member", "Skip", "Member"}, "Object Array Member Field Element String Number Value Null Skip"},
+		{"in an array", `[1]`, []string{"Array"}, "Object Array Member Field String Number Value Null Skip End"},
+		{"at an element", `[1]`, []string{"Array", "Element"}, "Member Field Element End"},
+		{"after an array", `[1]`, []string{"Array", "Element", "Number", "Element"}, "Object Array Member Field Element String Number Value Null Skip"},
+		{"after a scalar", `1`, []string{"Number"}, "Object Array Member Field Element String Number Value Null Skip"},
 	} {
 		for _, wrong := range strings.Fields(tt.wrong) {
 			t.Run(tt.name+" "+wrong, func(t *testing.T) {

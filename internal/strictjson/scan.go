@@ -48,6 +48,25 @@ func stop(data []byte, i int) int {
 	return i
 }
 
+// load returns the eight bytes at i, the first one lowest, with zeros for those
+// beyond the end.
+func load(data []byte, i int) uint64 {
+	if i+8 <= len(data) {
+		return binary.LittleEndian.Uint64(data[i:])
+	}
+	return loadEnd(data, i)
+}
+
+// loadEnd is load near the end, apart so that its loop is not part of its callers.
+//
+//go:noinline
+func loadEnd(data []byte, i int) (x uint64) {
+	for n := len(data) - 1; n >= i; n-- {
+		x = x<<8 | uint64(data[n])
+	}
+	return x
+}
+
 // escapes says what a scanned string contains beyond plain content.
 type escapes uint8
 

@@ -58,16 +58,6 @@ func (r *Reader) Null() error {
 	return err
 }
 
-// Bool consumes true or false.
-func (r *Reader) Bool() (bool, error) {
-	if r.Kind() == True {
-		_, err := r.scalar(True)
-		return err == nil, err
-	}
-	_, err := r.scalar(False)
-	return false, err
-}
-
 func (r *Reader) scalar(kind Kind) ([]byte, error) {
 	if r.Kind() != kind {
 		return nil, r.unexpected()
@@ -137,7 +127,6 @@ func (r *Reader) Pass() ([]byte, error) {
 func (r *Reader) skip(i int) int {
 	data, floor, end := r.data, r.depth, closer(r.nest)
 	for {
-		// A value comes next.
 		if uint(i) >= uint(len(data)) {
 			return r.outOfRange(i)
 		}
@@ -149,23 +138,21 @@ func (r *Reader) skip(i int) int {
 			}
 			i = close + 1
 		case c-'0' <= 9:
-			if next := plainInteger(data, i); next > 0 {
-				i = next
-			} else {
-				i = r.skipWord(i)
+			start := i
+			if i = plainInteger(data, start); i == 0 {
+				i = r.skipWord(start)
 			}
 		case c == '{' || c == '[':
 			end = c + closerAfter
 			if !r.push(end) {
 				return r.broken(i, ErrDepth)
 			}
-			if i = skipSpace(data, i+1); i < len(data) && data[i] == end {
-				break // closed below, as after a value
-			}
-			if end == '}' {
-				i = r.skipName(i)
-			}
-			continue
+			if i = skipSpace(data, i+1); i >= len(data) || data[i] != end {
+				if end == '}' {
+					i = r.skipName(i)
+				}
+				continue
+			} // or it is closed below, as after a value
 		case isSpace(c):
 			i = skipSpace(data, i+1)
 			continue
@@ -173,44 +160,29 @@ func (r *Reader) skip(i int) int {
 			i = r.skipWord(i)
 		}
 		// A value lies behind, perhaps the last one of some containers.
-		if r.depth == floor {
-			return i
-		}
-		if uint(i) < uint(len(data)) && data[i] == ',' {
-			i++
-		} else {
-			if i = r.leave(i, floor); i < 0 || r.depth == floor {
+		for {
+			if r.depth == floor {
 				return i
 			}
-			end = closer(r.nest)
+			if uint(i) >= uint(len(data)) {
+				return r.outOfRange(i)
+			}
+			c := data[i]
+			i++
+			if c == ',' {
+				break
+			}
+			if c == end {
+				r.pop()
+				end = closer(r.nest)
+			} else if !isSpace(c) {
+				return r.broken(i-1, ErrSyntax)
+			}
 		}
 		if end == '}' {
 			i = r.skipName(skipSpace(data, i))
 		}
 	}
-}
-
-// leave goes on after a value, at i, that is the last one of its container, or
-// that white space follows. It returns the index after the comma behind the
-// containers that end here; with no more than floor of them open, the index
-// after the last; -1 after an error.
-func (r *Reader) leave(i, floor int) int {
-	data := r.data
-	for uint(i) < uint(len(data)) {
-		c := data[i]
-		i++
-		switch {
-		case c == closer(r.nest):
-			if r.pop(); r.depth == floor {
-				return i
-			}
-		case c == ',':
-			return i
-		case !isSpace(c):
-			return r.broken(i-1, ErrSyntax)
-		}
-	}
-	return r.outOfRange(i)
 }
 
 // outOfRange returns -1 for the index i, which is negative after an error, and
