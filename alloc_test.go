@@ -28,9 +28,9 @@ import (
 // stands here. It is what the wrapper adds, around a handler and a response
 // writer that allocate nothing.
 var allocationBudget = map[string]float64{
-	"served, modern":        6,
-	"served, in a session":  19,
-	"served, no session":    8,
+	"served, modern":        5,
+	"served, in a session":  18,
+	"served, no session":    7,
 	"refused, no token":     3,
 	"refused, garbage":      5,
 	"refused, long garbage": 5,
@@ -40,7 +40,7 @@ var allocationBudget = map[string]float64{
 	"refused, expired":      13,
 	"refused, unknown kid":  8,
 	"refused, signature":    22,
-	"refused, scope":        25,
+	"refused, scope":        24,
 	"refused, tool unknown": 10,
 	"refused, duplicate":    14,
 	"decision":              1,

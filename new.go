@@ -202,7 +202,7 @@ func (b *builder) policy() {
 	if b.config.Policy == nil || declared {
 		book, errs := rules.compile()
 		b.errs = append(b.errs, errs...)
-		b.g.policy.policy = book
+		b.g.policy.policy, b.g.policy.listed = book, book.targets()
 		known = append(known, book.scopes()...)
 		b.hints(book)
 	} else {

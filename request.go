@@ -136,7 +136,7 @@ func (x *exchange) read(w http.ResponseWriter, r *http.Request) (denied *refusal
 // parseCalls turns what was read into calls. The headers must agree with it.
 func (x *exchange) parseCalls(r *http.Request) *refusal.Refusal {
 	var room [1]mcp.Call // it does not outlive the function: the calls are copied out of it
-	asked, calls, denied := mcp.Read(r, x.body, owned.HasEndpointTag(r.URL.RawQuery), room[:0])
+	asked, calls, denied := mcp.Read(r, x.body, owned.HasEndpointTag(r.URL.RawQuery), x.g.policy.targets(), room[:0])
 	x.era, x.tells, x.id, x.pages = asked.Era, asked.Tells, asked.ID, asked.Pages
 	if len(calls) > 0 {
 		x.calls = slices.Grow(x.one[:0], len(calls))

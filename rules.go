@@ -168,6 +168,17 @@ func (b *ruleBook) set(kind Kind) *ruleSet {
 	return nil
 }
 
+// targets returns what the rules list, by itself.
+func (b *ruleBook) targets() map[string]string {
+	targets := map[string]string{}
+	for _, set := range []*ruleSet{&b.tools, &b.prompts, &b.resources} {
+		for _, key := range set.keys {
+			targets[key] = key
+		}
+	}
+	return targets
+}
+
 // find appends the rules that decide about the target of a call, for [ruleBook.need]
 // and [ruleBook.nameOf]. Methods have none: there the name is the rule.
 func (b *ruleBook) find(ctx context.Context, call *Call, rules []int) []int {

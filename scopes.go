@@ -149,7 +149,11 @@ func (f PolicyFunc) Require(ctx context.Context, call Call) (Requirement, error)
 type decider struct {
 	policy  Policy
 	broader map[string][]string // scope -> scopes that include it, transitively
+	listed  map[string]string   // the targets that rules list, by themselves
 }
+
+// targets returns the targets that the policy is known to list, by themselves.
+func (d *decider) targets() map[string]string { return d.listed }
 
 // isDeclared reports whether the policy is one of rules, so that no code of the operator sees a call.
 func (d *decider) isDeclared() bool {

@@ -18,8 +18,9 @@ import (
 // validation). A header can cause a refusal and nothing else. A request for an
 // endpoint of the HTTP+SSE transport, which knows no such headers, is tagged and may
 // lack them; its tag is verified later.
-func agree(h http.Header, msg *jsonrpc.Message, tagged bool) (Era, *refusal.Refusal) {
-	if denied := checkRepeated(h); denied != nil {
+func agree(h http.Header, msg *jsonrpc.Message, known method, tagged bool) (Era, *refusal.Refusal) {
+	methodLines, nameLines := h["Mcp-Method"], h["Mcp-Name"]
+	if denied := checkRepeated(methodLines, nameLines); denied != nil {
 		return Modern, denied
 	}
 	version, denied := Version(h)
@@ -33,31 +34,30 @@ func agree(h http.Header, msg *jsonrpc.Message, tagged bool) (Era, *refusal.Refu
 		}
 	}
 	switch {
-	case eraOf(msg, version) == Legacy:
+	case eraOf(msg, known, version) == Legacy:
 		return Legacy, nil
 	case msg.Kind == jsonrpc.Response:
 		return Modern, nil
 	}
 	// A version after ours is for the handler to refuse; only what it says twice is held against it.
 	strict := version == modernVersion && !tagged
-	if denied := agreeOn(h, "Mcp-Method", msg.Method, strict && msg.Kind == jsonrpc.Request); denied != nil {
+	if denied := agreeOn("Mcp-Method", methodLines, msg.Method, strict && msg.Kind == jsonrpc.Request); denied != nil {
 		return Modern, denied
 	}
-	if known := methods[msg.Method]; known.named {
-		if target := known.target.of(msg); target.State == jsonrpc.String {
-			return Modern, agreeOn(h, "Mcp-Name", target.Value, strict)
-		}
+	if target := known.target.of(msg); known.named && target.State == jsonrpc.String {
+		return Modern, agreeOn("Mcp-Name", nameLines, target.Value, strict)
 	}
 	return Modern, nil
 }
 
 // checkRepeated refuses a second field of those that may be compared with the
 // body: who reads the first and who reads the last must see the same.
-func checkRepeated(h http.Header) *refusal.Refusal {
-	for _, name := range [...]string{"Mcp-Method", "Mcp-Name"} {
-		if len(h[name]) > 1 {
-			return refusal.New(refusal.HeaderMismatch, name+" stands more than once", "", "")
-		}
+func checkRepeated(methodLines, nameLines []string) *refusal.Refusal {
+	switch {
+	case len(methodLines) > 1:
+		return refusal.New(refusal.HeaderMismatch, "Mcp-Method stands more than once", "", "")
+	case len(nameLines) > 1:
+		return refusal.New(refusal.HeaderMismatch, "Mcp-Name stands more than once", "", "")
 	}
 	return nil
 }
@@ -70,18 +70,31 @@ func Version(h http.Header) (version string, denied *refusal.Refusal) {
 	case len(lines) == 0:
 		return "", nil
 	case len(lines) == 1 && strings.IndexByte(lines[0], ',') < 0:
-		return strings.Trim(lines[0], " \t"), nil
+		return trimmed(lines[0]), nil
 	}
 	all := strings.Join(lines, ",")
 	version, rest, _ := strings.Cut(all, ",")
-	version = strings.Trim(version, " \t")
+	version = trimmed(version)
 	for other := range strings.SplitSeq(rest, ",") {
-		if strings.Trim(other, " \t") != version {
+		if trimmed(other) != version {
 			return "", refusal.New(refusal.HeaderMismatch, "MCP-Protocol-Version", all, "one value")
 		}
 	}
 	return version, nil
 }
+
+// trimmed returns a field value without the white space around it (RFC 9110 section 5.5).
+func trimmed(v string) string {
+	for v != "" && isBlank(v[0]) {
+		v = v[1:]
+	}
+	for v != "" && isBlank(v[len(v)-1]) {
+		v = v[:len(v)-1]
+	}
+	return v
+}
+
+func isBlank(c byte) bool { return c == ' ' || c == '\t' }
 
 // IsModern reports whether the header names a revision of the modern era.
 func IsModern(h http.Header) bool {
@@ -130,12 +143,12 @@ func isModernRevision(version string) bool {
 
 // eraOf returns the era of a message under a version. What is no revision makes nothing modern, but a
 // method that only the modern era has is so already: the handler refuses the version as what it is.
-func eraOf(msg *jsonrpc.Message, version string) Era {
+func eraOf(msg *jsonrpc.Message, known method, version string) Era {
 	named := msg.Version.Value
 	if isModernRevision(version) || isModernRevision(named) {
 		return Modern
 	}
-	if named != "" && methods[msg.Method].eras == Modern && !isRevision(named) {
+	if named != "" && known.eras == Modern && !isRevision(named) {
 		return Modern
 	}
 	return Legacy
@@ -146,15 +159,14 @@ func isRevision(version string) bool {
 	return err == nil
 }
 
-func agreeOn(h http.Header, name, want string, required bool) *refusal.Refusal {
-	values := h[name]
+func agreeOn(name string, values []string, want string, required bool) *refusal.Refusal {
 	if len(values) == 0 {
 		if required {
 			return refusal.New(refusal.HeaderMismatch, name+" is missing", "", foreign.Quote(want))
 		}
 		return nil
 	}
-	got := strings.Trim(values[0], " \t")
+	got := trimmed(values[0])
 	if name == "Mcp-Name" {
 		decoded, ok := decodeHeaderValue(got)
 		if !ok {

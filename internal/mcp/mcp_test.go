@@ -109,7 +109,7 @@ func TestRead(t *testing.T) {
 				row.verb = http.MethodPost
 			}
 			var room [1]Call
-			req, calls, denied := Read(request(row.verb, row.fields...), []byte(row.body), row.tagged, room[:0])
+			req, calls, denied := Read(request(row.verb, row.fields...), []byte(row.body), row.tagged, nil, room[:0])
 			if row.refused == "" {
 				require.Nil(t, denied)
 			} else {
@@ -139,7 +139,7 @@ func TestNotifications_MCP_47(t *testing.T) {
 	} {
 		method := strings.Split(row.body, `"method":"`)[1]
 		r := request(http.MethodPost, modernFields[0], "Mcp-Method: "+strings.TrimSuffix(method, `"}`))
-		req, calls, denied := Read(r, []byte(row.body), false, nil)
+		req, calls, denied := Read(r, []byte(row.body), false, nil, nil)
 		assert.Equal(t, row.tells, req.Tells, row.body)
 		assert.Equal(t, row.refused, denied != nil, row.body)
 		assert.Equal(t, row.refused, len(calls) == 0, row.body)
@@ -158,7 +158,7 @@ func TestPages_MCP_67(t *testing.T) {
 		{"vendor/list", `"cursor":"abc"`, "", ""},
 	} {
 		body := message(row.method, row.params)
-		req, _, denied := Read(request(http.MethodPost), []byte(body), false, nil)
+		req, _, denied := Read(request(http.MethodPost), []byte(body), false, nil, nil)
 		require.Nil(t, denied, body)
 		if row.list == "" {
 			assert.Empty(t, req.Pages, body)

@@ -34,9 +34,9 @@ type Call struct {
 // Read finds out what a request asks for: from the body of a POST, after the headers that repeat
 // parts of it were found to agree, and from the verb of the two others, which exist in the legacy
 // era only. A header can cause a refusal and nothing else. A request for an endpoint of the HTTP+SSE
-// transport is tagged. The calls are appended to room, which costs no memory where that is enough; a refusal
-// may come with those in front of what it is about.
-func Read(r *http.Request, body []byte, tagged bool, room []Call) (req Request, calls []Call, denied *refusal.Refusal) {
+// transport is tagged. The calls are appended to room, which costs no memory where that is enough, and
+// neither do the names that are known; a refusal may come with those in front of what it is about.
+func Read(r *http.Request, body []byte, tagged bool, names jsonrpc.Names, room []Call) (req Request, calls []Call, denied *refusal.Refusal) {
 	switch {
 	case r.Method == http.MethodGet:
 		req.Era, calls = Legacy, append(room, Call{Method: Stream, Kind: Itself})
@@ -47,19 +47,20 @@ func Read(r *http.Request, body []byte, tagged bool, room []Call) (req Request, 
 	case jsonrpc.IsBatch(body):
 		calls, denied = req.readBatch(r.Header, body, room)
 	default:
-		calls, denied = req.readMessage(r.Header, body, tagged, room)
+		calls, denied = req.readMessage(r.Header, body, tagged, names, room)
 	}
 	return req, calls, denied
 }
 
 // readMessage reads a body of one message.
-func (req *Request) readMessage(h http.Header, body []byte, tagged bool, room []Call) (calls []Call, denied *refusal.Refusal) {
-	msg, err := jsonrpc.Parse(body)
+func (req *Request) readMessage(h http.Header, body []byte, tagged bool, names jsonrpc.Names, room []Call) (calls []Call, denied *refusal.Refusal) {
+	msg, err := names.Parse(body)
 	if err != nil {
 		return nil, req.refuseBody(err)
 	}
 	req.ID = msg.ID
-	if req.Era, denied = agree(h, &msg, tagged); denied != nil {
+	known := methods[msg.Method] // looked up once: of no era if it is none
+	if req.Era, denied = agree(h, &msg, known, tagged); denied != nil {
 		return nil, denied
 	}
 	req.Tells = msg.Kind == jsonrpc.Notification && IsNotification(msg.Method)
@@ -71,18 +72,18 @@ func (req *Request) readMessage(h http.Header, body []byte, tagged bool, room []
 		req.ID, msg.Method = nil, Response
 	case isMisnamed(&msg):
 		return nil, unknownMethod(req.Era, msg.Method)
-	case req.Era == Modern && methods[msg.Method].eras == Legacy && !req.Tells: // whatever its params are: they may lack what it once needed
+	case req.Era == Modern && known.eras == Legacy && !req.Tells: // whatever its params are: they may lack what it once needed
 		return nil, unknownMethod(req.Era, msg.Method)
 	}
 	req.addPage(&msg)
-	return appendCalls(room, &msg)
+	return appendCalls(room, &msg, known)
 }
 
 // readBatch reads a JSON-RPC batch. Its elements are calls of one request: all
 // of them are allowed, or none is made, and one challenge is for all.
 func (req *Request) readBatch(h http.Header, body []byte, room []Call) (calls []Call, denied *refusal.Refusal) {
 	req.Era = Legacy
-	if denied := checkRepeated(h); denied != nil {
+	if denied := checkRepeated(h["Mcp-Method"], h["Mcp-Name"]); denied != nil {
 		return nil, denied
 	}
 	version, denied := Version(h)
@@ -112,7 +113,7 @@ func (req *Request) readBatch(h http.Header, body []byte, room []Call) (calls []
 			msg.Method = Response
 		}
 		req.addPage(msg)
-		if calls, denied = appendCalls(calls, msg); denied != nil {
+		if calls, denied = appendCalls(calls, msg, methods[msg.Method]); denied != nil {
 			return nil, denied
 		}
 	}
@@ -152,7 +153,7 @@ func (req *Request) addPage(msg *jsonrpc.Message) {
 }
 
 // appendCalls appends the operations of a message: one, but for subscriptions.
-func appendCalls(calls []Call, msg *jsonrpc.Message) ([]Call, *refusal.Refusal) {
+func appendCalls(calls []Call, msg *jsonrpc.Message, known method) ([]Call, *refusal.Refusal) {
 	switch msg.Method {
 	case "completion/complete":
 		return completionCall(calls, msg)
@@ -160,8 +161,7 @@ func appendCalls(calls []Call, msg *jsonrpc.Message) ([]Call, *refusal.Refusal) 
 		return listenCalls(calls, msg)
 	}
 	call := Call{Method: msg.Method, Kind: Itself}
-	known, ok := methods[msg.Method]
-	if !ok && msg.TaskID.State != jsonrpc.Absent && IsTask(msg.Method) {
+	if known.eras == 0 && msg.TaskID.State != jsonrpc.Absent && IsTask(msg.Method) {
 		known = method{kind: Itself, target: byTask} // whatever it is, it is done to a task, and that has an owner
 	}
 	if known.target != byMethod {
