@@ -39,7 +39,7 @@ type response struct {
 	leaves       bool  // the handler may keep something under the alias after the request
 	scoped       bool  // cacheScope is made private
 
-	held   *bytes.Buffer // a JSON response that is filtered
+	held   *reply.Held   // a JSON response that is filtered
 	header http.Header   // of what is held, as it was checked
 	events *reply.Events // an event stream that is filtered
 	failed error         // why the rest of the response is withheld
@@ -82,7 +82,7 @@ func (w *response) begin(status int) bool {
 	}
 	w.wrote, w.status = true, int32(status)
 	if w.mayRetry && (status == http.StatusBadRequest || status == http.StatusNotFound) {
-		w.aliasRefused, w.held, w.header = true, new(bytes.Buffer), w.Header().Clone()
+		w.aliasRefused, w.held, w.header = true, new(reply.Held), w.Header().Clone()
 		return false
 	}
 	h := w.Header()
@@ -106,13 +106,13 @@ func (w *response) begin(status int) bool {
 	case w.filter == nil || w.lease.cutFor() != nil: // then the rest is refused
 		return true
 	case coded:
-		w.held = new(bytes.Buffer)
+		w.held = new(reply.Held)
 		w.fail(errors.New("the handler has compressed it"))
 	case w.stream:
 		w.events = w.filter.Stream(passing{w})
 		h.Del("Content-Length")
 	case w.r.Method != http.MethodGet: // a GET is answered with a stream, or not by MCP
-		w.held = new(bytes.Buffer)
+		w.held = new(reply.Held)
 	}
 	if w.held == nil {
 		return true
@@ -163,11 +163,11 @@ func (w *response) Write(data []byte) (int, error) {
 	}
 	switch size := w.held.Len() + len(data); {
 	case size > reply.MaxHeld:
-		w.held = new(bytes.Buffer)
+		w.held = new(reply.Held)
 		w.fail(errors.New("larger than 16 MiB"))
 		return 0, w.failed
 	case !w.holds(size):
-		w.held = new(bytes.Buffer)
+		w.held = new(reply.Held)
 		w.fail(errTooMuchHeld)
 		return 0, w.failed
 	}
@@ -287,15 +287,15 @@ func denyUnfiltered(err error) *refusal.Refusal {
 
 // sendList sends a filtered list, or an error in its place.
 func (w *response) sendList() {
-	body := w.held.Bytes()
-	if w.failed == nil && len(body) > 0 {
+	body, size := w.held.Bytes(), w.held.Len()
+	if w.failed == nil && size > 0 {
 		body, w.failed = w.filter.Answer(body, w.status >= 300)
 	}
 	h := w.header
 	if errors.Is(w.failed, reply.ErrOver) && errors.Is(w.failed, context.Canceled) {
 		// The client has left, and nothing is sent. Whoever is there all the same
 		// does not take that for an empty answer, but for one that was cut off.
-		h.Set("Content-Length", strconv.Itoa(w.held.Len()))
+		h.Set("Content-Length", strconv.Itoa(size))
 		w.replaceHeader()
 		return
 	}
@@ -313,10 +313,18 @@ func (w *response) sendList() {
 		w.request.refuse(w.lease, w.r, denied)
 		return
 	}
-	if body = w.whole(body); len(body) > 0 && (w.status < 300 || !bytes.Equal(body, w.held.Bytes())) {
-		h.Set("Content-Length", strconv.Itoa(len(body)))
+	parts := w.edited(body)
+	if parts == nil {
+		parts = [][]byte{body}
 	}
-	w.sendHeld(body)
+	sent := 0
+	for _, part := range parts {
+		sent += len(part)
+	}
+	if sent > 0 && (w.status < 300 || sent != size) {
+		h.Set("Content-Length", strconv.Itoa(sent))
+	}
+	w.sendHeld(parts...)
 }
 
 // withoutBody sends the status and the header of an error whose body could not be read.
@@ -340,7 +348,7 @@ func (w *response) accept() {
 // sendHeld sends an answer that was held, with the header as it was checked. What the handler
 // has done to the header since then has no effect, as [http.ResponseWriter] has it of a header that
 // was sent. Trailers are the exception, and are left for the server to find.
-func (w *response) sendHeld(body []byte) {
+func (w *response) sendHeld(parts ...[]byte) {
 	declared, prefixed := w.trailers(w.Header())
 	h := w.replaceHeader()
 	maps.Copy(h, prefixed)
@@ -349,7 +357,11 @@ func (w *response) sendHeld(body []byte) {
 	}
 	w.lease.WriteHeader(int(w.status))
 	maps.Copy(h, declared) // a name that was declared is one of the header, too, until that is sent
-	_, _ = w.lease.Write(body)
+	for _, part := range parts {
+		if _, err := w.lease.Write(part); err != nil {
+			return
+		}
+	}
 }
 
 // replaceHeader puts the header that was checked in the place of what the handler has made of it.
@@ -376,15 +388,9 @@ const onePiece = 64 << 10
 
 // pass sends data that has been looked at, or needs not to be.
 func (w *response) pass(data []byte) (int, error) {
-	if !w.scoped {
+	parts := w.edited(data)
+	if parts == nil {
 		return w.lease.Write(data)
-	}
-	parts := w.scope.Edit(data)
-	switch {
-	case parts == nil:
-		return w.lease.Write(data)
-	case len(data) <= onePiece: // in one, as it was written
-		parts = [][]byte{bytes.Join(parts, nil)}
 	}
 	for _, part := range parts {
 		if _, err := w.lease.Write(part); err != nil {
@@ -400,12 +406,17 @@ type passing struct{ *response }
 // Write is [response.pass].
 func (w passing) Write(data []byte) (int, error) { return w.pass(data) }
 
-// whole is pass for what is sent together with its header.
-func (w *response) whole(body []byte) []byte {
+// edited returns the parts of a piece of the answer in which the scopes are private, nil if it stays as
+// it is. What is long is not copied for that.
+func (w *response) edited(data []byte) [][]byte {
 	if !w.scoped {
-		return body
+		return nil
 	}
-	return w.scope.Whole(body)
+	parts := w.scope.Edit(data)
+	if parts != nil && len(data) <= onePiece { // in one, as it was written
+		parts = [][]byte{bytes.Join(parts, nil)}
+	}
+	return parts
 }
 
 func isEventStream(h http.Header) bool {

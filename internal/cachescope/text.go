@@ -2,7 +2,9 @@ package cachescope
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/json"
+	"math/bits"
 )
 
 // The names that matter. Readers that ignore case take others for them.
@@ -80,26 +82,53 @@ func (t *text) pass(p []byte, i int) int {
 	if t.collect != nothing || t.dropped != notDropped || t.str == escaped {
 		return i
 	}
-	for i < len(p) {
-		switch c := p[i]; {
-		case c == '\n' || c == '\r': // may end a line of an event stream
-			return i
-		case t.str == inString:
-			if c == '\\' {
-				return i
+	depth, around := t.depth, t.level+1
+	within := t.str == inString
+scan:
+	for ; i < len(p); i++ {
+		if within {
+			if i = stop(p, i); i == len(p) {
+				break
 			}
-			if c == '"' {
-				t.str = noString
+			switch p[i] {
+			case '"':
+				within = false
+			case '\\', '\n', '\r':
+				break scan
 			}
-		case t.depth <= t.level+1:
-			return i
-		case c == '"':
-			t.str = inString
-		case c == '{' || c == '[':
-			t.depth++
-		case c == '}' || c == ']':
-			t.depth--
+			continue
 		}
+		if depth <= around {
+			break
+		}
+		switch p[i] {
+		case '"':
+			within = true
+		case '{', '[':
+			depth++
+		case '}', ']':
+			depth--
+		case '\n', '\r': // may end a line of an event stream
+			break scan
+		}
+	}
+	if t.depth, t.str = depth, noString; within {
+		t.str = inString
+	}
+	return i
+}
+
+// stop returns the index of the first quote, backslash or control byte at or after i, or len(p). It looks
+// at eight bytes at a time.
+func stop(p []byte, i int) int {
+	const ones, high = 0x0101010101010101, 0x8080808080808080
+	for ; i+8 <= len(p); i += 8 {
+		x := binary.LittleEndian.Uint64(p[i:])
+		if found := (((x ^ 0x02*ones) - 0x21*ones) | ((x ^ '\\'*ones) - ones)) &^ x & high; found != 0 {
+			return i + bits.TrailingZeros64(found)>>3 // the lowest is exact
+		}
+	}
+	for i < len(p) && p[i] != '"' && p[i] != '\\' && p[i] >= ' ' {
 		i++
 	}
 	return i

@@ -15,6 +15,7 @@ const MaxHeld = 16 << 20
 const (
 	eventPiece  = 64 << 10
 	eventBuffer = 256 << 10
+	eventMargin = 1 << 10 // for what comes behind a long line
 )
 
 var errEventTooLarge = errors.New("an event that is too large")
@@ -35,7 +36,7 @@ var byteOrderMark = []byte("\ufeff")
 type Events struct {
 	out io.Writer
 	// rewrite returns the new data of an event: the same bytes to leave it, nil
-	// to take the data out.
+	// to take the data out. It may make data shorter where that stands.
 	rewrite func(event string, data []byte) ([]byte, error)
 	limit   int // of an event or a comment, in bytes
 
@@ -45,6 +46,7 @@ type Events struct {
 
 	held     []byte // the event under way
 	line     int    // where its last line begins
+	tail     Held   // what comes behind held, of a long line that has not ended
 	returned bool   // the last byte was a carriage return: its line feed is given already
 	begun    bool   // the first line is known
 	mark     bool   // a byte order mark goes in front of what is sent first
@@ -59,6 +61,9 @@ type Events struct {
 func (f *Events) Write(p []byte) (int, error) {
 	for rest := p; len(rest) > 0; {
 		piece := rest[:min(len(rest), eventPiece)]
+		if len(piece) < len(rest) && !f.passes {
+			f.reserve(rest)
+		}
 		rest = rest[len(piece):]
 		if err := f.take(f.lineFeeds(piece)); err != nil {
 			return 0, err
@@ -109,23 +114,65 @@ func (f *Events) take(piece []byte) error {
 			return err
 		}
 	}
-	if f.free != nil && f.err == nil && len(f.held) > max(eventPiece, 2*f.asked) {
+	if f.free != nil && f.err == nil && f.Held() > max(eventPiece, 2*f.asked) {
 		return f.ask()
 	}
 	return f.err
 }
 
+// reserve makes room for the rest of a line that is longer than a piece, once.
+func (f *Events) reserve(text []byte) {
+	if cap(f.held)-len(f.held) >= eventPiece {
+		return
+	}
+	size := bytes.IndexByte(text, '\n') + 1
+	if size == 0 {
+		size = len(text)
+	}
+	if size > eventPiece {
+		f.grow(min(size, f.limit) + eventMargin)
+	}
+}
+
+// grow makes room for so many bytes more. It doubles: append would add a quarter at a time.
+func (f *Events) grow(size int) {
+	if size += len(f.held); size > cap(f.held) {
+		held := make([]byte, len(f.held), max(size, 2*cap(f.held)))
+		copy(held, f.held)
+		f.held = held
+	}
+}
+
 // add takes a line or a piece of one.
 func (f *Events) add(text []byte) error {
-	f.held = append(f.held, text...)
-	if len(f.held) > f.limit {
+	ends := text[len(text)-1] == '\n'
+	if f.tail.Len() > 0 || !ends && len(f.held)+len(text) > max(cap(f.held), eventBuffer) {
+		_, _ = f.tail.Write(text)
+	} else {
+		f.grow(len(text))
+		f.held = append(f.held, text...)
+	}
+	if f.Held() > f.limit {
 		f.err = errEventTooLarge
 		return f.err
 	}
-	if text[len(text)-1] != '\n' {
+	if !ends {
 		return nil
 	}
+	f.join()
 	return f.endLine()
+}
+
+// join puts all that is held into one piece.
+func (f *Events) join() {
+	if f.tail.Len() == 0 {
+		return
+	}
+	f.grow(f.tail.Len() + eventMargin)
+	for _, part := range f.tail.parts() {
+		f.held = append(f.held, part...)
+	}
+	f.tail = Held{}
 }
 
 // endLine looks at the last line of what is held, which has ended.
@@ -157,9 +204,10 @@ func (f *Events) begin() {
 
 // ask lets a long event go on if it is free.
 func (f *Events) ask() error {
+	f.join()
 	f.begin()
 	f.asked = len(f.held)
-	if _, data := eventFields(f.held); !f.free(bytes.Join(data, []byte("\n"))) {
+	if _, data, _ := eventFields(f.held); !f.free(bytes.Join(data, []byte("\n"))) {
 		return nil
 	}
 	f.passes, f.edge = true, Edge{}
@@ -192,7 +240,7 @@ func (f *Events) keep(size int) {
 }
 
 // Held returns how many bytes of the event under way are held back.
-func (f *Events) Held() int { return len(f.held) }
+func (f *Events) Held() int { return len(f.held) + f.tail.Len() }
 
 // Fail ends the stream, unless it has ended: nothing more is passed on.
 func (f *Events) Fail(err error) {
@@ -208,9 +256,10 @@ func (f *Events) Err() error { return f.err }
 // none by the standard, but some clients take it for one: it is passed on as
 // the others are.
 func (f *Events) Close() error {
-	if f.err != nil || len(f.held) == 0 {
+	if f.err != nil || f.Held() == 0 {
 		return f.err
 	}
+	f.join()
 	f.begin()
 	return f.emit(f.held)
 }
@@ -234,7 +283,7 @@ func (f *Events) send(text []byte) error {
 
 // rewritten returns what becomes of one event.
 func (f *Events) rewritten(event []byte) ([]byte, error) {
-	name, data := eventFields(event)
+	name, data, at := eventFields(event)
 	var before []byte
 	switch len(data) {
 	case 0:
@@ -246,16 +295,31 @@ func (f *Events) rewritten(event []byte) ([]byte, error) {
 	if len(before) == 0 {
 		return event, nil
 	}
+	size := len(before)
 	after, err := f.rewrite(name, before)
-	if err == nil && (after == nil || !bytes.Equal(before, after)) {
+	switch {
+	case err != nil, after != nil && bytes.Equal(before, after):
+	case len(data) == 1 && fitsData(event, at, size, after):
+		end := at + copy(event[at:], after)
+		event = append(event[:end], event[at+size:]...)
+	default:
 		event = replaceData(event, after)
 	}
 	return event, err
 }
 
-// eventFields returns what an event, or the beginning of one, is called, and its lines of data.
-func eventFields(event []byte) (name string, data [][]byte) {
+// fitsData reports whether new data can stand where the only line of data has its value: so many bytes at
+// that place.
+func fitsData(event []byte, at, size int, data []byte) bool {
+	return data != nil && len(data) <= size && event[at-1] == ' ' && at+size < len(event) && bytes.IndexByte(data, '\n') < 0
+}
+
+// eventFields returns what an event, or the beginning of one, is called, its lines of data, and where the
+// value of the last of them begins.
+func eventFields(event []byte) (name string, data [][]byte, at int) {
+	begins := 0 // the line
 	for line := range bytes.SplitSeq(event, []byte("\n")) {
+		next := begins + len(line) + 1
 		line = bytes.TrimSuffix(line, []byte("\r"))
 		field, value, _ := bytes.Cut(line, []byte(":"))
 		value = bytes.TrimPrefix(value, []byte(" "))
@@ -264,9 +328,11 @@ func eventFields(event []byte) (name string, data [][]byte) {
 			name = string(value)
 		case "data":
 			data = append(data, value)
+			at = begins + len(line) - len(value)
 		}
+		begins = next
 	}
-	return name, data
+	return name, data, at
 }
 
 // replaceData puts new data in the place of the first data line of an event,

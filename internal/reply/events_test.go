@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -294,4 +295,43 @@ func TestEventEdge_MCP_55(t *testing.T) {
 	}
 	assert.Greater(t, between, 2_000)
 	assert.Less(t, between, 18_000)
+}
+
+// TestLongLines_MCP_62: lines of any length, in pieces of any size, are what they were, and what is taken out of
+// one leaves the rest of its event.
+func TestLongLines_MCP_62(t *testing.T) {
+	long := strings.Repeat("x", 3*eventBuffer)
+	entries := strings.Repeat(`{"name":"ab","x":"`+long[:eventPiece]+`"},{"name":"abc"},`, 9) + `{"name":"abc"}`
+	kept := strings.TrimSuffix(strings.Repeat(`{"name":"ab","x":"`+long[:eventPiece]+`"},`, 9), ",")
+	list := func(entries string) string { return `{"id":1,"result":{"tools":[` + entries + `]}}` }
+	for _, row := range []struct{ in, want string }{
+		{"id: 1\ndata: " + long + "\n\n: c\ndata: a\n\n", ""},
+		{"id: 1\ndata: " + long + "\n: " + long + "\n\n", ": " + long + "\nid: 1\ndata: " + long + "\n\n"},
+		{"data: {" + long + "\r\ndata: " + long + "}\r\nevent: x\r\n\r\n", ""},
+		{"data: " + long, ""},
+		{"event: message\ndata: " + list(entries) + "\nid: 7\n\ndata: a\n\n", "event: message\ndata: " + list(kept) + "\nid: 7\n\ndata: a\n\n"},
+		{"event: message\r\ndata: " + list(entries) + "\r\nid: 7\r\n\r\n", "event: message\r\ndata: " + list(kept) + "\r\nid: 7\r\n\r\n"},
+		{"data:" + list(entries) + "\n\n", "data: " + list(kept) + "\n\n"},
+		{"data: " + list(entries), "data: " + list(kept) + "\n"},
+	} {
+		if row.want == "" {
+			row.want = row.in
+		}
+		for _, size := range []int{7 << 10, 32 << 10, eventPiece, 100 << 10, eventBuffer, len(row.in)} {
+			r := &told{}
+			events := r.filter().Stream(r)
+			written := 0
+			for part := range slices.Chunk([]byte(row.in), size) {
+				_, err := events.Write(part)
+				require.NoError(t, err)
+				clear(part) // it is the writer's again
+				written += len(part)
+				require.LessOrEqual(t, events.Held(), written)
+			}
+			require.NoError(t, events.Close())
+			if row.want != r.String() {
+				t.Fatalf("%.40q in pieces of %d: %d bytes for %d", row.in, size, r.Len(), len(row.want))
+			}
+		}
+	}
 }

@@ -42,6 +42,7 @@ type Filter struct {
 	Replays  bool   // it is a stream of the server's own, which may answer earlier requests
 
 	dropped bool // the message was, or had, something that is not for this receiver
+	tells   bool // the message has, or a message of the batch, a method
 }
 
 // ErrOver is the error of an answer whose request ended before all of it was looked at.
@@ -70,7 +71,7 @@ func (f *Filter) Notices(out io.Writer) *Events {
 	return &Events{out: out, rewrite: hear, limit: MaxHeld, free: isFree}
 }
 
-// Answer filters an answer that is no event stream. It may have any status: an error may tell as much as a
+// Answer filters an answer that is no event stream, where it stands. It may have any status: an error may tell as much as a
 // list, since a handler that is given back its own cursor may quote it. With the status of an error, what is no
 // message, and can have no list, passes.
 func (f *Filter) Answer(body []byte, isError bool) ([]byte, error) {
@@ -103,14 +104,14 @@ func (f *Filter) event(event string, data []byte) ([]byte, error) {
 	return filtered, err
 }
 
-// message filters a JSON-RPC response, or a batch of them. Whatever cannot be read
+// message filters a JSON-RPC response, or a batch of them, where it stands. Whatever cannot be read
 // strictly is an error: a list that is not understood is not passed on. Of a
 // notification that is not for this receiver nothing is left, nil.
 func (f *Filter) message(raw []byte) ([]byte, error) {
 	r := strictjson.NewReader(raw, limits)
 	var edits []edit
 	var err error
-	f.dropped = false
+	f.dropped, f.tells = false, false
 	if r.Kind() == strictjson.Array {
 		edits, err = f.batch(r)
 	} else {
@@ -126,6 +127,9 @@ func (f *Filter) message(raw []byte) ([]byte, error) {
 		return nil, fmt.Errorf("%w: %w", errNotAMessage, err)
 	case len(edits) > 0:
 		raw = edited(raw, edits)
+	}
+	if !f.tells && (!f.Replays || !strictjson.MayHave(raw, relatedTask)) {
+		return raw, nil // all of it is answers: it has been read strictly, and there are no messages inside
 	}
 	return f.hear(raw)
 }

@@ -48,17 +48,24 @@ type edit struct {
 	with     []byte
 }
 
-// edited returns a copy with the edits, which are in order.
+// edited returns a message with the edits, which are in order. One that gets shorter is edited where it
+// stands, so that a long list is not copied; another one is left as it was.
 func edited(raw []byte, edits []edit) []byte {
-	var out bytes.Buffer
+	more, fits := 0, true
+	for _, e := range edits {
+		more += len(e.with) - (e.to - e.from)
+		fits = fits && more <= 0
+	}
+	out := raw[:0]
+	if !fits || more == 0 {
+		out = make([]byte, 0, len(raw)+more)
+	}
 	at := 0
 	for _, e := range edits {
-		out.Write(raw[at:e.from])
-		out.Write(e.with)
+		out = append(append(out, raw[at:e.from]...), e.with...)
 		at = e.to
 	}
-	out.Write(raw[at:])
-	return out.Bytes()
+	return append(out, raw[at:]...)
 }
 
 func (f *Filter) batch(r *strictjson.Reader) (edits []edit, err error) {
@@ -84,6 +91,7 @@ func (f *Filter) response(r *strictjson.Reader, edits []edit) ([]edit, error) {
 		if err != nil || !more {
 			return edits, err
 		}
+		f.tells = f.tells || strings.EqualFold(string(name), "method")
 		switch {
 		case string(name) == "result" && r.Kind() == strictjson.Object:
 			edits, err = f.result(r, edits)
@@ -139,7 +147,9 @@ func (f *Filter) result(r *strictjson.Reader, edits []edit) ([]edit, error) {
 		}
 		edits = append(edits, edit{cursor.from, cursor.to, sealed})
 	}
-	slices.SortStableFunc(edits[first:], func(a, b edit) int { return a.from - b.from })
+	if len(cursors) > 0 {
+		slices.SortStableFunc(edits[first:], func(a, b edit) int { return a.from - b.from })
+	}
 	return edits, nil
 }
 
@@ -154,7 +164,7 @@ func (f *Filter) seal(list string, cursor []byte) ([]byte, error) {
 	return []byte(`"` + f.Receiver.Seal(list, cursor) + `"`), nil
 }
 
-// list filters one list, and adds an edit if something has to go. Null has no entries.
+// list filters one list, and adds an edit for each run of entries that has to go. Null has no entries.
 func (f *Filter) list(r *strictjson.Reader, l *listing, edits []edit) ([]edit, error) {
 	switch err := r.Array(); {
 	case err == nil:
@@ -165,8 +175,7 @@ func (f *Filter) list(r *strictjson.Reader, l *listing, edits []edit) ([]edit, e
 	default:
 		return nil, err
 	}
-	e := edit{from: r.Offset() - 1, with: []byte{'['}}
-	whole := true
+	gap := gap{kept: r.Offset(), edits: edits}
 	for {
 		if err := f.goesOn(); err != nil {
 			return nil, err
@@ -176,37 +185,63 @@ func (f *Filter) list(r *strictjson.Reader, l *listing, edits []edit) ([]edit, e
 			return nil, err
 		}
 		if !more {
-			break
+			return gap.end(r.Offset() - 1), nil
 		}
-		raw, err := r.Pass()
+		raw, name, err := r.PassNaming(l.naming)
 		if err != nil {
 			return nil, err
 		}
-		if !f.shows(raw, l) {
-			whole = false
-			continue
-		}
-		if len(e.with) > 1 {
-			e.with = append(e.with, ',')
-		}
-		e.with = append(e.with, raw...)
+		gap.entry(r.Offset()-len(raw), r.Offset(), f.shows(name, l))
 	}
-	if whole {
-		return edits, nil
-	}
-	e.to = r.Offset()
-	e.with = append(e.with, ']')
-	return append(edits, e), nil
 }
 
-// shows reports whether the receiver is shown an entry. An entry may be as large as a list.
-func (f *Filter) shows(entry []byte, l *listing) bool {
-	name := strictjson.MemberText(entry, l.naming, limits)
-	if name == "" {
+// shows reports whether the receiver is shown an entry with a name.
+func (f *Filter) shows(name []byte, l *listing) bool {
+	if len(name) == 0 {
 		f.Receiver.Unreadable(l.method, errNameless)
 		return false
 	}
-	return f.Receiver.Shows(l.method, l.use, name)
+	return f.Receiver.Shows(l.method, l.use, string(name))
+}
+
+// gap is what is taken out of a list at one place. Its entries are left as if those that go had never
+// been there, white space around the others included.
+type gap struct {
+	edits []edit
+	kept  int  // where the last entry that stays ends, or the list begins
+	some  bool // an entry stays
+	from  int  // where an entry begins that goes and has none in front that stays
+	to    int  // where the last entry that goes ends, 0 for none
+}
+
+// entry goes on with the next entry of the list.
+func (g *gap) entry(from, to int, stays bool) {
+	switch {
+	case !stays:
+		if g.to == 0 {
+			g.from = from
+		}
+		g.to = to
+		return
+	case g.to == 0:
+	case g.some: // with the commas in front of those that go
+		g.edits = append(g.edits, edit{from: g.kept, to: g.to})
+	default:
+		g.edits = append(g.edits, edit{from: g.from, to: from})
+	}
+	g.kept, g.some, g.to = to, true, 0
+}
+
+// end returns all edits. A list in which nothing stays has no white space either.
+func (g *gap) end(closing int) []edit {
+	switch {
+	case g.to == 0:
+	case g.some:
+		g.edits = append(g.edits, edit{from: g.kept, to: g.to})
+	default:
+		g.edits = append(g.edits, edit{from: g.kept, to: closing})
+	}
+	return g.edits
 }
 
 // wordless returns what stands for the error of a handler that was given one of its cursors.

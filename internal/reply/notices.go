@@ -33,8 +33,7 @@ var notices = []notice{
 func (f *Filter) hear(data []byte) ([]byte, error) {
 	text := bytes.TrimPrefix(data, byteOrderMark)
 	start := skipJSONSpace(text, 0)
-	end := skipJSONValue(text, start)
-	if start == len(text) || text[start] != '[' || skipJSONSpace(text, max(end, 0)) < len(text) {
+	if start == len(text) || text[start] != '[' || skipJSONSpace(text, max(skipJSONValue(text, start), 0)) < len(text) {
 		may, err := f.mayHearAll(text)
 		if f.dropped = !may; err != nil || !may {
 			return nil, err

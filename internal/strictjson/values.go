@@ -2,7 +2,6 @@ package strictjson
 
 import (
 	"bytes"
-	"encoding/json"
 	"strings"
 )
 
@@ -86,39 +85,6 @@ func (r *Reader) Skip() ([]byte, error) {
 	}
 	r.consumed(end)
 	return r.data[start:end:end], nil
-}
-
-// maxPassed is the nesting that [json.Valid] follows, and with it most that read JSON in Go.
-const maxPassed = 10_000
-
-// Pass is [Reader.Skip] for a value in which nothing is decided: it has to be JSON
-// (RFC 8259) without bytes that are not UTF-8, and may be nested more deeply, have more
-// members and have names twice.
-func (r *Reader) Pass() ([]byte, error) {
-	if kind := r.Kind(); kind != Object && kind != Array {
-		return r.Skip()
-	}
-	start, end, depth := r.pos, r.pos, 0
-	for ; end < len(r.data); end++ {
-		switch r.data[end] {
-		case '"':
-			end, _ = scanString(r.data, end+1)
-		case '{', '[':
-			if depth++; depth > maxPassed-r.depth {
-				return nil, r.fail(end, ErrDepth)
-			}
-		case '}', ']':
-			depth--
-		}
-		if depth == 0 {
-			break
-		}
-	}
-	if end >= len(r.data) || !json.Valid(r.data[start:end+1]) {
-		return nil, r.fail(start, ErrSyntax)
-	}
-	r.consumed(end + 1)
-	return r.data[start : end+1 : end+1], nil
 }
 
 // skip returns the index after the value that begins at or after i, or -1

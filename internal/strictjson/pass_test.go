@@ -1,0 +1,103 @@
+package strictjson
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// FuzzPass holds Pass against encoding/json, and PassNaming against MemberText.
+func FuzzPass(f *testing.F) {
+	for _, seed := range []string{
+		`{}`, `[]`, `{"name":"a"}`, `{"name":"a","name":"b"}`, `{"name":"a","Name":"b"}`, `{"NAME":1}`, `{"name":7}`, `{"name":"\ud800"}`, `{"name":"\u0041"}`,
+		`{"n\u0061me":"x"}`, `{"\ud800":1,"name":"a"}`, `{"x":{"name":"a"},"name":[1,{"name":"b"}]}`, `{"name":"a",}`, `{"name" "a"}`, `{"name":"a"`, `{"name":"a"]`,
+		` { "name" : "a" , "x" : [ 1 , 2.5e1 , -0 , true , false , null , "\"" ] } `, `[1,]`, `[01]`, `{"a":1}}`, "{\"name\":\"a\xff\"}", "{\"name\":\"a\n\"}", `"x"`, `7`, `{,}`, `[,]`, `{"a"}`,
+		`{"name":"a","a":1,"b":1,"c":1,"d":1,"e":1,"f":1,"g":1,"h":1,"i":1,"j":1,"k":1,"l":1,"m":1,"n":1,"o":1,"p":1,"q":1,"r":1,"s":1,"a":1}`,
+		`{"ſ":1,"ſname":2,"name":"x"}`, `{"name":"x","a":{"b":1,"b":2}}`, `{"":"","":1}`,
+	} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		lim := Limits{Members: 1 << 20}
+		r := NewReader([]byte(text), lim)
+		raw, err := r.Pass()
+		if err == nil {
+			err = r.End()
+		}
+		trimmed := strings.Trim(text, " \t\r\n")
+		require.Equal(t, utf8.ValidString(text) && json.Valid([]byte(text)), err == nil, "%q: %v", text, err)
+		named := NewReader([]byte(text), lim)
+		again, name, errNamed := named.PassNaming("name")
+		if errNamed == nil {
+			errNamed = named.End()
+		}
+		require.Equal(t, err == nil, errNamed == nil, "%q: %v", text, errNamed)
+		if err != nil {
+			return
+		}
+		require.Equal(t, trimmed, string(raw))
+		require.Equal(t, trimmed, string(again))
+		require.Equal(t, MemberText([]byte(trimmed), "name", lim), string(name), "%q", text)
+	})
+}
+
+// Containers are told apart at every depth, also where the bits of a word end.
+func TestPassDeep_MCP_63(t *testing.T) {
+	for _, depth := range []int{1, 63, 64, 65, 127, 128, 129, 5000, 9_999} {
+		for _, row := range []struct{ open, end, wrong string }{{"[", "]", "}"}, {`{"a":`, "}", "]"}, {`[{"a":`, "}]", "]}"}} {
+			n := max(1, depth/len(row.end))
+			text := strings.Repeat(row.open, n) + "1" + strings.Repeat(row.end, n)
+			r := NewReader([]byte("["+text+",2]"), Limits{})
+			require.NoError(t, r.Array())
+			_, err := r.Element()
+			require.NoError(t, err)
+			raw, err := r.Pass()
+			require.NoError(t, err)
+			require.Equal(t, text, string(raw))
+			for _, at := range []int{0, n / 2, n - 1} {
+				text := strings.Repeat(row.open, n) + "1" + strings.Repeat(row.end, at) + row.wrong + strings.Repeat(row.end, n-at-1)
+				_, err := NewReader([]byte(text), Limits{}).Pass()
+				assert.Error(t, err, "%s %d %d", row.open, n, at)
+			}
+		}
+	}
+}
+
+func BenchmarkPass(b *testing.B) {
+	text := []byte(`{"name":"tool_7","description":"Returns the usage of one product between two days, by region, as a table with one row a day.","inputSchema":{"type":"object","properties":{"from":{"type":"string","format":"date","description":"first day"},"to":{"type":"string","format":"date","description":"last day"},"region":{"type":"string","enum":["eu","us","ap"]}},"required":["from","to"]},"annotations":{"readOnlyHint":true}}`)
+	b.Run("pass", func(b *testing.B) {
+		b.SetBytes(int64(len(text)))
+		var r Reader
+		for b.Loop() {
+			r.Reset(text, Limits{})
+			_, _ = r.Pass()
+		}
+	})
+	b.Run("naming", func(b *testing.B) {
+		b.SetBytes(int64(len(text)))
+		var r Reader
+		for b.Loop() {
+			r.Reset(text, Limits{})
+			_, _, _ = r.PassNaming("name")
+		}
+	})
+	b.Run("skip", func(b *testing.B) {
+		b.SetBytes(int64(len(text)))
+		var r Reader
+		for b.Loop() {
+			r.Reset(text, Limits{})
+			_, _ = r.Skip()
+		}
+	})
+	b.Run("before", func(b *testing.B) {
+		b.SetBytes(int64(len(text)))
+		for b.Loop() {
+			json.Valid(text)
+			MemberText(text, "name", Limits{})
+		}
+	})
+}
