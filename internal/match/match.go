@@ -16,7 +16,8 @@ import (
 // asked by many at a time.
 type Set struct {
 	exact    map[string]int
-	patterns prefixes[*pattern]
+	patterns []*pattern
+	index    index               // of the patterns, by place
 	near     *neighbours         // of URIs, nil for names
 	shapes   map[string]*pattern // the templates of URIs, see [template]
 	alone    *pattern            // the only key, if it is * of URIs
@@ -64,7 +65,8 @@ func (s *Set) add(keys []string) (problems []Problem) {
 		if s.near != nil {
 			problems = append(problems, s.addURIs(p)...)
 		}
-		s.patterns.add(p.prefix, p)
+		s.index.add(p.text(), len(s.patterns))
+		s.patterns = append(s.patterns, p)
 		if s.near != nil && len(keys) == 1 && key == "*" {
 			s.alone = p
 		}
@@ -122,17 +124,14 @@ func indices(patterns []*pattern, keys []int) []int {
 
 // matching appends the patterns with the longest literal prefix that cover the name.
 func (s *Set) matching(name string, all []*pattern) []*pattern {
-	for _, length := range s.patterns.lengths {
-		if length > len(name) {
-			continue
-		}
-		for _, p := range s.patterns.values[name[:length]] {
-			if p.matches(name) {
-				all = append(all, p)
-			}
-		}
-		if len(all) > 0 {
+	var room [8]int
+	for _, i := range closest(s.index.covering(name, room[:0]), func(i int) int { return len(s.patterns[i].prefix) }) {
+		p := s.patterns[i]
+		if len(all) > 0 && len(p.prefix) < len(all[0].prefix) {
 			break
+		}
+		if p.matches(name) {
+			all = append(all, p)
 		}
 	}
 	return all

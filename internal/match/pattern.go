@@ -2,7 +2,6 @@ package match
 
 import (
 	"errors"
-	"iter"
 	"regexp"
 	"slices"
 	"strings"
@@ -51,6 +50,14 @@ func parsePattern(key string, templates bool) (*pattern, error) {
 		return &pattern{glob: glob{prefix: key[:star], open: true}, key: key, marked: key[:star] + string(anyRest)}, nil
 	}
 	return nil, nil
+}
+
+// text is the key with a mark for each of its wildcards.
+func (p *pattern) text() string {
+	if p.template != nil {
+		return p.template.whole
+	}
+	return p.marked
 }
 
 // matches reports whether the glob covers the name.
@@ -116,21 +123,5 @@ func (p *prefixes[T]) add(prefix string, value T) {
 	i, found := slices.BinarySearchFunc(p.lengths, len(prefix), func(length, wanted int) int { return wanted - length })
 	if !found {
 		p.lengths = slices.Insert(p.lengths, i, len(prefix))
-	}
-}
-
-// of yields the values whose prefix the text has, longest prefix first.
-func (p *prefixes[T]) of(text string) iter.Seq[T] {
-	return func(yield func(T) bool) {
-		for _, length := range p.lengths {
-			if length > len(text) {
-				continue
-			}
-			for _, value := range p.values[text[:length]] {
-				if !yield(value) {
-					return
-				}
-			}
-		}
 	}
 }

@@ -231,8 +231,11 @@ func parseAddress(host string) (string, bool) {
 // neighbours finds the keys that a URI may be another spelling of.
 type neighbours struct {
 	exact    map[string][]neighbour // by base, without a slash at the end
-	patterns prefixes[neighbour]
+	patterns []neighbour
+	index    index       // of the bases of the patterns, by place
 	all      []neighbour // exact keys and patterns
+	overlaps index       // of the bases of all, by place
+	longest  []int       // the places of all, longest base first
 }
 
 // neighbour is one reading of a key.
@@ -249,15 +252,16 @@ func (n *neighbours) addExact(key string, index int) {
 		base := strings.TrimRight(r.base, "/")
 		of := neighbour{r, globOf(base), globsOf(r.params), p}
 		n.exact[base] = append(n.exact[base], of)
-		n.all = append(n.all, of)
+		n.add(of)
 	}
 }
 
 func (n *neighbours) addPattern(p *pattern) {
 	for i, r := range readings(p.marked) {
 		of := neighbour{r, globOf(r.base), globsOf(r.params), p}
-		n.patterns.add(of.globs.prefix, of)
-		n.all = append(n.all, of)
+		n.index.add(r.base, len(n.patterns))
+		n.patterns = append(n.patterns, of)
+		n.add(of)
 		if i == 0 {
 			p.read = of
 		}
@@ -288,6 +292,7 @@ func globsOf(texts []string) []glob {
 // pattern that speaks for it: exact keys, and patterns that are as close.
 func (n *neighbours) meant(uri string, by *pattern, all []*pattern) []*pattern {
 	rank := by.rank()
+	var room [8]int
 	add := func(other *neighbour, r reading, fewer bool) {
 		if meets(other.params, r.params, fewer) && !by.refines(other, r.params) && !slices.Contains(all, other.of) {
 			all = append(all, other.of)
@@ -298,12 +303,13 @@ func (n *neighbours) meant(uri string, by *pattern, all []*pattern) []*pattern {
 		for _, other := range n.exact[base] {
 			add(&other, r, true)
 		}
-		for other := range n.patterns.of(base + "/") {
+		for _, i := range n.covering(r.base, base, room[:0]) {
+			other := &n.patterns[i]
 			if len(other.globs.prefix) < rank {
 				break
 			}
 			if other.covers(r.base, base) && !other.of.matches(uri) {
-				add(&other, r, len(by.read.params) == 0)
+				add(other, r, len(by.read.params) == 0)
 			}
 		}
 	}
@@ -351,10 +357,11 @@ func (n *neighbours) overlapping(t *template, covering []*pattern) (all []*patte
 		}
 		r.base = slashesTaken.Replace(r.base)
 		head := headOf(r.base)
-		for _, other := range n.all {
+		for _, i := range n.near(r.base) {
+			other := &n.all[i]
 			literal := other.globs.prefix
 			if len(literal) < rank || literal[:min(len(literal), len(head))] != head[:min(len(literal), len(head))] ||
-				found[other.of] || other.of.matches(t.whole) || covering[0].refines(&other, nil) {
+				found[other.of] || other.of.matches(t.whole) || covering[0].refines(other, nil) {
 				continue
 			}
 			near := overlap(r.base, other.reading.base) || overlap(strings.TrimRight(r.base, "/"), strings.TrimRight(other.reading.base, "/"))

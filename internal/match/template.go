@@ -238,11 +238,14 @@ func hasOperator(text string) bool {
 	return false
 }
 
+// maxCompared bounds the product of the lengths of two texts that are compared.
+const maxCompared = 1 << 13
+
 // overlap reports whether two texts with marks may stand for the same URI. What
 // is too long to tell may.
 func overlap(a, b string) bool {
 	left, right := []rune(a), []rune(b)
-	if len(left)*len(right) > 1<<13 {
+	if len(left)*len(right) > maxCompared {
 		return true
 	}
 	row, next := make([]bool, len(right)+1), make([]bool, len(right)+1) // by position in right, for one in left
