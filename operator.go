@@ -85,6 +85,12 @@ func (o *operator) tell(ctx context.Context, d Decision) {
 	o.onDecision(ctx, d)
 }
 
+// tellFull tells that of so many tokens some are forgotten before their time.
+func (o *operator) tellFull(tokens int) {
+	o.log.Warn("mcpauth: more tokens are in use than there is memory for, and some are verified again before their minute is over",
+		slog.Int("tokens", tokens))
+}
+
 // logRefusal writes the operator's line about a refusal, with its likely cause.
 func (o *operator) logRefusal(r *http.Request, x *exchange, denied *refusal.Refusal) {
 	if !o.logs(r, denied) {

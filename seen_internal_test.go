@@ -1,11 +1,17 @@
 package mcpauth
 
 import (
+	"bytes"
+	"log/slog"
+	"reflect"
+	"strconv"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 // A verified token is found again for a minute, and what is found is not what
@@ -57,4 +63,37 @@ func TestPrincipalCopies_TOK_64(t *testing.T) {
 	c.Subject = "root"
 	assert.Equal(t, &Principal{Subject: "u", Scopes: []string{"a"}, Audiences: []string{"b"}, AMR: []string{"c"}, Actors: []string{"d"}, claims: `{}`}, p)
 	assert.Nil(t, (*Principal)(nil).clone())
+}
+
+// TestMemoryIsFull_TOK_62: the operator is told once that tokens in use are forgotten, and can ask how many.
+func TestMemoryIsFull_TOK_62(t *testing.T) {
+	m := leaseMiddleware(t)
+	var log bytes.Buffer
+	m.operator.log = slog.New(slog.NewTextHandler(&log, nil))
+	s, now := m.generation().verifier.ordered[0], time.Now()
+	proof, claims := proofOf(t, s), strings.Repeat("c", 1<<20)
+	room := 0
+	for i := range 100 {
+		v := &verified{principal: Principal{Issuer: s.url, Subject: strconv.Itoa(i), Expiry: now.Add(time.Hour), claims: claims}, issuer: s, proof: proof}
+		if m.memory.put(m.memory.tokens.Key(strconv.Itoa(i)), v, now, 0) {
+			m.operator.tellFull(m.memory.tokens.Use().Entries)
+		}
+		use := m.TokenMemory()
+		if i == 0 {
+			room = use.MaxBytes / use.Bytes
+			require.Less(t, room, 80)
+		}
+		require.Equal(t, TokenMemory{Tokens: min(i+1, room), Bytes: use.Bytes, MaxBytes: maxSeenBytes, Evicted: uint64(max(0, i+1-room))}, use)
+	}
+	assert.Equal(t, 1, strings.Count(log.String(), "\n"), log.String())
+	assert.Contains(t, log.String(), "level=WARN msg=\"mcpauth: more tokens are in use than there is memory for")
+	assert.NotContains(t, log.String(), "ccc")
+	assert.Zero(t, new(Middleware).TokenMemory())
+}
+
+// A verified takes what is booked for it.
+func TestSizeOfVerified_TOK_62(t *testing.T) {
+	if size := int(reflect.TypeFor[verified]().Size()); strconv.IntSize == 64 {
+		assert.Equal(t, sizeOfVerified, allocated(size), "%d bytes", size)
+	}
 }

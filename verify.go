@@ -3,6 +3,7 @@ package mcpauth
 import (
 	"context"
 	"fmt"
+	"math/bits"
 	"strconv"
 	"strings"
 	"time"
@@ -70,7 +71,9 @@ func (v *verifier) verify(ctx context.Context, compact string, now time.Time, se
 		if good, denied = v.verifyAnew(ctx, compact, now); denied != nil {
 			return good, denied
 		}
-		seen.put(key, good, now, v.leeway)
+		if seen.put(key, good, now, v.leeway) {
+			by.tellFull(seen.tokens.Use().Entries)
+		}
 	}
 	if v.revoked == nil {
 		return good, nil
@@ -118,9 +121,10 @@ func (v *verifier) issuerOf(t *token.Token) (*issuer, *refusal.Refusal) {
 }
 
 // Bounds of what is remembered of tokens. The bytes, counted as in
-// [verified.size], are what is reached first with tokens of the usual size.
+// [verified.size], are what is reached first: there are so many places that
+// few tokens want the same ones.
 const (
-	maxSeen      = 1 << 16
+	maxSeen      = 1 << 17
 	maxSeenBytes = 64 << 20
 	seenLife     = time.Minute
 )
@@ -146,16 +150,70 @@ func (m *memory) get(key tokencache.Key, now time.Time, leeway time.Duration) *v
 	return v
 }
 
-// put keeps a verified token for a minute, or until it expires.
-func (m *memory) put(key tokencache.Key, v *verified, now time.Time, leeway time.Duration) {
+// put keeps a verified token for a minute, or until it expires, and reports whether that was the first time that
+// there was no room.
+func (m *memory) put(key tokencache.Key, v *verified, now time.Time, leeway time.Duration) (full bool) {
 	life := min(seenLife, v.principal.Expiry.Add(leeway).Sub(now))
 	p := &v.principal
-	m.tokens.Add(key, m.tokens.Owner(p.Issuer, p.Subject, strconv.FormatBool(p.Client)), v, now, life)
+	return m.tokens.Add(key, m.tokens.Owner(p.Issuer, p.Subject, strconv.FormatBool(p.Client)), v, now, life)
 }
 
-// size is roughly what the verified token keeps in memory: the texts of the
-// principal are copies of parts of the claims.
-func (v *verified) size() int { return 1024 + 2*len(v.principal.claims) }
+// TokenMemory is what [Middleware.TokenMemory] tells.
+type TokenMemory struct {
+	Tokens   int    // that are remembered
+	Bytes    int    // that they take, of MaxBytes
+	MaxBytes int    // 64 MiB
+	Evicted  uint64 // tokens since the start that were forgotten before their minute was over, or not remembered, because there was no room
+}
+
+// TokenMemory reports how full the memory of verified tokens is. A token that is
+// not in it costs a signature check, and nothing else.
+func (m *Middleware) TokenMemory() TokenMemory {
+	if m.memory.tokens == nil {
+		return TokenMemory{}
+	}
+	use := m.memory.tokens.Use()
+	return TokenMemory{Tokens: use.Entries, Bytes: use.Bytes, MaxBytes: use.MaxBytes, Evicted: use.Lost}
+}
+
+// sizeOfVerified is what a verified takes without its texts, in bytes.
+const sizeOfVerified = 352
+
+// size is what the verified token keeps in memory, in bytes. The texts of the principal are parts of the claims, unless they
+// are written with escapes there; those in lists are copies.
+func (v *verified) size() int {
+	p := &v.principal
+	size := sizeOfVerified + allocated(len(p.claims))
+	if strings.IndexByte(p.claims, '\\') >= 0 {
+		size += allocated(len(p.claims))
+	}
+	size += allocated(16 * cap(p.Scopes))
+	scopes := 0 // they are parts of one copy
+	for _, scope := range p.Scopes {
+		scopes += len(scope) + 1
+	}
+	size += allocated(scopes)
+	for _, list := range [...][]string{p.Audiences, p.AMR, p.Actors} {
+		size += allocated(16 * cap(list))
+		for _, text := range list {
+			size += allocated(len(text))
+		}
+	}
+	return size
+}
+
+// allocated is what so many bytes take of the heap, about: the allocator has sizes that are an eighth apart, and
+// fewer of the large ones.
+func allocated(size int) int {
+	switch {
+	case size == 0:
+		return 0
+	case size > 768:
+		return size + size/8
+	}
+	step := max(16, 1<<bits.Len(uint(size-1))>>4)
+	return (size + step - 1) &^ (step - 1)
+}
 
 // askRevoked asks the operator's function, if there is one, and contains its failures.
 func (v *verifier) askRevoked(ctx context.Context, p *Principal) (denied *refusal.Refusal) {

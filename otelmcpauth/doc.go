@@ -30,4 +30,7 @@
 //     of metadata and keys, since the start
 //   - mcpauth.keys.fetch.time.bucket: fetches that took up to le seconds
 //   - mcpauth.keys.last_error: 1 while the last fetch has failed, with error.type
+//   - mcpauth.tokens, mcpauth.tokens.memory, mcpauth.tokens.memory.limit: verified tokens that are remembered, the bytes
+//     that they take, and those that they may take
+//   - mcpauth.tokens.evicted: tokens that found no room, or made some while they were good
 package otelmcpauth

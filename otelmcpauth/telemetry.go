@@ -148,11 +148,15 @@ func targetOf(d mcpauth.Decision) []attribute.KeyValue {
 	return labels
 }
 
-// Observe measures the keys of a middleware's issuers whenever metrics are
+// Observe measures the keys of a middleware's issuers, and its memory of verified tokens, whenever metrics are
 // collected, without any network traffic. Call it once for each.
 func (t *Telemetry) Observe(auth *mcpauth.Middleware) error {
-	k := keyInstruments{}
+	k, tokens := keyInstruments{}, tokenInstruments{}
 	instruments, err := k.make(t.meter)
+	if err != nil {
+		return err
+	}
+	more, err := tokens.make(t.meter)
 	if err != nil {
 		return err
 	}
@@ -160,8 +164,9 @@ func (t *Telemetry) Observe(auth *mcpauth.Middleware) error {
 		for _, status := range auth.Issuers() {
 			k.observe(o, status, time.Now())
 		}
+		tokens.observe(o, auth.TokenMemory())
 		return nil
-	}, instruments...)
+	}, append(instruments, more...)...)
 	if err != nil {
 		return err
 	}

@@ -150,6 +150,32 @@ func TestNamesGolden_OBS_02_OBS_03(t *testing.T) {
 	assert.Equal(t, string(want), got)
 }
 
+// The memory of tokens is measured for each middleware, without labels.
+func TestTokens_OBS_01(t *testing.T) {
+	s := newServer(t)
+	for i := range 3 {
+		require.Equal(t, http.StatusOK, s.call(t.Context(), s.token(mcpauthtest.Claims{"jti": fmt.Sprint(i)}), "echo"))
+	}
+	seen := map[string]int64{}
+	for _, m := range s.collect() {
+		var points []metricdata.DataPoint[int64]
+		switch data := m.Data.(type) {
+		case metricdata.Gauge[int64]:
+			points = data.DataPoints
+		case metricdata.Sum[int64]:
+			points = data.DataPoints
+		}
+		if strings.HasPrefix(m.Name, "mcpauth.tokens") {
+			require.Len(t, points, 1)
+			assert.Zero(t, points[0].Attributes.Len())
+			seen[m.Name] = points[0].Value
+		}
+	}
+	assert.Greater(t, seen["mcpauth.tokens.memory"], int64(1000))
+	delete(seen, "mcpauth.tokens.memory")
+	assert.Equal(t, map[string]int64{"mcpauth.tokens": 3, "mcpauth.tokens.memory.limit": 64 << 20, "mcpauth.tokens.evicted": 0}, seen)
+}
+
 // However many names of tools, methods and issuers strangers make up, the
 // series are as many as the configuration allows.
 func TestSeries_OBS_01(t *testing.T) {

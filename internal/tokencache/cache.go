@@ -11,7 +11,9 @@ package tokencache
 import (
 	"encoding/binary"
 	"hash/maphash"
+	"math"
 	"math/bits"
+	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -26,9 +28,9 @@ const lookedAt = 16
 // few is the number of entries from which on somebody has more than others.
 const few = 8
 
-// overhead is what an entry costs beside its value, in bytes: the entry itself and its
-// place in a table that is not full.
-const overhead = 64
+// overhead is what an entry costs beside its value, in bytes: 48 for the entry itself, and 20
+// for each place, with the number of an owner's entries, of a table of which a third is in use.
+const overhead = 112
 
 // Cache is a bounded map from tokens to values of type *V. The zero value is
 // not usable: see [New]. It is safe for concurrent use.
@@ -41,10 +43,13 @@ type Cache[V any] struct {
 	table    atomic.Pointer[table[V]]
 	seed     maphash.Seed // of the numbers of owners
 
-	mu    sync.Mutex
-	bytes int
-	hand  int     // the set that is swept next
-	held  []int32 // entries of each owner, at its number modulo the length: as many as there are places
+	mu      sync.Mutex
+	bytes   int
+	entries int     // the dead that are not swept yet included
+	lost    uint64  // living entries that made room, or found none
+	guest   Key     // the entry that came last while there was no room; any other if it is gone
+	hand    int     // the set that is swept next
+	held    []int32 // entries of each owner, at its number modulo the length: as many as there are places
 }
 
 type table[V any] struct {
@@ -62,6 +67,7 @@ type entry[V any] struct {
 	dies  time.Duration // since start
 	value *V
 	owner uint32
+	cost  uint32 // bytes
 }
 
 // New makes a cache of at most maxEntries values, rounded up to a power of
@@ -116,36 +122,63 @@ func (c *Cache[V]) Owner(names ...string) uint32 {
 }
 
 // Add remembers a value of an owner for a while. Beyond the bounds it takes the
-// place of one whose owner has at least as much as its own, of several the one
-// that would die first. Where there is none it is not remembered itself: a flood
-// pushes out what the flooder has, and nothing else.
-func (c *Cache[V]) Add(k Key, owner uint32, value *V, now time.Time, life time.Duration) {
+// place of one whose owner has at least as much as its own, of several mostly the one
+// that came last: if more are used in turn than there is room for, those that have it are found
+// again, and do not push each other out before they are. Where there is none it is not remembered
+// itself: a flood pushes out what the flooder has, and nothing else. It reports whether something
+// was lost for the first time although its time was not over.
+func (c *Cache[V]) Add(k Key, owner uint32, value *V, now time.Time, life time.Duration) (full bool) {
 	age := now.Sub(c.start)
-	e := &entry[V]{key: k, dies: age + life, value: value, owner: owner}
-	if life <= 0 || c.cost(e) > c.maxBytes {
-		return
+	e := &entry[V]{key: k, dies: age + life, value: value, owner: owner, cost: uint32(min(overhead+c.size(value), math.MaxInt32))}
+	if life <= 0 {
+		return false
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	before := c.lost
+	c.add(e, age)
+	return before == 0 && c.lost > 0
+}
+
+func (c *Cache[V]) add(e *entry[V], age time.Duration) {
+	if int(e.cost) > c.maxBytes {
+		c.lost++
+		return
+	}
 	c.sweep(age)
-	t := c.table.Load()
+	k, t := e.key, c.table.Load()
 	i, free := t.of(&k).place(&k, age)
 	for !free && len(t.sets) < c.maxSets {
 		t = c.grow(t, age)
 		i, free = t.of(&k).place(&k, age)
 	}
 	if !free {
-		if i = c.pays(t.of(&k), e, *c.heldBy(owner)+1, age); i < 0 {
+		c.lost++
+		if i = c.pays(t.of(&k), e, *c.heldBy(e.owner)+1, age); i < 0 {
 			return
 		}
 	}
 	c.put(t.of(&k), i, e)
 	for c.bytes > c.maxBytes {
 		c.evict(e, age)
+		c.guest = k
 	}
 }
 
-func (c *Cache[V]) cost(e *entry[V]) int { return overhead + c.size(e.value) }
+// Use is how full a cache is.
+type Use struct {
+	Entries  int
+	Bytes    int // of MaxBytes
+	MaxBytes int
+	Lost     uint64 // entries since the start that made room while they were alive, or found none
+}
+
+// Use tells how full the cache is.
+func (c *Cache[V]) Use() Use {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return Use{c.entries, c.bytes, c.maxBytes, c.lost}
+}
 
 // Remove forgets the value of a token.
 func (c *Cache[V]) Remove(k Key) {
@@ -185,12 +218,16 @@ func (c *Cache[V]) heldBy(owner uint32) *int32 { return &c.held[owner&uint32(len
 // have a few are equal, so that nobody has the worse of it for a second token.
 func class(entries int32) int { return bits.Len32(uint32(entries) / few) }
 
+// turnover is how many newcomers there are to one for which something older makes room than the last of them.
+const turnover = 8
+
 // pays chooses the entry of a set that makes room for another one, whose owner
-// has so many: a dead one, or the first to die of those whose owners have most.
+// has so many: a dead one, or of those whose owners have most the last to die, and now and then any.
 // It is -1 if all others have less.
 func (c *Cache[V]) pays(s *set[V], newcomer *entry[V], has int32, age time.Duration) (at int) {
-	var first time.Duration
-	own, most := c.heldBy(newcomer.owner), class(has)
+	var last time.Duration
+	own, most, equals := c.heldBy(newcomer.owner), class(has), 0
+	anyOf := rand.IntN(turnover) == 0
 	at = -1
 	for i := range s.entries {
 		e := s.entries[i].Load()
@@ -204,8 +241,14 @@ func (c *Cache[V]) pays(s *set[V], newcomer *entry[V], has int32, age time.Durat
 		if other := c.heldBy(e.owner); other != own {
 			held = class(*other)
 		}
-		if held > most || held == most && (at < 0 || e.dies < first) {
-			at, first, most = i, e.dies, held
+		if held < most {
+			continue
+		}
+		if equals++; held > most {
+			most, equals = held, 1
+		}
+		if equals == 1 || anyOf && rand.IntN(equals) == 0 || !anyOf && e.dies > last {
+			at, last = i, e.dies
 		}
 	}
 	return at
@@ -215,7 +258,8 @@ func (c *Cache[V]) pays(s *set[V], newcomer *entry[V], has int32, age time.Durat
 // the one its fingerprint promises, and takes it for none.
 func (c *Cache[V]) put(s *set[V], i int, e *entry[V]) {
 	if old := s.entries[i].Load(); old != nil {
-		c.bytes -= c.cost(old)
+		c.bytes -= int(old.cost)
+		c.entries--
 		*c.heldBy(old.owner)--
 	}
 	s.entries[i].Store(e)
@@ -223,7 +267,8 @@ func (c *Cache[V]) put(s *set[V], i int, e *entry[V]) {
 		s.prints[i].Store(0)
 		return
 	}
-	c.bytes += c.cost(e)
+	c.bytes += int(e.cost)
+	c.entries++
 	*c.heldBy(e.owner)++
 	s.prints[i].Store(e.key.print())
 }
@@ -231,7 +276,7 @@ func (c *Cache[V]) put(s *set[V], i int, e *entry[V]) {
 // grow moves what is alive to a table of twice the size.
 func (c *Cache[V]) grow(old *table[V], age time.Duration) *table[V] {
 	t := &table[V]{sets: make([]set[V], 2*len(old.sets))}
-	c.bytes, c.held = 0, make([]int32, ways*len(t.sets))
+	c.bytes, c.entries, c.held = 0, 0, make([]int32, ways*len(t.sets))
 	for i := range old.sets {
 		for j := range old.sets[i].entries {
 			if e := old.sets[i].entries[j].Load(); e != nil && e.dies > age {
@@ -259,14 +304,39 @@ func (c *Cache[V]) sweep(age time.Duration) {
 // evict frees a place for the entry that has just come, in one of the sets
 // ahead, or takes that entry out again.
 func (c *Cache[V]) evict(newcomer *entry[V], age time.Duration) {
+	if rand.IntN(turnover) > 0 && c.evictGuest(newcomer, age) {
+		return
+	}
 	for range lookedAt {
 		s := c.next()
 		if i := c.pays(s, newcomer, *c.heldBy(newcomer.owner), age); i >= 0 {
-			c.put(s, i, nil)
+			c.drop(s, i, age)
 			return
 		}
 	}
+	c.lost++
 	c.remove(newcomer.key)
+}
+
+// drop frees a place for want of room.
+func (c *Cache[V]) drop(s *set[V], i int, age time.Duration) {
+	if s.entries[i].Load().dies > age {
+		c.lost++
+	}
+	c.put(s, i, nil)
+}
+
+// evictGuest lets the last one that came without room make room, if its owner has no less than that of the next.
+func (c *Cache[V]) evictGuest(newcomer *entry[V], age time.Duration) bool {
+	s := c.table.Load().of(&c.guest)
+	for i := range s.entries {
+		e := s.entries[i].Load()
+		if e != nil && e.key == c.guest && e != newcomer && class(*c.heldBy(e.owner)) >= class(*c.heldBy(newcomer.owner)) {
+			c.drop(s, i, age)
+			return true
+		}
+	}
+	return false
 }
 
 func (c *Cache[V]) next() *set[V] {
