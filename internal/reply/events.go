@@ -16,6 +16,7 @@ const (
 	eventPiece  = 64 << 10
 	eventBuffer = 256 << 10
 	eventMargin = 1 << 10 // for what comes behind a long line
+	eventEnd    = 32      // for what usually comes behind any line: the blank one
 )
 
 var errEventTooLarge = errors.New("an event that is too large")
@@ -137,7 +138,7 @@ func (f *Events) reserve(text []byte) {
 // grow makes room for so many bytes more. It doubles: append would add a quarter at a time.
 func (f *Events) grow(size int) {
 	if size += len(f.held); size > cap(f.held) {
-		held := make([]byte, len(f.held), max(size, 2*cap(f.held)))
+		held := make([]byte, len(f.held), max(size+eventEnd, 2*cap(f.held)))
 		copy(held, f.held)
 		f.held = held
 	}
