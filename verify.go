@@ -166,13 +166,12 @@ type TokenMemory struct {
 	Evicted  uint64 // tokens since the start that were forgotten before their minute was over, or not remembered, because there was no room
 }
 
-// TokenMemory reports how full the memory of verified tokens is. A token that is
-// not in it costs a signature check, and nothing else.
-func (m *Middleware) TokenMemory() TokenMemory {
-	if m.memory.tokens == nil {
+// use returns how full the memory is.
+func (m *memory) use() TokenMemory {
+	if m.tokens == nil {
 		return TokenMemory{}
 	}
-	use := m.memory.tokens.Use()
+	use := m.tokens.Use()
 	return TokenMemory{Tokens: use.Entries, Bytes: use.Bytes, MaxBytes: use.MaxBytes, Evicted: use.Lost}
 }
 
