@@ -57,7 +57,7 @@ demo: ## the whole story on one terminal: challenge, token, call, step-up
 interop: ## real authorization servers and clients
 	@set -e; for dir in $(INTEROP); do echo "$$dir"; (cd "$$dir" && go vet ./... && go test -p 1 -timeout 20m ./...); done
 
-bench: ## measure side by side with peers, five minutes, and write bench/RESULTS.md
+bench: ## measure side by side with peers, ten minutes, and write bench/RESULTS.md
 	cd bench && go run ./cmd/results
 
 gate: ## compare our own benchmarks with the last tag, or BASE=commit; reports only

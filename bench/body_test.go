@@ -11,6 +11,7 @@ import (
 	"github.com/seed-1e292522/mcpauth/bench/internal/fixture"
 	"github.com/seed-1e292522/mcpauth/bench/internal/peers"
 	"github.com/seed-1e292522/mcpauth/internal/jsonrpc"
+	"github.com/seed-1e292522/mcpauth/internal/mcp"
 )
 
 // readers find the deciding members of a body, except for json.Valid and
@@ -54,7 +55,7 @@ func BenchmarkBody(b *testing.B) {
 				for _, reader := range readers {
 					b.Run("shape="+shape+"/size="+sizeName(size)+"/order="+order+"/impl="+reader.name, func(b *testing.B) {
 						b.SetBytes(int64(len(body)))
-						drive(b, false, func() func(int) bool { return func(int) bool { return reader.read(body) } })
+						drive(b, func(int) bool { return reader.read(body) })
 					})
 				}
 			}
@@ -73,3 +74,17 @@ func sizeName(size int) string {
 	}
 	return strconv.Itoa(size) + "B"
 }
+
+// read is what a request costs between its body and its calls: a call of a tool
+// that the policy lists.
+func read() func(int) bool {
+	r := fixture.NewRequest("", tool, nil).Request
+	names := map[string]string{tool: tool}
+	var room [1]mcp.Call
+	return func(int) bool {
+		_, calls, denied := mcp.Read(r, smallBody, false, names, room[:0])
+		return denied == nil && len(calls) == 1
+	}
+}
+
+func BenchmarkRead(b *testing.B) { drive(b, read()) }

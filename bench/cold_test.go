@@ -28,46 +28,38 @@ const ring = 4096
 // check, below which nobody can get.
 func BenchmarkCold(b *testing.B) {
 	for _, alg := range fixture.Algorithms {
-		for _, mode := range modes {
-			run := func(name string, operation func(b *testing.B) func() func(int) bool) {
-				b.Run("alg="+alg+"/impl="+name+"/mode="+mode.name, func(b *testing.B) {
-					drive(b, mode.parallel, operation(b))
-				})
-			}
-			run("crypto", func(b *testing.B) func() func(int) bool { return rawCrypto(alg, b.N) })
-			run("mcpauth", func(b *testing.B) func() func(int) bool { return coldAuthenticate(b, alg, b.N) })
-			for _, peer := range peers.All {
-				run(peer.Name, func(b *testing.B) func() func(int) bool { return coldPeer(newVerifier(b, peer, alg), alg, b.N) })
-			}
+		run := func(name string, operation func(b *testing.B) func(int) bool) {
+			b.Run("alg="+alg+"/impl="+name, func(b *testing.B) { drive(b, operation(b)) })
+		}
+		run("crypto", func(b *testing.B) func(int) bool { return rawCrypto(alg, b.N) })
+		run("mcpauth", func(b *testing.B) func(int) bool { return coldAuthenticate(b, alg, b.N) })
+		for _, peer := range peers.All {
+			run(peer.Name, func(b *testing.B) func(int) bool { return coldPeer(newVerifier(b, peer, alg), alg, b.N) })
 		}
 	}
 }
 
 // coldAuthenticate never shows a token to the same middleware twice, for n
 // operations.
-func coldAuthenticate(b *testing.B, alg string, n int) func() func(int) bool {
+func coldAuthenticate(b *testing.B, alg string, n int) func(int) bool {
 	values := authorization(issuer.Tokens(alg, min(n, ring)))
 	fresh := make([]*mcpauth.Middleware, 0, n/ring+1)
 	for range cap(fresh) {
 		fresh = append(fresh, newMiddleware(b, nil))
 	}
-	return func() func(int) bool {
-		r := fixture.NewRequest("", tool, nil)
-		return func(i int) bool {
-			r.Header["Authorization"] = values[i%ring]
-			_, err := fresh[i/ring].Authenticate(r.Request)
-			return err == nil
-		}
+	r := fixture.NewRequest("", tool, nil)
+	return func(i int) bool {
+		r.Header["Authorization"] = values[i%ring]
+		_, err := fresh[i/ring].Authenticate(r.Request)
+		return err == nil
 	}
 }
 
-func coldPeer(verify peers.Verifier, alg string, n int) func() func(int) bool {
+func coldPeer(verify peers.Verifier, alg string, n int) func(int) bool {
 	tokens := issuer.Tokens(alg, min(n, ring))
-	return func() func(int) bool {
-		return func(i int) bool {
-			_, err := verify(context.Background(), tokens[i%ring])
-			return err == nil
-		}
+	return func(i int) bool {
+		_, err := verify(context.Background(), tokens[i%ring])
+		return err == nil
 	}
 }
 
@@ -75,40 +67,37 @@ func coldPeer(verify peers.Verifier, alg string, n int) func() func(int) bool {
 // body of 300 bytes included where the implementation reads it.
 func BenchmarkColdWrapper(b *testing.B) {
 	for _, alg := range []string{"RS256", "ES256"} {
-		for _, mode := range modes {
-			b.Run("alg="+alg+"/impl=mcpauth/mode="+mode.name, func(b *testing.B) {
-				values := authorization(issuer.Tokens(alg, min(b.N, ring)))
-				var fresh []http.Handler
-				for range b.N/ring + 1 {
-					fresh = append(fresh, newMiddleware(b, nil).Wrap(fixture.Served))
-				}
-				drive(b, mode.parallel, servingMany(values, func(i int) http.Handler { return fresh[i/ring] }))
-			})
-			b.Run("alg="+alg+"/impl=sdk+golang-jwt/mode="+mode.name, func(b *testing.B) {
-				values := authorization(issuer.Tokens(alg, min(b.N, ring)))
-				handler := peers.BearerToken(newVerifier(b, peers.All[0], alg), fixture.Served)
-				drive(b, mode.parallel, servingMany(values, func(int) http.Handler { return handler }))
-			})
-		}
+		b.Run("alg="+alg+"/impl=mcpauth", func(b *testing.B) {
+			var fresh []http.Handler
+			for range b.N/ring + 1 {
+				fresh = append(fresh, newMiddleware(b, nil).Wrap(fixture.Served))
+			}
+			tokens := authorization(issuer.Tokens(alg, min(b.N, ring)))
+			drive(b, servingMany(tokens, func(i int) http.Handler { return fresh[i/ring] }))
+		})
+		b.Run("alg="+alg+"/impl=sdk+golang-jwt", func(b *testing.B) {
+			handler := peers.BearerToken(newVerifier(b, peers.All[0], alg), fixture.Served)
+			tokens := authorization(issuer.Tokens(alg, min(b.N, ring)))
+			drive(b, servingMany(tokens, func(int) http.Handler { return handler }))
+		})
 	}
 }
 
-func servingMany(values [][]string, handler func(i int) http.Handler) func() func(int) bool {
-	return func() func(int) bool {
-		r, w := fixture.NewRequest("", tool, smallBody), &fixture.Writer{}
-		return func(i int) bool {
-			w.Reset()
-			r.Rewind(smallBody)
-			r.Header["Authorization"] = values[i%ring]
-			handler(i).ServeHTTP(w, r.Request)
-			return w.Status == http.StatusOK
-		}
+// servingMany presents the tokens in turn.
+func servingMany(tokens [][]string, handler func(i int) http.Handler) func(int) bool {
+	r, w := fixture.NewRequest("", tool, smallBody), &fixture.Writer{}
+	return func(i int) bool {
+		w.Reset()
+		r.Rewind(smallBody)
+		r.Header["Authorization"] = tokens[i%len(tokens)]
+		handler(i).ServeHTTP(w, r.Request)
+		return w.Status == http.StatusOK
 	}
 }
 
 // rawCrypto hashes and verifies with the standard library what was decoded
 // beforehand.
-func rawCrypto(alg string, n int) func() func(int) bool {
+func rawCrypto(alg string, n int) func(int) bool {
 	type signed struct{ input, signature []byte }
 	var all []signed
 	for _, token := range issuer.Tokens(alg, min(n, ring)) {
@@ -137,7 +126,5 @@ func rawCrypto(alg string, n int) func() func(int) bool {
 		},
 		"EdDSA": func(s signed) bool { return ed25519.Verify(key.(ed25519.PublicKey), s.input, s.signature) },
 	}[alg]
-	return func() func(int) bool {
-		return func(i int) bool { return check(all[i%ring]) }
-	}
+	return func(i int) bool { return check(all[i%ring]) }
 }

@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"os"
 	"runtime"
-	"sync/atomic"
 	"testing"
 
 	"github.com/seed-1e292522/mcpauth"
@@ -28,39 +27,22 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-var modes = []struct {
-	name     string
-	parallel bool
-}{{"serial", false}, {"parallel", true}}
-
-// drive runs an operation b.N times. Each goroutine has an operation of its
-// own; i counts over all of them. The operation reports success: a benchmark of
+// drive runs an operation b.N times. It reports success: a benchmark of
 // refusals by mistake would be a fast one.
-func drive(b *testing.B, parallel bool, newOperation func() func(i int) bool) {
+func drive(b *testing.B, operation func(i int) bool) {
 	b.Helper()
 	b.ReportAllocs()
-	operation := newOperation()
 	// What the set-up left behind is not the cost of the operation.
 	runtime.GC()
+	before := fixture.CPUTime()
 	b.ResetTimer()
-	if !parallel {
-		for i := range b.N {
-			if !operation(i) {
-				b.Fatal("the operation failed")
-			}
+	for i := range b.N {
+		if !operation(i) {
+			b.Fatal("the operation failed")
 		}
-		return
 	}
-	var next atomic.Int64
-	b.RunParallel(func(pb *testing.PB) {
-		operation := newOperation()
-		for pb.Next() {
-			if !operation(int(next.Add(1)) - 1) {
-				b.Error("the operation failed")
-				return
-			}
-		}
-	})
+	b.StopTimer()
+	b.ReportMetric(float64((fixture.CPUTime()-before).Nanoseconds())/float64(b.N), "cpu-ns/op")
 }
 
 // known is the one token of which every benchmark says that it was seen before.
@@ -122,30 +104,24 @@ func authorization(tokens []string) [][]string {
 }
 
 // serving returns an operation that sends one request through a handler again
-// and again and wants this status.
-func serving(handler http.Handler, token string, body []byte, status int) func() func(int) bool {
-	return func() func(int) bool {
-		// The headers of a call have to agree with its body.
-		name := tool
-		if bytes.Contains(body, []byte("delete_tenant")) {
-			name = "delete_tenant"
-		}
-		r, w := fixture.NewRequest(token, name, body), &fixture.Writer{}
-		return func(int) bool {
-			w.Reset()
-			r.Rewind(body)
-			handler.ServeHTTP(w, r.Request)
-			return w.Status == status
-		}
-	}
-}
-
-// primed sends the first request before the clock runs: it fetches keys and
-// fills caches.
-func primed(b *testing.B, send func() func(int) bool) func() func(int) bool {
+// and again and wants this status. The first one is sent before the clock runs:
+// it fetches keys and fills caches.
+func serving(b testing.TB, handler http.Handler, token string, body []byte, status int) func(int) bool {
 	b.Helper()
-	if !send()(0) {
-		b.Fatal("the first request got another answer")
+	// The headers of a call have to agree with its body.
+	name := tool
+	if bytes.Contains(body, []byte("delete_tenant")) {
+		name = "delete_tenant"
+	}
+	r, w := fixture.NewRequest(token, name, body), &fixture.Writer{}
+	send := func(int) bool {
+		w.Reset()
+		r.Rewind(body)
+		handler.ServeHTTP(w, r.Request)
+		return w.Status == status
+	}
+	if !send(0) {
+		b.Fatalf("the first request was answered with %d", w.Status)
 	}
 	return send
 }

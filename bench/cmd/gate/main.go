@@ -20,13 +20,13 @@ import (
 
 const module = "github.com/seed-1e292522/mcpauth"
 
-// firstBase is what to compare with before the first release: the last commit in
-// which the root package was one room.
-const firstBase = "5f28fee"
+// firstBase is what to compare with before the first release: the first commit that
+// this harness can measure.
+const firstBase = "7bdea67"
 
 func main() {
 	base := flag.String("base", "", "commit to compare with; default: the last tag before HEAD, or "+firstBase)
-	bench := flag.String("bench", "Warm/.*/impl=mcpauth|ColdWrapper/.*/impl=mcpauth|Refuse|Policy/tools=1000$|Issuers", "benchmarks to compare")
+	bench := flag.String("bench", "Warm/.*/impl=mcpauth|ColdWrapper/.*/impl=mcpauth|Refuse|Lists", "benchmarks to compare")
 	rounds := flag.Int("rounds", 6, "rounds of each side")
 	flag.Parse()
 	if err := run(*base, *bench, *rounds); err != nil {

@@ -1,14 +1,12 @@
 package main
 
 import (
-	"fmt"
 	"io"
 	"math"
 	"regexp"
 	"slices"
 
 	"golang.org/x/perf/benchfmt"
-	"golang.org/x/perf/benchmath"
 )
 
 // data is everything that was measured, by the name of the benchmark without
@@ -47,51 +45,90 @@ func read(r io.Reader, name string) (*data, error) {
 	return d, reader.Err()
 }
 
-// median is the middle of all rounds, NaN if there are none.
-func (d *data) median(name, unit string) float64 {
-	return middle(d.values[name][unit])
-}
+// figure is what was measured, and how far it can be trusted.
+type figure struct{ value, spread float64 }
 
-// ratio is the median, over the rounds, of how many times a is b. NaN if one
-// of them was not measured.
-func (d *data) ratio(a, b, unit string) float64 {
-	return d.pairwise(a, b, unit, func(x, y float64) float64 { return x / y })
+func (f figure) times(factor float64) figure { return figure{f.value * factor, f.spread * factor} }
+
+// known reports whether there was anything to measure.
+func (f figure) known() bool { return !math.IsNaN(f.value) && !math.IsInf(f.value, 0) }
+
+// median is the middle of all rounds, with half of the distance between their
+// quartiles.
+func (d *data) median(name, unit string) figure { return middle(d.values[name][unit]) }
+
+// ratio is the median, over the rounds, of how many times a is b.
+func (d *data) ratio(a, b, unit string) figure {
+	return middle(d.pairwise(a, b, unit, func(x, y float64) float64 { return x / y }))
 }
 
 // beyond is the median, over the rounds, of a minus b.
-func (d *data) beyond(a, b, unit string) float64 {
-	return d.pairwise(a, b, unit, func(x, y float64) float64 { return x - y })
+func (d *data) beyond(a, b, unit string) figure {
+	return middle(d.pairwise(a, b, unit, func(x, y float64) float64 { return x - y }))
 }
 
-func (d *data) pairwise(a, b, unit string, f func(x, y float64) float64) float64 {
+// difference is the mean, over the rounds, of a minus b, with its standard error.
+func (d *data) difference(a, b, unit string) figure {
+	return trimmed(d.pairwise(a, b, unit, func(x, y float64) float64 { return x - y }))
+}
+
+// mean is the mean of all rounds, with its standard error.
+func (d *data) mean(name, unit string) figure { return trimmed(d.values[name][unit]) }
+
+func (d *data) pairwise(a, b, unit string, f func(x, y float64) float64) []float64 {
 	first, second := d.values[a][unit], d.values[b][unit]
-	n := min(len(first), len(second))
-	each := make([]float64, n)
-	for i := range n {
+	each := make([]float64, min(len(first), len(second)))
+	for i := range each {
 		each[i] = f(first[i], second[i])
 	}
-	return middle(each)
+	return each
 }
 
-func middle(values []float64) float64 {
+func middle(values []float64) figure {
 	if len(values) == 0 {
-		return math.NaN()
+		return figure{math.NaN(), math.NaN()}
 	}
-	return summary(values).Center
+	at := func(p float64) float64 { return quantile(values, p) }
+	return figure{at(0.5), (at(0.75) - at(0.25)) / 2}
 }
 
-func summary(values []float64) benchmath.Summary {
-	// NewSample sorts in place, and the order of rounds is still needed.
-	sample := benchmath.NewSample(slices.Clone(values), &benchmath.DefaultThresholds)
-	return benchmath.AssumeNothing.Summary(sample, 0.95)
+// quantile interpolates between the rounds.
+func quantile(values []float64, p float64) float64 {
+	sorted := slices.Sorted(slices.Values(values))
+	at := p * float64(len(sorted)-1)
+	low := int(at)
+	high := min(low+1, len(sorted)-1)
+	return sorted[low] + (at-float64(low))*(sorted[high]-sorted[low])
 }
 
-// spread is how far the rounds of a benchmark lie apart: half of the distance
-// from the lowest to the highest, in percent of the median.
-func (d *data) spread(name, unit string) string {
-	values := d.values[name][unit]
-	if len(values) < 2 {
-		return "-"
+// trimmed is the mean without the fifth at each end, in which the machine did
+// something else, and its standard error by Yuen: that of the values of which those at
+// the ends were replaced by the last that stays.
+func trimmed(values []float64) figure {
+	if len(values) == 0 {
+		return figure{math.NaN(), math.NaN()}
 	}
-	return fmt.Sprintf("±%.0f%%", 50*math.Abs((slices.Max(values)-slices.Min(values))/middle(values)))
+	sorted, n := slices.Sorted(slices.Values(values)), len(values)
+	cut := n / 5
+	kept := sorted[cut : n-cut]
+	replaced := slices.Concat(slices.Repeat(kept[:1], cut), kept, slices.Repeat(kept[len(kept)-1:], cut))
+	// The deviation of one round, over the root of how many there are.
+	deviation := math.Sqrt(squares(replaced) / float64(max(1, n-1)))
+	return figure{mean(kept), deviation * math.Sqrt(float64(n)) / float64(len(kept))}
+}
+
+func mean(values []float64) (mean float64) {
+	for _, value := range values {
+		mean += value / float64(len(values))
+	}
+	return mean
+}
+
+// squares is the sum of the squared distances from the mean.
+func squares(values []float64) (sum float64) {
+	center := mean(values)
+	for _, value := range values {
+		sum += (value - center) * (value - center)
+	}
+	return sum
 }

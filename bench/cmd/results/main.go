@@ -1,5 +1,5 @@
 // Command results measures everything in interleaved rounds and writes
-// RESULTS.md and its plots. It is run in the directory of the bench module.
+// RESULTS.md and its picture. It is run in the directory of the bench module.
 //
 //	go run ./cmd/results              # measure, then write
 //	go run ./cmd/results -from results.txt   # write again what was measured
@@ -18,18 +18,13 @@ import (
 type plan struct {
 	rounds    int
 	benchtime string
-	e2eRounds int
-	requests  int
-	flood     int
+	e2e       []string // arguments of cmd/e2e
 }
 
 func main() {
-	var p plan
+	p := plan{}
 	flag.IntVar(&p.rounds, "rounds", 5, "rounds of go test -bench")
-	flag.StringVar(&p.benchtime, "benchtime", "50ms", "time, or number of runs, for each benchmark in a round")
-	flag.IntVar(&p.e2eRounds, "e2e-rounds", 16, "rounds of the servers on loopback")
-	flag.IntVar(&p.requests, "requests", 1_000, "requests to each server in a round")
-	flag.IntVar(&p.flood, "flood", 100_000, "requests of each flood")
+	flag.StringVar(&p.benchtime, "benchtime", "30ms", "time, or number of runs, for each benchmark in a round")
 	raw := flag.String("raw", "results.txt", "file for what the benchmarks print")
 	from := flag.String("from", "", "do not measure: read what this file has")
 	flag.Parse()
@@ -55,10 +50,8 @@ func run(p plan, raw, from string) error {
 	if err != nil {
 		return err
 	}
-	for name, draw := range plots {
-		if err := writeFile(name, func(w io.Writer) error { return draw(w, d) }); err != nil {
-			return err
-		}
+	if err := writeFile(picture, func(w io.Writer) error { return plotGrowth(w, d) }); err != nil {
+		return err
 	}
 	return writeFile("RESULTS.md", func(w io.Writer) error { return report(w, d) })
 }

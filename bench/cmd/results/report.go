@@ -2,47 +2,32 @@ package main
 
 import (
 	_ "embed"
-	"fmt"
 	"io"
-	"math"
 	"strings"
 	"text/template"
 )
 
 //go:embed report.md.tmpl
-var text string
+var layout string
 
 // report writes RESULTS.md.
 func report(w io.Writer, d *data) error {
+	us := func(f figure) string { return spread("%+.1f", f, " us") }
 	page, err := template.New("report").Funcs(template.FuncMap{
-		"config":  func(key string) string { return d.config[key] },
-		"modules": func() []string { return strings.Split(d.config["modules"], ", ") },
-		"targets": func() string { return targetTable(d) },
-		"table":   func(name string) string { return tables[name](d) },
-	}).Parse(text)
+		"config":   func(key string) string { return d.config[key] },
+		"modules":  func() []string { return strings.Split(d.config["modules"], ", ") },
+		"table":    func(name string) string { return tables[name](d) },
+		"oddities": func() string { return oddities(d) },
+		"alone":    func() string { return strings.TrimPrefix(us(d.mean(server("none", "RS256", "0"), "cpu-us/req")), "+") },
+		"beyond": func(auth, heap string) string {
+			return us(d.difference(server(auth, "RS256", heap), server("none", "RS256", heap), "cpu-us/req"))
+		},
+		"new": func(alg string) string {
+			return number("%.0f us", d.median("ColdWrapper/alg="+alg+"/impl=mcpauth", "cpu-sec/op").times(micro).value)
+		},
+	}).Parse(layout)
 	if err != nil {
 		return err
 	}
 	return page.Execute(w, nil)
-}
-
-func targetTable(d *data) string {
-	var b strings.Builder
-	b.WriteString("| what | target | measured | | printed by |\n|---|---|---|---|---|\n")
-	for _, t := range targets() {
-		sign := "<="
-		if t.least {
-			sign = ">="
-		}
-		value, verdict := t.measure(d), "missed"
-		switch {
-		case math.IsNaN(value) || math.IsInf(value, 0):
-			fmt.Fprintf(&b, "| %s | %s "+t.format+" | not measured | | `%s` |\n", t.what, sign, t.limit, t.command)
-			continue
-		case t.least && value >= t.limit, !t.least && value <= t.limit:
-			verdict = "met"
-		}
-		fmt.Fprintf(&b, "| %s | %s "+t.format+" | "+t.format+" | %s | `%s` |\n", t.what, sign, t.limit, value, verdict, t.command)
-	}
-	return b.String()
 }

@@ -8,20 +8,17 @@ import (
 
 // tables are the parts of the report that are figures.
 var tables = map[string]func(*data) string{
-	"cold":          func(d *data) string { return coldTable(d, "serial") },
-	"cold-parallel": func(d *data) string { return coldTable(d, "parallel") },
-	"requests":      requestTable,
-	"paired":        pairedTable,
-	"body":          bodyTable,
-	"body-ratios":   bodyRatioTable,
-	"refuse":        func(d *data) string { return plainTable(d, "Refuse/") },
-	"scale": func(d *data) string {
-		return plainTable(d, "Policy/", "Issuers/", "Start")
-	},
-	"memory": memoryTable,
-	"cache":  cacheTable,
-	"e2e":    e2eTable,
-	"flood":  floodTable,
+	"targets":     targetTable,
+	"growth":      growthTable,
+	"cold":        coldTable,
+	"requests":    requestTable,
+	"body":        bodyTable,
+	"body-ratios": bodyRatioTable,
+	"refuse":      refuseTable,
+	"cache":       cacheTable,
+	"e2e":         e2eTable,
+	"gc":          collectorTable,
+	"flood":       floodTable,
 }
 
 var (
@@ -48,15 +45,22 @@ func number(format string, value float64) string {
 	return fmt.Sprintf(format, value)
 }
 
-func coldTable(d *data, mode string) string {
+// spread renders a figure with its spread and its unit.
+func spread(format string, f figure, unit string) string {
+	if !f.known() {
+		return "-"
+	}
+	return fmt.Sprintf(format+" ±"+strings.ReplaceAll(format, "+", "")+unit, f.value, f.spread)
+}
+
+func coldTable(d *data) string {
 	var b strings.Builder
 	head(&b, append([]string{"", "raw crypto"}, verifiers...)...)
 	for _, alg := range algorithms {
-		name := func(impl string) string { return "Cold/alg=" + alg + "/impl=" + impl + "/mode=" + mode }
-		cells := []string{alg, number("%.1f us", micro*d.median(name("crypto"), "sec/op"))}
+		cells := []string{alg, spread("%.1f", d.median(cold(alg, "crypto"), "cpu-sec/op").times(micro), " us")}
 		for _, impl := range verifiers {
-			cells = append(cells, number("%.2fx", d.ratio(name(impl), name("crypto"), "sec/op"))+
-				number(", %.0f allocs", d.median(name(impl), "allocs/op")))
+			cells = append(cells, spread("%.2f", d.ratio(cold(alg, impl), cold(alg, "crypto"), "cpu-sec/op"), "x, ")+
+				number("%.0f allocs", d.median(cold(alg, impl), "allocs/op").value))
 		}
 		row(&b, cells...)
 	}
@@ -66,24 +70,20 @@ func coldTable(d *data, mode string) string {
 // requestTable has whole requests in process, with known and with new tokens.
 func requestTable(d *data) string {
 	var b strings.Builder
-	head(&b, "token", "body", "implementation", "one core", "spread", "allocs", "bytes", "times mcpauth", "all cores")
-	line := func(token, size, impl, name, mine string) {
-		serial, parallel := name+"/mode=serial", name+"/mode=parallel"
-		row(&b, token, size, impl, number("%.2f us", micro*d.median(serial, "sec/op")), d.spread(serial, "sec/op"),
-			number("%.0f", d.median(serial, "allocs/op")), number("%.0f", d.median(serial, "B/op")),
-			number("%.1fx", d.ratio(serial, mine+"/mode=serial", "sec/op")),
-			number("%.2f us", micro*d.median(parallel, "sec/op")))
+	head(&b, "token", "handler", "implementation", "CPU", "allocs", "bytes", "times mcpauth")
+	line := func(token, handler, impl, name, mine string) {
+		row(&b, token, handler, impl, spread("%.2f", d.median(name, "cpu-sec/op").times(micro), " us"),
+			number("%.0f", d.median(name, "allocs/op").value), number("%.0f", d.median(name, "B/op").value),
+			number("%.1fx", d.ratio(name, mine, "cpu-sec/op").value))
 	}
-	for _, size := range []string{"300", "4096", "65536"} {
+	for _, handler := range []string{"none", "derives"} {
 		for _, impl := range []string{"noop", "mcpauth", "sdk+lru", "sdk+lru+json", "sdk+golang-jwt"} {
-			if name := "Warm/size=" + size + "/impl=" + impl; d.values[name+"/mode=serial"] != nil {
-				line("known, RS256", size+" B", impl, name, "Warm/size="+size+"/impl=mcpauth")
-			}
+			line("known, RS256", handler, impl, warm(handler, impl), warm(handler, "mcpauth"))
 		}
 	}
 	for _, alg := range []string{"RS256", "ES256"} {
 		for _, impl := range []string{"mcpauth", "sdk+golang-jwt"} {
-			line("new, "+alg, "300 B", impl, "ColdWrapper/alg="+alg+"/impl="+impl, "ColdWrapper/alg="+alg+"/impl=mcpauth")
+			line("new, "+alg, "none", impl, "ColdWrapper/alg="+alg+"/impl="+impl, "ColdWrapper/alg="+alg+"/impl=mcpauth")
 		}
 	}
 	return b.String()
@@ -100,7 +100,7 @@ func bodyTable(d *data) string {
 				}
 				cells := []string{shape, size, order}
 				for _, impl := range readers {
-					cells = append(cells, number("%.0f", d.median(bodyName(shape, size, order, impl), "B/s")/1e6))
+					cells = append(cells, number("%.0f", d.median(bodyName(shape, size, order, impl), "B/s").value/1e6))
 				}
 				row(&b, cells...)
 			}
@@ -109,124 +109,101 @@ func bodyTable(d *data) string {
 	return b.String()
 }
 
-// bodyRatioTable says how many times faster the reader is, in one round.
+// bodyRatioTable says how many times faster the reader is, by turns.
 func bodyRatioTable(d *data) string {
 	var b strings.Builder
 	head(&b, "shape", "size", "times json.Valid", "times encoding/json", "allocs")
 	for _, shape := range []string{"structure", "ascii", "cjk"} {
 		for _, size := range bodySizes {
-			mine := bodyName(shape, size, "first", "mcpauth")
 			row(&b, shape, size,
-				number("%.1fx", d.median(bodyPair(shape, size, "json.Valid"), "ratio")),
-				number("%.1fx", d.median(bodyPair(shape, size, "encoding-json"), "ratio")),
-				number("%.0f", d.median(mine, "allocs/op")))
+				spread("%.1f", paired(bodyPair(shape, size, "json.Valid"), "ratio", 1)(d), ""),
+				spread("%.1f", paired(bodyPair(shape, size, "encoding-json"), "ratio", 1)(d), ""),
+				number("%.0f", d.median(bodyName(shape, size, "first", "mcpauth"), "allocs/op").value))
 		}
 	}
 	return b.String()
 }
 
-// pairedTable has the ratios of two operations that took turns.
-func pairedTable(d *data) string {
+func refuseTable(d *data) string {
 	var b strings.Builder
-	head(&b, "what", "ratio", "spread", "beyond")
+	head(&b, "what", "beyond the handler", "allocs", "bytes")
 	for _, name := range d.names {
-		if strings.HasPrefix(name, "Paired/") && !strings.HasPrefix(name, "Paired/what=body/") {
-			ratio, spread := number("%.3fx", d.median(name, "ratio")), d.spread(name, "ratio")
-			if strings.Contains(name, "noop") {
-				ratio, spread = "-", d.spread(name, "sec-beyond") // times next to nothing
-			}
-			row(&b, strings.TrimPrefix(readable(name), "Paired: "), ratio, spread, number("%.2f us", micro*d.median(name, "sec-beyond")))
+		if why, ok := strings.CutPrefix(name, "Refuse/what="); ok {
+			row(&b, why, spread("%.2f", paired("refuse/why="+why+"/to=noop", "sec-beyond", micro)(d), " us"),
+				number("%.0f", d.median(name, "allocs/op").value), number("%.0f", d.median(name, "B/op").value))
 		}
-	}
-	return b.String()
-}
-
-// plainTable lists benchmarks by their names.
-func plainTable(d *data, prefixes ...string) string {
-	var b strings.Builder
-	head(&b, "what", "time", "spread", "allocs", "bytes")
-	for _, prefix := range prefixes {
-		for _, name := range d.names {
-			if strings.HasPrefix(name, prefix) {
-				row(&b, readable(name), number("%.2f us", micro*d.median(name, "sec/op")), d.spread(name, "sec/op"),
-					number("%.0f", d.median(name, "allocs/op")), number("%.0f", d.median(name, "B/op")))
-			}
-		}
-	}
-	return b.String()
-}
-
-// readable turns Policy/tools=10/what=decision into "Policy: tools 10, decision".
-func readable(name string) string {
-	parts := strings.Split(name, "/")
-	for i, part := range parts[1:] {
-		parts[i+1] = strings.Replace(strings.TrimPrefix(part, "what="), "=", " ", 1)
-	}
-	if len(parts) == 1 {
-		return name
-	}
-	return parts[0] + ": " + strings.Join(parts[1:], ", ")
-}
-
-func memoryTable(d *data) string {
-	var b strings.Builder
-	head(&b, "tokens", "live bytes for each")
-	for _, n := range []string{"1000", "10000"} {
-		row(&b, n, number("%.0f", d.median("TokenMemory/tokens="+n, "B/token")))
 	}
 	return b.String()
 }
 
 func cacheTable(d *data) string {
 	var b strings.Builder
-	head(&b, "entries", "cache", "one core", "all cores", "bytes an entry")
-	for _, name := range d.names {
-		rest, ok := strings.CutPrefix(name, "Cache/entries=")
-		base, serial := strings.CutSuffix(name, "/mode=serial")
-		if !ok || !serial {
-			continue
+	head(&b, "entries", "cache", "CPU a look-up", "bytes an entry")
+	for _, n := range []string{"1000", "10000", "60000"} {
+		for _, impl := range []string{"mcpauth", "hashicorp-lru"} {
+			name := "Cache/entries=" + n + "/impl=" + impl
+			row(&b, n, impl, spread("%.2f", d.median(name, "cpu-sec/op").times(micro), " us"), number("%.0f", d.median(name, "B/entry").value))
 		}
-		entries, rest, _ := strings.Cut(rest, "/impl=")
-		impl, _, _ := strings.Cut(rest, "/")
-		row(&b, entries, impl, number("%.2f us", micro*d.median(name, "sec/op")),
-			number("%.2f us", micro*d.median(base+"/mode=parallel", "sec/op")), number("%.0f", d.median(name, "B/entry")))
 	}
 	return b.String()
 }
 
+// parts are the key=value pairs of a name.
+func parts(name string) map[string]string {
+	all := map[string]string{}
+	for pair := range strings.SplitSeq(name, "/") {
+		key, value, _ := strings.Cut(pair, "=")
+		all[key] = value
+	}
+	return all
+}
+
+// e2eTable compares each server with one of the same group, heap and body that
+// gets the same token and does nothing with it.
 func e2eTable(d *data) string {
 	var b strings.Builder
-	head(&b, "in front of mcp-go", "token", "body", "req/s", "spread", "p50", "p99", "server CPU a request", "throughput against none", "CPU beyond none")
+	head(&b, "in front of mcp-go", "token", "body", "alive", "req/s", "p50", "p99", "CPU a request", "beyond none", "bytes", "allocs", "rounds")
 	for _, name := range d.names {
-		if !strings.HasPrefix(name, "E2E/") {
+		p := parts(name)
+		if !strings.HasPrefix(name, "E2E/group=server/") && !strings.HasPrefix(name, "E2E/group=others/") {
 			continue
 		}
-		part := map[string]string{}
-		for pair := range strings.SplitSeq(name, "/") {
-			key, value, _ := strings.Cut(pair, "=")
-			part[key] = value
+		none := fmt.Sprintf("E2E/group=%s/auth=none/token=RS256/size=%s/gc=GOGC=100/heap=%s/clients=8", p["group"], p["size"], p["heap"])
+		beyond := "-"
+		if name != none {
+			beyond = spread("%+.1f", d.difference(name, none, "cpu-us/req"), " us")
 		}
-		none := e2eName("none", "none", "none", part["size"])
-		row(&b, part["auth"], strings.Replace(part["token"]+", "+part["alg"], "none, none", "none", 1), part["size"]+" B",
-			number("%.0f", d.median(name, "req/s")), d.spread(name, "req/s"),
-			number("%.2f ms", d.median(name, "p50-us")/1e3), number("%.2f ms", d.median(name, "p99-us")/1e3),
-			number("%.0f us", d.median(name, "cpu-us/req")),
-			number("%.2fx", d.ratio(name, none, "req/s")), number("%+.0f us", d.beyond(name, none, "cpu-us/req")))
+		row(&b, p["auth"], p["token"], p["size"]+" B", p["heap"]+" MB", spread("%.0f", d.mean(name, "req/s"), ""),
+			number("%.2f ms", d.median(name, "p50-us").value/1e3), number("%.2f ms", d.median(name, "p99-us").value/1e3),
+			spread("%.1f", d.mean(name, "cpu-us/req"), " us"), beyond,
+			number("%.0f", d.median(name, "B/op").value), number("%.0f", d.median(name, "allocs/op").value), fmt.Sprint(len(d.values[name]["req/s"])))
 	}
 	return b.String()
 }
+
+// collectorTable is what the collector's settings do to a small server.
+func collectorTable(d *data) string {
+	var b strings.Builder
+	head(&b, "setting", "mcp-go alone, CPU a request", "with mcpauth", "memory of the runtime with mcpauth")
+	for _, setting := range collectors {
+		name := func(auth string) string {
+			return "E2E/group=gc/auth=" + auth + "/token=RS256/size=300/gc=" + setting + "/heap=0/clients=8"
+		}
+		row(&b, strings.ReplaceAll(setting, "+", " "), spread("%.1f", d.mean(name("none"), "cpu-us/req"), " us"),
+			spread("%.1f", d.mean(name("mcpauth"), "cpu-us/req"), " us"), number("%.0f MB", d.median(name("mcpauth"), "B").value/1e6))
+	}
+	return b.String()
+}
+
+var collectors = []string{"GOGC=100", "GOGC=400", "GOGC=1600", "GOGC=off+GOMEMLIMIT=64MiB"}
 
 func floodTable(d *data) string {
 	var b strings.Builder
-	head(&b, "beside", "flood", "p50 of good requests", "p99 of good requests", "key fetches")
-	for _, beside := range []string{"calm", "no-token", "unknown-kid"} {
+	head(&b, "beside a flood of", "flood", "p50 of good requests", "p99 of good requests", "key fetches")
+	for _, beside := range []string{"no-token", "unknown-kid"} {
 		name := "Flood/beside=" + beside
-		flood := number("%.0f req/s", d.median(name, "flood-req/s"))
-		if beside == "calm" {
-			flood = "none"
-		}
-		row(&b, beside, flood, number("%.2f ms", d.median(name, "p50-us")/1e3), number("%.2f ms", d.median(name, "p99-us")/1e3),
-			number("%.0f", d.median(name, "fetches")))
+		row(&b, beside, spread("%.0f", d.median(name, "flood-req/s"), " req/s"), spread("%.2f", d.median(name, "p50-us").times(1e-3), " ms"),
+			spread("%.2f", d.median(name, "p99-us").times(1e-3), " ms"), number("%.0f", d.median(name, "fetches").value))
 	}
 	return b.String()
 }

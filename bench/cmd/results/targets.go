@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"math"
+	"strings"
 )
 
 // target is one line of what the library promises itself.
@@ -10,95 +11,107 @@ type target struct {
 	what    string
 	limit   float64
 	least   bool   // the limit is a minimum
-	format  string // of the limit and the value
+	format  string // of the limit, the figure and its spread
 	command string // what prints the figures
-	measure func(d *data) float64
+	measure func(d *data) figure
 }
 
 const (
 	micro = 1e6 // seconds to microseconds
+	milli = 1e3
 
 	benchCold   = "go test -run '^$' -bench 'Cold/' ."
-	benchWarm   = "go test -run '^$' -bench 'Warm/size=300' ."
-	benchCache  = "go test -run '^$' -bench Cache ."
-	benchBody   = "go test -run '^$' -bench Body ."
-	benchRefuse = "go test -run '^$' -bench Refuse ."
+	benchWarm   = "go test -run '^$' -bench Warm ."
+	benchRead   = "go test -run '^$' -bench Read ."
+	benchLists  = "go test -run '^$' -bench Lists ."
+	benchTokens = "go test -run '^$' -bench Tokens ."
 	benchPaired = "go test -run '^$' -bench Paired ."
 	benchStart  = "go test -run '^$' -bench Start ."
-	runE2E      = "go run ./cmd/e2e"
-	runFlood    = "go run ./cmd/e2e -rounds 0 -flood 100000"
+	runServer   = "go run ./cmd/e2e -group server"
+	runFlood    = "go run ./cmd/e2e -group flood"
 )
 
 func targets() []target {
 	var all []target
-	for _, group := range [][]target{coldTargets(), warmTargets(), cacheTargets(), bodyTargets(), refusalTargets(), scaleTargets(), serverTargets()} {
+	for _, group := range [][]target{serverTargets(), warmTargets(), coldTargets(), bodyTargets(), listTargets(), tokenTargets(), refusalTargets(), scaleTargets()} {
 		all = append(all, group...)
 	}
 	return all
 }
 
-func cold(alg, impl string) string { return "Cold/alg=" + alg + "/impl=" + impl + "/mode=serial" }
-func warm(size, impl string) string {
-	return "Warm/size=" + size + "/impl=" + impl + "/mode=serial"
+// server is the name of a variant of the group "server".
+func server(auth, token, heap string) string {
+	return "E2E/group=server/auth=" + auth + "/token=" + token + "/size=300/gc=GOGC=100/heap=" + heap + "/clients=8"
 }
 
-func coldTargets() (all []target) {
+func serverTargets() (all []target) {
+	garbage := func(unit string) func(*data) figure {
+		return func(d *data) figure {
+			return d.beyond(server("mcpauth", "RS256", "0"), server("none", "RS256", "0"), unit)
+		}
+	}
 	for _, c := range []struct {
-		alg   string
-		limit float64
-	}{{"RS256", 1.05}, {"PS256", 1.08}, {"ES256", 1.03}, {"EdDSA", 1.04}} {
+		heap, name string
+		limit      float64
+	}{{"0", "GOGC=100", 12}, {"64", "64 MB alive", 6}} {
+		beyond := func(auth, than string) func(*data) figure {
+			return func(d *data) figure {
+				return d.difference(server(auth, "RS256", c.heap), server(than, "RS256", c.heap), "cpu-us/req")
+			}
+		}
 		all = append(all,
-			target{"new token, " + c.alg + ", times raw crypto", c.limit, false, "%.3fx", benchPaired, func(d *data) float64 {
-				return d.median("Paired/what=cold/alg="+c.alg+"/to=crypto", "ratio")
+			target{"mcp-go, " + c.name + ": CPU beyond the same server with the same token", c.limit, false, "%.1f us", runServer, beyond("mcpauth", "none")},
+			target{"the same less go-sdk + LRU + encoding/json, and twice the standard error", 0, false, "%.1f us", runServer, func(d *data) figure {
+				f := beyond("mcpauth", "sdk+lru+json")(d)
+				return figure{f.value + 2*f.spread, f.spread}
 			}},
-			target{"new token, " + c.alg + ", time beyond raw crypto", 1.5, false, "%.1f us", benchPaired, func(d *data) float64 {
-				return micro * d.median("Paired/what=cold/alg="+c.alg+"/to=crypto", "sec-beyond")
-			}},
-			target{"new token, " + c.alg + ", allocations beyond raw crypto (a handful)", 10, false, "%.0f", benchCold, func(d *data) float64 {
-				return d.beyond(cold(c.alg, "mcpauth"), cold(c.alg, "crypto"), "allocs/op")
+			target{"the same server twice (A/A), in standard errors", 2, false, "%.1f", runServer, func(d *data) figure {
+				f := beyond("again", "none")(d)
+				return figure{math.Abs(f.value / f.spread), math.NaN()}
 			}})
 	}
-	return append(all, target{"new token, RS256, times golang-jwt + keyfunc", 0.75, false, "%.2fx", benchPaired, func(d *data) float64 {
-		return d.median("Paired/what=cold/alg=RS256/to=golang-jwt+keyfunc", "ratio")
-	}})
+	return append(all,
+		target{"mcp-go: allocations beyond the same server with the same token", 9, false, "%.0f", runServer, garbage("allocs/op")},
+		target{"the same, bytes", 1900, false, "%.0f B", runServer, garbage("B/op")})
 }
+
+func warm(handler, impl string) string { return "Warm/handler=" + handler + "/impl=" + impl }
 
 func warmTargets() []target {
-	mine, noop := warm("300", "mcpauth"), warm("300", "noop")
-	beyond := func(unit string) func(*data) float64 {
-		return func(d *data) float64 { return d.beyond(mine, noop, unit) }
-	}
-	times := func(peer string) func(*data) float64 {
-		return func(d *data) float64 { return d.median("Paired/what=known/impl="+peer+"/to=mcpauth", "ratio") }
+	beyond := func(handler, unit string) func(*data) figure {
+		return func(d *data) figure { return d.beyond(warm(handler, "mcpauth"), warm(handler, "noop"), unit) }
 	}
 	return []target{
-		{"known token and 300 B body, time of the wrapper", 1.0, false, "%.2f us", benchPaired, func(d *data) float64 {
-			return -micro * d.median("Paired/what=known/impl=noop/to=mcpauth", "sec-beyond")
-		}},
-		{"known token and 300 B body, allocations", 2, false, "%.0f", benchWarm, beyond("allocs/op")},
-		{"known token and 300 B body, bytes allocated", 400, false, "%.0f B", benchWarm, beyond("B/op")},
-		{"the same, against go-sdk + golang-jwt", 50, true, "%.1fx", benchPaired, times("sdk+golang-jwt")},
-		{"the same, against go-sdk + LRU + encoding/json", 7, true, "%.1fx", benchPaired, times("sdk+lru+json")},
+		{"known token, 300 B, whole wrapper, times one RS256 check", 0.060, false, "%.3fx", benchPaired, paired("known/impl=mcpauth/to=crypto", "ratio", 1)},
+		{"the same, allocations beyond the handler", 6, false, "%.0f", benchWarm, beyond("none", "allocs/op")},
+		{"the same, bytes", 1500, false, "%.0f B", benchWarm, beyond("none", "B/op")},
+		{"with a handler that derives a context, allocations beyond it", 9, false, "%.0f", benchWarm, beyond("derives", "allocs/op")},
+		{"the same, bytes", 1900, false, "%.0f B", benchWarm, beyond("derives", "B/op")},
+		{"body of 300 B, from its bytes to its calls", 0.45, false, "%.2f us", benchPaired, paired("read/to=nothing", "sec-beyond", micro)},
+		{"the same, allocations for a listed name", 0, false, "%.0f", benchRead, func(d *data) figure { return d.median("Read", "allocs/op") }},
 	}
 }
 
-func cacheTargets() (all []target) {
-	name := func(n, mode string) string { return "Cache/entries=" + n + "/impl=mcpauth/mode=" + mode }
-	for _, c := range []struct {
-		entries string
-		limit   float64
-	}{{"10000", 0.26}, {"100000", 0.33}, {"1000000", 0.45}} {
-		all = append(all, target{"cache look-up among " + c.entries, c.limit, false, "%.2f us", benchCache, func(d *data) float64 {
-			return micro * d.median(name(c.entries, "serial"), "sec/op")
-		}})
+// paired is what was measured by turns.
+func paired(name, unit string, factor float64) func(*data) figure {
+	return func(d *data) figure { return d.median("Paired/what="+name, unit).times(factor) }
+}
+
+func cold(alg, impl string) string { return "Cold/alg=" + alg + "/impl=" + impl }
+
+func coldTargets() (all []target) {
+	for _, alg := range algorithms {
+		all = append(all,
+			target{"new token, " + alg + ", beyond its signature check and without remembering it", 2, false, "%.1f us", benchPaired, func(d *data) figure {
+				whole, remember := paired("cold/alg="+alg+"/to=crypto", "sec-beyond", micro)(d), paired("remember/to=nothing", "sec-beyond", micro)(d)
+				return figure{whole.value - remember.value, math.Hypot(whole.spread, remember.spread)}
+			}},
+			target{"the same, allocations, with remembering it", 12, false, "%.0f", benchCold, func(d *data) figure {
+				return d.beyond(cold(alg, "mcpauth"), cold(alg, "crypto"), "allocs/op")
+			}},
+			target{"new token, " + alg + ", times golang-jwt + keyfunc", 0.85, false, "%.2fx", benchPaired, paired("cold/alg="+alg+"/to=golang-jwt+keyfunc", "ratio", 1)})
 	}
-	return append(all,
-		target{"cache, bytes an entry beside the principal", 64, false, "%.0f B", benchCache, func(d *data) float64 {
-			return d.median(name("100000", "serial"), "B/entry")
-		}},
-		target{"cache, two cores against one", 0.6, false, "%.2fx", benchCache, func(d *data) float64 {
-			return d.ratio(name("100000", "parallel"), name("100000", "serial"), "sec/op")
-		}})
+	return all
 }
 
 var bodySizes = []string{"300B", "4KB", "64KB", "1MB", "4MB"}
@@ -107,84 +120,103 @@ func bodyName(shape, size, order, impl string) string {
 	return "Body/shape=" + shape + "/size=" + size + "/order=" + order + "/impl=" + impl
 }
 
-// bodyPair is how many times longer a peer takes.
-func bodyPair(shape, size, peer string) string {
-	return "Paired/what=body/shape=" + shape + "/size=" + size + "/impl=" + peer + "/to=mcpauth"
+func bodyPair(shape, size, impl string) string {
+	return "body/shape=" + shape + "/size=" + size + "/impl=" + impl + "/to=mcpauth"
 }
 
 func bodyTargets() []target {
 	// slowest is the size at which the reader is least ahead.
-	slowest := func(peer string, shapes ...string) func(*data) float64 {
-		return func(d *data) float64 {
-			least := math.Inf(1)
+	slowest := func(shapes ...string) func(*data) figure {
+		return func(d *data) figure {
+			least := figure{math.Inf(1), 0}
 			for _, shape := range shapes {
-				for _, size := range bodySizes {
-					least = min(least, d.median(bodyPair(shape, size, peer), "ratio"))
+				for _, size := range bodySizes[1:] {
+					if f := paired(bodyPair(shape, size, "json.Valid"), "ratio", 1)(d); !(f.value >= least.value) {
+						least = f
+					}
 				}
 			}
 			return least
 		}
 	}
 	return []target{
-		{"body, structure, against json.Valid, worst size", 2.3, true, "%.1fx", benchPaired, slowest("json.Valid", "structure")},
-		{"body, ASCII text, against json.Valid, worst size", 4, true, "%.1fx", benchPaired, slowest("json.Valid", "ascii")},
-		{"body, other text, against json.Valid, worst size", 4, true, "%.1fx", benchPaired, slowest("json.Valid", "cjk")},
-		{"body, any shape, against encoding/json, worst size", 5, true, "%.1fx", benchPaired, slowest("encoding-json", "structure", "ascii", "cjk")},
-		{"body, allocations, worst", 0, false, "%.0f", benchBody, func(d *data) float64 {
-			most := 0.0
-			for _, size := range bodySizes {
-				for _, shape := range []string{"structure", "ascii", "cjk"} {
-					most = max(most, d.median(bodyName(shape, size, "first", "mcpauth"), "allocs/op"))
-				}
-			}
-			return most
+		{"body from 4 KB, structure, json.Valid times ours", 2.2, true, "%.1fx", benchPaired, slowest("structure")},
+		{"body from 4 KB, text, json.Valid times ours", 5, true, "%.1fx", benchPaired, slowest("ascii", "cjk")},
+	}
+}
+
+func listTargets() (all []target) {
+	for _, hidden := range []string{"none", "half"} {
+		name := func(form string) string { return "Lists/tools=5000/hidden=" + hidden + "/form=" + form }
+		all = append(all, target{"list of 5,000 tools, " + hidden + " hidden, CPU", 2.5, false, "%.1f ms", benchLists, func(d *data) figure {
+			return d.median(name("json"), "cpu-sec/op").times(milli)
+		}})
+		for _, form := range []string{"json", "sse"} {
+			all = append(all, target{"the same, garbage in sizes of the list, " + strings.ToUpper(form), 3, false, "%.1fx", benchLists, func(d *data) figure {
+				return d.median(name(form), "lists/op")
+			}})
+		}
+	}
+	resources := func(n string) string { return "Lists/resources=" + n }
+	return append(all,
+		target{"list of 2,000 resources against 2,000 templates, CPU", 10, false, "%.1f ms", benchLists, func(d *data) figure {
+			return d.median(resources("2000"), "cpu-sec/op").times(milli)
 		}},
+		target{"the same, times 200 against 200", 12, false, "%.1fx", benchLists, func(d *data) figure {
+			return d.ratio(resources("2000"), resources("200"), "cpu-sec/op")
+		}})
+}
+
+func tokenTargets() []target {
+	of := func(n, unit string) func(*data) figure {
+		return func(d *data) figure { return d.median("Tokens/tokens="+n, unit) }
+	}
+	return []target{
+		{"verified tokens in the memory of 64 MiB", 60_000, true, "%.0f", benchTokens, of("100000", "held")},
+		{"60,000 tokens in turn, known again", 99, true, "%.1f %%", benchTokens, of("60000", "%hits")},
+		{"100,000 tokens in turn, known again", 55, true, "%.1f %%", benchTokens, of("100000", "%hits")},
+		{"memory of each, its principal included", 1100, false, "%.0f B", benchTokens, of("60000", "B/token")},
 	}
 }
 
 func refusalTargets() (all []target) {
 	for _, what := range []string{"no-token", "garbage-1KB", "garbage-14KB", "alg-none", "alg-unknown", "issuer", "audience", "expired"} {
-		all = append(all, target{"refusal: " + what, 3, false, "%.2f us", benchPaired, func(d *data) float64 {
-			return micro * d.median("Paired/what=refuse/why="+what+"/to=noop", "sec-beyond")
-		}})
+		all = append(all, target{"refusal: " + what, 3, false, "%.2f us", benchPaired, paired("refuse/why="+what+"/to=noop", "sec-beyond", micro)})
 	}
-	return append(all, target{"refusal: bytes that 14 KB of garbage allocate beyond 1 KB", 0, false, "%.0f B", benchRefuse, func(d *data) float64 {
-		return d.beyond("Refuse/what=garbage-14KB", "Refuse/what=garbage-1KB", "B/op")
-	}})
+	flood := func(name string) string { return "Flood/beside=" + name }
+	return append(all,
+		target{"flood of unknown keys, p99 of a good client, times an equal flood without tokens", 1.1, false, "%.2fx", runFlood, func(d *data) figure {
+			return d.ratio(flood("unknown-kid"), flood("no-token"), "p99-us")
+		}},
+		target{"the same, fetches of keys in a round", 1, false, "%.0f", runFlood, func(d *data) figure { return d.median(flood("unknown-kid"), "fetches") }})
 }
 
 func scaleTargets() []target {
-	ratio := func(name string) func(*data) float64 {
-		return func(d *data) float64 { return d.median("Paired/what="+name, "ratio") }
-	}
 	return []target{
-		{"decision, 100,000 tools against 10", 1.3, false, "%.2fx", benchPaired, ratio("decision/tools=100000/to=10")},
-		{"whole request, 100,000 tools against 10", 1.3, false, "%.2fx", benchPaired, ratio("request/tools=100000/to=10")},
-		{"known token, 1,000 issuers against 1", 1.3, false, "%.2fx", benchPaired, ratio("known/issuers=1000/to=1")},
-		{"refused token, 1,000 issuers against 1", 1.3, false, "%.2fx", benchPaired, ratio("refused/issuers=1000/to=1")},
-		{"round trips of the first request after New", 2, false, "%.0f", benchStart, func(d *data) float64 { return d.median("Start", "roundtrips/op") }},
+		{"whole request, 100,000 tools times 10", 1.3, false, "%.2fx", benchPaired, paired("request/tools=100000/to=10", "ratio", 1)},
+		{"known token, 1,000 issuers times 1", 1.3, false, "%.2fx", benchPaired, paired("known/issuers=1000/to=1", "ratio", 1)},
+		{"refused token, 1,000 issuers times 1", 1.3, false, "%.2fx", benchPaired, paired("refused/issuers=1000/to=1", "ratio", 1)},
+		{"round trips of the first request after New", 2, false, "%.0f", benchStart, func(d *data) figure { return d.median("Start", "roundtrips/op") }},
 	}
 }
 
-func e2eName(auth, alg, token, size string) string {
-	return fmt.Sprintf("E2E/auth=%s/alg=%s/token=%s/size=%s", auth, alg, token, size)
-}
-
-func serverTargets() (all []target) {
-	for _, size := range []string{"300", "4096"} {
-		mine, none := e2eName("mcpauth", "RS256", "same", size), e2eName("none", "none", "none", size)
-		unread := e2eName("none", "RS256", "same", size)
-		all = append(all,
-			target{"mcp-go with the wrapper, " + size + " B, throughput", 0.98, true, "%.2fx", runE2E, func(d *data) float64 { return d.ratio(mine, none, "req/s") }},
-			target{"mcp-go with the wrapper, " + size + " B, CPU", 1.02, false, "%.2fx", runE2E, func(d *data) float64 { return d.ratio(mine, none, "cpu-us/req") }},
-			target{"the same, against mcp-go that gets the token too, throughput", 0.98, true, "%.2fx", runE2E, func(d *data) float64 { return d.ratio(mine, unread, "req/s") }},
-			target{"the same, against mcp-go that gets the token too, CPU", 1.02, false, "%.2fx", runE2E, func(d *data) float64 { return d.ratio(mine, unread, "cpu-us/req") }})
+// targetTable is the table of all targets.
+func targetTable(d *data) string {
+	var b strings.Builder
+	head(&b, "what", "target", "figure", "spread", "", "printed by")
+	for _, t := range targets() {
+		sign, verdict := "<=", "**missed**"
+		if t.least {
+			sign = ">="
+		}
+		f := t.measure(d)
+		switch {
+		case !f.known():
+			verdict = "not measured"
+		case t.least && f.value >= t.limit, !t.least && f.value <= t.limit:
+			verdict = "met"
+		}
+		row(&b, t.what, sign+" "+fmt.Sprintf(t.format, t.limit), number(t.format, f.value), number("±"+t.format, f.spread), verdict, "`"+t.command+"`")
 	}
-	flood := func(beside string) func(*data) float64 {
-		return func(d *data) float64 { return d.ratio("Flood/beside=unknown-kid", "Flood/beside="+beside, "p99-us") }
-	}
-	return append(all,
-		target{"flood of unknown keys, key fetches", 1, false, "%.0f", runFlood, func(d *data) float64 { return d.median("Flood/beside=unknown-kid", "fetches") }},
-		target{"the same, p99 of good requests, against calm", 1.2, false, "%.1fx", runFlood, flood("calm")},
-		target{"the same, against an equal flood without tokens", 1.2, false, "%.1fx", runFlood, flood("no-token")})
+	return b.String()
 }

@@ -8,9 +8,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
-	"strconv"
 	"strings"
-	"time"
 )
 
 // child is a running server process.
@@ -21,7 +19,7 @@ type child struct {
 }
 
 // start runs this very program again, as the server.
-func start(s settings) (*child, error) {
+func start(s settings, env ...string) (*child, error) {
 	program, err := os.Executable()
 	if err != nil {
 		return nil, err
@@ -31,7 +29,8 @@ func start(s settings) (*child, error) {
 		return nil, err
 	}
 	command := exec.Command(program)
-	command.Env = append(os.Environ(), environment+"="+string(text))
+	command.Env = append(os.Environ(), environment+"="+string(text), "GOGC=100", "GOMEMLIMIT=off")
+	command.Env = append(command.Env, env...)
 	command.Stderr = os.Stderr
 	stdin, err := command.StdinPipe()
 	if err != nil {
@@ -58,18 +57,19 @@ func (c *child) stop() error {
 	return c.command.Wait()
 }
 
-// cpu is the CPU time that the server has used so far, 0 where that cannot be
-// known.
-func (c *child) cpu() (time.Duration, error) {
-	response, err := http.Get("http://" + c.address + cpuPath)
+// usage is what a process has used of the machine.
+type usage struct {
+	CPU     int64  // microseconds so far, 0 where that cannot be known
+	Memory  uint64 // bytes that the Go runtime has from the system
+	Garbage uint64 // bytes allocated so far
+	Objects uint64 // allocations so far
+}
+
+func (c *child) usage() (u usage, err error) {
+	response, err := http.Get("http://" + c.address + usagePath)
 	if err != nil {
-		return 0, err
+		return u, err
 	}
 	defer response.Body.Close()
-	text, err := io.ReadAll(response.Body)
-	if err != nil {
-		return 0, err
-	}
-	microseconds, err := strconv.ParseInt(string(text), 10, 64)
-	return time.Duration(microseconds) * time.Microsecond, err
+	return u, json.NewDecoder(response.Body).Decode(&u)
 }

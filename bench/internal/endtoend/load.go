@@ -16,10 +16,6 @@ import (
 	"github.com/seed-1e292522/mcpauth/bench/internal/fixture"
 )
 
-// connections is how many clients there are: each sends a request, waits for
-// the answer and sends the next.
-const connections = 8
-
 // load is a fixed number of requests. It writes requests that were made
 // beforehand, because on a machine with few cores a client's work is taken from
 // the server.
@@ -47,7 +43,8 @@ func (o outcome) percentile(p float64) time.Duration {
 	return o.latencies[min(len(o.latencies)-1, int(p*float64(len(o.latencies))))]
 }
 
-// run sends the load over so many connections.
+// run sends the load over so many connections: on each a client sends a request,
+// waits for the answer and sends the next.
 func (l load) run(connections int) (outcome, error) {
 	var next atomic.Int64
 	var failed atomic.Pointer[error]
@@ -79,7 +76,7 @@ func (l load) work(next *atomic.Int64) ([]time.Duration, error) {
 	defer connection.Close()
 	reader := bufio.NewReader(connection)
 	head := l.head()
-	latencies := make([]time.Duration, 0, min(l.total, 1<<20)/connections+1)
+	latencies := make([]time.Duration, 0, min(l.total, 1<<17))
 	var out bytes.Buffer
 	for {
 		i := int(next.Add(1)) - 1

@@ -13,6 +13,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"runtime"
 
 	"github.com/mark3labs/mcp-go/mcp"
 	"github.com/mark3labs/mcp-go/server"
@@ -26,18 +27,20 @@ const (
 	tool = "query_usage"
 	// environment carries the settings to the server process.
 	environment = "MCPAUTH_BENCH_SERVER"
-	cpuPath     = "/_cpu"
+	usagePath   = "/_usage"
 )
 
 // settings are what the server process is told.
 type settings struct {
 	Auth   string // a name of [wrappers]
 	Source peers.Source
+	Heap   int // MB that are alive all the time
 }
 
 // wrappers are what can stand in front of mcp-go.
 var wrappers = map[string]func(peers.Source, http.Handler) (http.Handler, error){
-	"none":    func(_ peers.Source, next http.Handler) (http.Handler, error) { return next, nil },
+	"none":    wrapNot,
+	"again":   wrapNot,
 	"mcpauth": wrapMcpauth,
 	"sdk+golang-jwt": func(s peers.Source, next http.Handler) (http.Handler, error) {
 		return wrapPeer(s, peers.GolangJWT, next)
@@ -45,6 +48,8 @@ var wrappers = map[string]func(peers.Source, http.Handler) (http.Handler, error)
 	"sdk+jwx-jwt":  func(s peers.Source, next http.Handler) (http.Handler, error) { return wrapPeer(s, peers.JWX, next) },
 	"sdk+lru+json": wrapRemembering,
 }
+
+func wrapNot(_ peers.Source, next http.Handler) (http.Handler, error) { return next, nil }
 
 func wrapMcpauth(source peers.Source, next http.Handler) (http.Handler, error) {
 	auth, err := mcpauth.New(mcpauth.Config{
@@ -111,7 +116,8 @@ func serve(s settings) error {
 	if err != nil {
 		return err
 	}
-	srv := &http.Server{Handler: withCPU(handler)}
+	srv := &http.Server{Handler: withUsage(handler)}
+	defer runtime.KeepAlive(alive(s.Heap))
 	go func() {
 		_, _ = io.Copy(io.Discard, os.Stdin)
 		_ = srv.Close()
@@ -123,15 +129,26 @@ func serve(s settings) error {
 	return nil
 }
 
-// withCPU tells the CPU time of this process in microseconds.
-func withCPU(next http.Handler) http.Handler {
+// withUsage tells what this process has used.
+func withUsage(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == cpuPath {
-			fmt.Fprint(w, cpuTime().Microseconds())
+		if r.URL.Path != usagePath {
+			next.ServeHTTP(w, r)
 			return
 		}
-		next.ServeHTTP(w, r)
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		_ = json.NewEncoder(w).Encode(usage{fixture.CPUTime().Microseconds(), m.Sys - m.HeapReleased, m.TotalAlloc, m.Mallocs})
 	})
+}
+
+// alive is so many MB in pieces of 1 KB, which a collector has to walk through.
+func alive(megabytes int) [][]byte {
+	pieces := make([][]byte, megabytes<<10)
+	for i := range pieces {
+		pieces[i] = make([]byte, 1<<10)
+	}
+	return pieces
 }
 
 // source is what the server is told of an issuer.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
@@ -31,10 +32,10 @@ func BearerToken(verify Verifier, next http.Handler) http.Handler {
 }
 
 // Remember puts in front of a verifier the cache that a careful user writes: a
-// hashicorp LRU of at most 10,000 tokens under their SHA-256, in which expired
+// hashicorp LRU of at most 65,536 tokens under their SHA-256, in which expired
 // entries do not count.
 func Remember(verify Verifier) Verifier {
-	known, err := lru.New[[sha256.Size]byte, Identity](10_000)
+	known, err := lru.New[[sha256.Size]byte, Identity](1 << 16)
 	if err != nil {
 		panic("bench: " + err.Error())
 	}
@@ -83,3 +84,37 @@ func ReadCall(allowed map[string]bool, next http.Handler) http.Handler {
 		next.ServeHTTP(w, r)
 	})
 }
+
+// FilterTools is the middleware that a user writes in order to hide tools: the
+// answer is held, decoded by encoding/json and written anew.
+func FilterTools(hidden map[string]bool, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		held := &holder{ResponseWriter: w}
+		next.ServeHTTP(held, r)
+		var answer struct {
+			JSONRPC string          `json:"jsonrpc"`
+			ID      json.RawMessage `json:"id"`
+			Result  struct {
+				Tools []json.RawMessage `json:"tools"`
+			} `json:"result"`
+		}
+		if err := json.Unmarshal(held.Bytes(), &answer); err != nil {
+			http.Error(w, "list", http.StatusBadGateway)
+			return
+		}
+		answer.Result.Tools = slices.DeleteFunc(answer.Result.Tools, func(text json.RawMessage) bool {
+			var tool struct {
+				Name string `json:"name"`
+			}
+			return json.Unmarshal(text, &tool) != nil || hidden[tool.Name]
+		})
+		_ = json.NewEncoder(w).Encode(answer)
+	})
+}
+
+type holder struct {
+	http.ResponseWriter
+	bytes.Buffer
+}
+
+func (h *holder) Write(b []byte) (int, error) { return h.Buffer.Write(b) }
