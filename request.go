@@ -406,6 +406,13 @@ func (b *checkedBody) Read(p []byte) (int, error) {
 	return n, nil
 }
 
+// Peek implements [between.Body].
+func (b *checkedBody) Peek() []byte {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.rest
+}
+
 // Close implements [io.Closer].
 func (b *checkedBody) Close() error {
 	b.mu.Lock()

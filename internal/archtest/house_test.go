@@ -27,7 +27,7 @@ var rooms = map[string][]string{
 	"mcp":      {"foreign", "jsonrpc", "refusal"},
 	"reply":    {"strictjson"},
 	"owned":    {},
-	"identity": {},
+	"identity": {"between"},
 	"keys":     {"explain", "fetch", "foreign", "jose", "refusal", "strictjson"},
 	"token":    {"challenge", "foreign", "jose", "refusal", "strictjson"},
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync"
 	"sync/atomic"
+
+	"github.com/seed-1e292522/mcpauth/internal/between"
 )
 
 // Context is that of an admitted request: that of the request as
@@ -13,6 +15,8 @@ import (
 type Context struct {
 	context.Context
 	Principal any // nil before the token was verified
+
+	room between.Room
 
 	mu    sync.Mutex // for making own
 	own   atomic.Pointer[cancelable]
@@ -41,8 +45,11 @@ func (c *Context) Err() error {
 // Value implements [context.Context]. The package context finds the parent of a
 // derived context by a value of its own, so that one is asked which may have it.
 func (c *Context) Value(k any) any {
-	if k == any(key{}) {
+	switch k {
+	case any(key{}):
 		return c.Principal
+	case any(between.Key{}):
+		return &c.room
 	}
 	if own := c.own.Load(); own != nil {
 		return own.ctx.Value(k)
