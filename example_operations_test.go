@@ -3,6 +3,7 @@ package mcpauth_test
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"github.com/seed-1e292522/mcpauth"
+	"github.com/seed-1e292522/mcpauth/sealed"
 )
 
 // newServer is a server for the public: net/http's own defaults let a slow
@@ -37,6 +39,15 @@ func inContainers(c *mcpauth.Config) {
 	}}
 }
 
+// withState is a server, in any language behind a proxy, whose states nobody else can use.
+func withState(auth *mcpauth.Middleware, proxy http.Handler, resource string, key []byte, logger *slog.Logger) (http.Handler, error) {
+	sealer, err := sealed.New(sealed.Config{Resource: resource, Keys: [][]byte{key}, Logger: logger})
+	if err != nil {
+		return nil, err
+	}
+	return auth.Wrap(sealer.Handler(proxy)), nil
+}
+
 // What a server on the Internet needs beside the wrapper. Limits on the rate of
 // requests stand in front of it.
 func Example_operations() {
@@ -48,7 +59,13 @@ func Example_operations() {
 		fmt.Println(err)
 		return
 	}
-	server := newServer(auth.Wrap(http.NotFoundHandler()))
+	key := []byte("32 bytes, of crypto/rand in truth")
+	handler, err := withState(auth, http.NotFoundHandler(), "https://mcp.example.com/mcp", key, nil)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	server := newServer(handler)
 
 	answer := httptest.NewRecorder()
 	server.Handler.ServeHTTP(answer, httptest.NewRequest("POST", "/mcp", nil))

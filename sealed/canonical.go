@@ -1,0 +1,127 @@
+package sealed
+
+import (
+	"bytes"
+	"cmp"
+	"slices"
+	"strconv"
+
+	"github.com/seed-1e292522/mcpauth/internal/owned"
+	"github.com/seed-1e292522/mcpauth/internal/strictjson"
+)
+
+// maxMembers bounds the members of the arguments of a call, and of a whole body: as the wrapper does.
+const maxMembers = 100_000
+
+var limits = strictjson.Limits{Depth: strictjson.MaxDepth, Members: maxMembers, StrictStrings: true}
+
+// canonical returns a text that is equal for two JSON texts if, and only if, they have the same value: members in
+// whatever order, strings and numbers in whatever spelling. Numbers are compared exactly, and not as float64: 1, 1.0
+// and 1e0 are one, 9007199254740993 and 9007199254740992 are two. It is no JSON.
+func canonical(text []byte) ([]byte, error) {
+	var r strictjson.Reader
+	r.Reset(text, limits)
+	out, err := appendValue(nil, &r)
+	if err == nil {
+		err = r.End()
+	}
+	return out, err
+}
+
+// appendValue appends the next value: its kind, and what tells it from others of the kind. Its nesting is bounded by
+// that of the reader.
+func appendValue(out []byte, r *strictjson.Reader) ([]byte, error) {
+	switch r.Kind() {
+	case strictjson.Object:
+		return appendObject(out, r)
+	case strictjson.Array:
+		return appendArray(out, r)
+	case strictjson.String:
+		s, err := r.String()
+		return owned.AppendField(append(out, 's'), string(s)), err
+	case strictjson.Number:
+		raw, err := r.Number()
+		if err != nil {
+			return nil, err
+		}
+		return owned.AppendField(append(out, 'n'), decimal(raw)), nil
+	}
+	raw, err := r.Skip() // true, false, null, or nothing that is JSON
+	return append(out, raw...), err
+}
+
+func appendArray(out []byte, r *strictjson.Reader) ([]byte, error) {
+	_ = r.Array() // an error stays, and Element returns it
+	out = append(out, '[')
+	for {
+		more, err := r.Element()
+		if err != nil || !more {
+			return append(out, ']'), err
+		}
+		if out, err = appendValue(out, r); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// appendObject appends the members in the order of their names, which are unique.
+func appendObject(out []byte, r *strictjson.Reader) ([]byte, error) {
+	type member struct {
+		name     string
+		from, to int // where its value stands in written
+	}
+	var members []member
+	var written []byte
+	_ = r.Object() // an error stays, and Member returns it
+	for {
+		name, more, err := r.Member()
+		if err != nil {
+			return nil, err
+		}
+		if !more {
+			break
+		}
+		m := member{name: string(name), from: len(written)}
+		if written, err = appendValue(written, r); err != nil {
+			return nil, err
+		}
+		m.to = len(written)
+		members = append(members, m)
+	}
+	slices.SortFunc(members, func(a, b member) int { return cmp.Compare(a.name, b.name) })
+	out = append(out, '{')
+	for _, m := range members {
+		out = append(owned.AppendField(out, m.name), written[m.from:m.to]...)
+	}
+	return append(out, '}'), nil
+}
+
+// maxExponent bounds the exponents that are reckoned with. What is beyond it is compared as it is written.
+const maxExponent = 1 << 40
+
+// decimal returns a JSON number as its digits without zeros around them, and the power of ten that they are to be
+// multiplied with. Zero has no sign.
+func decimal(raw []byte) string {
+	number, exponent, scaled := bytes.Cut(bytes.ToLower(raw), []byte("e"))
+	power := int64(0)
+	if scaled {
+		var err error
+		if power, err = strconv.ParseInt(string(exponent), 10, 64); err != nil || power > maxExponent || power < -maxExponent {
+			return string(raw)
+		}
+	}
+	sign := ""
+	if number[0] == '-' {
+		sign, number = "-", number[1:]
+	}
+	whole, fraction, _ := bytes.Cut(number, []byte("."))
+	digits := slices.Concat(whole, fraction)
+	power -= int64(len(fraction))
+	digits = bytes.TrimLeft(digits, "0")
+	if len(digits) == 0 {
+		return "0"
+	}
+	trimmed := bytes.TrimRight(digits, "0")
+	power += int64(len(digits) - len(trimmed))
+	return sign + string(trimmed) + "e" + strconv.FormatInt(power, 10)
+}

@@ -1,0 +1,634 @@
+package sealed_test
+
+import (
+	"compress/gzip"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed-1e292522/mcpauth"
+	"github.com/seed-1e292522/mcpauth/mcpauthtest"
+	"github.com/seed-1e292522/mcpauth/sealed"
+)
+
+const (
+	refusedBody  = `{"jsonrpc":"2.0","id":1,"error":{"code":-32602,"message":"request state not accepted"}}`
+	withheldBody = `{"jsonrpc":"2.0","id":1,"error":{"code":-32603,"message":"request state cannot be sealed"}}`
+)
+
+func quoted(text string) string {
+	b, _ := json.Marshal(text)
+	return string(b)
+}
+
+// A round trip: the backend sees its own text, byte for byte, and nothing else has changed.
+func TestRoundTrip_STATE_09(t *testing.T) {
+	for _, state := range []string{`"` + canary + `"`, `""`, `"a\u0062\/\"\\ \ud83d\ude00 ü"`, `"v1.AAAAAAAAAAAA"`, `"{\"step\":1}"`} {
+		t.Run(state, func(t *testing.T) {
+			c := newChain(t, nil)
+			token := c.token(nil)
+			c.asks(asking(state), `{"content":[]}`)
+			first := c.echo(token, "")
+			require.Equal(t, http.StatusOK, first.Code)
+			sent := stateIn(t, first.Body.String())
+			assert.NotContains(t, first.Body.String(), "CANARY")
+			assert.Equal(t, answerWith(asking(state)), strings.Replace(first.Body.String(), `"`+sent+`"`, state, 1), "nothing else has changed")
+			asked := c.body
+
+			again := c.echo(token, `,"requestState":"`+sent+`","inputResponses":{"q":{"action":"accept"}}`)
+			require.Equal(t, http.StatusOK, again.Code, again.Body)
+			assert.Equal(t, strings.Replace(asked, `,"_meta"`, `,"requestState":`+state+`,"inputResponses":{"q":{"action":"accept"}},"_meta"`, 1), c.body)
+			assert.Equal(t, answerWith(`{"content":[]}`), again.Body.String())
+			assert.Empty(t, c.log.take())
+		})
+	}
+}
+
+// Events in the spellings that streams have: a byte order mark, each end of a line, data in several lines.
+func TestEventSpellings_STATE_09(t *testing.T) {
+	message := `{"jsonrpc":"2.0","other":{"requestState":"a"},"result":` + "%" + `{"b":{},"requestState":"` + canary + `"},"last":{"requestState":"c"},"id":1}`
+	for _, text := range []string{
+		"\ufeffdata: " + strings.Replace(message, "%", "", 1) + "\n\n",
+		"data:" + strings.Replace(message, "%", "\r\ndata: ", 1) + "\r\n\r\n",
+		"data: " + strings.Replace(message, "%", "\ndata:", 1) + "\n\n",
+		"id: 1\ndata: [\ndata: ]\n\n: {\n\ndatum: {\nevent: message\ndata: " + strings.Replace(message, "%", "", 1) + "\n\n",
+		"data: " + strings.Replace(message, "%", "", 1),
+	} {
+		for _, size := range []int{len(text), 1, 5} {
+			s := newSealer(t, sealed.Config{})
+			got, ok := through(s, text, size, true)
+			assert.True(t, ok, text)
+			assert.NotContains(t, got, canary, text)
+			assert.Equal(t, text, openedAll(t, s, got))
+			assert.Equal(t, 1, strings.Count(got, `"v1.`))
+		}
+	}
+}
+
+// A state that looks sealed is sealed again; and one that a handler has sealed by hand comes back to it.
+func TestTwice_STATE_09(t *testing.T) {
+	c := newChain(t, nil)
+	token := c.token(nil)
+	c.asks(asking(`"x"`), `{}`)
+	one := stateIn(t, c.echo(token, "").Body.String())
+	c.asks(asking(quoted(one)), `{}`)
+	two := stateIn(t, c.echo(token, "").Body.String())
+	assert.NotEqual(t, one, two)
+	require.Equal(t, http.StatusOK, c.echo(token, `,"requestState":"`+two+`"`).Code)
+	assert.Contains(t, c.body, one)
+
+	hand := newSealer(t, sealed.Config{})
+	state, err := hand.Seal(mcpauthtest.NewContext(t.Context(), c.issuer.Principal(nil)), sealed.Tool("echo", json.RawMessage(`{"a":1}`)), "x")
+	require.NoError(t, err)
+	w := c.echo(token, `,"requestState":"`+state+`"`)
+	assert.Equal(t, refusedBody, w.Body.String(), "by hand is another form")
+	assert.Contains(t, c.log.take(), "cause=state-forged")
+}
+
+// For every cause the same bytes, whoever asks; the log knows which.
+func TestRefused_STATE_03_STATE_01(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newChain(t, nil)
+		u1 := mcpauthtest.Claims{"sub": "u1", "exp": time.Now().Add(time.Hour).Unix()}
+		token := c.token(u1)
+		c.asks(asking(`"` + canary + `"`))
+		sent := stateIn(t, c.echo(token, "").Body.String())
+		retry := `,"requestState":"` + sent + `"`
+		c.ran = 0
+
+		other := newChain(t, func(next http.Handler) http.Handler {
+			return newSealer(t, sealed.Config{Keys: [][]byte{keyOf("other")}}).Handler(next)
+		})
+		other.asks(asking(`"x"`))
+		foreign := stateIn(t, other.echo(other.token(u1), "").Body.String())
+
+		var header http.Header
+		for _, row := range []struct {
+			cause sealed.Kind
+			send  func() *httptest.ResponseRecorder
+		}{
+			{sealed.Malformed, func() *httptest.ResponseRecorder { return c.echo(token, `,"requestState":"step=1"`) }},
+			{sealed.Malformed, func() *httptest.ResponseRecorder { return c.echo(token, `,"requestState":""`) }},
+			{sealed.UnknownKey, func() *httptest.ResponseRecorder { return c.echo(token, `,"requestState":"`+foreign+`"`) }},
+			{sealed.Forged, func() *httptest.ResponseRecorder { return c.echo(token, `,"requestState":"`+sent[:len(sent)-1]+`"`) }},
+			{sealed.OtherPrincipal, func() *httptest.ResponseRecorder { return c.echo(c.token(mcpauthtest.Claims{"sub": "u2"}), retry) }},
+			{sealed.OtherClient, func() *httptest.ResponseRecorder {
+				return c.echo(c.token(mcpauthtest.Claims{"sub": "u1", "client_id": "c2"}), retry)
+			}},
+			{sealed.OtherCall, func() *httptest.ResponseRecorder {
+				return c.post(token, "tools/call", "other", `"name":"other","arguments":{"a":1}`+retry)
+			}},
+			{sealed.OtherCall, func() *httptest.ResponseRecorder {
+				return c.post(token, "prompts/get", "echo", `"name":"echo","arguments":{"a":1}`+retry)
+			}},
+			{sealed.OtherArguments, func() *httptest.ResponseRecorder {
+				return c.post(token, "tools/call", "echo", `"name":"echo","arguments":{"a":"1"}`+retry)
+			}},
+			{sealed.Misplaced, func() *httptest.ResponseRecorder { return c.echo(token, `,"requestState":1`) }},
+			{sealed.Misplaced, func() *httptest.ResponseRecorder { return c.echo(token, `,"requestState":{"a":1}`) }},
+			{sealed.Misplaced, func() *httptest.ResponseRecorder { return c.post(token, "tools/list", "", `"cursor":null`+retry) }},
+			{sealed.Expired, func() *httptest.ResponseRecorder { time.Sleep(601 * time.Second); return c.echo(token, retry) }},
+		} {
+			c.log.take()
+			w := row.send()
+			assert.Equal(t, http.StatusBadRequest, w.Code, row.cause)
+			assert.Equal(t, refusedBody, w.Body.String(), row.cause)
+			if header == nil {
+				header = w.Result().Header
+				assert.Equal(t, http.Header{
+					"Cache-Control": {"no-store"}, "Content-Length": {fmt.Sprint(len(refusedBody))}, "Content-Type": {"application/json"},
+					"Vary": {"Authorization"}, "X-Content-Type-Options": {"nosniff"},
+				}, header)
+			}
+			assert.Equal(t, header, w.Result().Header, row.cause)
+			line := c.log.take()
+			assert.Contains(t, line, "cause="+string(row.cause)+" ")
+			for _, secret := range []string{"CANARY", sent, "step=1", "u1", "u2", "c2"} {
+				assert.NotContains(t, line, secret)
+			}
+		}
+		assert.Zero(t, c.ran, "the handler ran")
+	})
+}
+
+// What is lawful is served: a refreshed token, another spelling of the arguments, a new progress token and id, null.
+func TestLawful_STATE_02_STATE_10(t *testing.T) {
+	c := newChain(t, nil)
+	c.asks(asking(`"x"`))
+	body := func(id, arguments, more string) string {
+		return `{"jsonrpc":"2.0","id":` + id + `,"method":"tools/call","params":{"name":"echo","arguments":` + arguments + more +
+			`,"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","progressToken":` + id + `}}}`
+	}
+	send := func(id, arguments, more string) *httptest.ResponseRecorder {
+		return c.send(c.token(mcpauthtest.Claims{"scope": "mcp:read x" + id}), body(id, arguments, more),
+			"MCP-Protocol-Version", "2026-07-28", "Mcp-Method", "tools/call", "Mcp-Name", "echo")
+	}
+	sent := stateIn(t, send("1", `{"b":2,"a":1.0,"c":{"d":[9007199254740993]}}`, "").Body.String())
+	for i, spelled := range []string{`{"a":1,"b":2,"c":{"d":[9007199254740993]}}`, `{ "\u0061":1e0, "c":{"d":[ 9007199254740993 ]},"b":20e-1 }`} {
+		w := send(fmt.Sprint(i+2), spelled, `,"requestState":"`+sent+`","inputResponses":{}`)
+		assert.Equal(t, http.StatusOK, w.Code, w.Body)
+		assert.Contains(t, c.body, `"requestState":"x"`)
+	}
+	for _, other := range []string{`{"a":"1","b":2,"c":{"d":[9007199254740993]}}`, `{"a":1,"b":2,"c":{"d":[9007199254740992]}}`, `{"a":1,"b":2,"c":{"d":9007199254740993}}`, `{}`} {
+		assert.Equal(t, http.StatusBadRequest, send("5", other, `,"requestState":"`+sent+`"`).Code, other)
+	}
+	c.asks(`{"content":[]}`)
+	require.Equal(t, http.StatusOK, send("6", `{}`, `,"requestState":null`).Code)
+	assert.Contains(t, c.body, `"requestState":null`, "as it was")
+	require.Equal(t, http.StatusOK, send("7", `{"requestState":"mine","t":"\u00e9"}`, "").Code, "an argument of that name")
+}
+
+// The policy decides first, by the token of the retry: a state grants nothing, and is not even opened.
+func TestPolicyFirst_STATE_10_MCP_70(t *testing.T) {
+	c := newChain(t, nil)
+	c.asks(asking(`"x"`))
+	members := `"name":"admin_delete","arguments":{}`
+	first := c.post(c.token(mcpauthtest.Claims{"scope": "mcp:admin"}), "tools/call", "admin_delete", members)
+	sent := stateIn(t, first.Body.String())
+	c.ran = 0
+	w := c.post(c.token(nil), "tools/call", "admin_delete", members+`,"requestState":"`+sent+`"`)
+	assert.Equal(t, http.StatusForbidden, w.Code)
+	assert.Contains(t, w.Header().Get("WWW-Authenticate"), `error="insufficient_scope"`)
+	w = c.post(c.token(nil), "tools/call", "admin_delete", members+`,"requestState":"forged"`)
+	assert.Equal(t, http.StatusForbidden, w.Code, "a forged one is refused for the same reason")
+	assert.Zero(t, c.ran)
+	assert.Empty(t, c.log.take(), "no state was looked at")
+}
+
+// Prompts and resources, older revisions, batches.
+func TestMethods_STATE_09_STATE_10(t *testing.T) {
+	c := newChain(t, nil)
+	token := c.token(nil)
+	for _, row := range []struct{ method, name, members string }{
+		{"prompts/get", "p", `"name":"p"`},
+		{"resources/read", "file:///a", `"uri":"file:///a"`},
+	} {
+		c.asks(asking(`"x"`))
+		sent := stateIn(t, c.post(token, row.method, row.name, row.members).Body.String())
+		assert.Equal(t, http.StatusOK, c.post(token, row.method, row.name, row.members+`,"requestState":"`+sent+`"`).Code)
+		assert.Contains(t, c.body, `"requestState":"x"`)
+	}
+	legacy := func(more string) *httptest.ResponseRecorder {
+		return c.send(token, `{"params":{"arguments":{},"name":"echo"`+more+`},"method":"tools/call","id":1,"jsonrpc":"2.0"}`, "MCP-Protocol-Version", "2025-11-25")
+	}
+	sent := stateIn(t, legacy("").Body.String())
+	assert.Equal(t, http.StatusOK, legacy(`,"requestState":"`+sent+`"`).Code)
+	assert.Contains(t, c.body, `"requestState":"x"`)
+
+	batch := func(more string) *httptest.ResponseRecorder {
+		return c.send(token, `[{"jsonrpc":"2.0","id":1,"method":"ping"},{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"name":"echo"`+more+`}}]`, "MCP-Protocol-Version", "2025-03-26")
+	}
+	w := batch(`,"requestState":"` + sent + `"`)
+	assert.Equal(t, http.StatusBadRequest, w.Code)
+	c.backend = func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(w, "["+answerWith(`{"content":[]}`)+"]")
+	}
+	assert.Equal(t, "["+answerWith(`{"content":[]}`)+"]", batch("").Body.String())
+	c.backend = func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(w, "["+answerWith(asking(`"`+canary+`"`))+"]")
+	}
+	w = batch("")
+	assert.Equal(t, http.StatusInternalServerError, w.Code)
+	assert.NotContains(t, w.Body.String(), "CANARY")
+}
+
+// A result of another method that has a member of that name is none of ours: told once, and passed.
+func TestOtherMethods_STATE_10(t *testing.T) {
+	c := newChain(t, nil)
+	answer := `{"resultType":"input_required","completion":{"values":[]},"requestState":"plain"}`
+	c.asks(answer)
+	for i := range 3 {
+		w := c.post(c.token(nil), "completion/complete", "", `"ref":{"type":"ref/prompt","name":"p"},"argument":{"name":"a","value":""}`)
+		assert.Equal(t, answerWith(answer), w.Body.String())
+		assert.Equal(t, i == 0, strings.Contains(c.log.take(), "another method"))
+	}
+}
+
+// What cannot be sealed is withheld.
+func TestWithheld_STATE_11(t *testing.T) {
+	plain := answerWith(asking(`"` + canary + `"`))
+	event := func(text string) string { return "event: message\ndata: " + text + "\n\n" }
+	progress := `{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":1,"progress":1}}`
+	large := answerWith(asking(`"` + canary + strings.Repeat("x", 8<<10) + `"`))
+	for _, row := range []struct {
+		name    string
+		backend func(w http.ResponseWriter)
+		status  int
+		body    string
+		breaks  bool
+	}{
+		{"compressed", func(w http.ResponseWriter) {
+			w.Header().Set("Content-Encoding", "gzip")
+			z := gzip.NewWriter(w)
+			_, _ = io.WriteString(z, plain)
+			_ = z.Close()
+		}, 500, withheldBody, false},
+		{"compressed, with a status", func(w http.ResponseWriter) {
+			w.Header().Set("Content-Encoding", "br")
+			w.WriteHeader(http.StatusOK)
+			_, _ = io.WriteString(w, plain)
+		}, 500, withheldBody, false},
+		{"compressed, in pieces", func(w http.ResponseWriter) {
+			w.Header().Set("Content-Encoding", "x")
+			_, err := io.WriteString(w, `{"`)
+			assert.Error(t, err)
+			_, err = io.WriteString(w, canary)
+			assert.Error(t, err)
+			assert.Error(t, http.NewResponseController(w).Flush())
+			w.WriteHeader(200)
+		}, 500, withheldBody, false},
+		{"too large", func(w http.ResponseWriter) { _, _ = io.WriteString(w, large) }, 500, withheldBody, false},
+		{"too large, with a status", func(w http.ResponseWriter) {
+			w.WriteHeader(http.StatusOK)
+			_, _ = io.WriteString(w, large)
+		}, 200, withheldBody, false},
+		{"too large, in pieces", func(w http.ResponseWriter) {
+			for _, piece := range strings.SplitAfter(large, ",") {
+				_, _ = io.WriteString(w, piece)
+			}
+		}, 0, "", true},
+		{"endless", func(w http.ResponseWriter) {
+			_, err := io.WriteString(w, `{"result":{"requestState":"`+canary)
+			for err == nil {
+				_, err = io.WriteString(w, strings.Repeat("x", 1<<10))
+			}
+			assert.Error(t, err)
+		}, 0, "", true},
+		{"cut off", func(w http.ResponseWriter) { _, _ = io.WriteString(w, plain[:strings.Index(plain, canary)+3]) }, 0, "", true},
+		{"an object", func(w http.ResponseWriter) { _, _ = io.WriteString(w, answerWith(asking(`{"a":"`+canary+`"}`))) }, 500, withheldBody, false},
+		{"a number", func(w http.ResponseWriter) { _, _ = io.WriteString(w, answerWith(asking(`7351`))) }, 500, withheldBody, false},
+		{"no UTF-8", func(w http.ResponseWriter) { _, _ = io.WriteString(w, answerWith(asking("\""+canary+"\xff\""))) }, 500, withheldBody, false},
+		{"no escape", func(w http.ResponseWriter) { _, _ = io.WriteString(w, answerWith(asking(`"`+canary+`\x"`))) }, 500, withheldBody, false},
+		{"events", func(w http.ResponseWriter) {
+			w.Header().Set("Content-Type", "text/event-stream")
+			_, _ = io.WriteString(w, event(progress))
+			assert.NoError(t, http.NewResponseController(w).Flush())
+			_, _ = io.WriteString(w, event(large))
+		}, 200, event(progress) + "data: " + withheldBody + "\n\n", false},
+		{"an event in pieces", func(w http.ResponseWriter) {
+			w.Header().Set("Content-Type", "text/event-stream")
+			_, _ = io.WriteString(w, event(progress))
+			_, _ = io.WriteString(w, "data: {\"result\":\n")
+			_, _ = io.WriteString(w, "data: {\"requestState\":{}}}\n\n")
+		}, 0, "", true},
+		{"a state in two lines", func(w http.ResponseWriter) {
+			w.Header().Set("Content-Type", "text/event-stream")
+			_, _ = io.WriteString(w, "data: {\"result\":{\"requestState\":\""+canary+"\ndata: x\"}}\n\n")
+		}, 500, withheldBody, false},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			c := newChain(t, nil)
+			c.backend = func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Content-Type", "application/json")
+				row.backend(w)
+			}
+			w := httptest.NewRecorder()
+			serve := func() {
+				c.handler.ServeHTTP(w, newPost(c.token(nil), `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"echo"}}`, "MCP-Protocol-Version", "2025-11-25"))
+			}
+			if row.breaks {
+				assert.PanicsWithValue(t, http.ErrAbortHandler, serve)
+			} else {
+				serve()
+				assert.Equal(t, row.status, w.Code)
+				assert.Equal(t, row.body, w.Body.String())
+				assert.Empty(t, w.Header().Get("Content-Encoding"))
+			}
+			assert.NotContains(t, w.Body.String(), "CANARY")
+			assert.NotContains(t, w.Body.String(), "7351")
+			line := c.log.take()
+			assert.NotContains(t, line, "CANARY")
+			if row.name != "cut off" {
+				assert.Contains(t, line, "cause=state-")
+			}
+		})
+	}
+}
+
+// Without a wrapper in front nobody has a state, and all else passes.
+func TestUnwrapped_STATE_06(t *testing.T) {
+	log := &logBuffer{}
+	result := `{"content":[]}`
+	h := newSealer(t, sealed.Config{Logger: log.logger()}).Handler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, answerWith(result))
+	}))
+	do := func(body string) *httptest.ResponseRecorder {
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, newPost("", body))
+		return w
+	}
+	call := `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"echo"%s}}`
+	assert.Equal(t, answerWith(result), do(fmt.Sprintf(call, "")).Body.String())
+	assert.Empty(t, log.take())
+	assert.Equal(t, refusedBody, do(fmt.Sprintf(call, `,"requestState":"x"`)).Body.String())
+	assert.Contains(t, log.take(), "state-nobody")
+	result = asking(`"` + canary + `"`)
+	w := do(fmt.Sprintf(call, ""))
+	assert.Equal(t, 500, w.Code)
+	assert.Equal(t, withheldBody, w.Body.String())
+	assert.Contains(t, log.take(), "state-nobody")
+	assert.Panics(t, func() { newSealer(t, sealed.Config{}).Handler(nil) })
+	w = httptest.NewRecorder()
+	h.ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/", io.MultiReader(strings.NewReader("{"), failing{})))
+	assert.Equal(t, 400, w.Code)
+}
+
+// A body that is replaced in between is bounded all the same.
+func TestReplacedBody_LIMITS_02(t *testing.T) {
+	h := newSealer(t, sealed.Config{}).Handler(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("the handler ran") }))
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/", io.LimitReader(spaces{}, 64<<20+1)))
+	assert.Equal(t, 400, w.Code)
+}
+
+type spaces struct{}
+
+func (spaces) Read(p []byte) (int, error) {
+	for i := range p {
+		p[i] = ' '
+	}
+	return len(p), nil
+}
+
+type failing struct{}
+
+func (failing) Read([]byte) (int, error) { return 0, errors.New("gone") }
+
+// An answer of the client's, in the older revisions, asks for nothing.
+func TestResponses_STATE_10(t *testing.T) {
+	c := newChain(t, nil)
+	c.backend = func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(202) }
+	w := c.send(c.token(nil), `{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"\u00e9","version":"1"}}}`)
+	assert.Equal(t, 202, w.Code)
+	h := newSealer(t, sealed.Config{}).Handler(c.backend)
+	for _, body := range []string{`{"jsonrpc":"2.0","id":1,"result":{"requestState":"x"}}`, `{"jsonrpc":"2.0","id":1,"result":{}}`, `{"`, ``, `[]`} {
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, newPost("", body))
+		assert.Equal(t, 202, w.Code, body)
+	}
+	for _, body := range []string{`{"requestState`, `[{"requestState`, `[{"params":{"requestState":"x"}}]`, `[{"params":{"requestState":"x"}}`, `{"params":{"requestState":"x"}}`} {
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, newPost("", body))
+		assert.Equal(t, 400, w.Code, body)
+		assert.Equal(t, strings.Replace(refusedBody, `"id":1,`, "", 1), w.Body.String())
+	}
+}
+
+// A middleware in between may replace body, context and writer.
+func TestMiddlewareBetween_STATE_09(t *testing.T) {
+	c := newChain(t, func(next http.Handler) http.Handler {
+		h := newSealer(t, sealed.Config{}).Handler(next)
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.Method == http.MethodPost {
+				r.Body = io.NopCloser(io.TeeReader(r.Body, io.Discard))
+				r.GetBody = nil
+			}
+			h.ServeHTTP(struct{ http.ResponseWriter }{w}, r)
+		})
+	})
+	token := c.token(nil)
+	c.backend = func(w http.ResponseWriter, _ *http.Request) {
+		_, flushes := w.(http.Flusher)
+		assert.False(t, flushes, "it claims no more than the writer in front can do")
+		_, _ = io.WriteString(w, answerWith(asking(`"x"`)))
+	}
+	sent := stateIn(t, c.echo(token, "").Body.String())
+	require.Equal(t, 200, c.echo(token, `,"requestState":"`+sent+`"`).Code)
+	assert.Contains(t, c.body, `"requestState":"x"`)
+}
+
+// A proxy to a server in another language, that flushes or does not, as JSON and as events.
+func TestProxy_STATE_09(t *testing.T) {
+	for _, flush := range []time.Duration{-1, 0} {
+		for _, events := range []bool{false, true} {
+			t.Run(fmt.Sprint(flush, events), func(t *testing.T) {
+				var got string
+				text := ""
+				server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					if r.Method == http.MethodDelete {
+						return // of a name that was made up
+					}
+					body, _ := io.ReadAll(r.Body)
+					got = string(body)
+					assert.EqualValues(t, len(body), r.ContentLength)
+					text = `{"result":{"padding":"` + strings.Repeat(`\u00e9`, 10_000) + `","requestState":"` + canary + `","resultType":"input_required"},"jsonrpc":"2.0","id":1}`
+					if events {
+						w.Header().Set("Content-Type", "text/event-stream")
+						text = ": hello\n\nid: 1\r\ndata: " + text + "\r\n\r\n"
+					} else {
+						w.Header().Set("Content-Type", "application/json")
+						w.Header().Set("Content-Length", fmt.Sprint(len(text)))
+					}
+					_, _ = io.WriteString(w, text)
+				}))
+				defer server.Close()
+				target, err := url.Parse(server.URL)
+				require.NoError(t, err)
+				c := newChain(t, func(http.Handler) http.Handler {
+					proxy := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(target) }, FlushInterval: flush}
+					return newSealer(t, sealed.Config{}).Handler(proxy)
+				})
+				front := httptest.NewServer(c.handler)
+				defer front.Close()
+				send := func(more string) string {
+					r := newPost(c.token(nil), `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"echo"`+more+`}}`, "MCP-Protocol-Version", "2025-11-25")
+					r.URL, _ = url.Parse(front.URL + "/mcp")
+					r.RequestURI, r.Host = "", ""
+					answer, err := http.DefaultClient.Do(r)
+					require.NoError(t, err)
+					defer func() { _ = answer.Body.Close() }()
+					body, err := io.ReadAll(answer.Body)
+					require.NoError(t, err)
+					return string(body)
+				}
+				answer := send("")
+				sent := stateIn(t, answer)
+				assert.Equal(t, text, strings.Replace(answer, sent, canary, 1), "nothing else has changed")
+				send(`,"requestState":"` + sent + `"`)
+				assert.Contains(t, got, `"requestState":"`+canary+`"`)
+			})
+		}
+	}
+}
+
+// A stream of the server's own answers no call that a state could be bound to.
+func TestStream_STATE_11(t *testing.T) {
+	c := newChain(t, nil)
+	text := "data: " + `{"jsonrpc":"2.0","method":"notifications/message","params":{"result":{"requestState":"of another kind"}}}` + "\n\n"
+	c.backend = func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/event-stream")
+		_, _ = io.WriteString(w, text)
+		_ = http.NewResponseController(w).Flush()
+		_, _ = io.WriteString(w, "data: "+answerWith(asking(`"`+canary+`"`))+"\n\n")
+	}
+	w := httptest.NewRecorder()
+	r := httptest.NewRequest(http.MethodGet, testResource, nil)
+	r.Header.Set("Accept", "text/event-stream")
+	r.Header.Set("Authorization", "Bearer "+c.token(nil))
+	c.handler.ServeHTTP(w, r)
+	assert.NotContains(t, w.Body.String(), "CANARY")
+	assert.True(t, strings.HasPrefix(w.Body.String(), text), w.Body.String())
+	assert.Contains(t, c.log.take(), "state-misplaced")
+}
+
+// The handler is given what it would be given without us: flushing, interim responses, an empty answer, a panic.
+func TestPassesOn_STATE_09(t *testing.T) {
+	c := newChain(t, nil)
+	for name, row := range map[string]struct {
+		backend http.HandlerFunc
+		status  int
+		body    string
+	}{
+		"nothing":      {func(http.ResponseWriter, *http.Request) {}, 200, ""},
+		"accepted":     {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(202) }, 202, ""},
+		"only flushed": {func(w http.ResponseWriter, _ *http.Request) { w.(http.Flusher).Flush() }, 200, ""},
+		"no content": {func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Encoding", "gzip")
+			w.WriteHeader(204)
+		}, 204, ""},
+		"once": {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(404); w.WriteHeader(500) }, 404, ""},
+		"text": {func(w http.ResponseWriter, _ *http.Request) { http.Error(w, `no {"such" thing`, 404) }, 404, "no {\"such\" thing\n"},
+		"pieces": {func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = io.WriteString(w, `{"result":`)
+			_, _ = io.WriteString(w, `{}}`)
+		}, 200, `{"result":{}}`},
+		"several texts": {func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = io.WriteString(w, `{"a":{}}{"b":[]} 1 "x" {"result":[{"requestState":"s"}]}`)
+		}, 200, `{"a":{}}{"b":[]} 1 "x" {"result":[{"requestState":"s"}]}`},
+		"deeper": {func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = io.WriteString(w, answerWith(`{"structuredContent":{"requestState":"NY","result":{"requestState":"x"}}}`))
+		}, 200, answerWith(`{"structuredContent":{"requestState":"NY","result":{"requestState":"x"}}}`)},
+		"null": {func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, answerWith(asking("null"))) }, 200, answerWith(asking("null"))},
+		"in a text": {func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = io.WriteString(w, answerWith(`{"content":[{"text":"{\"result\":{\"requestState\":\"x\"}}"}]}`))
+		}, 200, answerWith(`{"content":[{"text":"{\"result\":{\"requestState\":\"x\"}}"}]}`)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c.backend = row.backend
+			w := c.echo(c.token(nil), "")
+			assert.Equal(t, row.status, w.Code)
+			assert.Equal(t, row.body, w.Body.String())
+		})
+	}
+	c.backend = func(http.ResponseWriter, *http.Request) { panic("bug") }
+	assert.PanicsWithValue(t, "bug", func() { c.echo(c.token(nil), "") })
+	delivered := false
+	c.backend = func(w http.ResponseWriter, r *http.Request) {
+		delivered = true
+		_, ok := mcpauth.FromContext(r.Context())
+		assert.True(t, ok)
+		assert.Equal(t, "Bearer", "Bearer"+r.Header.Get("Authorization"))
+		assert.NoError(t, http.NewResponseController(w).Flush())
+	}
+	c.echo(c.token(nil), "")
+	assert.True(t, delivered)
+}
+
+// Interim responses go out as they come, and are not the answer.
+func TestInterim_STATE_09(t *testing.T) {
+	statuses := &statuses{ResponseWriter: httptest.NewRecorder()}
+	newSealer(t, sealed.Config{}).Handler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(103)
+		w.WriteHeader(404)
+	})).ServeHTTP(statuses, newPost("", `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"echo"}}`))
+	assert.Equal(t, []int{103, 404}, statuses.seen)
+}
+
+// What is no MCP passes as it is.
+func TestPages_STATE_09(t *testing.T) {
+	h := newSealer(t, sealed.Config{}).Handler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Encoding", "gzip")
+		w.Header().Set("Content-Length", "2")
+		w.Header().Set("Content-Type", "text/html")
+		_, _ = io.WriteString(w, `{"`)
+	}))
+	for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodDelete} {
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, httptest.NewRequest(method, "/", nil))
+		assert.Equal(t, `{"`, w.Body.String())
+		assert.Equal(t, http.Header{"Content-Encoding": {"gzip"}, "Content-Length": {"2"}, "Content-Type": {"text/html"}}, w.Header())
+	}
+}
+
+type statuses struct {
+	http.ResponseWriter
+	seen []int
+}
+
+func (s *statuses) WriteHeader(status int) { s.seen = append(s.seen, status) }
+
+// A handler that writes when its request is over writes nowhere, and finds no other request's body to seal for.
+func TestLateWrites_STATE_09(t *testing.T) {
+	c := newChain(t, nil)
+	late := make(chan http.ResponseWriter, 1)
+	c.backend = func(w http.ResponseWriter, _ *http.Request) { late <- w }
+	c.echo(c.token(nil), "")
+	w := <-late
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		defer func() { _ = recover() }()
+		for range 100 {
+			_, _ = io.WriteString(w, answerWith(asking(`"`+canary+`"`)))
+		}
+	}()
+	c.asks(`{"content":[]}`)
+	for range 20 {
+		assert.Equal(t, answerWith(`{"content":[]}`), c.echo(c.token(mcpauthtest.Claims{"sub": "u2"}), "").Body.String())
+	}
+	<-done
+}
