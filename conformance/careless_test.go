@@ -27,6 +27,7 @@ import (
 	"github.com/seed-1e292522/mcpauth"
 	"github.com/seed-1e292522/mcpauth/conformance"
 	"github.com/seed-1e292522/mcpauth/internal/inprocess"
+	"github.com/seed-1e292522/mcpauth/sealed"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -41,6 +42,23 @@ var tools = []conformance.Tool{
 	{Name: "read", Scopes: []string{"notes:read"}, Arguments: json.RawMessage(`{}`)},
 	{Name: "write", Scopes: []string{"notes:read", "notes:write"}},
 	{Name: "count", Scopes: []string{"notes:read"}, Arguments: json.RawMessage(`{"to":20}`)},
+	{Name: "ask", Scopes: []string{"notes:read"}, Arguments: json.RawMessage(`{"about":"x"}`)},
+}
+
+// askTool asks a client that can be asked, and knows its own state.
+func askTool(_ context.Context, r mcp.CallToolRequest) (*mcp.CallToolResult, error) {
+	if can := r.Params.Meta.ClientCapabilities(); can == nil || can.Elicitation == nil {
+		return mcp.NewToolResultText("done"), nil
+	}
+	switch r.Params.RequestState {
+	case "":
+		b := server.NewInputRequestBuilder("step=1")
+		b.Elicit("confirm", mcp.ElicitationParams{Mode: mcp.ElicitationModeForm, Message: "Really?", RequestedSchema: map[string]any{"type": "object"}})
+		return b.ToolResult(), nil
+	case "step=1":
+		return mcp.NewToolResultText("done"), nil
+	}
+	return mcp.NewToolResultError("no such step"), nil
 }
 
 func textTool(context.Context, mcp.CallToolRequest) (*mcp.CallToolResult, error) {
@@ -76,8 +94,11 @@ func mcpServerWith(t *testing.T, count server.ToolHandlerFunc, options ...server
 	notes := server.NewMCPServer("notes", "1.0.0")
 	for _, tool := range tools {
 		handler := server.ToolHandlerFunc(textTool)
-		if tool.Name == "count" {
+		switch tool.Name {
+		case "count":
 			handler = count
+		case "ask":
+			handler = askTool
 		}
 		notes.AddTool(mcp.NewTool(tool.Name), handler)
 	}
@@ -110,6 +131,7 @@ func newAuthFor(t *testing.T, issuer *conformance.Issuer, resource string) *mcpa
 		Transport: inprocess.Transport{Handler: issuer},
 		Policy: mcpauth.Rules{Tools: map[string]mcpauth.Requirement{
 			"read": mcpauth.Scopes("notes:read"), "write": mcpauth.Scopes("notes:read", "notes:write"), "count": mcpauth.Scopes("notes:read"),
+			"ask": mcpauth.Scopes("notes:read"),
 		}},
 		Scopes:                []string{"notes:read"},
 		AllowedOrigins:        []string{origin},
@@ -119,9 +141,12 @@ func newAuthFor(t *testing.T, issuer *conformance.Issuer, resource string) *mcpa
 	return auth
 }
 
-// good is a server that has no flaw: this library in front of an MCP server with sessions.
+// good is a server that has no flaw: this library in front of an MCP server with sessions, and with states.
 func good(t *testing.T, issuer *conformance.Issuer) http.Handler {
-	return newAuth(t, issuer).Wrap(mcpServer(t))
+	t.Helper()
+	sealer, err := sealed.New(sealed.Config{Resource: resource, Ephemeral: true})
+	require.NoError(t, err)
+	return newAuth(t, issuer).Wrap(sealer.Handler(mcpServer(t)))
 }
 
 // bearerOnly is an MCP server without sessions behind a check of the token and nothing else.
@@ -273,6 +298,36 @@ var flaws = []flaw{
 		return true
 	})},
 	{"no session is everybody's session", nil},
+	{"a state is anybody's", before(func(w http.ResponseWriter, r *http.Request) bool {
+		body := bodyOf(r)
+		if !strings.Contains(body, `"elicitation"`) || !strings.Contains(body, `"name":"ask"`) {
+			return false
+		}
+		w.Header().Set("Content-Type", "application/json")
+		if strings.Contains(body, `"requestState"`) {
+			_, _ = io.WriteString(w, served)
+		} else {
+			_, _ = io.WriteString(w, `{"jsonrpc":"2.0","id":1,"result":{"resultType":"input_required","requestState":"step=1"}}`)
+		}
+		return true
+	})},
+	{"a state does not come back", before(func(w http.ResponseWriter, r *http.Request) bool {
+		return strings.Contains(bodyOf(r), `"requestState"`) && refuse(w, http.StatusBadRequest)
+	})},
+	{"a bad state begins anew", before(func(w http.ResponseWriter, r *http.Request) bool {
+		body := bodyOf(r)
+		if !strings.Contains(body, `"elicitation"`) || !strings.Contains(body, `"name":"ask"`) {
+			return false
+		}
+		_, claims := claimsOf(r)
+		w.Header().Set("Content-Type", "application/json")
+		if strings.Contains(body, `"requestState":"`+fmt.Sprint(claims["sub"])+`"`) && !strings.Contains(body, "mcpauth-check\":1") {
+			_, _ = io.WriteString(w, served)
+		} else {
+			fmt.Fprintf(w, `{"jsonrpc":"2.0","id":1,"result":{"resultType":"input_required","requestState":%q}}`, claims["sub"])
+		}
+		return true
+	})},
 	{"browsers are forgotten", after(func(_ *http.Request, answer *httptest.ResponseRecorder) {
 		for name := range answer.Header() {
 			if strings.HasPrefix(name, "Access-Control-") {

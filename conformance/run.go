@@ -137,7 +137,7 @@ func (s *suite) first() request {
 func groups() [][]check {
 	return [][]check{
 		outageChecks(), metadataChecks(), challengeChecks(), controlChecks(), credentialChecks(),
-		forgeryChecks(), tokenChecks(), statusChecks(), scopeChecks(), bodyChecks(), isolationChecks(), sessionChecks(), originChecks(),
+		forgeryChecks(), tokenChecks(), statusChecks(), scopeChecks(), bodyChecks(), isolationChecks(), sessionChecks(), stateChecks(), originChecks(),
 	}
 }
 
