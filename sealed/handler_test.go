@@ -121,6 +121,7 @@ func TestRefused_STATE_03_STATE_01(t *testing.T) {
 		}{
 			{sealed.Malformed, func() *httptest.ResponseRecorder { return c.echo(token, `,"requestState":"step=1"`) }},
 			{sealed.Malformed, func() *httptest.ResponseRecorder { return c.echo(token, `,"requestState":""`) }},
+			{sealed.Malformed, func() *httptest.ResponseRecorder { return c.echo(token, `,"request\u0053tate":"step=1"`) }},
 			{sealed.UnknownKey, func() *httptest.ResponseRecorder { return c.echo(token, `,"requestState":"`+foreign+`"`) }},
 			{sealed.Forged, func() *httptest.ResponseRecorder { return c.echo(token, `,"requestState":"`+sent[:len(sent)-1]+`"`) }},
 			{sealed.OtherPrincipal, func() *httptest.ResponseRecorder { return c.echo(c.token(mcpauthtest.Claims{"sub": "u2"}), retry) }},
