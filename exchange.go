@@ -1,6 +1,7 @@
 package mcpauth
 
 import (
+	"context"
 	"maps"
 	"net/http"
 	"net/url"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/seed-1e292522/mcpauth/internal/identity"
 	"github.com/seed-1e292522/mcpauth/internal/mcp"
+	"github.com/seed-1e292522/mcpauth/internal/onward"
 	"github.com/seed-1e292522/mcpauth/internal/refusal"
 )
 
@@ -37,6 +39,7 @@ type exchange struct {
 	request
 
 	ctx    identity.Context
+	onward onward.Request // what the handler's context leads to
 	url    url.URL
 	reader checkedBody
 	lease  lease
@@ -49,10 +52,40 @@ func (m *Middleware) begin(g *generation, r *http.Request) *exchange {
 	x := &exchange{m: m, g: g}
 	x.lease.x = x
 	x.ctx.Context, x.recording = r.Context(), m.operator.newRecording()
+	onward.Begin(&x.onward, x)
+	x.ctx.Onward = &x.onward
 	if g.policy.isDeclared() && !m.operator.records() {
 		x.pooled = buffers.Get().(*[]byte)
 	}
 	return x
+}
+
+// carry lets what acts on behalf of the caller have the token, where its issuer allows that.
+func (x *exchange) carry(token string) {
+	if x.lease.token.issuer.onBehalf {
+		onward.Carry(&x.onward, strings.Clone(token), x.g.verifier.endOf(x.principal))
+	}
+}
+
+// Facts implements [onward.Owner].
+func (x *exchange) Facts() onward.Facts {
+	f := onward.Facts{
+		Resource: x.g.resource, Principal: x.principal, Modern: x.era == mcp.Modern, Calls: x.calls, Body: x.body, Deciding: !x.decided,
+	}
+	if x.principal != nil {
+		f.Issuer = x.principal.Issuer
+	}
+	return f
+}
+
+// Metadata implements [onward.Owner].
+func (x *exchange) Metadata(ctx context.Context) (document []byte, private bool, err error) {
+	s := x.lease.token.issuer
+	document, denied := s.keys.Metadata(ctx)
+	if denied != nil {
+		return nil, false, denied
+	}
+	return document, s.private, nil
 }
 
 // current is the generation that judges what the answer shows: of what lasts, the one that is
@@ -174,6 +207,7 @@ func (x *exchange) end() {
 		x.m.owned.endStream(x)
 	}
 	x.lease.stop()
+	onward.End(&x.onward)
 	x.ctx.End()
 	x.reader.mu.Lock()
 	x.over, x.reader.rest, x.reader.closed = true, nil, true

@@ -55,6 +55,10 @@ type Issuer struct {
 	// metadata name a key URL on one.
 	AllowPrivate bool
 
+	// OnBehalf lets tokens of the issuer be exchanged, in the name of the caller, for tokens of other APIs: see
+	// the module mcpauth/onbehalf. The handler gets none of them nevertheless. Without it a token ends here.
+	OnBehalf bool
+
 	// JWKSURI is where the keys are, for an authorization server without
 	// metadata. There is no discovery then.
 	JWKSURI string
@@ -101,4 +105,7 @@ type issuer struct {
 	url    string
 	keys   *keys.Source   // that sign its tokens
 	tokens *token.Checker // what its tokens must look like
+
+	onBehalf bool // its tokens may be exchanged
+	private  bool // what it names may be at a private address
 }

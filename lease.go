@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/seed-1e292522/mcpauth/internal/jsonrpc"
+	"github.com/seed-1e292522/mcpauth/internal/onward"
 	"github.com/seed-1e292522/mcpauth/internal/refusal"
 	"github.com/seed-1e292522/mcpauth/internal/reply"
 )
@@ -82,6 +83,7 @@ func (l *lease) cut(denied *refusal.Refusal) (cut bool) {
 		return false
 	}
 	cut = true
+	onward.End(&l.x.onward)
 	l.x.ctx.Cancel(told)
 	defer func() {
 		// The server's writer may be wrapped by one that panics: that is the business

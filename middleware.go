@@ -118,6 +118,7 @@ func (m *Middleware) authenticate(r *http.Request, x *exchange) *refusal.Refusal
 	x.principal, x.lease.token, x.lease.verified = v.holder(), v, now
 	if denied == nil {
 		x.ctx.Principal = x.principal
+		x.carry(token)
 		x.recording.tokenVerified()
 	}
 	return denied

@@ -32,7 +32,7 @@ func (b *builder) issuer(field string, c *Issuer) (s *issuer, named bool) {
 		}
 		rules.Required = append(rules.Required, token.Required{Name: name, Path: b.path(claim, name), Values: values})
 	}
-	s = &issuer{url: c.URL, tokens: token.NewChecker(rules)}
+	s = &issuer{url: c.URL, tokens: token.NewChecker(rules), onBehalf: c.OnBehalf, private: where.Private}
 	if named = where.Location != nil; named {
 		where.Audiences, where.Algorithms = rules.Audiences, rules.Algorithms
 		s.keys = b.keysOf(field, c, where)

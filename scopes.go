@@ -3,6 +3,7 @@ package mcpauth
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -132,7 +133,8 @@ func scopeProblem(scope string) string {
 //
 // Require must be fast, safe for concurrent use and free of side effects.
 // The zero [Requirement] refuses the call. So do an error and a panic, as a
-// server error.
+// server error; an error that wraps [ErrUnavailable] is answered with 503, and Retry-After as
+// a *[DeniedError] inside says.
 type Policy interface {
 	Require(ctx context.Context, call Call) (Requirement, error)
 }
@@ -238,12 +240,25 @@ func (d *decider) require(ctx context.Context, call Call, rules []int) (req Requ
 	}
 	req, err := d.policy.Require(ctx, call)
 	if err != nil {
-		return Requirement{}, nil, refusal.For(refusal.Policy, "the policy failed", err)
+		return Requirement{}, nil, denyUndecided(err)
 	}
 	if problem := req.problem(); problem != "" {
 		return Requirement{}, nil, refusal.New(refusal.Policy, "the policy answered with an impossible requirement: "+problem, "", "")
 	}
 	return req, nil, nil
+}
+
+// denyUndecided tells a policy that cannot know from one that is broken.
+func denyUndecided(err error) *refusal.Refusal {
+	if !errors.Is(err, ErrUnavailable) {
+		return refusal.For(refusal.Policy, "the policy failed", err)
+	}
+	denied := refusal.For(refusal.Unavailable, "the policy cannot tell", err).Because("policy-unavailable")
+	denied.RetryAfter = retrySoon
+	if said := (*DeniedError)(nil); errors.As(err, &said) && said.RetryAfter > 0 {
+		denied.RetryAfter = said.RetryAfter
+	}
+	return denied
 }
 
 // resolve appends the scopes that a challenge for req names to needed, and

@@ -42,6 +42,7 @@ type fileIssuer struct {
 	AllowMissingSubject bool                `json:"allow_missing_subject"`
 	AllowIDTokenClaims  bool                `json:"allow_id_token_claims"`
 	AllowPrivate        bool                `json:"allow_private"`
+	OnBehalf            bool                `json:"on_behalf"`
 	JWKSURI             string              `json:"jwks_uri"`
 	Keys                fileKeys            `json:"keys"`
 }
@@ -186,7 +187,7 @@ func (i *fileIssuer) issuer() mcpauth.Issuer {
 		Claims: mcpauth.ClaimMap{Scopes: i.Claims.Scopes, Union: i.Claims.Union, Roles: i.Claims.Roles,
 			RoleScopes: i.Claims.RoleScopes, ClientID: i.Claims.ClientID, Audience: i.Claims.Audience},
 		RequireClaims: i.RequireClaims, MaxLifetime: time.Duration(i.MaxLifetime), AllowMissingSubject: i.AllowMissingSubject,
-		AllowIDTokenClaims: i.AllowIDTokenClaims, AllowPrivate: i.AllowPrivate, JWKSURI: i.JWKSURI, Keys: i.Keys,
+		AllowIDTokenClaims: i.AllowIDTokenClaims, AllowPrivate: i.AllowPrivate, OnBehalf: i.OnBehalf, JWKSURI: i.JWKSURI, Keys: i.Keys,
 	}
 }
 

@@ -27,7 +27,8 @@ var rooms = map[string][]string{
 	"mcp":      {"foreign", "jsonrpc", "refusal"},
 	"reply":    {"strictjson"},
 	"owned":    {},
-	"identity": {"between"},
+	"identity": {"between", "onward"},
+	"onward":   {},
 	"keys":     {"explain", "fetch", "foreign", "jose", "refusal", "strictjson"},
 	"token":    {"challenge", "foreign", "jose", "refusal", "strictjson"},
 }

@@ -50,6 +50,8 @@ var fetchCauses = []Cause{
 		"Fetch the URL and look: it is probably not the authorization server that answers."},
 	{"revocation", "unavailable", "The function Revoked has failed.",
 		"Look at what it asks. Until it answers, no token is accepted."},
+	{"policy-unavailable", "unavailable", "The policy cannot decide now: it says that what it asks is out of reach.",
+		"Look at what it asks: the reason holds its error. With onbehalf.Policy that is the token endpoint."},
 	{"audit", "unavailable", "The record of the decision could not be kept, and the operator wants no request served without one.",
 		"Look at the audit sink: disk full, rights, or a queue that its sink does not empty in time."},
 }

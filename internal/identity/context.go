@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 
 	"github.com/seed-1e292522/mcpauth/internal/between"
+	"github.com/seed-1e292522/mcpauth/internal/onward"
 )
 
 // Context is that of an admitted request: that of the request as
@@ -14,7 +15,8 @@ import (
 // most handlers of a short call never do.
 type Context struct {
 	context.Context
-	Principal any // nil before the token was verified
+	Principal any             // nil before the token was verified
+	Onward    *onward.Request // the request itself
 
 	room between.Room
 
@@ -50,6 +52,9 @@ func (c *Context) Value(k any) any {
 		return c.Principal
 	case any(between.Key{}):
 		return &c.room
+	}
+	if onward.IsKey(k) {
+		return c.Onward
 	}
 	if own := c.own.Load(); own != nil {
 		return own.ctx.Value(k)

@@ -1,0 +1,62 @@
+package onward
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+type owner struct{ err error }
+
+func (owner) Facts() Facts { return Facts{Resource: "r"} }
+
+func (o owner) Metadata(context.Context) ([]byte, bool, error) { return []byte("{}"), true, o.err }
+
+func all(ctx context.Context) []error {
+	_, _, token := Token(ctx)
+	_, _, metadata := Metadata(ctx)
+	return []error{token, Look(ctx, func(Facts) {}), metadata}
+}
+
+func TestRequest_EXCH_01_EXCH_03(t *testing.T) {
+	none := []error{ErrNone, ErrNone, ErrNone}
+	assert.Equal(t, none, all(t.Context()))
+	r := new(Request)
+	ctx := NewContext(t.Context(), r)
+	assert.Equal(t, none, all(ctx), "of which nothing is known")
+	assert.Equal(t, none, all(NewContext(ctx, nil)), "taken out again")
+
+	down := errors.New("down")
+	Begin(r, owner{down})
+	assert.Equal(t, []error{ErrForbidden, nil, down}, all(ctx), "a token is not to be had unless it is carried")
+	Carry(r, "token", time.Now().Add(time.Hour))
+	token, _, err := Token(ctx)
+	require.NoError(t, err)
+	assert.Equal(t, "token", token)
+	assert.Same(t, r, FromContext(context.WithoutCancel(ctx)))
+
+	End(r)
+	assert.Equal(t, []error{ErrOver, ErrOver, ErrOver}, all(ctx))
+	Begin(r, owner{})
+	assert.Equal(t, []error{ErrOver, ErrOver, ErrOver}, all(ctx), "it stays so")
+	assert.Nil(t, r.token, "and nothing keeps the token in memory")
+}
+
+// A handler that takes long is no stream, and nobody ends it when the token does.
+func TestToken_Ends_EXCH_05(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := new(Request)
+		ctx := NewContext(t.Context(), r)
+		Begin(r, owner{})
+		Carry(r, "token", time.Now().Add(time.Minute))
+		time.Sleep(time.Minute - time.Nanosecond)
+		assert.Equal(t, []error{nil, nil, nil}, all(ctx))
+		time.Sleep(time.Nanosecond)
+		assert.Equal(t, []error{ErrOver, nil, nil}, all(ctx))
+	})
+}
