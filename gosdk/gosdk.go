@@ -28,10 +28,14 @@ import (
 
 	"github.com/seed-1e292522/mcpauth"
 	"github.com/seed-1e292522/mcpauth/internal/identity"
+	"github.com/seed-1e292522/mcpauth/internal/onward"
 )
 
 // extraKey is where TokenInfo.Extra holds the principal.
 const extraKey = "github.com/seed-1e292522/mcpauth"
+
+// onwardKey is where it holds what the request lets packages of mcpauth have of it. Nothing of it can be read.
+const onwardKey = extraKey + "/onward"
 
 // placeholder stands where the SDK expects a token. Nobody compares it with
 // anything: the verifier looks at the context alone.
@@ -63,7 +67,7 @@ func Handler(next http.Handler) http.Handler {
 	})
 	informed := inform(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		r.Header.Del("Authorization")
-		next.ServeHTTP(w, r.WithContext(identity.NewContext(r.Context(), nil)))
+		next.ServeHTTP(w, r.WithContext(ofNobody(r.Context())))
 	}))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if _, ok := mcpauth.FromContext(r.Context()); !ok {
@@ -85,6 +89,11 @@ func Handler(next http.Handler) http.Handler {
 	})
 }
 
+// ofNobody takes the caller and the request out of a context that may live as long as a session.
+func ofNobody(ctx context.Context) context.Context {
+	return onward.NewContext(identity.NewContext(ctx, nil), nil)
+}
+
 // verify is the SDK's question about a token, answered with what mcpauth has
 // verified already.
 func verify(ctx context.Context, _ string, _ *http.Request) (*auth.TokenInfo, error) {
@@ -96,7 +105,7 @@ func verify(ctx context.Context, _ string, _ *http.Request) (*auth.TokenInfo, er
 		UserID:     userID(p),
 		Scopes:     slices.Clone(p.Scopes),
 		Expiration: p.Expiry,
-		Extra:      map[string]any{extraKey: p},
+		Extra:      map[string]any{extraKey: p, onwardKey: onward.FromContext(ctx)},
 	}, nil
 }
 
@@ -111,19 +120,20 @@ func userID(p *mcpauth.Principal) string {
 }
 
 // Middleware gives the context of each call its own caller, so that
-// [mcpauth.FromContext] works in handlers of the SDK as it does elsewhere, in
-// stateful sessions too. Add it to every server:
+// [mcpauth.FromContext] and what acts on behalf of the caller work in handlers of the SDK as they
+// do elsewhere, in stateful sessions too. Add it to every server:
 //
 //	server.AddReceivingMiddleware(gosdk.Middleware)
 func Middleware(next mcp.MethodHandler) mcp.MethodHandler {
 	return func(ctx context.Context, method string, req mcp.Request) (mcp.Result, error) {
-		var caller any // nobody, unless this very request has brought somebody
+		ctx = ofNobody(ctx) // unless this very request has brought somebody
 		if extra := req.GetExtra(); extra != nil {
 			if p, ok := FromTokenInfo(extra.TokenInfo); ok {
-				caller = p
+				request, _ := extra.TokenInfo.Extra[onwardKey].(*onward.Request)
+				ctx = onward.NewContext(identity.NewContext(ctx, p), request)
 			}
 		}
-		return next(identity.NewContext(ctx, caller), method, req)
+		return next(ctx, method, req)
 	}
 }
 

@@ -47,6 +47,12 @@ type site struct {
 
 func newSite(t *testing.T, stateless bool, middlewares ...mcp.Middleware) *site {
 	t.Helper()
+	return newSiteOf(t, stateless, func(*mcpauth.Issuer) {}, middlewares...)
+}
+
+// newSiteOf is a site with a changed issuer.
+func newSiteOf(t *testing.T, stateless bool, change func(*mcpauth.Issuer), middlewares ...mcp.Middleware) *site {
+	t.Helper()
 	s := &site{issuer: mcpauthtest.NewIssuer(t), seen: map[string][]sight{}}
 	s.server = mcp.NewServer(&mcp.Implementation{Name: "dashboards", Version: "1"}, nil)
 	s.server.AddReceivingMiddleware(middlewares...)
@@ -60,9 +66,11 @@ func newSite(t *testing.T, stateless bool, middlewares ...mcp.Middleware) *site 
 	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { handler.ServeHTTP(w, r) }))
 	t.Cleanup(web.Close)
 	s.resource = web.URL + "/mcp"
+	trusted := s.issuer.Config()
+	change(&trusted)
 	guard, err := mcpauth.New(mcpauth.Config{
 		Resource: s.resource,
-		Issuers:  []mcpauth.Issuer{s.issuer.Config()},
+		Issuers:  []mcpauth.Issuer{trusted},
 		Policy: mcpauth.Rules{Tools: map[string]mcpauth.Requirement{
 			"look": mcpauth.Authenticated(),
 			"edit": mcpauth.Scopes("dashboard:modify"),
