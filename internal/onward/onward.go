@@ -22,13 +22,14 @@ var (
 
 // Facts are what is known of a request. They are valid within the call of [Look] that gave them.
 type Facts struct {
-	Resource  string
-	Issuer    string // of the token
-	Principal any    // a *mcpauth.Principal that all requests with the token share: not to be changed
-	Modern    bool   // of MCP 2026-07-28 or later
-	Calls     any    // a []mcpauth.Call
-	Body      []byte // that was checked; nil for none. Not to be changed
-	Deciding  bool   // the policy is being asked about the request, for the first time
+	Resource    string
+	MetadataURL string // of the resource
+	Issuer      string // of the token
+	Principal   any    // a *mcpauth.Principal that all requests with the token share: not to be changed
+	Modern      bool   // of MCP 2026-07-28 or later
+	Calls       any    // a []mcpauth.Call
+	Body        []byte // that was checked; nil for none. Not to be changed
+	Deciding    bool   // the policy is being asked about the request, for the first time
 }
 
 // Owner is the request itself. It is asked only while it lasts.

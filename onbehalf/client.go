@@ -1,0 +1,89 @@
+package onbehalf
+
+import (
+	"context"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// Client returns an HTTP client for the target. To requests for [Target].URL and below it adds a token, which it
+// asks for each time; all others, after a redirect too, go without. When the request whose ctx this is is over,
+// those fail with [Over], whoever keeps the client.
+func (e *Exchanger) Client(ctx context.Context, target string) *http.Client {
+	base := e.config.Transport
+	if base == nil {
+		base = http.DefaultTransport
+	}
+	a := &adder{exchanger: e, ctx: ctx, target: target, base: base}
+	return &http.Client{Transport: tripper(a.roundTrip)}
+}
+
+// tripper is a method as an [http.RoundTripper]: who prints the client sees nothing of what is behind.
+type tripper func(*http.Request) (*http.Response, error)
+
+// RoundTrip implements [http.RoundTripper].
+func (f tripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// adder adds the token to a copy, so that a redirect does not carry it on.
+type adder struct {
+	exchanger *Exchanger
+	ctx       context.Context
+	target    string
+	base      http.RoundTripper
+}
+
+func (a *adder) roundTrip(r *http.Request) (*http.Response, error) {
+	fail := func(err *Error) (*http.Response, error) {
+		if r.Body != nil {
+			_ = r.Body.Close()
+		}
+		return nil, err
+	}
+	t := a.exchanger.targets[a.target]
+	if t == nil || t.base == nil {
+		return fail(&Error{Target: a.target, Kind: Misconfigured, hint: "there is no such target, or it has no URL"})
+	}
+	if slices.ContainsFunc(slices.Collect(maps.Keys(r.Header)), func(name string) bool { return strings.EqualFold(name, "Authorization") }) {
+		return fail(&Error{Target: t.name, Kind: Misconfigured, hint: "the request has an Authorization of its own"})
+	}
+	if !t.covers(r.URL) {
+		return a.base.RoundTrip(r)
+	}
+	token, err := a.exchanger.Token(a.ctx, a.target)
+	if err != nil {
+		if r.Body != nil {
+			_ = r.Body.Close()
+		}
+		return nil, err
+	}
+	r = r.Clone(r.Context())
+	r.Header.Set("Authorization", "Bearer "+token.AccessToken)
+	return a.base.RoundTrip(r)
+}
+
+// covers reports whether a URL is that of the target, or below it. A path with dots in it may lead
+// elsewhere.
+func (t *target) covers(u *url.URL) bool {
+	if u.Scheme != t.base.Scheme || !strings.EqualFold(u.Hostname(), t.base.Hostname()) || port(u) != port(t.base) || u.User != nil {
+		return false
+	}
+	segments := strings.FieldsFunc(u.Path, func(r rune) bool { return r == '/' || r == '\\' })
+	if slices.Contains(segments, "..") || slices.Contains(segments, ".") {
+		return false
+	}
+	below := strings.TrimSuffix(t.base.EscapedPath(), "/")
+	return u.EscapedPath() == below || strings.HasPrefix(u.EscapedPath(), below+"/") || below == "" && u.Path == ""
+}
+
+func port(u *url.URL) string {
+	switch {
+	case u.Port() != "":
+		return u.Port()
+	case u.Scheme == "https":
+		return "443"
+	}
+	return "80"
+}
