@@ -43,8 +43,7 @@ type Owner interface {
 type Request struct {
 	mu    sync.Mutex
 	owner Owner
-	token func() string // nil: it is not to be had
-	ends  time.Time     // when the token does
+	token func() (token string, ends time.Time) // nil: it is not to be had
 	over  bool
 }
 
@@ -54,7 +53,7 @@ func Begin(r *Request, owner Owner) { r.owner = owner }
 // Carry lets the request carry its token, until that ends. The token stands in a closure, in which
 // neither formatting nor encoding finds it.
 func Carry(r *Request, token string, ends time.Time) {
-	r.token, r.ends = func() string { return token }, ends
+	r.token = func() (string, time.Time) { return token, ends }
 }
 
 // End is called when the request is over, or must not go on. It waits for who looks at the facts.
@@ -106,13 +105,14 @@ func Token(ctx context.Context) (token string, ends time.Time, err error) {
 	if err := r.dead(); err != nil {
 		return "", ends, err
 	}
-	switch now := time.Now(); {
-	case r.token == nil:
+	if r.token == nil {
 		return "", ends, ErrForbidden
-	case !now.Before(r.ends), !now.Round(0).Before(r.ends.Round(0)): // on either clock: see mcpauth's reached
-		return "", ends, ErrOver
 	}
-	return r.token(), r.ends, nil
+	token, ends = r.token()
+	if now := time.Now(); !now.Before(ends) || !now.Round(0).Before(ends.Round(0)) { // on either clock: see mcpauth's reached
+		return "", time.Time{}, ErrOver
+	}
+	return token, ends, nil
 }
 
 // Metadata returns the metadata of the issuer of the token, and whether it may name private addresses.
