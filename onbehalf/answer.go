@@ -217,7 +217,7 @@ func (e *Exchanger) moreScope(plan flightPlan, code string) *Error {
 			err.Scopes = append(err.Scopes, scope)
 		}
 	}
-	if len(err.Scopes) > 0 && e.memory.firstTold(plan.from.key, time.Now()) {
+	if len(err.Scopes) > 0 && e.memory.firstTold(plan.from.key, p.ClientID, time.Now()) {
 		err.Kind, err.hint, err.Scopes = MoreScope, "", slices.Clone(t.StepUp)
 		return err
 	}

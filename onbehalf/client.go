@@ -11,7 +11,7 @@ import (
 
 // Client returns an HTTP client for the target. To requests for [Target].URL and below it adds a token, which it
 // asks for each time; all others, after a redirect too, go without. When the request whose ctx this is is over,
-// those fail with [Over], whoever keeps the client.
+// those fail with [Over], whoever keeps the client. A request to the target without an end of its own ends with ctx.
 func (e *Exchanger) Client(ctx context.Context, target string) *http.Client {
 	base := e.config.Transport
 	if base == nil {
@@ -59,10 +59,28 @@ func (a *adder) roundTrip(r *http.Request) (*http.Response, error) {
 		}
 		return nil, err
 	}
-	r = r.Clone(r.Context())
+	r = r.Clone(a.lasting(r.Context()))
 	r.Header.Set("Authorization", "Bearer "+token.AccessToken)
 	return a.base.RoundTrip(r)
 }
+
+// lasting is the context of a request to the target. One that would never end, as that of [http.Client.Get] is,
+// ends with the caller's: nobody waits for an answer then.
+func (a *adder) lasting(own context.Context) context.Context {
+	if own.Done() != nil {
+		return own
+	}
+	return ending{a.ctx, own}
+}
+
+// ending has the end of one context and the values of another.
+type ending struct {
+	context.Context
+	values context.Context
+}
+
+// Value implements [context.Context].
+func (c ending) Value(key any) any { return c.values.Value(key) }
 
 // covers reports whether a URL is that of the target, or below it. A path with dots in it may lead
 // elsewhere.

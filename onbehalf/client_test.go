@@ -104,6 +104,47 @@ func TestClient_Kept_EXCH_24(t *testing.T) {
 	assert.Len(t, s.called, 1)
 }
 
+// A request to the API that has no end of its own ends with that of the caller.
+func TestClient_EndsWithItsRequest_EXCH_24(t *testing.T) {
+	type name struct{}
+	for title, own := range map[string]func(ctx context.Context) context.Context{
+		"without a context": func(context.Context) context.Context { return context.Background() },
+		"with values only":  func(context.Context) context.Context { return context.WithValue(context.Background(), name{}, "v") },
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			s := newSite(t, change{})
+			s.apis = func(_ http.ResponseWriter, r *http.Request) {
+				assert.Equal(t, own(nil).Value(name{}), r.Context().Value(name{}), title)
+				<-r.Context().Done()
+			}
+			s.during(s.token(nil), func(ctx context.Context) {
+				ctx, leave := context.WithTimeout(ctx, time.Second)
+				defer leave()
+				r, err := http.NewRequestWithContext(own(ctx), http.MethodGet, api, nil)
+				require.NoError(t, err)
+				_, err = s.exchanger.Client(ctx, "crm").Do(r)
+				assert.ErrorIs(t, err, context.DeadlineExceeded, title)
+			})
+		})
+	}
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, change{})
+		s.apis = func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
+		s.during(s.token(nil), func(ctx context.Context) {
+			mine, leave := context.WithTimeout(context.Background(), 2*time.Second)
+			defer leave()
+			short, stop := context.WithTimeout(ctx, time.Second)
+			defer stop()
+			r, err := http.NewRequestWithContext(mine, http.MethodGet, api, nil)
+			require.NoError(t, err)
+			begun := time.Now()
+			_, err = s.exchanger.Client(short, "crm").Do(r)
+			assert.ErrorIs(t, err, context.DeadlineExceeded)
+			assert.Equal(t, 2*time.Second, time.Since(begun), "one that has an end keeps it")
+		})
+	})
+}
+
 // withPolicy is a site whose policy exchanges for the tool echo.
 func withPolicy(t *testing.T, next mcpauth.Policy) *site {
 	var s *site
@@ -204,6 +245,7 @@ func TestStepUp_Stops_EXCH_19(t *testing.T) {
 			assert.Equal(t, row.status, s.send(row.token, "echo", "").Code)
 		}
 		assert.Equal(t, 403, s.send(s.token(mcpauthtest.Claims{"sub": "user-2"}), "echo", "").Code, "it is somebody else's first")
+		assert.Equal(t, 403, s.send(s.token(mcpauthtest.Claims{"client_id": "client-2"}), "echo", "").Code, "and the first of the user's other client")
 		err := s.fails(t2)
 		assert.Equal(t, onbehalf.Refused, err.Kind)
 		assert.Empty(t, err.Scopes)

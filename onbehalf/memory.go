@@ -19,7 +19,7 @@ const (
 	stepLife = 5 * time.Minute // between a step-up and the next
 
 	earlier   = 30 * time.Second // a token is not given out until its very end
-	entrySize = 512              // of an entry, beside the text of the token
+	entrySize = 512              // of an entry, beside its texts
 )
 
 // key names what is remembered. Issuer, client and the definition of the target are those of the [Exchanger], which
@@ -40,10 +40,11 @@ type entry struct {
 }
 
 func (n *entry) size() int {
-	if n.token == nil {
-		return entrySize
+	size := entrySize + len(n.key.principal) + len(n.key.target)
+	if n.token != nil {
+		size += len(n.token.AccessToken)
 	}
-	return entrySize + len(n.token.AccessToken)
+	return size
 }
 
 // memory remembers what was exchanged. Who fills it pays for it: first the principal with too many
@@ -111,11 +112,11 @@ func (m *memory) oldestOfMost(newcomer string) *list.Element {
 	return nil
 }
 
-// firstTold reports whether this is the first token of a principal for which somebody is told that more scopes
-// would help. Who comes back with another one and is refused again is not told once more: a client would ask
+// firstTold reports whether this is the first token of a principal and client for which somebody is told that more
+// scopes would help. Who comes back with another one and is refused again is not told once more: a client would ask
 // its user for ever.
-func (m *memory) firstTold(k key, now time.Time) bool {
-	of := key{principal: k.principal, target: "scopes for " + k.target}
+func (m *memory) firstTold(k key, client string, now time.Time) bool {
+	of := key{principal: k.principal, target: "scopes for " + k.target + " and " + client} // no token: none of the others
 	if last := m.get(of, now); last != nil {
 		return last.told == k.token
 	}
