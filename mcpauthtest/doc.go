@@ -24,6 +24,11 @@
 // [mcpauth.Config].Transport. It starts no goroutine and waits only in ways
 // that testing/synctest understands: a day of outage is tested in no time.
 //
+// # Calling other APIs
+//
+// The token endpoint exchanges tokens, for tests of handlers that call other APIs
+// in the name of their caller. [Issuer.OnExchange] has it refuse, and [Issuer.Break] has it fail.
+//
 // # What a server must not do
 //
 // [Conformance] runs the black-box suite of package conformance against a

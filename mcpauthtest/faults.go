@@ -15,6 +15,8 @@ type Endpoint string
 const (
 	Metadata Endpoint = "metadata" // all well-known places together
 	JWKS     Endpoint = "jwks"
+
+	TokenEndpoint Endpoint = "token" // which exchanges tokens: see Issuer.OnExchange
 )
 
 // Fault says how an endpoint misbehaves.

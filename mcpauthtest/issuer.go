@@ -28,6 +28,8 @@ type Issuer struct {
 	endpoints map[Endpoint]*endpoint
 	requests  []*http.Request
 
+	onExchange func(Exchange) (Claims, error)
+
 	edit sync.Mutex // held while a caller edits the metadata
 }
 
@@ -67,7 +69,7 @@ func NewIssuerAt(tb testing.TB, url string) *Issuer {
 	i := &Issuer{tb: tb, url: url}
 	i.origin, i.path = split(url)
 	i.places = wellKnown(i.path)
-	i.endpoints = map[Endpoint]*endpoint{Metadata: newEndpoint(), JWKS: newEndpoint()}
+	i.endpoints = map[Endpoint]*endpoint{Metadata: newEndpoint(), JWKS: newEndpoint(), TokenEndpoint: newEndpoint()}
 	i.Rotate(issuerKey(tb))
 	i.PublishMetadata(nil)
 	return i
@@ -150,7 +152,7 @@ func (i *Issuer) endpoint(name Endpoint) *endpoint {
 	e, ok := i.endpoints[name]
 	if !ok {
 		i.tb.Helper()
-		i.tb.Fatalf("mcpauthtest: %q is no endpoint: use Metadata or JWKS", name)
+		i.tb.Fatalf("mcpauthtest: %q is no endpoint: use Metadata, JWKS or TokenEndpoint", name)
 	}
 	return e
 }

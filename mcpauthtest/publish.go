@@ -48,12 +48,12 @@ func (i *Issuer) defaultMetadata() map[string]any {
 	return map[string]any{
 		"issuer":                                i.url,
 		"authorization_endpoint":                base + "/authorize",
-		"token_endpoint":                        base + "/token",
+		"token_endpoint":                        base + tokenPlace,
 		"jwks_uri":                              base + jwksPlace,
 		"response_types_supported":              []string{"code"},
-		"grant_types_supported":                 []string{"authorization_code", "refresh_token", "client_credentials"},
+		"grant_types_supported":                 []string{"authorization_code", "refresh_token", "client_credentials", exchangeGrant},
 		"code_challenge_methods_supported":      []string{"S256"},
-		"token_endpoint_auth_methods_supported": []string{"none", "private_key_jwt"},
+		"token_endpoint_auth_methods_supported": []string{"none", "private_key_jwt", "client_secret_basic", "client_secret_post"},
 		"subject_types_supported":               []string{"public"},
 		"id_token_signing_alg_values_supported": []string{"RS256"},
 	}

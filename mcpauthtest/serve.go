@@ -58,6 +58,9 @@ func (i *Issuer) answer(r *http.Request, at Endpoint) (*answer, error) {
 	case Reset:
 		return nil, connectionReset()
 	}
+	if at == TokenEndpoint && a.status == http.StatusOK && fault != Down && fault != NotFound {
+		i.exchange(a, r)
+	}
 	a.spoil(at, fault)
 	if fault == None && a.status == http.StatusOK && matches(r.Header, a.header.Get("ETag")) {
 		a.status, a.text = http.StatusNotModified, ""
@@ -81,6 +84,10 @@ func (i *Issuer) document(r *http.Request, at Endpoint, e *endpoint) *answer {
 		}
 	}
 	switch {
+	case at == TokenEndpoint && r.Method == http.MethodPost: // see Issuer.exchange
+	case at == TokenEndpoint:
+		a.replace(http.StatusMethodNotAllowed, "text/plain; charset=utf-8", "only POST\n")
+		a.header.Set("Allow", "POST")
 	case r.Method != http.MethodGet && r.Method != http.MethodHead:
 		a.replace(http.StatusMethodNotAllowed, "text/plain; charset=utf-8", "only GET\n")
 		a.header.Set("Allow", "GET, HEAD")
@@ -101,6 +108,8 @@ func (i *Issuer) endpointAt(path string) Endpoint {
 		return Metadata
 	case path == i.path+jwksPlace:
 		return JWKS
+	case path == i.path+tokenPlace:
+		return TokenEndpoint
 	}
 	return ""
 }

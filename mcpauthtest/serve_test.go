@@ -307,7 +307,7 @@ func TestConcurrentUse(t *testing.T) {
 // TestMisuse: mistakes of a test end that test, with a reason.
 func TestMisuse(t *testing.T) {
 	for name, misuse := range map[string]func(*mcpauthtest.Issuer){
-		"unknown endpoint": func(i *mcpauthtest.Issuer) { i.Break("token", mcpauthtest.Down) },
+		"unknown endpoint": func(i *mcpauthtest.Issuer) { i.Break("nowhere", mcpauthtest.Down) },
 		"unknown counter":  func(i *mcpauthtest.Issuer) { i.Fetches("") },
 		"unknown fault":    func(i *mcpauthtest.Issuer) { i.Break(mcpauthtest.JWKS, 99) },
 		"negative fault":   func(i *mcpauthtest.Issuer) { i.Break(mcpauthtest.JWKS, -1) },
