@@ -274,6 +274,12 @@ func TestAnswer_EXCH_18_EXCH_19(t *testing.T) {
 	}{
 		{"a modern client", consent, page, false, false, elicits, onbehalf.InputRequired,
 			`{"resultType":"input_required","inputRequests":{"consent":{"method":"elicitation/create","params":{"mode":"url","message":"the user's consent is needed","url":"https://mcp.example.com/consent?for=crm"}}}}`},
+		{"a modern client whose user has opened the page and is not done", consent, page, false, false, elicits + `},"inputResponses":{"consent":{"action":"accept"}`, onbehalf.InputRequired,
+			`{"resultType":"input_required","inputRequests":{"consent":{"method":"elicitation/create","params":{"mode":"url","message":"the user's consent is needed","url":"https://mcp.example.com/consent?for=crm"}}}}`},
+		{"one whose user declines is not asked again", consent, page, false, false, elicits + `},"inputResponses":{"consent":{"action":"decline"}`, onbehalf.ToolResult,
+			`{"resultType":"complete","isError":true,"content":[{"type":"text","text":"the user's consent is needed"}]}`},
+		{"one whose user closes the window", consent, page, false, false, elicits + `},"inputResponses":{"consent":{"action":"cancel"}`, onbehalf.ToolResult,
+			`{"resultType":"complete","isError":true,"content":[{"type":"text","text":"the user's consent is needed"}]}`},
 		{"one of 2025-11-25", consent, page, true, true, "", onbehalf.RPCError,
 			`{"code":-32042,"message":"the user's consent is needed","data":{"elicitations":[{"mode":"url","elicitationId":"ID","message":"the user's consent is needed","url":"https://mcp.example.com/consent?for=crm"}]}}`},
 		{"a modern one that opens no URL", consent, page, false, true, "", onbehalf.ToolResult,

@@ -36,6 +36,9 @@ type Answer struct {
 // modern client says with each request whether it can open URLs for its user. Of an older one the handler's
 // session knows (capabilities.elicitation.url of initialize), and elicitsURLs tells it here; false is always safe.
 //
+// A modern client calls again with the answer of its user: one who declines is not asked again. One of 2025-11-25 calls
+// again by itself, and that of the official SDK only when it is told of notifications/elicitation/complete.
+//
 // The page that [Target].Consent names has to establish who the user is: its URL authenticates nobody, and may
 // be opened by somebody else than the caller.
 func (e *Exchanger) Answer(ctx context.Context, err error, elicitsURLs bool) Answer {
@@ -50,14 +53,16 @@ func (e *Exchanger) Answer(ctx context.Context, err error, elicitsURLs bool) Ans
 		a.JSON = client.result(a.Text, failed.Scopes)
 		return a
 	case Interaction:
-		a.URL = e.consent(ctx, failed)
+		if !client.declined {
+			a.URL = e.consent(ctx, failed)
+		}
 	}
 	switch {
 	case a.URL == "":
 		a.JSON = client.result(a.Text, nil)
 	case client.elicits && client.modern:
 		a.Form, a.JSON = InputRequired, encode(map[string]any{"resultType": "input_required", "inputRequests": map[string]any{
-			"consent": map[string]any{"method": "elicitation/create", "params": elicitation{Mode: "url", Message: a.Text, URL: a.URL}},
+			consentID: map[string]any{"method": "elicitation/create", "params": elicitation{Mode: "url", Message: a.Text, URL: a.URL}},
 		}})
 	case client.elicits:
 		a.Form, a.JSON = RPCError, encode(map[string]any{"code": -32042, "message": a.Text, "data": map[string]any{
@@ -97,6 +102,7 @@ func (e *Exchanger) consent(ctx context.Context, failed *Error) string {
 // client is what the caller's client can do.
 type client struct {
 	modern, elicits bool
+	declined        bool     // the user has been asked, and wants to hear no more of it
 	metadata        string   // URL of that of this server
 	scopes          []string // that it would forget when it asks for others
 }
@@ -109,14 +115,18 @@ func clientOf(ctx context.Context, elicitsURLs bool) (c client) {
 			c.scopes = slices.Clone(p.Scopes)
 		}
 		if c.modern {
-			c.elicits = declares(facts.Body)
+			c.elicits, c.declined = declares(facts.Body)
 		}
 	})
 	return c
 }
 
-// declares reports whether a modern request says that its client opens URLs.
-func declares(body []byte) bool {
+// consentID names what a modern client is asked for.
+const consentID = "consent"
+
+// declares reports whether a modern request says that its client opens URLs, and that its user has declined to.
+// Clients call again with every answer, a no included, and would be asked again as often.
+func declares(body []byte) (elicits, declined bool) {
 	var request struct {
 		Params struct {
 			Meta struct {
@@ -126,9 +136,14 @@ func declares(body []byte) bool {
 					} `json:"elicitation"`
 				} `json:"io.modelcontextprotocol/clientCapabilities"`
 			} `json:"_meta"`
+			Responses map[string]struct {
+				Action string `json:"action"`
+			} `json:"inputResponses"`
 		} `json:"params"`
 	}
-	return json.Unmarshal(body, &request) == nil && bytes.HasPrefix(request.Params.Meta.Capabilities.Elicitation.URL, []byte("{"))
+	err := json.Unmarshal(body, &request)
+	answer, answered := request.Params.Responses[consentID]
+	return err == nil && bytes.HasPrefix(request.Params.Meta.Capabilities.Elicitation.URL, []byte("{")), answered && answer.Action != "accept"
 }
 
 // result is a tool result that says no, with a challenge for hosts that look for one.
