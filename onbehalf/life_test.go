@@ -84,6 +84,23 @@ func TestOver_InFlight_EXCH_03(t *testing.T) {
 	})
 }
 
+// Who asks with a context that has ended gets nothing, remembered or not.
+func TestOver_Context_EXCH_03(t *testing.T) {
+	s := newSite(t, change{})
+	s.during(s.token(nil), func(ctx context.Context) {
+		ended, end := context.WithCancel(ctx)
+		_, err := s.exchanger.Token(ended, "crm")
+		require.NoError(t, err)
+		end()
+		_, err = s.exchanger.Token(ended, "crm")
+		assert.Equal(t, onbehalf.Over, failure(t, err).Kind)
+		assert.ErrorIs(t, err, context.Canceled)
+		_, err = s.exchanger.Token(ctx, "crm")
+		require.NoError(t, err)
+	})
+	assert.Equal(t, 1, s.count())
+}
+
 func TestSource_OutlivesItsRequest_EXCH_04(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSite(t, change{})

@@ -56,6 +56,10 @@ func (e *Exchanger) get(ctx context.Context, name string) (got result) {
 		return got
 	}
 	got.principal = from.key.principal
+	if ctx.Err() != nil {
+		got.err = &Error{Target: name, Kind: Over, cause: context.Cause(ctx)}
+		return got
+	}
 	if entry := e.memory.get(from.key, time.Now()); entry != nil {
 		got.token, got.err, got.cached = entry.token, entry.err, true
 		return got
