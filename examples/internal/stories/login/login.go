@@ -31,6 +31,13 @@ type Config struct {
 	// OpenRegistration lets clients that nobody knows register themselves.
 	OpenRegistration bool
 
+	// Services exchange the tokens of their callers for tokens of APIs, where the person has agreed.
+	Services []Service
+	APIs     []API
+
+	// Exchanging, if not nil, is called for each exchange, and says whether the server works at all.
+	Exchanging func() bool
+
 	// TokenLifetime is that of an access token. Default: five minutes.
 	TokenLifetime time.Duration
 }
@@ -82,6 +89,11 @@ func New(c Config) (*Server, error) {
 	s.mux.HandleFunc("GET /.well-known/oauth-authorization-server", s.metadata)
 	s.mux.HandleFunc("GET "+signInPath, s.ask)
 	s.mux.HandleFunc("POST "+signInPath, s.answer)
+	if len(c.Services) > 0 {
+		s.mux.HandleFunc("POST /oauth/token", s.exchange)
+		s.mux.HandleFunc("GET "+ConsentPath, s.askConsent)
+		s.mux.HandleFunc("POST "+ConsentPath, s.agree)
+	}
 	if c.OpenRegistration {
 		s.mux.HandleFunc("POST /register", s.register)
 	}

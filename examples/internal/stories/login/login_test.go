@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -25,6 +26,7 @@ func TestMain(m *testing.M) {
 }
 
 const (
+	records     = "https://records.example.com"
 	resource    = "https://mcp.example.com/mcp"
 	redirectURI = "http://127.0.0.1:33418/callback"
 	verifier    = "a-verifier-of-forty-three-characters-or-more"
@@ -32,13 +34,15 @@ const (
 
 // site is an authorization server on loopback, seen by a client and by a browser.
 type site struct {
-	t   *testing.T
-	url string
+	t    *testing.T
+	url  string
+	down *atomic.Bool // exchanges nothing
 }
 
 func newSite(t *testing.T, open bool) *site {
 	t.Helper()
 	web := httptest.NewUnstartedServer(nil)
+	down := new(atomic.Bool)
 	server, err := login.New(login.Config{
 		Issuer:   "http://" + web.Listener.Addr().String(),
 		Resource: resource,
@@ -47,12 +51,15 @@ func newSite(t *testing.T, open bool) *site {
 		Clients:  []login.Client{{ID: "known", Name: "<b>Known</b>", RedirectURIs: []string{redirectURI}}},
 
 		OpenRegistration: open,
+		Services:         []login.Service{{ID: "desk", Secret: "shh"}},
+		APIs:             []login.API{{URL: records, Scopes: map[string]string{"records.read": "read", "records.write": "write"}}},
+		Exchanging:       func() bool { return !down.Load() },
 	})
 	require.NoError(t, err)
 	web.Config.Handler = server
 	web.Start()
 	t.Cleanup(web.Close)
-	return &site{t, web.URL}
+	return &site{t, web.URL, down}
 }
 
 // do sends a request without following redirects.
@@ -327,4 +334,64 @@ func TestMetadata(t *testing.T) {
 		}
 		assert.Equal(t, texts[0], texts[1])
 	}
+}
+
+// A service that is known exchanges tokens for an API that is known, when the person has agreed.
+func TestExchange_EXCH_06(t *testing.T) {
+	s := newSite(t, false)
+	subject := s.tokens(exchange(s.code("read"), verifier, "known")).Access
+	trade := func(audience, scope, secret string) (int, string, map[string]any) {
+		form := url.Values{
+			"grant_type": {"urn:ietf:params:oauth:grant-type:token-exchange"}, "subject_token": {subject}, "subject_token_type": {"urn:ietf:params:oauth:token-type:access_token"},
+			"audience": {audience}, "scope": {scope},
+		}
+		r, err := http.NewRequest(http.MethodPost, s.url+"/oauth/token", strings.NewReader(form.Encode()))
+		require.NoError(t, err)
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		r.SetBasicAuth("desk", secret)
+		response, err := http.DefaultTransport.RoundTrip(r)
+		require.NoError(t, err)
+		defer response.Body.Close()
+		var got tokens
+		_ = json.NewDecoder(response.Body).Decode(&got) // an outage is no JSON
+		if got.Access == "" {
+			return response.StatusCode, got.Error, nil
+		}
+		return response.StatusCode, "", claims(t, got.Access)
+	}
+	refused := func(audience, scope, secret, code string) {
+		t.Helper()
+		status, got, _ := trade(audience, scope, secret)
+		assert.NotEqual(t, http.StatusOK, status)
+		assert.Equal(t, code, got)
+	}
+	refused(records, "records.read", "shh", "interaction_required")
+	for name, form := range map[string]url.Values{
+		"another password": {"api": {records}, "name": {"alice"}, "password": {"guess"}, "answer": {"allow"}},
+		"no answer":        {"api": {records}, "name": {"alice"}, "password": {"secret"}},
+		"no such API":      {"api": {resource}, "name": {"alice"}, "password": {"secret"}, "answer": {"allow"}},
+	} {
+		response, _ := s.do(http.MethodPost, login.ConsentPath, form)
+		assert.Equal(t, http.StatusForbidden, response.StatusCode, name)
+	}
+	refused(records, "records.read", "shh", "interaction_required")
+	response, page := s.do(http.MethodGet, login.ConsentPath+"?api=<script>", nil)
+	assert.Equal(t, http.StatusOK, response.StatusCode)
+	assert.NotContains(t, page, "<script>")
+	response, _ = s.do(http.MethodPost, login.ConsentPath, url.Values{"api": {records}, "name": {"alice"}, "password": {"secret"}, "answer": {"allow"}})
+	assert.Equal(t, http.StatusOK, response.StatusCode)
+
+	status, code, got := trade(records, "records.read", "shh")
+	require.Equal(t, http.StatusOK, status, code)
+	assert.Equal(t, "alice", got["sub"])
+	assert.Equal(t, "desk", got["client_id"])
+	assert.Equal(t, []any{records}, got["aud"])
+	assert.Equal(t, "records.read", got["scope"])
+	refused(records, "records.read records.write", "shh", "invalid_scope")
+	refused(records, "admin", "shh", "invalid_scope")
+	refused(resource, "records.read", "shh", "invalid_target")
+	refused(records, "records.read", "guess", "invalid_client")
+	s.down.Store(true)
+	status, _, _ = trade(records, "records.read", "shh")
+	assert.Equal(t, http.StatusServiceUnavailable, status)
 }

@@ -37,6 +37,9 @@ type Person struct {
 	// Allows are the scopes that the person leaves ticked; none denies
 	// everything. nil leaves the page as it is.
 	Allows []string
+
+	// Agrees is what the person does with a page that a server sends her to: sign in and agree, or close it.
+	Agrees bool
 }
 
 // Tool is a client that acts for one person.
@@ -52,8 +55,12 @@ type Tool struct {
 	// Scopes are what the tool asks for in any case.
 	Scopes []string
 
+	// OpensURLs lets the server send the person to a page, which Agrees or not.
+	OpensURLs bool
+
 	mu      sync.Mutex
 	asked   [][]string // scopes of each trip to the authorization server
+	visited []string   // pages that the server has sent the person to
 	config  *oauth2.Config
 	token   *oauth2.Token
 	handler auth.OAuthHandler
@@ -96,7 +103,12 @@ func (t *Tool) Connect(ctx context.Context) error {
 
 // begin begins a session with the tokens at hand.
 func (t *Tool) begin(ctx context.Context) (err error) {
-	client := mcp.NewClient(&mcp.Implementation{Name: t.Name, Version: "1.0.0"}, nil)
+	options := &mcp.ClientOptions{}
+	if t.OpensURLs {
+		options.Capabilities = &mcp.ClientCapabilities{Elicitation: &mcp.ElicitationCapabilities{URL: &mcp.URLElicitationCapabilities{}}}
+		options.ElicitationHandler = t.visit
+	}
+	client := mcp.NewClient(&mcp.Implementation{Name: t.Name, Version: "1.0.0"}, options)
 	t.session, err = client.Connect(ctx, &mcp.StreamableClientTransport{
 		Endpoint: t.Endpoint, OAuthHandler: t.handler, DisableStandaloneSSE: true, MaxRetries: -1,
 	}, nil)
@@ -165,6 +177,36 @@ func (t *Tool) Expire() {
 	expired := *t.token
 	expired.Expiry = time.Unix(1, 0)
 	t.token = &expired
+}
+
+// AccessToken is the one at hand.
+func (t *Tool) AccessToken() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.token.AccessToken
+}
+
+// Visited returns the pages that the server has sent the person to.
+func (t *Tool) Visited() []string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return slices.Clone(t.visited)
+}
+
+// visit is the person's part when a server sends her to a page.
+func (t *Tool) visit(ctx context.Context, request *mcp.ElicitRequest) (*mcp.ElicitResult, error) {
+	t.mu.Lock()
+	t.visited = append(t.visited, request.Params.URL)
+	t.mu.Unlock()
+	b := browser{ctx: ctx}
+	if err := b.open(request.Params.URL); err != nil {
+		return nil, err
+	}
+	if !t.Person.Agrees {
+		return &mcp.ElicitResult{Action: "decline"}, nil
+	}
+	form := url.Values{"api": {b.page.Query().Get("api")}, "name": {t.Person.Name}, "password": {t.Person.Password}, "answer": {"allow"}}
+	return &mcp.ElicitResult{Action: "accept"}, b.submit(form)
 }
 
 // Tokens returns a function that tells whether the tool has another access
