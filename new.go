@@ -20,6 +20,7 @@ import (
 	"github.com/seed-1e292522/mcpauth/internal/fetch"
 	"github.com/seed-1e292522/mcpauth/internal/jose"
 	"github.com/seed-1e292522/mcpauth/internal/keys"
+	"github.com/seed-1e292522/mcpauth/internal/onward"
 	"github.com/seed-1e292522/mcpauth/internal/owned"
 	"github.com/seed-1e292522/mcpauth/internal/seal"
 )
@@ -191,22 +192,30 @@ func (b *builder) policy() {
 	for _, narrower := range b.config.Implies {
 		known = append(known, narrower...)
 	}
-	if isNilInside(b.config.Policy) {
-		b.fail("Policy", fmt.Sprintf("a nil %T", b.config.Policy), "nobody answers there: give a policy; no policy at all refuses every tool, prompt and resource")
+	policy := b.config.Policy
+	if adds, ok := policy.(refiner); ok && !isNilInside(policy) {
+		base, err := adds.Refines(onward.Ours{})
+		if err != nil {
+			b.fail("Policy", fmt.Sprintf("a %T", policy), err.Error())
+		}
+		policy, b.g.policy.adds = base, adds
+	}
+	if isNilInside(policy) {
+		b.fail("Policy", fmt.Sprintf("a nil %T", policy), "nobody answers there: give a policy; no policy at all refuses every tool, prompt and resource")
 		return
 	}
-	rules, declared := b.config.Policy.(Rules)
-	if pointer, ok := b.config.Policy.(*Rules); ok {
+	rules, declared := policy.(Rules)
+	if pointer, ok := policy.(*Rules); ok {
 		rules, declared = *pointer, true
 	}
-	if b.config.Policy == nil || declared {
+	if policy == nil || declared {
 		book, errs := rules.compile()
 		b.errs = append(b.errs, errs...)
 		b.g.policy.policy, b.g.policy.listed = book, book.targets()
 		known = append(known, book.scopes()...)
 		b.hints(book)
 	} else {
-		b.g.policy.policy = b.config.Policy
+		b.g.policy.policy = policy
 	}
 	b.g.refuser.granted = newGrantFilter(known)
 }

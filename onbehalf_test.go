@@ -221,3 +221,58 @@ func TestPolicy_Unavailable_EXCH_15(t *testing.T) {
 		})
 	}
 }
+
+// adding is a policy that adds something to rules.
+type adding struct {
+	mcpauth.Rules
+	problem error
+	refine  func(mcpauth.Call, mcpauth.Requirement) (mcpauth.Requirement, error)
+}
+
+func (a *adding) Refines(onward.Ours) (mcpauth.Policy, error) { return a.Rules, a.problem }
+
+func (a *adding) Refine(_ context.Context, call mcpauth.Call, required mcpauth.Requirement, _ onward.Ours) (mcpauth.Requirement, error) {
+	return a.refine(call, required)
+}
+
+// What a package of ours adds to rules is asked about those alone whom the rules let through, and can only refuse.
+func TestPolicy_Refined_EXCH_19(t *testing.T) {
+	rules := mcpauth.Rules{Tools: map[string]mcpauth.Requirement{"echo": mcpauth.Scopes("mcp:read"), "admin_delete": mcpauth.Scopes("mcp:admin")}}
+	challenged := func(scope string) string {
+		return `Bearer error="insufficient_scope", scope="` + scope + `", resource_metadata="https://mcp.example.com/.well-known/oauth-protected-resource/mcp"`
+	}
+	asked := 0
+	a := &adding{Rules: rules, refine: func(_ mcpauth.Call, required mcpauth.Requirement) (mcpauth.Requirement, error) {
+		asked++
+		return required, nil
+	}}
+	f := newFixture(t, func(config *mcpauth.Config) { config.Policy = a })
+	f.served(f.call(f.token(nil), "echo"))
+	assert.Equal(t, 1, asked)
+	f.refused(f.call(f.token(nil), "admin_delete"), http.StatusForbidden, challenged("mcp:admin"))
+	f.refused(f.call(f.token(nil), "unknown"), http.StatusForbidden, "")
+	assert.Equal(t, 1, asked, "not about whom the rules refuse")
+	for name, row := range map[string]struct {
+		refine func(mcpauth.Call, mcpauth.Requirement) (mcpauth.Requirement, error)
+		status int
+		code   string
+	}{
+		"more scopes": {func(_ mcpauth.Call, required mcpauth.Requirement) (mcpauth.Requirement, error) {
+			return mcpauth.Scopes(append(required.AllOf, "more")...), nil
+		}, http.StatusForbidden, challenged("mcp:read more")},
+		"cannot know": {func(mcpauth.Call, mcpauth.Requirement) (mcpauth.Requirement, error) {
+			return mcpauth.Requirement{}, mcpauth.ErrUnavailable
+		}, http.StatusServiceUnavailable, ""},
+		"panics": {func(mcpauth.Call, mcpauth.Requirement) (mcpauth.Requirement, error) { panic("x") }, http.StatusInternalServerError, ""},
+		"impossible": {func(mcpauth.Call, mcpauth.Requirement) (mcpauth.Requirement, error) {
+			return mcpauth.Scopes("a b"), nil
+		}, http.StatusInternalServerError, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a.refine = row.refine
+			f.refused(f.call(f.token(nil), "echo"), row.status, row.code)
+		})
+	}
+	_, err := mcpauth.New(mcpauth.Config{Resource: testResource, Issuers: []mcpauth.Issuer{{URL: testIssuerURL}}, Policy: &adding{problem: errors.New("what is wrong")}})
+	assert.ErrorContains(t, err, "what is wrong")
+}

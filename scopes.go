@@ -11,6 +11,7 @@ import (
 
 	"github.com/seed-1e292522/mcpauth/internal/challenge"
 	"github.com/seed-1e292522/mcpauth/internal/mcp"
+	"github.com/seed-1e292522/mcpauth/internal/onward"
 	"github.com/seed-1e292522/mcpauth/internal/refusal"
 )
 
@@ -147,9 +148,29 @@ func (f PolicyFunc) Require(ctx context.Context, call Call) (Requirement, error)
 	return f(ctx, call)
 }
 
+// refiner is a policy to which a package of this library adds something. What it adds to stays what it is:
+// rules are checked by [New] and compiled once.
+type refiner interface {
+	Policy
+	Refines(onward.Ours) (Policy, error) // what it adds to, and what is wrong with it
+	Refine(ctx context.Context, call Call, required Requirement, _ onward.Ours) (Requirement, error)
+}
+
+// refined is what is required of a call when something was added.
+type refined struct {
+	refiner
+	required Requirement
+}
+
+// Require implements [Policy].
+func (r refined) Require(ctx context.Context, call Call) (Requirement, error) {
+	return r.Refine(ctx, call, r.required, onward.Ours{})
+}
+
 // decider is a [Policy] with the scope hierarchy of the configuration.
 type decider struct {
 	policy  Policy
+	adds    refiner             // nil for nothing
 	broader map[string][]string // scope -> scopes that include it, transitively
 	listed  map[string]string   // the targets that rules list, by themselves
 }
@@ -182,6 +203,9 @@ func (d *decider) decide(ctx context.Context, p *Principal, calls []Call, noted 
 			continue
 		}
 		req, rules, denied := d.require(ctx, calls[i], room[:0])
+		if denied == nil && d.adds != nil {
+			req, denied = d.refine(ctx, p, calls[i], req)
+		}
 		if denied != nil {
 			return denied
 		}
@@ -229,23 +253,38 @@ func (d *decider) shows(ctx context.Context, p *Principal, call Call) bool {
 // require asks the policy and contains its failures. Of a policy of rules it also
 // appends those that decided.
 func (d *decider) require(ctx context.Context, call Call, rules []int) (req Requirement, decided []int, denied *refusal.Refusal) {
+	if book, declared := d.policy.(*ruleBook); declared {
+		rules = book.find(ctx, &call, rules)
+		return book.need(&call, rules), rules, nil
+	}
+	req, denied = ask(ctx, d.policy, call)
+	return req, nil, denied
+}
+
+// refine asks what is added to the policy, about a caller who has what the policy itself requires.
+func (d *decider) refine(ctx context.Context, p *Principal, call Call, req Requirement) (Requirement, *refusal.Refusal) {
+	var buffer [8]string
+	if _, met := d.resolve(p, req, buffer[:0]); !met || req.denies() {
+		return req, nil
+	}
+	return ask(ctx, refined{d.adds, req}, call)
+}
+
+// ask asks code that is not ours.
+func ask(ctx context.Context, policy Policy, call Call) (req Requirement, denied *refusal.Refusal) {
 	defer func() {
 		if recovered := recover(); recovered != nil {
 			denied = refusal.New(refusal.Policy, fmt.Sprintf("the policy panicked with a %T", recovered), "", "")
 		}
 	}()
-	if book, declared := d.policy.(*ruleBook); declared {
-		rules = book.find(ctx, &call, rules)
-		return book.need(&call, rules), rules, nil
-	}
-	req, err := d.policy.Require(ctx, call)
+	req, err := policy.Require(ctx, call)
 	if err != nil {
-		return Requirement{}, nil, denyUndecided(err)
+		return Requirement{}, denyUndecided(err)
 	}
 	if problem := req.problem(); problem != "" {
-		return Requirement{}, nil, refusal.New(refusal.Policy, "the policy answered with an impossible requirement: "+problem, "", "")
+		return Requirement{}, refusal.New(refusal.Policy, "the policy answered with an impossible requirement: "+problem, "", "")
 	}
-	return req, nil, nil
+	return req, nil
 }
 
 // denyUndecided tells a policy that cannot know from one that is broken.

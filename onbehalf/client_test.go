@@ -147,17 +147,10 @@ func TestClient_EndsWithItsRequest_EXCH_24(t *testing.T) {
 
 // withPolicy is a site whose policy exchanges for the tool echo.
 func withPolicy(t *testing.T, next mcpauth.Policy) *site {
-	var s *site
-	s = newSite(t, change{
-		config: crm(func(t *onbehalf.Target) { t.StepUp = []string{"crm:act"} }),
-		auth: func(c *mcpauth.Config) {
-			c.Policy = mcpauth.PolicyFunc(func(ctx context.Context, call mcpauth.Call) (mcpauth.Requirement, error) {
-				return s.exchanger.Policy(next, map[string]string{"echo": "crm"}).Require(ctx, call)
-			})
-		},
-	})
-	return s
+	return newSite(t, change{config: stepsUp, auth: func(c *mcpauth.Config) { c.Policy = next }, tools: map[string]string{"echo": "crm"}})
 }
+
+func stepsUp(c *onbehalf.Config) { crm(func(t *onbehalf.Target) { t.StepUp = []string{"crm:act"} })(c) }
 
 var tools = mcpauth.Rules{Tools: map[string]mcpauth.Requirement{"echo": mcpauth.Scopes("mcp:read"), "free": mcpauth.Authenticated()}}
 
@@ -182,23 +175,57 @@ func TestPolicy_EXCH_15_EXCH_19(t *testing.T) {
 		{"a tool that calls nobody", nil, nil, "free", 200, "", 0},
 		{"a tool that is not there", nil, nil, "none", 403, "", 0},
 	} {
-		t.Run(row.name, func(t *testing.T) {
-			s := withPolicy(t, tools)
-			s.endpoint = row.endpoint
-			ran := 0
-			s.inner = func(w http.ResponseWriter, _ *http.Request) {
-				ran++
-				w.Header().Set("Content-Type", "application/json")
-			}
-			w := s.send(s.token(row.claims), row.tool, "")
-			assert.Equal(t, row.status, w.Code, w.Body)
-			assert.Equal(t, row.status == 200, ran == 1)
-			challenge := w.Header().Get("WWW-Authenticate")
-			assert.Equal(t, row.scope != "", strings.Contains(challenge, `scope="`+row.scope+`"`), challenge)
-			assert.Equal(t, row.status == 503, w.Header().Get("Retry-After") != "")
-			assert.Equal(t, row.posts, s.count())
-		})
+		for form, nested := range map[string]bool{"of rules": false, "nested": true} {
+			t.Run(form+"/"+row.name, func(t *testing.T) {
+				s := newSite(t, change{config: stepsUp, auth: func(c *mcpauth.Config) { c.Policy = tools }, tools: map[string]string{"echo": "crm"}, nested: nested})
+				s.endpoint = row.endpoint
+				ran := 0
+				s.inner = func(w http.ResponseWriter, _ *http.Request) {
+					ran++
+					w.Header().Set("Content-Type", "application/json")
+				}
+				w := s.send(s.token(row.claims), row.tool, "")
+				assert.Equal(t, row.status, w.Code, w.Body)
+				assert.Equal(t, row.status == 200, ran == 1)
+				challenge := w.Header().Get("WWW-Authenticate")
+				assert.Equal(t, row.scope != "", strings.Contains(challenge, `scope="`+row.scope+`"`), challenge)
+				assert.Equal(t, row.status == 503, w.Header().Get("Retry-After") != "")
+				assert.Equal(t, row.posts, s.count())
+			})
+		}
 	}
+}
+
+// Rules to which exchanges are added stay rules: New checks them and what is added, and a hierarchy of scopes counts.
+func TestPolicy_OfRules_EXCH_19(t *testing.T) {
+	exchanger := newSite(t, change{}).exchanger
+	for name, row := range map[string]struct {
+		rules mcpauth.Policy
+		tools map[string]string
+		want  []string
+	}{
+		"a mistake in the rules": {mcpauth.Rules{Tools: map[string]mcpauth.Requirement{"echo": mcpauth.Scopes("a b")}}, map[string]string{"echo": "crm"}, []string{`Policy.Tools["echo"]`}},
+		"no such target":         {tools, map[string]string{"echo": "crn", "free": "crm"}, []string{`Policy`, `onbehalf.Policy: tools["echo"] = "crn": Config.Targets has no such target`}},
+		"a nil policy":           {(*mcpauth.Rules)(nil), nil, []string{"a nil *mcpauth.Rules"}},
+		"no policy":              {nil, map[string]string{"echo": "x"}, []string{`tools["echo"]`}},
+	} {
+		_, err := mcpauth.New(mcpauth.Config{Resource: resource, Issuers: []mcpauth.Issuer{{URL: issuerURL}}, Policy: exchanger.Policy(row.rules, row.tools)})
+		for _, want := range row.want {
+			assert.ErrorContains(t, err, want, name)
+		}
+	}
+}
+
+// Who has the scopes by a hierarchy has them.
+func TestPolicy_Hierarchy_EXCH_19(t *testing.T) {
+	s := newSite(t, change{config: stepsUp, tools: map[string]string{"echo": "crm"}, auth: func(c *mcpauth.Config) {
+		c.Policy, c.Implies = tools, map[string][]string{"mcp:all": {"mcp:read"}}
+	}})
+	s.endpoint = says(400, `{"error":"invalid_scope"}`)
+	w := s.send(s.token(mcpauthtest.Claims{"scope": "mcp:all"}), "echo", "")
+	assert.Equal(t, 403, w.Code)
+	assert.Contains(t, w.Header().Get("WWW-Authenticate"), `scope="mcp:read crm:act"`)
+	assert.Equal(t, 1, s.count())
 }
 
 // Lists ask the policy about each entry, and cost no exchange.

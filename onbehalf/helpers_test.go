@@ -59,6 +59,8 @@ type site struct {
 type change struct {
 	config func(*onbehalf.Config)
 	auth   func(*mcpauth.Config)
+	tools  map[string]string // for which the policy exchanges
+	nested bool              // in a policy of somebody else
 }
 
 func crm(edit func(*onbehalf.Target)) func(*onbehalf.Config) {
@@ -92,6 +94,12 @@ func newSite(t *testing.T, c change) *site {
 	guarded.Issuers[0].OnBehalf = true
 	if c.auth != nil {
 		c.auth(&guarded)
+	}
+	if c.tools != nil {
+		guarded.Policy = exchanger.Policy(guarded.Policy, c.tools)
+	}
+	if c.nested {
+		guarded.Policy = mcpauth.PolicyFunc(guarded.Policy.Require)
 	}
 	auth, err := mcpauth.New(guarded)
 	require.NoError(t, err)

@@ -32,6 +32,9 @@ type Facts struct {
 	Deciding    bool   // the policy is being asked about the request, for the first time
 }
 
+// Ours is in the signature of methods that only packages of this library can have.
+type Ours struct{}
+
 // Owner is the request itself. It is asked only while it lasts.
 type Owner interface {
 	Facts() Facts
