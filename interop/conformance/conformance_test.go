@@ -103,7 +103,7 @@ func (l leg) compare(t *testing.T, nodePath, binary string) row {
 	t.Helper()
 	urls := sides[string]{
 		bare:   endpoint(t, l.server.start(t, binary)),
-		behind: gate(t, l.server.start(t, binary), allowed(), l.server.delegate, true),
+		behind: gate(t, l.server.start(t, binary), allowed(), l.server, true),
 	}
 	came := l.run(t, nodePath, urls)
 	result := row{leg: l, scenarios: len(came.bare)}
@@ -152,7 +152,7 @@ func (l leg) passes(t *testing.T, nodePath, url, name string, checks []check) bo
 
 func TestWithoutToken(t *testing.T) {
 	nodePath, s := node(t), servers[0]
-	refused := gate(t, s.start(t, s.build(t, t.TempDir())), allowed(), false, false)
+	refused := gate(t, s.start(t, s.build(t, t.TempDir())), allowed(), s, false)
 	for _, suite := range []suite{stable, alpha} {
 		results, err := suite.run(t.Context(), nodePath, refused, "2025-11-25", "server-initialize")
 		require.NoError(t, err)
@@ -169,7 +169,7 @@ func TestRefusalIsSeen(t *testing.T) {
 	binary := s.build(t, t.TempDir())
 	rules := allowed()
 	rules.Tools = map[string]mcpauth.Requirement{"*": mcpauth.Authenticated(), "test_simple_text": mcpauth.Scopes("nobody:has:this")}
-	urls := sides[string]{endpoint(t, s.start(t, binary)), gate(t, s.start(t, binary), rules, false, true)}
+	urls := sides[string]{endpoint(t, s.start(t, binary)), gate(t, s.start(t, binary), rules, s, true)}
 	s.only = []string{"tools-call-simple-text", "tools-call-image"}
 	came := leg{s, stable, "2025-11-25"}.run(t, nodePath, urls)
 	assert.NotEmpty(t, differing(came.bare["tools-call-simple-text"], came.behind["tools-call-simple-text"]))

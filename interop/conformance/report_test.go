@@ -54,7 +54,8 @@ that refuses one tool is noticed.
 
 const explanation = `
 Servers: those that the SDKs publish for this suite, and two of our own. "rounds" has fixtures for 2026-07-28 that mcp-go's
-lacks; "tasks" speaks the extension io.modelcontextprotocol/tasks, which neither SDK has yet.
+lacks; "tasks" speaks the extension io.modelcontextprotocol/tasks, which neither SDK has yet. With "sealed" a
+sealer stands behind mcpauth, in the scenarios with results that ask for input: each state that goes out is sealed.
 
 What the bare server fails, it fails behind the wrapper too, in the same words. These scenarios ask for fixtures that
 the server does not have, or for behaviour that it does not show; the numbers are failing checks:

@@ -27,6 +27,9 @@ type server struct {
 	// delegate leaves it to the server to keep the tasks of principals apart.
 	delegate bool
 
+	// sealed puts a sealer between the wrapper and the server.
+	sealed bool
+
 	// explained are the checks that must come out differently, with the reason.
 	explained map[string]string
 
@@ -60,6 +63,14 @@ var servers = []server{
 	},
 	{
 		name: "rounds (mcp-go)", program: "github.com/seed-1e292522/mcpauth/interop/conformance/rounds", modern: true, only: roundScenarios,
+		args: func(address string) ([]string, []string) { return []string{address}, nil },
+	},
+	{
+		name: "go-sdk, `sealed`", program: "github.com/modelcontextprotocol/go-sdk/conformance/everything-server", modern: true, only: inputScenarios(), sealed: true,
+		args: func(address string) ([]string, []string) { return []string{"-http", address}, nil },
+	},
+	{
+		name: "rounds (mcp-go), `sealed`", program: "github.com/seed-1e292522/mcpauth/interop/conformance/rounds", modern: true, only: inputScenarios(), sealed: true,
 		args: func(address string) ([]string, []string) { return []string{address}, nil },
 	},
 	{

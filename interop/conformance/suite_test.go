@@ -9,7 +9,9 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -72,6 +74,11 @@ var roundScenarios = []string{
 	"input-required-result-non-tool-request", "input-required-result-request-state", "input-required-result-result-type",
 	"input-required-result-tampered-state", "input-required-result-unsupported-methods", "input-required-result-validate-input",
 	"json-schema-2020-12",
+}
+
+// inputScenarios are those of results that ask for input.
+func inputScenarios() []string {
+	return slices.DeleteFunc(slices.Clone(roundScenarios), func(name string) bool { return !strings.HasPrefix(name, "input-required-result-") })
 }
 
 // run lets the suite test the server at url: all scenarios of a revision, or
