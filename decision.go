@@ -92,6 +92,7 @@ type recording struct {
 	arrived  time.Time
 	verified time.Duration
 	rulings  []Ruling
+	id       string // of the record; "" before there is one
 }
 
 func (o *operator) newRecording() *recording {
@@ -106,6 +107,14 @@ func (t *recording) tokenVerified() {
 	if t != nil {
 		t.verified = time.Since(t.arrived)
 	}
+}
+
+// recordID names the record, "" if there is none.
+func (t *recording) recordID() string {
+	if t == nil {
+		return ""
+	}
+	return t.id
 }
 
 // handshake notes a call that the policy is not asked about.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"maps"
 	"net/http"
-	"net/url"
 	"strings"
 	"time"
 
@@ -21,11 +20,12 @@ type exchange struct {
 	g         *generation // by which it is judged
 	principal *Principal  // shared by all requests with the token: not to be changed, nor to be given away
 	body      []byte
-	session   string           // the handler's session id, verified; "" for none
-	query     *string          // the query without our tag, if it had one
-	tag       string           // our tag in the query, verified
-	announced string           // the tag of the message endpoint that the stream has announced
-	unnamed   *unnamed         // set if no session is presented where there could be one
+	session   string   // the handler's session id, verified; "" for none
+	query     *tagged  // set if the query has our tag
+	announced string   // the tag of the message endpoint that the stream has announced
+	unnamed   *unnamed // set if no session is presented where there could be one
+	era       mcp.Era
+	tells     bool             // it is a notification, and asks for nothing
 	strips    bool             // there is a field, Authorization aside, that the handler must not see as it came
 	over      bool             // under reader.mu: the request is over
 	returned  bool             // the handler has, and did not panic
@@ -34,16 +34,21 @@ type exchange struct {
 	notOwn    *refusal.Refusal // a task that is not the caller's, for after the policy has said yes
 	pooled    *[]byte          // where the body's buffer came from, and goes back to; nil if others may still look at it
 	held      holding          // what is booked on the caller's account
-	decision  string           // ID of its record, "" for none
 	recording *recording       // what a record needs; nil if nobody records
 	request
 
-	ctx    identity.Context
-	onward onward.Request // what the handler's context leads to
-	url    url.URL
-	reader checkedBody
-	lease  lease
-	out    flushable
+	ctx       identity.Context
+	onward    onward.Request // what the handler's context leads to
+	forwarded http.Request   // the one that the handler is given
+	reader    checkedBody
+	lease     lease
+	out       flushable
+}
+
+// tagged is a query with our tag.
+type tagged struct {
+	rest string // of the query
+	tag  string // verified
 }
 
 // begin begins an exchange. Its body is read into a used buffer, unless
@@ -116,7 +121,7 @@ func (x *exchange) checkRequest(r *http.Request) (denied *refusal.Refusal) {
 
 // serve calls the handler, for as long as the token is good.
 func (x *exchange) serve(w http.ResponseWriter, r *http.Request, next *backend) {
-	m := x.m
+	m, path := x.m, r.URL.Path
 	x.lease.ResponseWriter = w
 	if m.operator.hearsAnswers() {
 		defer m.operator.tellServed(r, x, time.Now())
@@ -129,10 +134,10 @@ func (x *exchange) serve(w http.ResponseWriter, r *http.Request, next *backend) 
 		x.lease.arm()
 	}
 	if x.filters() {
-		x.out.filter = x.newFilter()
+		x.out.filter = x.filterFor(x.queryOf(r))
 	}
 	if x.out.tasks = x.hearing(); x.out.tasks != nil && x.query != nil {
-		x.out.tasks.await(x.tag)
+		x.out.tasks.await(x.query.tag)
 	}
 	if x.unnamed != nil {
 		x.serveUnnamed(w, r, next)
@@ -141,7 +146,7 @@ func (x *exchange) serve(w http.ResponseWriter, r *http.Request, next *backend) 
 	x.run(next, &x.out, x.answer(&x.out, r))
 	x.out.finish()
 	if x.initializes() && first(w.Header()["Mcp-Session-Id"]) != "" {
-		m.operator.keepsByID(next, r.URL.Path)
+		m.operator.keepsByID(next, path)
 	}
 }
 
@@ -149,9 +154,9 @@ func (x *exchange) serve(w http.ResponseWriter, r *http.Request, next *backend) 
 // the answer to it.
 func (x *exchange) answer(out *flushable, r *http.Request) (forwarded *http.Request) {
 	if u := x.unnamed; u != nil && u.again != nil {
-		forwarded = x.forward(r, &u.again.url, &u.again.reader)
+		forwarded = x.forward(r, &u.again.forwarded, &u.again.reader)
 	} else {
-		forwarded = x.forward(r, &x.url, &x.reader)
+		forwarded = x.forward(r, &x.forwarded, &x.reader)
 	}
 	out.response = response{
 		lease: &x.lease, r: forwarded, request: x, filter: x.out.filter, tasks: x.out.tasks,
@@ -267,20 +272,21 @@ func (x *exchange) isStripped(name string, _ []string) bool {
 	return eras&x.era != 0 || eras != 0 && x.session == ""
 }
 
-// forward makes the request that the handler sees: a copy, with the principal
+// forward makes out the request that the handler sees: a copy, with the principal
 // and without credentials.
-func (x *exchange) forward(r *http.Request, url *url.URL, body *checkedBody) *http.Request {
-	out := r.WithContext(&x.ctx)
+func (x *exchange) forward(r, out *http.Request, body *checkedBody) *http.Request {
+	*out = *r.WithContext(&x.ctx) // which is inlined, and then allocates nothing
 	out.Header = x.header(r.Header)
 	if len(r.Trailer) > 0 {
 		out.Trailer = maps.Clone(r.Trailer)
 		maps.DeleteFunc(out.Trailer, x.isStripped)
 	}
-	*url = *r.URL
-	out.URL = url
+	if x.query != nil || x.unnamed != nil { // the handler may be asked again, and have changed it
+		url := *r.URL
+		url.RawQuery, out.URL = x.queryOf(r), &url
+	}
 	if x.query != nil {
-		url.RawQuery = *x.query
-		out.RequestURI = url.RequestURI()
+		out.RequestURI = out.URL.RequestURI()
 	}
 	if x.body == nil {
 		out.Body, out.ContentLength = http.NoBody, 0
@@ -293,18 +299,38 @@ func (x *exchange) forward(r *http.Request, url *url.URL, body *checkedBody) *ht
 	return out
 }
 
-// header copies the fields that the handler may see. The lists of values are
-// shared with the original: who changes a field replaces its list.
-func (x *exchange) header(h http.Header) http.Header {
-	out := maps.Clone(h)
-	delete(out, "Authorization")
-	if x.strips {
-		maps.DeleteFunc(out, x.isStripped)
+// queryOf is the query that the handler sees.
+func (x *exchange) queryOf(r *http.Request) string {
+	if x.query != nil {
+		return x.query.rest
 	}
-	switch u := x.unnamed; {
+	return r.URL.RawQuery
+}
+
+// header copies the fields that the handler may see, into a map of their number: what is left of the usual request
+// fits into a small one. The lists of values are shared with the original: who changes a field replaces its list.
+func (x *exchange) header(h http.Header) http.Header {
+	room := len(h)
+	for _, name := range [...]string{"Authorization", "Accept-Encoding", "Connection"} {
+		if h[name] != nil {
+			room--
+		}
+	}
+	u := x.unnamed
+	hasAlias := u != nil && u.alias != ""
+	if hasAlias {
+		room++
+	}
+	out := make(http.Header, room)
+	for name, values := range h {
+		if x.passes(name) {
+			out[name] = values
+		}
+	}
+	switch {
 	case x.session != "":
 		out["Mcp-Session-Id"] = []string{x.session}
-	case u != nil && u.alias != "":
+	case hasAlias:
 		u.header[0] = u.alias
 		out["Mcp-Session-Id"] = u.header[:1:1]
 	}
@@ -313,11 +339,16 @@ func (x *exchange) header(h http.Header) http.Header {
 			out["Mcp-Protocol-Version"] = []string{version} // what was judged: HTTP/2 leaves spaces around a value
 		}
 	}
-	delete(out, "Accept-Encoding") // any answer may have to be looked at
-	if x.out.filter != nil || x.body != nil {
-		for _, name := range conditional {
-			delete(out, name)
-		}
-	}
 	return out
+}
+
+// passes reports whether a field reaches the handler as it came.
+func (x *exchange) passes(name string) bool {
+	switch {
+	case name == "Authorization", name == "Accept-Encoding": // any answer may have to be looked at
+		return false
+	case (x.out.filter != nil || x.body != nil) && isConditional(name):
+		return false
+	}
+	return !x.strips || !x.isStripped(name, nil)
 }

@@ -14,10 +14,16 @@ var wholeOnly = []string{"Etag", "Content-Md5", "Content-Digest", "Digest", "Rep
 // may be the name of a hidden entry, and a count or a date tells what nobody is shown.
 var listOnly = []string{"Content-Location", "Last-Modified", "Link", "X-Total-Count"}
 
-// conditional are fields of a request that ask for a piece of an answer, or for none if it is the one
+// isConditional tells the fields of a request that ask for a piece of an answer, or for none if it is the one
 // that the client knows (RFC 9110 sections 13 and 14). Of a piece nothing can be judged, and the others
 // tell whoever guesses what is hidden that the guess was right.
-var conditional = [...]string{"Range", "If-Range", "If-None-Match", "If-Match", "If-Modified-Since", "If-Unmodified-Since"}
+func isConditional(name string) bool {
+	switch name {
+	case "Range", "If-Range", "If-None-Match", "If-Match", "If-Modified-Since", "If-Unmodified-Since":
+		return true
+	}
+	return false
+}
 
 // decorate keeps shared caches away from what one caller may see, lets
 // allowed origins read it, and binds a session that begins to its principal.

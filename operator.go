@@ -59,7 +59,7 @@ func (o *operator) record(r *http.Request, x *exchange, denied *refusal.Refusal)
 		return denied
 	}
 	d := o.decisionOf(r, x, denied)
-	x.decision = d.ID
+	x.recording.id = d.ID
 	if denied != nil {
 		o.logFinding(r, x, denied, explain.Finding{Cause: d.Cause, Detail: d.Detail}, d.ID)
 	}
@@ -150,7 +150,7 @@ func (o *operator) tellServed(r *http.Request, x *exchange, begun time.Time) {
 		out = &u.again.out
 	}
 	served := Served{
-		ID: x.decision, Principal: x.principal.clone(), Calls: slices.Clone(x.calls),
+		ID: x.recording.recordID(), Principal: x.principal.clone(), Calls: slices.Clone(x.calls),
 		Status: int(out.status), Duration: time.Since(begun),
 	}
 	if served.Status == 0 && x.returned && x.lease.cutFor() == nil {

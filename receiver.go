@@ -13,13 +13,18 @@ import (
 // receiver is the one who gets an answer. What it is shown, and hears of, is decided as its requests are.
 type receiver struct {
 	x      *exchange
+	query  string       // of the request, as the handler sees it
 	filter reply.Filter // of the answer
 }
 
-// newFilter returns what takes out of the answer what is not for the principal.
-func (x *exchange) newFilter() *reply.Filter {
-	r := &receiver{x: x}
-	r.filter = reply.Filter{Context: &x.ctx, Receiver: r, Asked: x.listMethod(), Paged: len(x.pages) > 0, Replays: x.isStream()}
+// newFilter returns what takes out of the answer what is not for the principal. That of a call
+// announces no endpoint.
+func (x *exchange) newFilter() *reply.Filter { return x.filterFor("") }
+
+// filterFor is newFilter for a request with this query.
+func (x *exchange) filterFor(query string) *reply.Filter {
+	r := &receiver{x: x, query: query}
+	r.filter = reply.Filter{Context: &x.ctx, Receiver: r, Asked: x.listMethod(), Paged: x.pages != nil, Replays: x.isStream()}
 	return &r.filter
 }
 
@@ -62,7 +67,7 @@ func (r *receiver) Unreadable(list string, err error) {
 }
 
 // Endpoint binds the message endpoint of the HTTP+SSE transport to its principal.
-func (r *receiver) Endpoint(uri string) string { return r.x.sealEndpoint(r.x.url.RawQuery, uri) }
+func (r *receiver) Endpoint(uri string) string { return r.x.sealEndpoint(r.query, uri) }
 
 // A server writes into a cursor what it likes, and both Go SDKs write the name of an
 // entry, which may be a hidden one. Where a page ends also tells how many hidden
@@ -88,11 +93,12 @@ func (x *exchange) listMethod() string {
 // openCursors puts the cursors of the handler in the place of those that were
 // sealed. Nothing else of the body changes.
 func (o *belongings) openCursors(x *exchange) *refusal.Refusal {
-	if len(x.pages) == 0 {
+	if x.pages == nil {
 		return nil
 	}
-	opened := make([][]byte, 0, len(x.pages))
-	for _, p := range x.pages {
+	pages := *x.pages
+	opened := make([][]byte, 0, len(pages))
+	for _, p := range pages {
 		text, ok := o.cursors.Open(string(p.Cursor.Value), x.principal.caller().Binding(p.List))
 		if p.Cursor.State != jsonrpc.String || !ok {
 			return refusal.New(refusal.UnknownCursor, p.List+" cursor", "", "one that this principal and client got from this list")
@@ -104,7 +110,7 @@ func (o *belongings) openCursors(x *exchange) *refusal.Refusal {
 	}
 	var body bytes.Buffer
 	at := 0
-	for i, p := range x.pages {
+	for i, p := range pages {
 		body.Write(x.body[at:p.Cursor.From])
 		body.Write(opened[i])
 		at = p.Cursor.To

@@ -28,12 +28,10 @@ const (
 
 // request is what one HTTP request asks for.
 type request struct {
-	era   mcp.Era
-	tells bool   // it is a notification, and asks for nothing
 	id    []byte // raw JSON, nil when there is none to answer to
 	calls []Call
-	one   [1]Call    // room for the usual one
-	pages []mcp.Page // of lists that are to go on
+	one   [1]Call     // room for the usual one
+	pages *[]mcp.Page // of lists that are to go on; nil for none
 }
 
 // checkHeaders bounds the header section and the fields of MCP that are
@@ -137,7 +135,11 @@ func (x *exchange) read(w http.ResponseWriter, r *http.Request) (denied *refusal
 func (x *exchange) parseCalls(r *http.Request) *refusal.Refusal {
 	var room [1]mcp.Call // it does not outlive the function: the calls are copied out of it
 	asked, calls, denied := mcp.Read(r, x.body, owned.HasEndpointTag(r.URL.RawQuery), x.g.policy.targets(), room[:0])
-	x.era, x.tells, x.id, x.pages = asked.Era, asked.Tells, asked.ID, asked.Pages
+	x.era, x.tells, x.id = asked.Era, asked.Tells, asked.ID
+	if len(asked.Pages) > 0 {
+		pages := asked.Pages
+		x.pages = &pages
+	}
 	if len(calls) > 0 {
 		x.calls = slices.Grow(x.one[:0], len(calls))
 	}

@@ -145,8 +145,7 @@ func (o *belongings) checkEndpointSession(r *http.Request, x *exchange) *refusal
 	case !ok:
 		return refusal.New(refusal.UnknownSession, "the session in the query", "", "a session that this principal began here, by this client")
 	case tag != "":
-		verified := query // a variable of its own, so that the other requests need no memory for it
-		x.query, x.tag = &verified, tag
+		x.query = &tagged{query, tag}
 	}
 	return nil
 }
@@ -344,8 +343,8 @@ func (x *exchange) isStream() bool {
 // endStream gives the place of a stream back. What the handler has never seen lives on in no other stream.
 func (o *belongings) endStream(x *exchange) {
 	by := ""
-	if x.body != nil && x.lease.ResponseWriter != nil {
-		by = x.tag
+	if x.query != nil && x.body != nil && x.lease.ResponseWriter != nil {
+		by = x.query.tag
 	}
 	o.streams.End(x.principal.caller(), x.announced, by)
 }

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
-	"net/url"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -53,9 +52,9 @@ type unnamed struct {
 // secondTry is what the handler is given when it is asked once more: it may
 // still hold parts of the first request.
 type secondTry struct {
-	url    url.URL
-	reader checkedBody
-	out    flushable
+	forwarded http.Request
+	reader    checkedBody
+	out       flushable
 }
 
 // checkUnnamed decides what becomes of a legacy request without a session id in

@@ -22,10 +22,10 @@ const maxName = 60
 // text follows one JSON text byte by byte. What is no JSON it follows, too, somehow:
 // no reader makes anything of that.
 type text struct {
-	depth    int  // open containers
-	level    int  // depth inside of a message: 1, or 2 in a batch
-	message  bool // the container at level is an object
-	inResult bool // the one below it is the result
+	depth    int32 // open containers
+	level    int32 // depth inside of a message: 1, or 2 in a batch
+	message  bool  // the container at level is an object
+	inResult bool  // the one below it is the result
 
 	str     str
 	collect collect // the string under way is kept in word
@@ -34,7 +34,7 @@ type text struct {
 	value   value   // what the value that comes next is
 
 	dropped dropped // the value under way is replaced
-	floor   int     // depth around it
+	floor   int32   // depth around it
 
 	hasScope, hasMember, isInterim bool // of the result
 

@@ -20,25 +20,25 @@ type Context struct {
 
 	room between.Room
 
-	mu    sync.Mutex // for making own
-	own   atomic.Pointer[cancelable]
-	ended atomic.Bool // the request is over
-}
-
-type cancelable struct {
-	ctx    context.Context
+	mu     sync.Mutex // for making the two below
+	own    context.Context
 	cancel context.CancelCauseFunc
+	isMade atomic.Bool // they are there, and do not change any more
+	ended  atomic.Bool // the request is over
 }
 
 // Done implements [context.Context].
-func (c *Context) Done() <-chan struct{} { return c.made().ctx.Done() }
+func (c *Context) Done() <-chan struct{} {
+	c.make()
+	return c.own.Done()
+}
 
 // Err implements [context.Context].
 func (c *Context) Err() error {
-	if own := c.own.Load(); own != nil {
-		return own.ctx.Err()
-	}
-	if c.ended.Load() {
+	switch {
+	case c.isMade.Load():
+		return c.own.Err()
+	case c.ended.Load():
 		return context.Canceled
 	}
 	return c.Context.Err()
@@ -53,42 +53,44 @@ func (c *Context) Value(k any) any {
 	case any(between.Key{}):
 		return &c.room
 	}
-	if onward.IsKey(k) {
+	switch {
+	case onward.IsKey(k):
 		return c.Onward
-	}
-	if own := c.own.Load(); own != nil {
-		return own.ctx.Value(k)
+	case c.isMade.Load():
+		return c.own.Value(k)
 	}
 	return c.Context.Value(k)
 }
 
-func (c *Context) made() *cancelable {
-	if own := c.own.Load(); own != nil {
-		return own
+// make makes what can be ended before the parent.
+func (c *Context) make() {
+	if c.isMade.Load() {
+		return
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	own := c.own.Load()
-	if own == nil {
-		own = new(cancelable)
-		own.ctx, own.cancel = context.WithCancelCause(c.Context)
-		c.own.Store(own)
-		if c.ended.Load() {
-			own.cancel(nil)
-		}
+	if c.isMade.Load() {
+		return
 	}
-	return own
+	c.own, c.cancel = context.WithCancelCause(c.Context)
+	c.isMade.Store(true)
+	if c.ended.Load() {
+		c.cancel(nil)
+	}
 }
 
 // Cancel ends the context for a reason.
-func (c *Context) Cancel(cause error) { c.made().cancel(cause) }
+func (c *Context) Cancel(cause error) {
+	c.make()
+	c.cancel(cause)
+}
 
 // End is called when the request is over.
 func (c *Context) End() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.ended.Store(true)
-	if own := c.own.Load(); own != nil {
-		own.cancel(nil)
+	if c.isMade.Load() {
+		c.cancel(nil)
 	}
 }
