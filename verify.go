@@ -87,6 +87,7 @@ func (v *verifier) verify(ctx context.Context, compact string, now time.Time, se
 // that names the principal too, for the operator's record.
 func (v *verifier) verifyAnew(ctx context.Context, compact string, now time.Time) (*verified, *refusal.Refusal) {
 	var t token.Token
+	defer t.JWS.Recycle() // of what is found, nothing is a part of it
 	if denied := t.Read(compact); denied != nil {
 		return nil, denied
 	}

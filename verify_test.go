@@ -1008,3 +1008,41 @@ func TestTypeThatIsNoString_OBS_08(t *testing.T) {
 	assert.Equal(t, http.StatusUnauthorized, w.Code)
 	assert.Contains(t, f.log.String(), "cause=token-type")
 }
+
+// TestNewTokensAtOnce_CONC_01: the parts of a token are in memory that is used again. What is found of one
+// is never another one's, whatever comes at the same time and is refused.
+func TestNewTokensAtOnce_CONC_01(t *testing.T) {
+	f := newFixture(t, nil)
+	const callers, each = 8, 20
+	tokens := make([][each]string, callers)
+	for i := range tokens {
+		for j := range tokens[i] {
+			who := fmt.Sprintf("%d-%d", i, j)
+			tokens[i][j] = f.token(mcpauthtest.Claims{"sub": "user " + who, "jti": who, "scope": "mcp:read own:" + who, "padding": strings.Repeat(who, j)})
+		}
+	}
+	found := make([][each]*mcpauth.Principal, callers)
+	var all sync.WaitGroup
+	for i := range callers {
+		all.Go(func() {
+			for j, token := range tokens[i] {
+				_, err := f.auth.Authenticate(f.request(http.MethodPost, "/mcp", token[:len(token)-4]+"AAAA", ""))
+				assert.Error(t, err, "another signature")
+				found[i][j], err = f.auth.Authenticate(f.request(http.MethodPost, "/mcp", token, ""))
+				assert.NoError(t, err)
+			}
+		})
+	}
+	all.Wait()
+	for i := range found {
+		for j, p := range found[i] {
+			who := fmt.Sprintf("%d-%d", i, j)
+			var claims struct{ Sub, JTI string }
+			require.NotNil(t, p)
+			require.NoError(t, p.Claims(&claims))
+			assert.Equal(t, []string{"user " + who, who, "user " + who, who}, []string{p.Subject, p.ID, claims.Sub, claims.JTI})
+			assert.Equal(t, []string{"mcp:read", "own:" + who}, p.Scopes)
+			assert.Equal(t, []string{testResource}, p.Audiences)
+		}
+	}
+}

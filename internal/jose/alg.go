@@ -12,11 +12,7 @@ func ParseHeader(compact string) (Header, error) {
 	if err != nil {
 		return Header{}, err
 	}
-	decoded, err := decodeSegment(make([]byte, decodedLen(len(segment))), segment, "header")
-	if err != nil {
-		return Header{}, err
-	}
-	return parseHeader(decoded)
+	return readHeader(segment)
 }
 
 // HeaderAlgorithm returns the alg of a token's header, however the token looks

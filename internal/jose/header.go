@@ -40,6 +40,15 @@ var (
 	errCompression = fmt.Errorf("%w: zip in a signed token", ErrMalformed)
 )
 
+// readHeader decodes and reads the first segment.
+func readHeader(segment string) (Header, error) {
+	text, err := decodeSegment(make([]byte, decodedLen(len(segment))), segment, "header")
+	if err != nil {
+		return Header{}, err
+	}
+	return parseHeader(text)
+}
+
 // parseHeader reads one JOSE header (RFC 7515 section 4). Names are compared
 // exactly and after decoding. A text that is not strict JSON is refused as such
 // wherever the flaw stands, so that no later member can hide it.
@@ -95,7 +104,7 @@ func (h *headerReader) readMember(name []byte) {
 		}
 	case "typ":
 		if typ, ok := h.text(ErrType); ok {
-			h.header.Typ, h.header.HasTyp = string(typ), true
+			h.header.Typ, h.header.HasTyp = typText(typ), true
 		}
 	case "cty":
 		if cty, ok := h.text(errCtyKind); ok && isJWT(string(cty)) {
@@ -113,6 +122,17 @@ func (h *headerReader) readMember(name []byte) {
 	default:
 		_, _ = h.json.Skip()
 	}
+}
+
+// typText is a copy of a media type; of the usual ones there is one already.
+func typText(typ []byte) string {
+	switch string(typ) {
+	case "at+jwt":
+		return "at+jwt"
+	case "JWT":
+		return "JWT"
+	}
+	return string(typ)
 }
 
 // text returns a string, and refuses any other kind of value.

@@ -6,8 +6,10 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
+	"encoding/base64"
 	"errors"
 	"math/big"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -131,4 +133,55 @@ func TestHeaderAlone_TOK20(t *testing.T) {
 	}
 	assert.Empty(t, HeaderAlgorithm("!"+good))
 	assert.Empty(t, HeaderAlgorithm(""))
+}
+
+// TestBase64_TOK_22: what our decoder takes is what the strict one of the standard library takes without
+// line ends, with every byte in every place of every length of up to three groups of eight.
+func TestBase64_TOK_22(t *testing.T) {
+	strict := base64.RawURLEncoding.Strict()
+	compare := func(segment string) bool {
+		room := []byte(strings.Repeat("x", decodedLen(len(segment))+8))
+		got, err := decodeSegment(room, segment, "segment")
+		want, errStrict := strict.DecodeString(segment)
+		if strings.ContainsAny(segment, "\r\n") {
+			errStrict = base64.CorruptInputError(0)
+		}
+		require.Equal(t, errStrict == nil, err == nil, "%q", segment)
+		if err == nil {
+			require.Equal(t, want, append([]byte{}, got...), "%q", segment)
+		}
+		require.Equal(t, "xxxxxxxx", string(room[len(room)-8:]), "%q: beyond the segment", segment)
+		return err == nil
+	}
+	taken := 0
+	for length := range 25 {
+		segment := []byte(strings.Repeat("z-_A", 7)[28-length:]) // the bits at its end are zero
+		for place := range segment {
+			was := segment[place]
+			for c := range 256 {
+				if segment[place] = byte(c); compare(string(segment)) {
+					taken++
+				}
+			}
+			segment[place] = was
+		}
+	}
+	assert.Greater(t, taken, 10_000)
+	assert.True(t, compare(""))
+}
+
+// TestRecycle_TOK_62: a room that goes back has nothing of the token in it, and the token nothing of the room.
+func TestRecycle_TOK_62(t *testing.T) {
+	encode := base64.RawURLEncoding.EncodeToString
+	for _, size := range []int{10, usualRoom} {
+		token, err := Parse(encode([]byte(`{"alg":"RS256"}`)) + "." + encode([]byte(strings.Repeat("c", size))) + ".c2ln")
+		require.NoError(t, err)
+		parts := [][]byte{token.signed, token.Claims, token.Signature}
+		token.Recycle()
+		assert.Equal(t, Token{}, token)
+		for _, part := range parts {
+			assert.Equal(t, make([]byte, len(part)), part)
+		}
+		token.Recycle() // there is nothing to give back twice
+	}
 }

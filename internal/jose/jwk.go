@@ -3,6 +3,7 @@ package jose
 import (
 	"bytes"
 	"crypto"
+	"encoding/base64"
 	"encoding/json"
 	"slices"
 
@@ -222,8 +223,8 @@ func (w *webKey) rsa() (crypto.PublicKey, Reason) {
 	}
 	return export(map[string]string{
 		"kty": "RSA",
-		"n":   base64url.EncodeToString(modulus),
-		"e":   base64url.EncodeToString(exponent),
+		"n":   base64.RawURLEncoding.EncodeToString(modulus),
+		"e":   base64.RawURLEncoding.EncodeToString(exponent),
 	}, ReasonModulus)
 }
 

@@ -3,6 +3,7 @@ package jose
 import (
 	"fmt"
 	"strings"
+	"sync"
 )
 
 // Limits of a compact token. They bound the work that a stranger can cause,
@@ -15,6 +16,12 @@ const (
 	maxMembers   = 256 // members of the header
 	maxKid       = 256 // bytes
 )
+
+// usualRoom is for tokens of up to 4 KB or so, in bytes. A larger room is not kept for another one.
+const usualRoom = 8 << 10
+
+// rooms are for the parts of a token, which nobody needs once it has been judged. They keep no token: see [Token.Recycle].
+var rooms = sync.Pool{New: func() any { return new([]byte) }}
 
 // Token is a compact JWS taken apart (RFC 7515 section 7.1). Nothing in it is
 // verified: until [Token.Verify] has returned nil its content may only be used
@@ -31,6 +38,8 @@ type Token struct {
 	// they came, because a signature covers a spelling and not a meaning (RFC
 	// 7515 section 5.2 step 8).
 	signed []byte
+
+	room *[]byte // what all of them are parts of
 }
 
 // Parse takes a compact JWS apart: exactly three segments of canonical
@@ -44,28 +53,49 @@ func Parse(compact string) (Token, error) {
 		return Token{}, err
 	}
 	var token Token
-	headerJSON, err := decodeSegment(make([]byte, decodedLen(len(header))), header, "header")
-	if err != nil {
-		return Token{}, err
-	}
-	if token.Header, err = parseHeader(headerJSON); err != nil {
+	if token.Header, err = readHeader(header); err != nil {
 		return Token{}, err
 	}
 
-	// One allocation holds what is left: the signed characters, the claims and
+	// One room holds what is left: the signed characters, the claims and
 	// the signature. It comes after the header, so that a token of a foreign
 	// algorithm does not cost it.
 	signed := len(header) + 1 + len(claims)
-	buf := make([]byte, signed+decodedLen(len(claims))+decodedLen(len(signature)))
+	buf := token.take(signed + decodedLen(len(claims)) + decodedLen(len(signature)))
 	token.signed = buf[:copy(buf, compact[:signed]):signed]
-	if token.Claims, err = decodeSegment(buf[signed:], claims, "claims"); err != nil {
-		return Token{}, err
+	token.Claims, err = decodeSegment(buf[signed:], claims, "claims")
+	if err == nil {
+		token.Signature, err = decodeSegment(buf[signed+len(token.Claims):], signature, "signature")
 	}
-	token.Signature, err = decodeSegment(buf[signed+len(token.Claims):], signature, "signature")
 	if err != nil {
+		token.Recycle()
 		return Token{}, err
 	}
 	return token, nil
+}
+
+// take gives the token its room.
+func (t *Token) take(size int) []byte {
+	t.room = rooms.Get().(*[]byte)
+	if cap(*t.room) < size {
+		*t.room = make([]byte, size)
+	}
+	*t.room = (*t.room)[:size]
+	return *t.room
+}
+
+// Recycle is for who has judged the token: nothing is left of it, and its room is another one's. Who
+// does not call it leaves the room to the garbage collector.
+func (t *Token) Recycle() {
+	room := t.room
+	*t = Token{}
+	if room == nil {
+		return
+	}
+	clear(*room)
+	if cap(*room) <= usualRoom {
+		rooms.Put(room)
+	}
 }
 
 // split finds the three segments and checks their sizes, and neither allocates
