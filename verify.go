@@ -180,24 +180,15 @@ func (m *memory) use() TokenMemory {
 const sizeOfVerified = 352
 
 // size is what the verified token keeps in memory, in bytes. The texts of the principal are parts of the claims, unless they
-// are written with escapes there; those in lists are copies.
+// are written with escapes there.
 func (v *verified) size() int {
 	p := &v.principal
 	size := sizeOfVerified + allocated(len(p.claims))
 	if strings.IndexByte(p.claims, '\\') >= 0 {
 		size += allocated(len(p.claims))
 	}
-	size += allocated(16 * cap(p.Scopes))
-	scopes := 0 // they are parts of one copy
-	for _, scope := range p.Scopes {
-		scopes += len(scope) + 1
-	}
-	size += allocated(scopes)
-	for _, list := range [...][]string{p.Audiences, p.AMR, p.Actors} {
+	for _, list := range [...][]string{p.Scopes, p.Audiences, p.AMR, p.Actors} {
 		size += allocated(16 * cap(list))
-		for _, text := range list {
-			size += allocated(len(text))
-		}
 	}
 	return size
 }

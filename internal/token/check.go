@@ -63,7 +63,7 @@ func (k *Checker) checkTime(c *claims, now time.Time, leeway time.Duration) *ref
 // claim is an audience, unless the issuer is known to send none.
 func (k *Checker) checkAudience(c *claims) *refusal.Refusal {
 	if !c.audPresent && k.AudienceClaim != nil {
-		c.aud, _ = stringOrList(lookup(c.raw, k.AudienceClaim))
+		c.aud, _ = c.written.at(k.AudienceClaim).list()
 	}
 	for _, aud := range c.aud {
 		if k.acceptsAudience(aud) {
@@ -121,7 +121,7 @@ func (k *Checker) checkPurpose(c *claims, h *jose.Header) *refusal.Refusal {
 	case c.foreign:
 		return refusal.New(refusal.TokenType, "nonce, at_hash, c_hash, s_hash or events is present: this is an ID token or a security event", "",
 			"an access token; if the issuer puts these into access tokens, set Issuer.AllowIDTokenClaims").Because("token-id")
-	case c.scope != nil || c.scp != nil || c.clientID.present || k.hasGrants(c):
+	case c.scope.raw != nil || c.scp.raw != nil || c.clientID.present || k.hasGrants(c):
 	case !k.namesResource(c):
 		return refusal.New(refusal.TokenType, "no scope, scp or client_id, and the audience is a client: this is an ID token", "",
 			"an access token; see Issuer.AllowIDTokenClaims").Because("token-id")
@@ -141,13 +141,13 @@ func (k *Checker) namesResource(c *claims) bool {
 // simple ID tokens do not: a client may be named like the resource.
 func (k *Checker) hasMarks(c *claims) bool {
 	return c.jti.value != "" || c.azp.value != "" || c.cid.value != "" || c.appid.value != "" || k.clientID(c) != "" ||
-		slices.ContainsFunc(k.RoleClaims, func(path Path) bool { return c.at(path) != nil })
+		slices.ContainsFunc(k.RoleClaims, func(path Path) bool { return c.at(path).raw != nil })
 }
 
 // hasGrants reports whether one of the configured scope claims is there, or one
 // of the role claims beside a client id: ID tokens carry roles and groups too.
 func (k *Checker) hasGrants(c *claims) bool {
-	present := func(path Path) bool { return c.at(path) != nil }
+	present := func(path Path) bool { return c.at(path).raw != nil }
 	return slices.ContainsFunc(k.ScopeClaims, present) ||
 		slices.ContainsFunc(k.RoleClaims, present) && k.clientID(c) != ""
 }

@@ -2,7 +2,6 @@ package token
 
 import (
 	"errors"
-	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,8 +15,7 @@ import (
 // claims is what one pass over a token's payload collects. Nothing in it is
 // trusted before the signature has been verified.
 type claims struct {
-	raw  []byte
-	text string // raw, once more: short claims are parts of it and cost no copy of their own
+	written // the payload: what is kept of the claims are parts of its text
 
 	iss, sub                  text
 	clientID, azp, cid, appid text
@@ -25,9 +23,7 @@ type claims struct {
 	aud                       []string
 	audPresent                bool
 	exp, nbf, iat, authTime   instant
-	scope, scp                []byte // raw values
-	amr                       []byte
-	act                       []byte
+	scope, scp, amr, act      written
 	confirmed                 bool // cnf is there
 	foreign                   bool // a mark of ID tokens or security events is there
 	isID                      bool // it says itself that it is an ID token
@@ -50,8 +46,9 @@ func (t instant) time() time.Time {
 	if !t.present {
 		return time.Time{}
 	}
-	whole, fraction := math.Modf(min(t.seconds, lastInstant))
-	return time.Unix(int64(whole), int64(fraction*1e9))
+	seconds := min(t.seconds, lastInstant)
+	whole := int64(seconds)
+	return time.Unix(whole, int64((seconds-float64(whole))*1e9))
 }
 
 // lastInstant is 9999-12-31T00:00:00Z, in every time zone a day that RFC 3339 can
@@ -72,7 +69,7 @@ var claimLimits = strictjson.Limits{Depth: maxClaimDepth, StrictStrings: true}
 // the wrong type that decide whether the token is good make it bad; the
 // others count as absent.
 func (c *claims) readAll(payload []byte) *refusal.Refusal {
-	c.raw, c.text = payload, string(payload)
+	c.written = written{payload, string(payload)}
 	var r strictjson.Reader
 	r.Reset(payload, claimLimits)
 	if err := r.Object(); err != nil {
@@ -125,8 +122,7 @@ func (c *claims) member(r *strictjson.Reader, name []byte) *refusal.Refusal {
 	case "acr":
 		err = c.acr.read(r, c.text)
 	case "aud":
-		c.audPresent = true
-		c.aud, err = readAudience(r, c.text)
+		err = c.readAudience(r)
 	case "exp":
 		return c.exp.read(r, "exp")
 	case "nbf":
@@ -136,13 +132,13 @@ func (c *claims) member(r *strictjson.Reader, name []byte) *refusal.Refusal {
 	case "auth_time":
 		err = c.authTime.readLenient(r)
 	case "scope":
-		c.scope, err = r.Skip()
+		c.scope, err = c.next(r)
 	case "scp":
-		c.scp, err = r.Skip()
+		c.scp, err = c.next(r)
 	case "amr":
-		c.amr, err = r.Skip()
+		c.amr, err = c.next(r)
 	case "act":
-		c.act, err = r.Skip()
+		c.act, err = c.next(r)
 	case "cnf":
 		c.confirmed = true
 		_, err = r.Skip()
@@ -201,62 +197,36 @@ func (t *instant) readLenient(r *strictjson.Reader) error {
 	if err != nil {
 		return err
 	}
-	seconds, err := strconv.ParseFloat(string(raw), 64)
-	if t.present = err == nil && seconds >= 0 && seconds < maxInstant; t.present {
+	seconds, ok := number(raw)
+	if t.present = ok && seconds >= 0 && seconds < maxInstant; t.present {
 		t.seconds = seconds
 	}
 	return nil
 }
 
+// number is the value of a JSON number. That of digits alone, as nearly all are, is exact while it may be an instant.
+func number(raw []byte) (value float64, ok bool) {
+	whole := int64(0)
+	for _, c := range raw {
+		if c-'0' > 9 || whole >= maxInstant {
+			value, err := strconv.ParseFloat(string(raw), 64)
+			return value, err == nil
+		}
+		whole = 10*whole + int64(c-'0')
+	}
+	return float64(whole), true
+}
+
 // readAudience takes a string or an array of strings; anything else is no
 // audience at all.
-func readAudience(r *strictjson.Reader, payload string) ([]string, error) {
-	if r.Kind() == strictjson.String {
-		s, err := r.Text(payload)
-		if err != nil || s == "" {
-			return nil, err
-		}
-		return []string{s}, nil
+func (c *claims) readAudience(r *strictjson.Reader) error {
+	c.audPresent = true
+	value, err := c.next(r)
+	if list, ok := value.list(); ok && !slices.Contains(list, "") {
+		c.aud = list
 	}
-	raw, err := r.Skip()
-	if err != nil {
-		return nil, err
-	}
-	list, ok := stringOrList(raw)
-	if !ok || slices.Contains(list, "") {
-		return nil, nil
-	}
-	return list, nil
+	return err
 }
-
-// stringOrList decodes a JSON string, or an array of nothing but strings. The
-// text has been validated before.
-func stringOrList(raw []byte) (list []string, ok bool) {
-	var r strictjson.Reader
-	r.Reset(raw, claimLimits)
-	switch r.Kind() {
-	case strictjson.String:
-		s, err := r.String()
-		return []string{string(s)}, err == nil
-	case strictjson.Array:
-		_ = r.Array() // an error stays, and Element returns it
-		for {
-			more, err := r.Element()
-			if err != nil || !more {
-				return list, err == nil
-			}
-			s, err := r.String()
-			if err != nil {
-				return nil, false
-			}
-			list = append(list, string(s))
-		}
-	}
-	return nil, false
-}
-
-// lookup finds the value at a path.
-func lookup(raw []byte, path Path) []byte { return strictjson.Lookup(raw, path, claimLimits) }
 
 // memberNames lists the names of an object's members.
 func memberNames(raw []byte) (names []string) {
@@ -275,8 +245,8 @@ func memberNames(raw []byte) (names []string) {
 	}
 }
 
-// at returns the raw value at a path, without a second pass for the usual ones.
-func (c *claims) at(path Path) []byte {
+// at returns the value at a path, without a second pass for the usual ones.
+func (c *claims) at(path Path) written {
 	if len(path) == 1 {
 		switch path[0] {
 		case "scope":
@@ -285,5 +255,5 @@ func (c *claims) at(path Path) []byte {
 			return c.scp
 		}
 	}
-	return lookup(c.raw, path)
+	return c.written.at(path)
 }

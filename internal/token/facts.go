@@ -8,7 +8,6 @@ import (
 
 	"github.com/seed-1e292522/mcpauth/internal/challenge"
 	"github.com/seed-1e292522/mcpauth/internal/refusal"
-	"github.com/seed-1e292522/mcpauth/internal/strictjson"
 )
 
 // Facts are the claims of a token whose signature is good.
@@ -47,8 +46,8 @@ func (k *Checker) Facts(t *Token) (f Facts, denied *refusal.Refusal) {
 	if !c.sub.present {
 		f.Subject = clientSubject + f.ClientID
 	}
-	if c.amr != nil {
-		f.AMR, _ = stringOrList(c.amr)
+	if c.amr.raw != nil {
+		f.AMR, _ = c.amr.list()
 	}
 	if f.Scopes, denied = k.scopes(c); denied == nil {
 		denied = k.checkRequired(c)
@@ -59,7 +58,7 @@ func (k *Checker) Facts(t *Token) (f Facts, denied *refusal.Refusal) {
 // clientID names the client (RFC 9068 section 2.2, and what providers send instead).
 func (k *Checker) clientID(c *claims) string {
 	if k.ClientClaim != nil {
-		if id, ok := stringOrList(lookup(c.raw, k.ClientClaim)); ok && len(id) == 1 {
+		if id, ok := c.written.at(k.ClientClaim).list(); ok && len(id) == 1 {
 			return id[0]
 		}
 		return ""
@@ -75,11 +74,11 @@ func (k *Checker) clientID(c *claims) string {
 // scopes collects what the token grants.
 func (k *Checker) scopes(c *claims) (granted []string, denied *refusal.Refusal) {
 	for _, path := range k.ScopeClaims {
-		raw := c.at(path)
-		if granted, denied = scopeList(granted, raw); denied != nil {
+		claim := c.at(path)
+		if granted, denied = scopeList(granted, claim); denied != nil {
 			return nil, denied
 		}
-		if raw != nil && !k.Union {
+		if claim.raw != nil && !k.Union {
 			break
 		}
 	}
@@ -97,12 +96,12 @@ func (k *Checker) scopes(c *claims) (granted []string, denied *refusal.Refusal) 
 // have spaces; those of scopes have none (RFC 6749 section 3.3), and an issuer that
 // shortens its scopes in the token has them mapped back here.
 func (c *claims) rolesAt(path Path) []string {
-	raw := c.at(path)
-	if len(raw) > 0 && raw[0] == '{' {
-		return memberNames(raw)
+	claim := c.at(path)
+	if len(claim.raw) > 0 && claim.raw[0] == '{' {
+		return memberNames(claim.raw)
 	}
-	roles, _ := stringOrList(raw)
-	if len(path) == 1 && (path[0] == "scope" || path[0] == "scp") && len(raw) > 0 && raw[0] == '"' {
+	roles, _ := claim.list()
+	if len(path) == 1 && (path[0] == "scope" || path[0] == "scp") && claim.isString() {
 		return strings.Split(roles[0], " ")
 	}
 	return roles
@@ -117,15 +116,12 @@ const (
 // scopeList turns a scope claim into scopes: a string is split at single
 // spaces (RFC 6749 section 3.3), the members of an array are whole scopes.
 // What is no scope grants nothing. A claim of another type is empty.
-func scopeList(into []string, raw []byte) ([]string, *refusal.Refusal) {
-	if len(raw) == 0 || raw[0] != '"' {
-		list, _ := stringOrList(raw)
+func scopeList(into []string, claim written) ([]string, *refusal.Refusal) {
+	if !claim.isString() {
+		list, _ := claim.list()
 		return addScopes(into, list)
 	}
-	var r strictjson.Reader
-	r.Reset(raw, claimLimits)
-	words, _ := r.String() // validated before
-	text := string(words)
+	text := claim.string()
 	// As many as fit, once; what is beyond the bound is refused anyway.
 	into = slices.Grow(into, min(strings.Count(text, " ")+1, maxScopes))
 	var denied *refusal.Refusal
@@ -166,14 +162,14 @@ func addScope(into []string, scope string) ([]string, *refusal.Refusal) {
 const maxActors = 4
 
 // actors follows the act chain (RFC 8693 section 4.1).
-func actors(act []byte) (subjects []string) {
-	for act != nil && len(subjects) < maxActors {
-		sub, ok := stringOrList(lookup(act, []string{"sub"}))
+func actors(act written) (subjects []string) {
+	for act.raw != nil && len(subjects) < maxActors {
+		sub, ok := act.at(Path{"sub"}).list()
 		if !ok || len(sub) != 1 {
 			break
 		}
 		subjects = append(subjects, sub[0])
-		act = lookup(act, []string{"act"})
+		act = act.at(Path{"act"})
 	}
 	return subjects
 }
@@ -182,7 +178,7 @@ func actors(act []byte) (subjects []string) {
 // good; its holder has no business here.
 func (k *Checker) checkRequired(c *claims) *refusal.Refusal {
 	for _, required := range k.Required {
-		got, _ := stringOrList(lookup(c.raw, required.Path))
+		got, _ := c.written.at(required.Path).list()
 		if !slices.ContainsFunc(got, func(v string) bool { return slices.Contains(required.Values, v) }) {
 			return refusal.New(refusal.Forbidden, "claim "+required.Name, strings.Join(got, " "), fmt.Sprintf("one of %q", required.Values)).Because("required-claim")
 		}

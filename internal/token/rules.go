@@ -112,12 +112,24 @@ func mediaType(typ string) string {
 // lowerASCII leaves all but A to Z alone: strings.ToLower would make a k of the
 // Kelvin sign, and two names equal that are not.
 func lowerASCII(s string) string {
+	if isLowerASCII(s) {
+		return s
+	}
 	return strings.Map(func(r rune) rune {
 		if 'A' <= r && r <= 'Z' {
 			return r + ('a' - 'A')
 		}
 		return r
 	}, s)
+}
+
+func isLowerASCII(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c >= 0x80 || 'A' <= c && c <= 'Z' {
+			return false
+		}
+	}
+	return true
 }
 
 // normalURI writes scheme and host in lower case, drops the default port and

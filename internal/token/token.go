@@ -104,7 +104,7 @@ func Reread(compact string, headerAlone bool) Unverified {
 
 // HasEmptyAudience reports whether aud is a list of nothing.
 func (u *Unverified) HasEmptyAudience() bool {
-	list, ok := stringOrList(lookup(u.claims.raw, audPath))
+	list, ok := u.claims.at(audPath).list()
 	return ok && len(list) == 0
 }
 
