@@ -194,7 +194,13 @@ func (b *builder) policy() {
 	}
 	policy := b.config.Policy
 	if adds, ok := policy.(refiner); ok && !isNilInside(policy) {
-		base, err := adds.Refines(onward.Ours{})
+		var onBehalf []string
+		for i := range b.config.Issuers {
+			if b.config.Issuers[i].OnBehalf {
+				onBehalf = append(onBehalf, b.config.Issuers[i].URL)
+			}
+		}
+		base, err := adds.Refines(onBehalf, onward.Ours{})
 		if err != nil {
 			b.fail("Policy", fmt.Sprintf("a %T", policy), err.Error())
 		}

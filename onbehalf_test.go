@@ -229,7 +229,7 @@ type adding struct {
 	refine  func(mcpauth.Call, mcpauth.Requirement) (mcpauth.Requirement, error)
 }
 
-func (a *adding) Refines(onward.Ours) (mcpauth.Policy, error) { return a.Rules, a.problem }
+func (a *adding) Refines([]string, onward.Ours) (mcpauth.Policy, error) { return a.Rules, a.problem }
 
 func (a *adding) Refine(_ context.Context, call mcpauth.Call, required mcpauth.Requirement, _ onward.Ours) (mcpauth.Requirement, error) {
 	return a.refine(call, required)

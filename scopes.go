@@ -152,7 +152,8 @@ func (f PolicyFunc) Require(ctx context.Context, call Call) (Requirement, error)
 // rules are checked by [New] and compiled once.
 type refiner interface {
 	Policy
-	Refines(onward.Ours) (Policy, error) // what it adds to, and what is wrong with it
+	// Refines returns what it adds to, and what is wrong with it. onBehalf are the issuers whose tokens may be exchanged.
+	Refines(onBehalf []string, _ onward.Ours) (Policy, error)
 	Refine(ctx context.Context, call Call, required Requirement, _ onward.Ours) (Requirement, error)
 }
 

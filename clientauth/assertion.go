@@ -57,7 +57,7 @@ func PrivateKeyJWT(clientID string, key Key) Method {
 	m := Method{clientID: clientID}
 	alg, err := key.algorithm()
 	if err == nil && clientID == "" {
-		err = errors.New("clientauth: the client id is empty")
+		err = errNoID
 	}
 	if m.err = err; err != nil {
 		return m

@@ -24,7 +24,10 @@ type Endpoint struct {
 	URL    string // of the endpoint
 }
 
-var errNone = errors.New("clientauth: no method: use SecretBasic, SecretPost or PrivateKeyJWT")
+var (
+	errNone = errors.New("clientauth: no method: use SecretBasic, SecretPost or PrivateKeyJWT")
+	errNoID = errors.New("clientauth: the client id is empty: give the one of this server's registration")
+)
 
 // ClientID is the client's identifier.
 func (m Method) ClientID() string { return m.clientID }
@@ -69,9 +72,9 @@ func withSecret(clientID, secret string, apply func(context.Context, Endpoint, h
 	m := Method{clientID: clientID, apply: apply}
 	switch {
 	case clientID == "":
-		m.err = errors.New("clientauth: the client id is empty")
+		m.err = errNoID
 	case secret == "":
-		m.err = errors.New("clientauth: the secret is empty")
+		m.err = errors.New("clientauth: the secret is empty: give the one that the authorization server has issued")
 	}
 	return m
 }

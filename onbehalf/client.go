@@ -43,11 +43,14 @@ func (a *adder) roundTrip(r *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	t := a.exchanger.targets[a.target]
-	if t == nil || t.base == nil {
-		return fail(&Error{Target: a.target, Kind: Misconfigured, hint: "there is no such target, or it has no URL"})
+	switch {
+	case t == nil:
+		return fail(a.exchanger.noTarget(a.target))
+	case t.base == nil:
+		return fail(a.exchanger.misconfigured(t, "Target.URL is not set, and Resource is no https URL", ""))
 	}
 	if slices.ContainsFunc(slices.Collect(maps.Keys(r.Header)), func(name string) bool { return strings.EqualFold(name, "Authorization") }) {
-		return fail(&Error{Target: t.name, Kind: Misconfigured, hint: "the request has an Authorization of its own"})
+		return fail(a.exchanger.misconfigured(t, "the request has an Authorization of its own: leave it out", ""))
 	}
 	if !t.covers(r.URL) {
 		return a.base.RoundTrip(r)

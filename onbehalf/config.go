@@ -110,6 +110,7 @@ type Exchanger struct {
 	typed   *url.URL // the token endpoint, nil if it stands in the metadata
 	post    poster
 	log     *slog.Logger
+	told    told // of no target
 	print   func(token string) [sha256.Size]byte
 	memory  memory
 	flights flights
@@ -130,8 +131,8 @@ func New(config Config) (*Exchanger, error) {
 	fail := func(field, value, fix string) {
 		errs = append(errs, fmt.Errorf("onbehalf: Config.%s = %s: %s", field, value, fix))
 	}
-	if config.Issuer == "" {
-		fail("Issuer", `""`, "required: the URL of a mcpauth.Issuer with OnBehalf")
+	if e.endpointURL(config.Issuer) == nil {
+		fail("Issuer", foreign.URL(config.Issuer), "required: the https URL of a mcpauth.Issuer with OnBehalf, byte for byte; for http on this machine set AllowInsecureLoopback")
 	}
 	if config.TokenURL != "" {
 		e.typed = e.endpointURL(config.TokenURL)
@@ -180,7 +181,7 @@ func (e *Exchanger) target(name string, fail func(field, value, fix string)) *ta
 		}
 	}
 	t.audiences = slices.DeleteFunc(append([]string{t.Resource, t.Audience}, t.Audiences...), func(s string) bool { return s == "" })
-	if t.Audiences != nil {
+	if len(t.Audiences) > 0 {
 		t.audiences = t.Audiences
 	}
 	switch t.Grant {

@@ -106,6 +106,10 @@ func TestNew_Mistakes_EXCH_09_EXCH_10(t *testing.T) {
 		want   []string
 	}{
 		{"nothing at all", onbehalf.Config{}, []string{"Config.Issuer", "Config.Client", "no method", "Config.Targets"}},
+		{"no URL of the issuer", onbehalf.Config{Issuer: "as.example.com"}, []string{"Config.Issuer", `"as.example.com"`, "https"}},
+		{"an issuer by http", onbehalf.Config{Issuer: "http://as.example.com"}, []string{"Config.Issuer", "https"}},
+		{"an issuer on this machine", onbehalf.Config{Issuer: "http://127.0.0.1:1"}, []string{"Config.Issuer", "AllowInsecureLoopback"}},
+		{"no secret", onbehalf.Config{Client: clientauth.SecretBasic("mcp-server", "")}, []string{"Config.Client", "mcp-server", "secret", "give"}},
 		{"plain http", onbehalf.Config{TokenURL: "http://as.example.com/token"}, []string{"Config.TokenURL", "https"}},
 		{"a secret in the URL", onbehalf.Config{TokenURL: "https://u:canary@as.example.com/token?key=canary"}, []string{"Config.TokenURL"}},
 		{"no name for the API", onbehalf.Config{Targets: map[string]onbehalf.Target{"crm": {}}}, []string{`Targets["crm"].Resource`}},
@@ -405,6 +409,68 @@ func TestMisconfigured_OneLine_EXCH_16(t *testing.T) {
 		s.fails(s.token(nil))
 		assert.Equal(t, 2, lines())
 	})
+}
+
+// What leads nowhere by a fault of the configuration is told as well, whoever shows the error to nobody.
+func TestMisconfigured_Told_EXCH_16(t *testing.T) {
+	forbidden := change{auth: func(c *mcpauth.Config) { c.Issuers[0].OnBehalf = false }}
+	other := change{config: func(c *onbehalf.Config) { c.Issuer += "/" }}
+	for _, row := range []struct {
+		name   string
+		change change
+		target string
+		header string
+		want   []string
+	}{
+		{"OnBehalf is not set", forbidden, "crm", "", []string{"mcpauth.Issuer.OnBehalf is not set", "target=crm"}},
+		{"another issuer", other, "crm", "", []string{"another issuer than Config.Issuer", "issuer=" + issuerURL + "/ cause="}},
+		{"no such target", change{}, "erp", "", []string{"Config.Targets has no such target", "erp"}},
+		{"no URL", change{config: crm(func(t *onbehalf.Target) { t.Resource, t.Audience = "", "crm" })}, "crm", "", []string{"Target.URL"}},
+		{"a URL by http", change{config: crm(func(t *onbehalf.Target) { t.Resource = "http://api.example.com" })}, "crm", "", []string{"Target.URL"}},
+		{"a token of its own", change{}, "crm", "Bearer mine", []string{"Authorization of its own"}},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newSite(t, row.change)
+				ask := func() {
+					s.during(s.token(nil), func(ctx context.Context) {
+						r, err := http.NewRequestWithContext(ctx, http.MethodGet, api, nil)
+						require.NoError(t, err)
+						if row.header != "" {
+							r.Header.Set("Authorization", row.header)
+						}
+						_, err = s.exchanger.Client(ctx, row.target).Do(r)
+						assert.Equal(t, onbehalf.Misconfigured, failure(t, err).Kind)
+					})
+				}
+				lines := func() int { return strings.Count(s.log.String(), "level=ERROR") }
+				ask()
+				ask()
+				assert.Equal(t, 1, lines(), s.log)
+				for _, want := range row.want {
+					assert.Contains(t, s.log.String(), want)
+				}
+				assert.NotContains(t, s.log.String(), "Bearer")
+				time.Sleep(time.Minute)
+				ask()
+				assert.Equal(t, 2, lines())
+			})
+		})
+	}
+	s := newSite(t, change{})
+	s.endpoint = says(400, `{"error":"invalid_target"}`)
+	s.fails(s.token(nil))
+	assert.Regexp(t, `level=ERROR.*invalid_target`, s.log.String(), "which of the two it is")
+}
+
+// A policy that exchanges for an issuer whose tokens may not be exchanged is a mistake that New sees.
+func TestPolicy_OnBehalf_EXCH_16(t *testing.T) {
+	s := newSite(t, change{})
+	for name, c := range map[string]mcpauth.Issuer{"not set": s.issuer.Config(), "another": {URL: issuerURL + "/", OnBehalf: true}} {
+		_, err := mcpauth.New(mcpauth.Config{Resource: resource, Issuers: []mcpauth.Issuer{c}, Policy: s.exchanger.Policy(mcpauth.Rules{}, map[string]string{"echo": "crm"})})
+		assert.ErrorContains(t, err, `onbehalf.Policy: Config.Issuer = "`+issuerURL+`"`, name)
+		assert.ErrorContains(t, err, "set OnBehalf", name)
+	}
 }
 
 // What Entra documents for a user who has not consented.

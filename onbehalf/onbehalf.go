@@ -49,7 +49,7 @@ type result struct {
 func (e *Exchanger) get(ctx context.Context, name string) (got result) {
 	t := e.targets[name]
 	if t == nil {
-		return result{err: &Error{Target: foreign.Quote(name), Kind: Misconfigured, hint: "Config.Targets has no such target"}}
+		return result{err: e.noTarget(name)}
 	}
 	from, err := e.inbound(ctx, t)
 	if got.err = err; err != nil {
@@ -77,7 +77,7 @@ func (e *Exchanger) get(ctx context.Context, name string) (got result) {
 	}
 	got.token, got.err = e.fly(ctx, flightPlan{from: from, target: t, at: at})
 	if _, _, over := onward.Token(ctx); over != nil { // it has ended meanwhile
-		got.token, got.err = nil, asError(t, over)
+		got.token, got.err = nil, e.asError(t, over)
 	}
 	return got
 }
@@ -100,11 +100,11 @@ func (e *Exchanger) inbound(ctx context.Context, t *target) (from inbound, faile
 	}
 	switch p := from.principal; {
 	case err != nil:
-		return from, asError(t, err)
+		return from, e.asError(t, err)
 	case p == nil || p.Issuer == "" || p.Subject == "" || token == "":
-		return from, &Error{Target: t.name, Kind: Misconfigured, hint: "the request has no principal"}
+		return from, e.misconfigured(t, "the request has no principal", "")
 	case p.Issuer != e.config.Issuer:
-		return from, &Error{Target: t.name, Kind: Misconfigured, hint: "the caller's token is of another issuer than Config.Issuer"}
+		return from, e.misconfigured(t, "the caller's token is of another issuer than Config.Issuer", foreign.URL(p.Issuer))
 	case p.Client && t.Grant == EntraOBO:
 		return from, &Error{Target: t.name, Kind: NoUser}
 	}
@@ -114,14 +114,24 @@ func (e *Exchanger) inbound(ctx context.Context, t *target) (from inbound, faile
 }
 
 // asError says why a request leads no further.
-func asError(t *target, err error) *Error {
+func (e *Exchanger) asError(t *target, err error) *Error {
 	switch {
 	case errors.Is(err, onward.ErrForbidden):
-		return &Error{Target: t.name, Kind: Misconfigured, hint: "mcpauth.Issuer.OnBehalf is not set for the caller's issuer"}
+		return e.misconfigured(t, "mcpauth.Issuer.OnBehalf is not set for the caller's issuer", "")
 	case errors.Is(err, onward.ErrNone):
-		return &Error{Target: t.name, Kind: Misconfigured, hint: "this is not the context of a request behind mcpauth.Middleware.Wrap whose mcpauth.Issuer.OnBehalf is set"}
+		return e.misconfigured(t, "this is not the context of a request behind mcpauth.Middleware.Wrap whose mcpauth.Issuer.OnBehalf is set", "")
 	}
 	return &Error{Target: t.name, Kind: Over}
+}
+
+// misconfigured is an error that the operator has to mend, and tells him.
+func (e *Exchanger) misconfigured(t *target, hint, cause string) *Error {
+	e.complain(t, hint, cause)
+	return &Error{Target: t.name, Kind: Misconfigured, hint: hint}
+}
+
+func (e *Exchanger) noTarget(name string) *Error {
+	return e.misconfigured(&target{name: foreign.Quote(name)}, "Config.Targets has no such target", "")
 }
 
 // exchangeable reports what of the token itself stands against it: one that is bound to a key would

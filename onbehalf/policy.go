@@ -39,14 +39,17 @@ func (p *policy) Require(ctx context.Context, call mcpauth.Call) (mcpauth.Requir
 }
 
 // Refines is how [mcpauth.New] knows the policy inside.
-func (p *policy) Refines(onward.Ours) (mcpauth.Policy, error) {
-	var unknown []error
+func (p *policy) Refines(onBehalf []string, _ onward.Ours) (mcpauth.Policy, error) {
+	var wrong []error
+	if issuer := p.exchanger.config.Issuer; !slices.Contains(onBehalf, issuer) {
+		wrong = append(wrong, fmt.Errorf("onbehalf.Policy: Config.Issuer = %s: no Issuer with this URL, byte for byte, has OnBehalf: set OnBehalf there", foreign.Quote(issuer)))
+	}
 	for _, tool := range slices.Sorted(maps.Keys(p.tools)) {
 		if p.exchanger.targets[p.tools[tool]] == nil {
-			unknown = append(unknown, fmt.Errorf("onbehalf.Policy: tools[%s] = %s: Config.Targets has no such target", foreign.Quote(tool), foreign.Quote(p.tools[tool])))
+			wrong = append(wrong, fmt.Errorf("onbehalf.Policy: tools[%s] = %s: Config.Targets has no such target", foreign.Quote(tool), foreign.Quote(p.tools[tool])))
 		}
 	}
-	return p.next, errors.Join(unknown...)
+	return p.next, errors.Join(wrong...)
 }
 
 // Refine adds to what is required of a caller who has all that.

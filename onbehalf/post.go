@@ -1,6 +1,7 @@
 package onbehalf
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -35,7 +36,7 @@ func (e *Exchanger) endpoint(ctx context.Context, t *target) (at place, failed *
 	document, private, err := onward.Metadata(ctx)
 	switch {
 	case errors.Is(err, onward.ErrOver), errors.Is(err, onward.ErrNone):
-		return at, asError(t, err)
+		return at, e.asError(t, err)
 	case err != nil:
 		e.complain(t, "the authorization server's metadata, which names the token endpoint, cannot be had", err.Error())
 		return at, &Error{Target: t.name, Kind: Unavailable, RetryAfter: minBackoff}
@@ -180,7 +181,7 @@ func (e *Exchanger) tell(plan flightPlan, err *Error, a *answer) {
 	}
 	switch err.Kind {
 	case Misconfigured:
-		e.complain(plan.target, "the authorization server does not take this client or the target", shown)
+		e.complain(plan.target, "the authorization server does not take this client or the target", cmp.Or(shown, err.Code))
 	case Unavailable:
 		e.complain(plan.target, "the token endpoint cannot be used now", shown)
 	}
@@ -192,7 +193,11 @@ func (e *Exchanger) tell(plan flightPlan, err *Error, a *answer) {
 const maxShown = 256
 
 func (e *Exchanger) complain(t *target, what, cause string) {
-	if t.told.mayTell(time.Now()) {
+	told := &t.told
+	if e.targets[t.name] != t {
+		told = &e.told
+	}
+	if told.mayTell(time.Now()) {
 		e.log.Error("onbehalf: "+what, "target", t.name, "client_id", e.config.Client.ClientID(), "issuer", e.config.Issuer, "cause", foreign.LineShort(cause, maxShown))
 	}
 }
