@@ -273,7 +273,7 @@ func (e *editor) withholdRest(w *between.Writer, problem Kind, whole bool) {
 		e.withhold(w, problem)
 		return
 	}
-	e.s.tell(w.Request.Context(), problem, "")
+	e.s.tellWithheld(w.Request.Context(), problem, methodIn(bodyOf(w.Request)))
 	if e.failed, e.cut = true, !whole; e.cut {
 		return
 	}
@@ -286,7 +286,7 @@ func (e *editor) withholdRest(w *between.Writer, problem Kind, whole bool) {
 
 // withhold answers with an error in the place of an answer of which nothing has been sent.
 func (e *editor) withhold(w *between.Writer, problem Kind) {
-	e.s.tell(w.Request.Context(), problem, "")
+	e.s.tellWithheld(w.Request.Context(), problem, methodIn(bodyOf(w.Request)))
 	e.failed = true
 	h := w.Header()
 	for _, name := range [...]string{"Content-Encoding", "Content-Range", "Etag", "Expires", "Last-Modified", "Trailer"} {

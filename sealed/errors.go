@@ -42,7 +42,7 @@ var fixes = map[Kind]string{
 	OtherArguments: "a retry has to have the same arguments",
 	OtherType:      "the type of the value has changed since it was sealed: let it read the old one for as long as states live",
 	Misplaced:      "only tools/call, prompts/get and resources/read have a state, a string",
-	NoPrincipal:    "put the handler behind Middleware.Wrap; with the official SDK use gosdk.Handler and gosdk.Middleware",
+	NoPrincipal:    "put the handler behind the wrapper, auth.Wrap(sealer.Handler(next)) in this order; with the official SDK use gosdk.Handler and gosdk.Middleware",
 	NoCall:         "name tools/call, prompts/get or resources/read with its target, and arguments that are a JSON object or nil",
 	TooLarge:       "keep less in it: what is large belongs in a store, and its id in the state",
 	NotJSON:        "seal what encoding/json can write",

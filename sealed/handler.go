@@ -65,7 +65,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if mayHaveState(body) {
 			var problem Kind
 			if r, problem = h.s.opened(r, body); problem != "" {
-				h.s.tell(r.Context(), problem, "")
+				h.s.tell(r.Context(), problem, methodIn(body))
 				sendError(w, http.StatusBadRequest, idOf(body), codeParams, ErrState.Error())
 				return
 			}

@@ -633,3 +633,50 @@ func TestLateWrites_STATE_09(t *testing.T) {
 	}
 	<-done
 }
+
+// The line about an answer that is withheld says so, and not that a client has sent a state; the mistake is ours.
+func TestWithheld_Told_STATE_11(t *testing.T) {
+	log := &logBuffer{}
+	s := newSealer(t, sealed.Config{Logger: log.logger()})
+	c := newChain(t, func(http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = io.WriteString(w, answerWith(asking(`"`+canary+`"`)))
+		})
+	})
+	wrong := s.Handler(c.handler) // auth.Wrap inside
+	wrong.ServeHTTP(httptest.NewRecorder(), newPost(c.token(nil), `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"echo"}}`))
+	line := log.take()
+	assert.Contains(t, line, "level=ERROR")
+	assert.Contains(t, line, "request state cannot be sealed")
+	assert.Contains(t, line, "auth.Wrap(sealer.Handler(next))")
+	assert.Contains(t, line, "tools/call")
+	wrong.ServeHTTP(httptest.NewRecorder(), newPost(c.token(nil), `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"echo","requestState":"v1.x"}}`))
+	line = log.take()
+	assert.Contains(t, line, "request state not accepted")
+	assert.Contains(t, line, "tools/call")
+}
+
+// A sealer for another resource than that of the wrapper would share states with whoever has the keys.
+func TestOtherResource_Told_STATE_08(t *testing.T) {
+	for name, row := range map[string]struct {
+		resource string
+		lines    int
+	}{"the same": {testResource, 0}, "another": {"https://other.example.com/mcp", 1}} {
+		t.Run(name, func(t *testing.T) {
+			log := &logBuffer{}
+			s := newSealer(t, sealed.Config{Logger: log.logger(), Resource: row.resource})
+			c := newChain(t, func(http.Handler) http.Handler {
+				return http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+					_, err := s.Seal(r.Context(), sealed.Tool("echo", nil), 1)
+					assert.NoError(t, err)
+				})
+			})
+			for range 2 {
+				c.handler.ServeHTTP(httptest.NewRecorder(), newPost(c.token(nil), `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"echo"}}`))
+			}
+			line := log.take()
+			assert.Equal(t, row.lines, strings.Count(line, "level=ERROR"), line)
+			assert.Equal(t, row.lines == 1, strings.Contains(line, testResource) && strings.Contains(line, row.resource))
+		})
+	}
+}

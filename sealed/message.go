@@ -196,3 +196,9 @@ func bodyOf(r *http.Request) []byte {
 	text, _ := io.ReadAll(body)
 	return text
 }
+
+// methodIn is the method that a body has, for the log.
+func methodIn(body []byte) string {
+	m, _ := find(body)
+	return m.call.Method
+}

@@ -19,6 +19,7 @@ import (
 
 	"github.com/seed-1e292522/mcpauth"
 	"github.com/seed-1e292522/mcpauth/internal/foreign"
+	"github.com/seed-1e292522/mcpauth/internal/onward"
 	"github.com/seed-1e292522/mcpauth/internal/seal"
 )
 
@@ -64,6 +65,9 @@ type Sealer struct {
 	log  *slog.Logger
 
 	told atomic.Bool // that a result of another method has a state
+
+	resource string
+	compared atomic.Bool // with the resource of a request
 }
 
 // key is what is derived from one secret.
@@ -121,7 +125,7 @@ func badKey(secret []byte, before [][]byte) string {
 }
 
 func compile(config Config) (*Sealer, error) {
-	s := &Sealer{ttl: config.TTL, log: config.Logger}
+	s := &Sealer{ttl: config.TTL, log: config.Logger, resource: config.Resource}
 	if s.ttl == 0 {
 		s.ttl = defaultTTL
 	}
@@ -225,6 +229,7 @@ func (s *Sealer) seal(ctx context.Context, call *mcpauth.Call, value []byte, f f
 	if problem != "" {
 		return "", problem
 	}
+	s.compare(ctx)
 	d := digests{time.Now().Add(s.ttl).UnixNano(), b.principal, b.client, b.call, b.arguments}
 	text, _ := binary.Append(nil, binary.BigEndian, &d) // it has a fixed size
 	first := &s.keys[0]
@@ -295,9 +300,31 @@ func (s *Sealer) tellOnce() {
 
 // tell says in the log why a state was not accepted, and of which principal: by its key, which names nobody.
 func (s *Sealer) tell(ctx context.Context, problem Kind, method string) {
+	s.line(ctx, slog.LevelInfo, ErrState.Error(), problem, method)
+}
+
+// tellWithheld says in the log why an answer does not go out, which is the server's own fault.
+func (s *Sealer) tellWithheld(ctx context.Context, problem Kind, method string) {
+	s.line(ctx, slog.LevelError, cannotSeal, problem, method)
+}
+
+func (s *Sealer) line(ctx context.Context, level slog.Level, what string, problem Kind, method string) {
 	principal := ""
 	if p, ok := mcpauth.FromContext(ctx); ok {
 		principal = p.Key()
 	}
-	s.log.Info("sealed: "+ErrState.Error(), "cause", string(problem), "method", foreign.Quote(method), "principal", principal, "fix", fixes[problem])
+	s.log.Log(ctx, level, "sealed: "+what, "cause", string(problem), "method", foreign.Quote(method), "principal", principal, "fix", fixes[problem])
+}
+
+// compare says once that the wrapper has another resource: states are then good for whoever else has that and the keys.
+func (s *Sealer) compare(ctx context.Context) {
+	if s.compared.Load() {
+		return
+	}
+	resource := ""
+	err := onward.Look(ctx, func(facts onward.Facts) { resource = facts.Resource })
+	if err == nil && s.compared.CompareAndSwap(false, true) && resource != s.resource {
+		s.log.Error("sealed: Config.Resource is not that of the mcpauth.Config", "resource", foreign.URL(s.resource), "wrapper", foreign.URL(resource),
+			"fix", "write the same: states are good for every server with this resource and key")
+	}
 }
