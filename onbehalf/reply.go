@@ -36,8 +36,8 @@ type Answer struct {
 // modern client says with each request whether it can open URLs for its user. Of an older one the handler's
 // session knows (capabilities.elicitation.url of initialize), and elicitsURLs tells it here; false is always safe.
 //
-// A modern client calls again with the answer of its user: one who declines is not asked again. One of 2025-11-25 calls
-// again by itself, and that of the official SDK only when it is told of notifications/elicitation/complete.
+// A modern client calls again with the answer of its user: one who declines is not asked again, which is known by
+// the name of the request, "consent", in JSON that a handler makes itself too. One of 2025-11-25 calls again by itself, and that of the official SDK only when it is told of notifications/elicitation/complete.
 //
 // The page that [Target].Consent names has to establish who the user is: its URL authenticates nobody, and may
 // be opened by somebody else than the caller.
