@@ -9,6 +9,7 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha256"
+	"crypto/x509"
 	"encoding/asn1"
 	"encoding/base64"
 	"encoding/json"
@@ -78,7 +79,7 @@ func PrivateKeyJWT(clientID string, key Key) Method {
 // algorithm is how the key signs.
 func (k *Key) algorithm() (string, error) {
 	if k.Signer == nil {
-		return "", errors.New("clientauth: there is no Signer")
+		return "", errors.New("clientauth: there is no Signer: give the private key")
 	}
 	var possible []string
 	switch public := k.Signer.Public().(type) {
@@ -89,13 +90,16 @@ func (k *Key) algorithm() (string, error) {
 		possible = []string{"RS256", "PS256"}
 	case *ecdsa.PublicKey:
 		if public.Curve != elliptic.P256() {
-			return "", errors.New("clientauth: an EC key that is not on P-256")
+			return "", errors.New("clientauth: an EC key that is not on P-256: use one that is")
 		}
 		possible = []string{"ES256"}
 	case ed25519.PublicKey:
 		possible = []string{"EdDSA"}
 	default:
-		return "", fmt.Errorf("clientauth: a %T signs nothing that is accepted here", public)
+		return "", fmt.Errorf("clientauth: a %T signs nothing that is accepted here: use an RSA key, one on P-256, or one of Ed25519", public)
+	}
+	if err := k.fits(); err != nil {
+		return "", err
 	}
 	if k.Algorithm == "" {
 		return possible[0], nil
@@ -106,6 +110,21 @@ func (k *Key) algorithm() (string, error) {
 		}
 	}
 	return "", fmt.Errorf("clientauth: the key does not sign with the algorithm that is asked for: use one of %v", possible)
+}
+
+// fits checks that the certificate, if there is one, is that of the key: another thumbprint finds another key, or none.
+func (k *Key) fits() error {
+	if len(k.Certificate) == 0 {
+		return nil
+	}
+	certificate, err := x509.ParseCertificate(k.Certificate)
+	if err != nil {
+		return errors.New("clientauth: Certificate is not the DER of one: decode it, of PEM the bytes of its block")
+	}
+	if own, ok := certificate.PublicKey.(interface{ Equal(crypto.PublicKey) bool }); !ok || !own.Equal(k.Signer.Public()) {
+		return errors.New("clientauth: Certificate is that of another key: give the one of Signer")
+	}
+	return nil
 }
 
 // assert makes one assertion.

@@ -8,8 +8,10 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha256"
+	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
@@ -57,7 +59,8 @@ func TestPrivateKeyJWT_EXCH_09(t *testing.T) {
 		t.Run(row.key+" "+row.asked, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				key := mcpauthtest.NewKey("mine", row.key)
-				m := clientauth.PrivateKeyJWT("mcp-server", clientauth.Key{Signer: key.Private, Algorithm: row.asked, ID: "mine", Certificate: []byte("der")})
+				der := certificateOf(t, key.Private)
+				m := clientauth.PrivateKeyJWT("mcp-server", clientauth.Key{Signer: key.Private, Algorithm: row.asked, ID: "mine", Certificate: der})
 				seen := map[string]bool{}
 				for range 2 {
 					h, form := applied(t, m)
@@ -66,7 +69,7 @@ func TestPrivateKeyJWT_EXCH_09(t *testing.T) {
 					form.Del("client_assertion")
 					assert.Equal(t, url.Values{"client_id": {"mcp-server"}, "client_assertion_type": {"urn:ietf:params:oauth:client-assertion-type:jwt-bearer"}}, form)
 					header, claims := verified(t, key, row.alg, assertion)
-					sum := sha256.Sum256([]byte("der"))
+					sum := sha256.Sum256(der)
 					assert.Equal(t, map[string]any{"alg": row.alg, "typ": "JWT", "kid": "mine", "x5t#S256": base64.RawURLEncoding.EncodeToString(sum[:])}, header)
 					jti, now := claims["jti"].(string), float64(time.Now().Unix())
 					assert.False(t, seen[jti] || len(jti) < 20, "a fresh jti")
@@ -124,6 +127,14 @@ type broken struct {
 
 func (b broken) Sign(io.Reader, []byte, crypto.SignerOpts) ([]byte, error) { return b.signature, b.err }
 
+// certificateOf makes a certificate of a key, which it signs itself.
+func certificateOf(t *testing.T, key crypto.Signer) []byte {
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour)}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	require.NoError(t, err)
+	return der
+}
+
 func TestMistakes_EXCH_09(t *testing.T) {
 	small, err := rsa.GenerateKey(rand.Reader, 1024)
 	require.NoError(t, err)
@@ -140,6 +151,8 @@ func TestMistakes_EXCH_09(t *testing.T) {
 		{"no key", clientauth.PrivateKeyJWT("c", clientauth.Key{}), "no Signer"},
 		{"another algorithm", clientauth.PrivateKeyJWT("c", clientauth.Key{Signer: ec, Algorithm: "RS256"}), "[ES256]"},
 		{"another curve", clientauth.PrivateKeyJWT("c", clientauth.Key{Signer: p384}), "not on P-256"},
+		{"a certificate as PEM", clientauth.PrivateKeyJWT("c", clientauth.Key{Signer: ec, Certificate: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certificateOf(t, ec)})}), "decode"},
+		{"a certificate of another key", clientauth.PrivateKeyJWT("c", clientauth.Key{Signer: ec, Certificate: certificateOf(t, p384)}), "another key"},
 		{"a small key", clientauth.PrivateKeyJWT("c", clientauth.Key{Signer: small}), "1024 bits"},
 	} {
 		require.ErrorContains(t, row.method.Validate(), row.want, row.name)

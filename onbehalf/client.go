@@ -7,6 +7,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"github.com/seed-1e292522/mcpauth/internal/foreign"
 )
 
 // Client returns an HTTP client for the target. To requests for [Target].URL and below it adds a token, which it
@@ -53,6 +55,7 @@ func (a *adder) roundTrip(r *http.Request) (*http.Response, error) {
 		return fail(a.exchanger.misconfigured(t, "the request has an Authorization of its own: leave it out", ""))
 	}
 	if !t.covers(r.URL) {
+		a.exchanger.log.Debug("onbehalf: a request is not to Target.URL, and goes without a token", "target", t.name, "host", foreign.Quote(r.URL.Scheme+"://"+r.URL.Host))
 		return a.base.RoundTrip(r)
 	}
 	token, err := a.exchanger.Token(a.ctx, a.target)

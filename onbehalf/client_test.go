@@ -51,6 +51,7 @@ func TestClient_EXCH_24(t *testing.T) {
 			require.Len(t, s.called, 1)
 			assert.Equal(t, row.added, s.called[0].Header.Get("Authorization") != "")
 			assert.Equal(t, row.added, s.count() == 1)
+			assert.Equal(t, !row.added, strings.Contains(s.log.String(), "without a token"), "who wonders about a 401 finds it in the debug log")
 		})
 	}
 }
