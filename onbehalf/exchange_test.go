@@ -473,6 +473,21 @@ func TestPolicy_OnBehalf_EXCH_16(t *testing.T) {
 	}
 }
 
+// With two issuers there are two exchangers, and the policy of each leaves the callers of the other alone.
+func TestPolicy_TwoIssuers_EXCH_16(t *testing.T) {
+	other := mcpauthtest.NewIssuerAt(t, "https://other.example.com")
+	s := newSite(t, change{tools: map[string]string{"echo": "crm"}, auth: func(c *mcpauth.Config) {
+		second := other.Config()
+		second.OnBehalf, second.Keys = true, other.Keys()[0].PEM()
+		c.Issuers = append(c.Issuers, second)
+	}})
+	served := false
+	s.during(other.Token(mcpauthtest.Claims{"aud": resource, "scope": "mcp:read"}), func(context.Context) { served = true })
+	assert.True(t, served)
+	assert.NotContains(t, s.log.String(), "level=ERROR")
+	assert.Empty(t, s.events)
+}
+
 // What Entra documents for a user who has not consented.
 func TestEntraConsent_EXCH_17(t *testing.T) {
 	s := newSite(t, change{})

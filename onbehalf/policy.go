@@ -15,7 +15,7 @@ import (
 // Policy returns a policy that decides as next does and exchanges, for the tools that are named, the caller's
 // token for their target before the handler runs: then what needs more scopes is still a 403 with all of them, and
 // an outage a 503. What else goes wrong is left to the handler, who can explain it. Nothing is exchanged for
-// a caller who lacks scopes that next requires, nor for the entries of lists.
+// a caller who lacks scopes that next requires or is of another issuer, nor for the entries of lists.
 //
 // Give it to [mcpauth.Config] itself, which then knows next: [mcpauth.Rules] stay rules there, and are checked with the
 // names of targets. In a policy of your own it does the same, but it knows no [mcpauth.Config].Implies.
@@ -57,6 +57,9 @@ func (p *policy) Refine(ctx context.Context, call mcpauth.Call, requirement mcpa
 	target, exchanges := p.tools[call.Name]
 	if !exchanges || call.Kind != mcpauth.KindTool || !isDeciding(ctx) {
 		return requirement, nil
+	}
+	if caller, ok := mcpauth.FromContext(ctx); ok && caller.Issuer != p.exchanger.config.Issuer {
+		return requirement, nil // another exchanger's
 	}
 	failed := (*Error)(nil)
 	if _, err := p.exchanger.Token(ctx, target); !errors.As(err, &failed) {
