@@ -54,7 +54,7 @@ func (a *adder) roundTrip(r *http.Request) (*http.Response, error) {
 	if slices.ContainsFunc(slices.Collect(maps.Keys(r.Header)), func(name string) bool { return strings.EqualFold(name, "Authorization") }) {
 		return fail(a.exchanger.misconfigured(t, "the request has an Authorization of its own: leave it out", ""))
 	}
-	if !t.covers(r.URL) {
+	if !t.covers(r) {
 		a.exchanger.log.Debug("onbehalf: a request is not to Target.URL, and goes without a token", "target", t.name, "host", foreign.Quote(r.URL.Scheme+"://"+r.URL.Host))
 		return a.base.RoundTrip(r)
 	}
@@ -66,6 +66,9 @@ func (a *adder) roundTrip(r *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	r = r.Clone(a.lasting(r.Context()))
+	if r.Header == nil {
+		r.Header = http.Header{}
+	}
 	r.Header.Set("Authorization", "Bearer "+token.AccessToken)
 	return a.base.RoundTrip(r)
 }
@@ -88,18 +91,37 @@ type ending struct {
 // Value implements [context.Context].
 func (c ending) Value(key any) any { return c.values.Value(key) }
 
-// covers reports whether a URL is that of the target, or below it. A path with dots in it may lead
-// elsewhere.
-func (t *target) covers(u *url.URL) bool {
-	if u.Scheme != t.base.Scheme || !strings.EqualFold(u.Hostname(), t.base.Hostname()) || port(u) != port(t.base) || u.User != nil {
-		return false
-	}
-	segments := strings.FieldsFunc(u.Path, func(r rune) bool { return r == '/' || r == '\\' })
-	if slices.Contains(segments, "..") || slices.Contains(segments, ".") {
+// covers reports whether a request is for the URL of the target, or below it. A field Host names another origin than
+// the connection (RFC 9110 section 7.2), and a path with dots in it may lead elsewhere.
+func (t *target) covers(r *http.Request) bool {
+	u := r.URL
+	if !t.isAt(u) || r.Host != "" && !t.isAt(&url.URL{Scheme: u.Scheme, Host: r.Host}) || u.User != nil || u.Opaque != "" || hasDots(u.Path) {
 		return false
 	}
 	below := strings.TrimSuffix(t.base.EscapedPath(), "/")
 	return u.EscapedPath() == below || strings.HasPrefix(u.EscapedPath(), below+"/") || below == "" && u.Path == ""
+}
+
+// isAt reports whether a URL has the origin of the target.
+func (t *target) isAt(u *url.URL) bool {
+	return u.Scheme == t.base.Scheme && strings.EqualFold(u.Hostname(), t.base.Hostname()) && port(u) == port(t.base)
+}
+
+// decoded undoes what servers decode that do so more than once.
+var decoded = strings.NewReplacer("%25", "%", "%2e", ".", "%2f", "/", "%5c", `\`, "%3b", ";")
+
+// hasDots reports whether a segment of a path leads upwards for some server: those of Java take what follows a
+// semicolon for parameters.
+func hasDots(path string) bool {
+	for last := ""; path != last; {
+		last, path = path, decoded.Replace(strings.ToLower(path))
+	}
+	for segment := range strings.FieldsFuncSeq(path, func(r rune) bool { return r == '/' || r == '\\' }) {
+		if name, _, _ := strings.Cut(segment, ";"); name == "." || name == ".." {
+			return true
+		}
+	}
+	return false
 }
 
 func port(u *url.URL) string {

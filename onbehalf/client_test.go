@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -39,6 +40,11 @@ func TestClient_EXCH_24(t *testing.T) {
 		{api + "/v1", api + "/v1/%2e%2e/admin", false},
 		{api + "/v1", api + "/v1%2f..%2fadmin", false},
 		{api + "/v1", api + `/v1/..%5cadmin`, false},
+		{api + "/v1", api + `/v1/..;a=b/admin`, false},
+		{api + "/v1", api + `/v1/%2e%2e%3b/admin`, false},
+		{api + "/v1", api + "/v1/%252E%252e/admin", false},
+		{api + "/v1", api + "/v1/x%25252f..%25252fadmin", false},
+		{api + "/v1", api + "/v1/100%25/..x/v1..2;x", true},
 		{api + "/v1", api + "/V1/x", false},
 	} {
 		t.Run(row.base+" "+row.url, func(t *testing.T) {
@@ -54,6 +60,39 @@ func TestClient_EXCH_24(t *testing.T) {
 			assert.Equal(t, !row.added, strings.Contains(s.log.String(), "without a token"), "who wonders about a 401 finds it in the debug log")
 		})
 	}
+}
+
+// What a server takes for the URL of a request is more than what is dialed.
+func TestClient_Host_EXCH_24(t *testing.T) {
+	for name, row := range map[string]struct {
+		edit  func(*http.Request)
+		added bool
+	}{
+		"none":                     {func(r *http.Request) { r.Host = "" }, true},
+		"the same":                 {func(r *http.Request) { r.Host = "API.example.com:443" }, true},
+		"that of another customer": {func(r *http.Request) { r.Host = "evil.example.com" }, false},
+		"another port":             {func(r *http.Request) { r.Host = "api.example.com:8443" }, false},
+		"a path that is not seen":  {func(r *http.Request) { r.URL.Opaque = "/admin" }, false},
+	} {
+		s := newSite(t, change{config: crm(func(t *onbehalf.Target) { t.URL = api + "/v1" })})
+		s.during(s.token(nil), func(ctx context.Context) {
+			r, err := http.NewRequest(http.MethodGet, api+"/v1/x", nil)
+			require.NoError(t, err)
+			row.edit(r)
+			_, err = s.exchanger.Client(ctx, "crm").Do(r)
+			require.NoError(t, err)
+		})
+		require.Len(t, s.called, 1)
+		assert.Equal(t, row.added, s.called[0].Header.Get("Authorization") != "", name)
+	}
+	s := newSite(t, change{})
+	s.during(s.token(nil), func(ctx context.Context) {
+		at, err := url.Parse(api)
+		require.NoError(t, err)
+		_, err = s.exchanger.Client(ctx, "crm").Transport.RoundTrip(&http.Request{URL: at})
+		require.NoError(t, err)
+	})
+	assert.NotEmpty(t, s.called[0].Header.Get("Authorization"), "a request that has no header yet")
 }
 
 func TestClient_Redirects_EXCH_24(t *testing.T) {
