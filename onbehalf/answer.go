@@ -58,7 +58,7 @@ func (a *answer) read(body []byte) {
 		said.text("error", &a.code), said.text("error_description", &a.description), said.text("suberror", &a.suberror),
 		said.text("access_token", &a.token.accessToken), said.text("token_type", &a.token.kind), said.text("issued_token_type", &a.token.issuedType),
 	)
-	if said["scope"] != nil && a.failed == nil {
+	if scope := said["scope"]; scope != nil && string(scope) != "null" && a.failed == nil {
 		a.token.scope = new(string)
 		a.failed = said.text("scope", a.token.scope)
 	}

@@ -240,6 +240,7 @@ func TestAnswer_EXCH_20(t *testing.T) {
 		{"a life of before", nil, nil, []any{"expires_in", -1}, onbehalf.Refused},
 		{"fewer scopes", nil, nil, []any{"scope", "crm.list"}, onbehalf.Refused},
 		{"more scopes", nil, nil, []any{"scope", "crm.list crm.read"}, ""},
+		{"null for what is left out", nil, nil, []any{"scope", (*string)(nil), "error", (*string)(nil), "issued_token_type", (*string)(nil)}, ""},
 		{"an error beside a token", nil, nil, []any{"error", "invalid_grant"}, onbehalf.Refused},
 		{"another subject", func(t *onbehalf.Target) { t.SameSubject = true }, mcpauthtest.Claims{"sub": "user-2"}, nil, onbehalf.Refused},
 		{"the same subject", func(t *onbehalf.Target) { t.SameSubject = true }, nil, nil, ""},
