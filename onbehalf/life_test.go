@@ -323,6 +323,32 @@ func TestSingleFlight_EXCH_14(t *testing.T) {
 	})
 }
 
+// Who changes the error that he was given changes nobody else's.
+func TestSingleFlight_Errors_EXCH_14(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, change{config: crm(func(t *onbehalf.Target) { t.StepUp = []string{"crm:act", "crm:list"} })})
+		release := make(chan struct{})
+		s.endpoint = func(w http.ResponseWriter, r *http.Request) {
+			<-release
+			says(400, `{"error":"invalid_scope"}`)(w, r)
+		}
+		s.during(s.token(nil), func(ctx context.Context) {
+			errs := make(chan error)
+			for range 2 {
+				go func() {
+					_, err := s.exchanger.Token(ctx, "crm")
+					errs <- err
+				}()
+			}
+			synctest.Wait()
+			close(release)
+			first, second := failure(t, <-errs), failure(t, <-errs)
+			first.Scopes[0] = "changed"
+			assert.Equal(t, []string{"crm:act", "crm:list"}, second.Scopes)
+		})
+	})
+}
+
 func TestFlight_Ends_EXCH_14(t *testing.T) {
 	t.Run("with its last waiter", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
@@ -411,28 +437,32 @@ func TestOutage_EXCH_15(t *testing.T) {
 	})
 }
 
-// An answer that breaks on somebody's token is his alone.
+// An answer that breaks on somebody's token, or becomes too large with it, is his alone.
 func TestOutage_OfOne_EXCH_15(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newSite(t, change{})
-		bad, good := s.token(nil), s.token(mcpauthtest.Claims{"sub": "user-2"})
-		s.endpoint = func(w http.ResponseWriter, r *http.Request) {
-			if r.Form.Get("subject_token") == bad {
-				says(500, "boom")(w, r)
-				return
+	for name, breaks := range map[string]http.HandlerFunc{
+		"broken": says(500, "boom"), "too large": says(200, `{"access_token":"`+strings.Repeat("x", 64<<10)+`","token_type":"Bearer"}`),
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			s := newSite(t, change{})
+			bad, good := s.token(nil), s.token(mcpauthtest.Claims{"sub": "user-2"})
+			s.endpoint = func(w http.ResponseWriter, r *http.Request) {
+				if r.Form.Get("subject_token") == bad {
+					breaks(w, r)
+					return
+				}
+				s.grants(nil)(w, r)
 			}
-			s.grants(nil)(w, r)
-		}
-		for range 10 {
-			assert.Equal(t, onbehalf.Unavailable, s.fails(bad).Kind)
-		}
-		assert.Equal(t, 1, s.count())
-		_, err := s.get(good, "crm")
-		require.NoError(t, err)
-		time.Sleep(time.Second)
-		s.fails(bad)
-		assert.Equal(t, 3, s.count())
-	})
+			for range 10 {
+				assert.Equal(t, onbehalf.Unavailable, s.fails(bad).Kind, name)
+			}
+			assert.Equal(t, 1, s.count(), name)
+			_, err := s.get(good, "crm")
+			require.NoError(t, err, name)
+			time.Sleep(time.Second)
+			s.fails(bad)
+			assert.Equal(t, 3, s.count(), name)
+		})
+	}
 }
 
 // A transport that panics is an outage, and tells nobody what it knows.

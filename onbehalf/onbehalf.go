@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -31,6 +32,7 @@ func (e *Exchanger) Token(ctx context.Context, target string) (*oauth2.Token, er
 	}
 	if got.err != nil {
 		failed := *got.err // others may have been given the same
+		failed.Scopes = slices.Clone(failed.Scopes)
 		return nil, &failed
 	}
 	token := *got.token // what is remembered is nobody's to change

@@ -103,10 +103,10 @@ func (e *Exchanger) ask(ctx context.Context, plan flightPlan) *answer {
 	if err != nil {
 		return a.fail(err)
 	}
-	if len(body) > maxAnswer {
+	a.outage = false
+	if len(body) > maxAnswer { // on somebody's token
 		return a.fail(fmt.Errorf("an answer of more than %d bytes", maxAnswer))
 	}
-	a.outage = false
 	a.read(body)
 	return a
 }
