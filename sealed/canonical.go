@@ -19,23 +19,30 @@ var limits = strictjson.Limits{Depth: strictjson.MaxDepth, Members: maxMembers, 
 // whatever order, strings and numbers in whatever spelling. Numbers are compared exactly, and not as float64: 1, 1.0
 // and 1e0 are one, 9007199254740993 and 9007199254740992 are two. It is no JSON.
 func canonical(text []byte) ([]byte, error) {
-	var r strictjson.Reader
-	r.Reset(text, limits)
-	out, err := appendValue(nil, &r)
+	var w writer
+	w.r.Reset(text, limits)
+	out, err := w.appendValue(nil)
 	if err == nil {
-		err = r.End()
+		err = w.r.End()
 	}
 	return out, err
 }
 
+// writer writes what it reads in another order.
+type writer struct {
+	r     strictjson.Reader
+	spare []byte // where members stand while they change places: one for all, lest each level of nesting costs the whole
+}
+
 // appendValue appends the next value: its kind, and what tells it from others of the kind. Its nesting is bounded by
 // that of the reader.
-func appendValue(out []byte, r *strictjson.Reader) ([]byte, error) {
+func (w *writer) appendValue(out []byte) ([]byte, error) {
+	r := &w.r
 	switch r.Kind() {
 	case strictjson.Object:
-		return appendObject(out, r)
+		return w.appendObject(out)
 	case strictjson.Array:
-		return appendArray(out, r)
+		return w.appendArray(out)
 	case strictjson.String:
 		s, err := r.String()
 		return owned.AppendField(append(out, 's'), string(s)), err
@@ -50,48 +57,53 @@ func appendValue(out []byte, r *strictjson.Reader) ([]byte, error) {
 	return append(out, raw...), err
 }
 
-func appendArray(out []byte, r *strictjson.Reader) ([]byte, error) {
-	_ = r.Array() // an error stays, and Element returns it
+func (w *writer) appendArray(out []byte) ([]byte, error) {
+	_ = w.r.Array() // an error stays, and Element returns it
 	out = append(out, '[')
 	for {
-		more, err := r.Element()
+		more, err := w.r.Element()
 		if err != nil || !more {
 			return append(out, ']'), err
 		}
-		if out, err = appendValue(out, r); err != nil {
+		if out, err = w.appendValue(out); err != nil {
 			return nil, err
 		}
 	}
 }
 
 // appendObject appends the members in the order of their names, which are unique.
-func appendObject(out []byte, r *strictjson.Reader) ([]byte, error) {
+func (w *writer) appendObject(out []byte) ([]byte, error) {
 	type member struct {
 		name     string
-		from, to int // where its value stands in written
+		from, to int // where it stands behind begin
 	}
 	var members []member
-	var written []byte
-	_ = r.Object() // an error stays, and Member returns it
+	_ = w.r.Object() // an error stays, and Member returns it
+	out = append(out, '{')
+	begin := len(out)
 	for {
-		name, more, err := r.Member()
+		name, more, err := w.r.Member()
 		if err != nil {
 			return nil, err
 		}
 		if !more {
 			break
 		}
-		m := member{name: string(name), from: len(written)}
-		if written, err = appendValue(written, r); err != nil {
+		m := member{name: string(name), from: len(out) - begin}
+		if out, err = w.appendValue(owned.AppendField(out, m.name)); err != nil {
 			return nil, err
 		}
-		m.to = len(written)
+		m.to = len(out) - begin
 		members = append(members, m)
 	}
-	slices.SortFunc(members, func(a, b member) int { return cmp.Compare(a.name, b.name) })
-	out = append(out, '{')
-	for _, m := range members {
-		out = append(owned.AppendField(out, m.name), written[m.from:m.to]...)
+	byName := func(a, b member) int { return cmp.Compare(a.name, b.name) }
+	if !slices.IsSortedFunc(members, byName) {
+		slices.SortFunc(members, byName)
+		w.spare = append(w.spare[:0], out[begin:]...)
+		out = out[:begin]
+		for _, m := range members {
+			out = append(out, w.spare[m.from:m.to]...)
+		}
 	}
 	return append(out, '}'), nil
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"math/big"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -43,6 +44,26 @@ func TestCanonical_STATE_02(t *testing.T) {
 	}
 	_, err := canonical([]byte(strings.Repeat("[", 64) + strings.Repeat("]", 64)))
 	assert.NoError(t, err)
+}
+
+// What is nested costs about as much as what is not, wherever its members belong: arguments are anybody's.
+func TestCanonical_Nested_STATE_02(t *testing.T) {
+	content := `"` + strings.Repeat("x", 1<<20) + `"`
+	cost := func(text string) uint64 {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		_, err := canonical([]byte(text))
+		runtime.ReadMemStats(&after)
+		require.NoError(t, err)
+		return after.TotalAlloc - before.TotalAlloc
+	}
+	flat := cost(`{"a":` + content + `}`)
+	for _, open := range []string{`{"a":`, `{"z":1,"a":`, `[`} {
+		end := map[byte]string{'{': "}", '[': "]"}[open[0]]
+		nested := cost(strings.Repeat(open, 60) + content + strings.Repeat(end, 60))
+		t.Logf("%s: %d KiB, flat %d KiB", open, nested>>10, flat>>10)
+		assert.Less(t, nested, 4*flat, open)
+	}
 }
 
 // FuzzCanonical compares with a reader and an arithmetic that are not ours.
