@@ -99,12 +99,12 @@ func (e *Exchanger) judge(plan flightPlan, a *answer, now time.Time) (*oauth2.To
 	switch {
 	case a.broken:
 		return fail(Misconfigured)
-	case a.isOutage():
+	case a.isOutage() && !(a.outage && t.outage.isRefuted(plan.begun)):
 		_, err := fail(Unavailable)
 		err.RetryAfter = t.outage.begin(now, retryAfter(a.header))
 		return nil, err
 	case a.duplicate:
-		t.outage.end()
+		t.outage.end(now)
 		return fail(Refused)
 	case a.failed != nil && slices.Contains(turnedAway, a.status):
 		a.code = ""
@@ -115,7 +115,7 @@ func (e *Exchanger) judge(plan flightPlan, a *answer, now time.Time) (*oauth2.To
 		a.dies = now.Add(err.RetryAfter)
 		return nil, err
 	}
-	t.outage.end()
+	t.outage.end(now)
 	if a.status != http.StatusOK {
 		return nil, e.refusal(plan, a, now)
 	}

@@ -24,6 +24,7 @@ type flightPlan struct {
 	from   inbound
 	target *target
 	at     place
+	begun  time.Time
 }
 
 // flight is one exchange. It belongs to all who wait for it, and to nobody else: its context is none of theirs.
@@ -58,6 +59,7 @@ func (e *Exchanger) join(plan flightPlan) *flight {
 		e.flights.byKey = map[key]*flight{}
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), flightTimeout)
+	plan.begun = time.Now()
 	f := &flight{waiting: 1, cancel: cancel, done: make(chan struct{})}
 	e.flights.byKey[plan.from.key] = f
 	context.AfterFunc(ctx, func() { // the transport need not come back

@@ -465,6 +465,39 @@ func TestOutage_OfOne_EXCH_15(t *testing.T) {
 	}
 }
 
+// While others are answered, one who is not is no outage.
+func TestOutage_SlowForOne_EXCH_15(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, change{config: func(c *onbehalf.Config) { c.TokenURL = tokenURL }})
+		s.endpoint = func(w http.ResponseWriter, r *http.Request) {
+			if r.Form.Get("subject_token") == "slow" {
+				<-r.Context().Done()
+				return
+			}
+			s.grants(nil)(w, r)
+		}
+		ask := func(subject, token string) error {
+			ctx, end := carried(t, s.issuer.Principal(mcpauthtest.Claims{"sub": subject, "exp": unix(time.Hour)}), token)
+			defer end()
+			_, err := s.exchanger.Token(ctx, "crm")
+			return err
+		}
+		var done sync.WaitGroup
+		done.Go(func() { assert.Equal(t, onbehalf.Unavailable, failure(t, ask("user-1", "slow")).Kind) })
+		time.Sleep(2 * time.Second)
+		require.NoError(t, ask("user-2", "t2"))
+		done.Wait()
+		require.NoError(t, ask("user-3", "t3"))
+		assert.Equal(t, onbehalf.Unavailable, failure(t, ask("user-1", "slow")).Kind)
+		assert.Equal(t, 3, s.count(), "he is not asked for again at once")
+
+		time.Sleep(time.Second)
+		failure(t, ask("user-1", "slow"))
+		assert.Equal(t, onbehalf.Unavailable, failure(t, ask("user-3", "t4")).Kind, "where nobody is answered it is one")
+		assert.Equal(t, 4, s.count())
+	})
+}
+
 // A transport that panics is an outage, and tells nobody what it knows.
 func TestPanic_EXCH_15_EXCH_25(t *testing.T) {
 	for name, fail := range map[string]func(){"panic": func() { panic("canary") }, "goexit": runtime.Goexit} {

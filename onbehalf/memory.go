@@ -152,6 +152,7 @@ type outage struct {
 	mu       sync.Mutex
 	until    time.Time
 	failures int
+	answered time.Time // when somebody was, last
 }
 
 const (
@@ -182,10 +183,18 @@ func (o *outage) begin(now time.Time, said time.Duration) time.Duration {
 	return wait
 }
 
-func (o *outage) end() {
+func (o *outage) end(now time.Time) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.until, o.failures = time.Time{}, 0
+	o.until, o.failures, o.answered = time.Time{}, 0, now
+}
+
+// isRefuted reports whether somebody was answered while an exchange was without an answer: that is not for everybody,
+// then, and whose token makes the endpoint slow would keep all others from it.
+func (o *outage) isRefuted(begun time.Time) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.answered.After(begun)
 }
 
 // told lets one line a minute pass.
