@@ -10,6 +10,7 @@ import (
 	"reflect"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -194,6 +195,31 @@ func TestOnBehalf_Stream_EXCH_05(t *testing.T) {
 		}()
 		assert.Equal(t, []error{nil, onward.ErrOver}, listen(time.Hour, 5*time.Second, 70*time.Second))
 	})
+}
+
+// Whom a policy leaves behind, to exchange early, may look while the request goes on.
+func TestOnBehalf_LeftBehind_EXCH_03(t *testing.T) {
+	var behind sync.WaitGroup
+	looks := make(chan struct{}, 1)
+	f := newFixture(t, func(config *mcpauth.Config) {
+		config.Policy = mcpauth.PolicyFunc(func(ctx context.Context, _ mcpauth.Call) (mcpauth.Requirement, error) {
+			behind.Go(func() {
+				for facts := (onward.Facts{Deciding: true}); facts.Deciding; {
+					if onward.Look(ctx, func(now onward.Facts) { facts = now }) != nil {
+						return
+					}
+					select {
+					case looks <- struct{}{}:
+					default:
+					}
+				}
+			})
+			<-looks
+			return mcpauth.Authenticated(), nil
+		})
+	})
+	f.served(f.call(f.token(nil), "echo"))
+	behind.Wait()
 }
 
 // A policy that cannot know is no server error, and no fault of the token.

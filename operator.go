@@ -15,6 +15,7 @@ import (
 
 	"github.com/seed-1e292522/mcpauth/internal/challenge"
 	"github.com/seed-1e292522/mcpauth/internal/explain"
+	"github.com/seed-1e292522/mcpauth/internal/onward"
 	"github.com/seed-1e292522/mcpauth/internal/owned"
 	"github.com/seed-1e292522/mcpauth/internal/refusal"
 	"github.com/seed-1e292522/mcpauth/internal/token"
@@ -48,7 +49,8 @@ func (o *operator) recordPanic(r *http.Request, x *exchange) {
 // request. It returns what the request is answered with, which OnDecision can
 // make a refusal.
 func (o *operator) record(r *http.Request, x *exchange, denied *refusal.Refusal) *refusal.Refusal {
-	x.decided = true
+	// Somebody whom a policy has left behind may ask meanwhile.
+	onward.Change(&x.onward, func() { x.decided = true })
 	if denied != nil && denied.Reason == refusal.NoCredentials && o.log != nil { // nil: the zero Middleware
 		x.g.public.noteChallenge(r, o.log)
 	}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/seed-1e292522/mcpauth/internal/jsonrpc"
 	"github.com/seed-1e292522/mcpauth/internal/mcp"
+	"github.com/seed-1e292522/mcpauth/internal/onward"
 	"github.com/seed-1e292522/mcpauth/internal/refusal"
 	"github.com/seed-1e292522/mcpauth/internal/reply"
 )
@@ -116,6 +117,6 @@ func (o *belongings) openCursors(x *exchange) *refusal.Refusal {
 		at = p.Cursor.To
 	}
 	body.Write(x.body[at:])
-	x.body = body.Bytes()
+	onward.Change(&x.onward, func() { x.body = body.Bytes() })
 	return nil
 }

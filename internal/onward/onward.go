@@ -59,6 +59,13 @@ func Carry(r *Request, token string, ends time.Time) {
 	r.token = func() (string, time.Time) { return token, ends }
 }
 
+// Change changes what the facts are made of, when the context has been given away: nobody looks meanwhile.
+func Change(r *Request, change func()) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	change()
+}
+
 // End is called when the request is over, or must not go on. It waits for who looks at the facts.
 func End(r *Request) {
 	r.mu.Lock()

@@ -40,6 +40,10 @@ func TestRequest_EXCH_01_EXCH_03(t *testing.T) {
 	assert.Equal(t, "token", token)
 	assert.Same(t, r, FromContext(context.WithoutCancel(ctx)))
 
+	changed := 0
+	Change(r, func() { changed++ })
+	assert.Equal(t, 1, changed)
+
 	End(r)
 	assert.Equal(t, []error{ErrOver, ErrOver, ErrOver}, all(ctx))
 	Begin(r, owner{})
