@@ -393,10 +393,13 @@ func TestErrors_EXCH_16_EXCH_17_EXCH_19(t *testing.T) {
 	}
 }
 
-// A fault of the configuration is one line a minute.
+// A fault of the configuration is one line a minute, whatever somebody's token brings about before.
 func TestMisconfigured_OneLine_EXCH_16(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSite(t, change{})
+		s.endpoint = says(500, "boom")
+		s.fails(s.token(nil))
+		s.log.b.Reset()
 		s.endpoint = says(401, `{"error":"invalid_client","error_description":"no such client mcp-server"}`)
 		lines := func() int { return strings.Count(s.log.String(), "level=ERROR") }
 		for range 100 {

@@ -197,18 +197,21 @@ func (o *outage) isRefuted(begun time.Time) bool {
 	return o.answered.After(begun)
 }
 
-// told lets one line a minute pass.
+// told lets one line a minute pass of each kind: what a caller can bring about must not keep another from being told.
 type told struct {
 	mu sync.Mutex
-	at time.Time
+	at map[string]time.Time
 }
 
-func (t *told) mayTell(now time.Time) bool {
+func (t *told) mayTell(what string, now time.Time) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if !t.at.IsZero() && now.Sub(t.at) < time.Minute {
+	if last, before := t.at[what]; before && now.Sub(last) < time.Minute {
 		return false
 	}
-	t.at = now
+	if t.at == nil {
+		t.at = map[string]time.Time{}
+	}
+	t.at[what] = now
 	return true
 }

@@ -167,7 +167,7 @@ func secretsOf(header http.Header, form url.Values) (secrets []string) {
 	return secrets
 }
 
-// tell writes into the log what is the operator's business, once a minute for each target, and the rest for
+// tell writes into the log what is the operator's business, once a minute for each target and kind, and the rest for
 // who looks closely.
 func (e *Exchanger) tell(plan flightPlan, err *Error, a *answer) {
 	if err == nil {
@@ -197,7 +197,7 @@ func (e *Exchanger) complain(t *target, what, cause string) {
 	if e.targets[t.name] != t {
 		told = &e.told
 	}
-	if told.mayTell(time.Now()) {
+	if told.mayTell(what, time.Now()) {
 		e.log.Error("onbehalf: "+what, "target", t.name, "client_id", e.config.Client.ClientID(), "issuer", e.config.Issuer, "cause", foreign.LineShort(cause, maxShown))
 	}
 }
