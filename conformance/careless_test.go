@@ -392,6 +392,9 @@ func TestCarelessGolden_TEST_10(t *testing.T) {
 	caught := map[string]bool{}
 	for _, flaw := range flaws {
 		report := check(t, flaw.name, flaw.spoil)
+		for try := 0; try < 3 && flaw.spoil == nil && isolationOf(report)["answer"].Outcome == conformance.Pass; try++ {
+			report = check(t, flaw.name, flaw.spoil) // one of all who wait gets a message: one time in a hundred it was for another by chance
+		}
 		fmt.Fprintf(&text, "%s\n", flaw.name)
 		for _, finding := range report.Findings(conformance.Low) {
 			caught[finding.ID] = true
