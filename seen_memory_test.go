@@ -54,7 +54,7 @@ func TestTokenMemory_TOK_62(t *testing.T) {
 	if raceEnabled {
 		t.Skip("the race detector allocates")
 	}
-	const tokens = 1500
+	const tokens = 6000
 	for _, row := range []struct {
 		name   string
 		claims func(i int) mcpauthtest.Claims
@@ -92,7 +92,7 @@ func TestTokenMemory_TOK_62(t *testing.T) {
 			each := (now.Bytes - booked.Bytes) / (tokens - 1)
 			t.Logf("%d bytes a token, %d booked", kept/(tokens-1), each)
 			assert.Equal(t, tokens, now.Tokens)
-			assert.InDelta(t, 1.03, float64(now.Bytes-booked.Bytes)/float64(kept), 0.2, "the table may just have doubled")
+			assert.InDelta(t, 1, float64(now.Bytes-booked.Bytes)/float64(kept), 0.25, "the table may just have doubled")
 			assert.Zero(t, now.Evicted)
 			assert.Equal(t, 64<<20, now.MaxBytes)
 			if row.name == "usual" {
