@@ -408,12 +408,14 @@ func (b *checkedBody) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// Peek implements [between.Body].
-func (b *checkedBody) Peek() []byte {
+// Borrow implements [between.Body].
+func (b *checkedBody) Borrow() []byte {
 	b.mu.Lock()
-	defer b.mu.Unlock()
 	return b.rest
 }
+
+// Return implements [between.Body].
+func (b *checkedBody) Return() { b.mu.Unlock() }
 
 // Close implements [io.Closer].
 func (b *checkedBody) Close() error {

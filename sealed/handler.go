@@ -52,17 +52,24 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch r.Method {
 	case http.MethodGet: // a stream, on which an answer to another request may come
 	case http.MethodPost:
-		body, known := peek(r)
-		if !known {
-			var err error
-			if body, err = io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody)); err != nil {
+		var body []byte // if there may be a state in it
+		switch b, isOurs := r.Body.(between.Body); {
+		case isOurs:
+			kind, body = borrowed(b)
+		case r.Body == nil:
+			kind = forOther
+		default:
+			whole, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+			if err != nil {
 				sendError(w, http.StatusBadRequest, nil, codeParams, "body cannot be read")
 				return
 			}
-			r = withBody(r, body)
+			r, kind = withBody(r, whole), asked(whole)
+			if mayHaveState(whole) {
+				body = whole
+			}
 		}
-		kind = asked(body)
-		if mayHaveState(body) {
+		if body != nil {
 			var problem Kind
 			if r, problem = h.s.opened(r, body); problem != "" {
 				h.s.tell(r.Context(), problem, methodIn(body))
@@ -88,12 +95,18 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	finish(&out.Writer)
 }
 
-// peek returns the body of a request without reading it, if the wrapper has it.
-func peek(r *http.Request) (body []byte, ok bool) {
-	if b, isOurs := r.Body.(between.Body); isOurs {
-		return b.Peek(), true
+// borrowed returns what a body that the wrapper has asks for, and a copy of it if there is a state in it, or that cannot
+// be told: whoever is left behind, as by [http.TimeoutHandler], finds another request's body in its place.
+func borrowed(b between.Body) (kind asks, body []byte) {
+	text := b.Borrow()
+	defer b.Return()
+	kind = asked(text)
+	if mayHaveState(text) {
+		if m, err := find(text); err != nil || m.state != none {
+			body = bytes.Clone(text)
+		}
 	}
-	return nil, r.Body == nil
+	return kind, body
 }
 
 // withBody is the request with another body.

@@ -2,6 +2,7 @@ package sealed_test
 
 import (
 	"compress/gzip"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -679,4 +681,56 @@ func TestOtherResource_Told_STATE_08(t *testing.T) {
 			assert.Equal(t, row.lines == 1, strings.Contains(line, testResource) && strings.Contains(line, row.resource))
 		})
 	}
+}
+
+// waiting is a context in which who asks for the caller waits once.
+type waiting struct {
+	context.Context
+	once       sync.Once
+	asked, may chan struct{}
+}
+
+func (c *waiting) Value(k any) any {
+	value := c.Context.Value(k)
+	if _, isCaller := value.(*mcpauth.Principal); isCaller {
+		c.once.Do(func() {
+			close(c.asked)
+			<-c.may
+		})
+	}
+	return value
+}
+
+// TestLeftBehind_ISOL_01: a handler that is left behind, as http.TimeoutHandler does it, does not find another caller's body.
+func TestLeftBehind_ISOL_01(t *testing.T) {
+	ctx, ended := &waiting{asked: make(chan struct{}), may: make(chan struct{})}, make(chan struct{})
+	leaves := false
+	c := newChain(t, func(next http.Handler) http.Handler {
+		sealer := newSealer(t, sealed.Config{}).Handler(next)
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if !leaves {
+				sealer.ServeHTTP(w, r)
+				return
+			}
+			leaves, ctx.Context = false, r.Context()
+			go func() {
+				defer close(ended)
+				sealer.ServeHTTP(httptest.NewRecorder(), r.WithContext(ctx))
+			}()
+			<-ctx.asked
+		})
+	})
+	c.asks(asking(`"s"`))
+	token := c.token(nil)
+	state := stateIn(t, c.echo(token, "").Body.String())
+	leaves = true
+	c.echo(token, `,"requestState":"`+state+`","x":"mine"`)
+	other := c.token(mcpauthtest.Claims{"sub": "bob"})
+	for range 100 { // the memory of the first body is used again
+		c.echo(other, `,"x":"`+strings.Repeat("y", len(state)+len("requestState"))+`"`)
+	}
+	require.NotContains(t, c.body, "mine")
+	close(ctx.may)
+	<-ended
+	assert.Contains(t, c.body, `"requestState":"s","x":"mine"`)
 }

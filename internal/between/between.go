@@ -61,7 +61,8 @@ func New(ctx context.Context) *Flusher {
 
 // Body is the body of a request that the wrapper has read already.
 type Body interface {
-	// Peek returns what has not been read, and does not read it. It must not be changed, nor looked at
-	// when the request is over.
-	Peek() []byte
+	// Borrow returns what has not been read, and does not read it. It must not be changed, nor looked at after
+	// Return, which has to follow soon: the end of the request waits for it, because the memory is another's then.
+	Borrow() []byte
+	Return()
 }
