@@ -226,6 +226,40 @@ func TestKeptBody_MCP_08(t *testing.T) {
 	}
 }
 
+// TestKeptContext_LIMITS_13: who keeps the context of a request, as servers do for a session or a job of their own, does not
+// keep the body, nor an answer that was held: nobody counts them any more.
+func TestKeptContext_LIMITS_13(t *testing.T) {
+	const requests, size = 16, 1 << 20
+	padding := strings.Repeat("p", size)
+	for name, body := range map[string]string{
+		"initialize": `{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"c","version":"1"},"x":"` + padding + `"}}`,
+		"a tool":     `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"echo","arguments":{"x":"` + padding + `"}}}`,
+		"a page":     `{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{"x":"` + padding + `"}}`,
+	} {
+		f := newFixture(t, nil)
+		var kept []context.Context
+		handler := f.auth.Wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			kept = append(kept, r.Context())
+			w.Header().Set("Content-Type", "application/json")
+			_, _ = io.WriteString(w, `{"jsonrpc":"2.0","id":1,"result":{"tools":[],"x":"`+padding+`"}}`)
+		}))
+		token := f.token(nil)
+		serve := func() {
+			w := httptest.NewRecorder()
+			handler.ServeHTTP(w, f.request(http.MethodPost, "/mcp", token, body))
+			w.Body = nil // it is the test's own
+		}
+		serve()
+		before := heapInUse()
+		for range requests {
+			serve()
+		}
+		grown := heapInUse() - before
+		require.Len(t, kept, requests+1, name)
+		assert.Less(t, grown, requests*size/4, "%s: %d bytes", name, grown)
+	}
+}
+
 // The operator's own code may keep what it is shown.
 func TestKeptArguments_MCP_08(t *testing.T) {
 	var kept []json.RawMessage

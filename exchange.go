@@ -206,7 +206,8 @@ func (x *exchange) run(next http.Handler, out *flushable, r *http.Request) {
 }
 
 // end lets go of what was made for the request, also after a panic of the
-// handler. What a handler still holds afterwards is dead: its context, and its body.
+// handler. What a handler still holds afterwards is dead: its context, and its body. It keeps neither the body nor a
+// held answer in memory, because they are on nobody's account any more.
 func (x *exchange) end() {
 	if x.placed {
 		x.m.owned.endStream(x)
@@ -216,14 +217,23 @@ func (x *exchange) end() {
 	x.ctx.End()
 	x.reader.mu.Lock()
 	x.over, x.reader.rest, x.reader.closed = true, nil, true
+	x.body, x.id, x.pages = nil, nil, nil
 	x.reader.mu.Unlock()
+	x.out.letGo()
 	if u := x.unnamed; u != nil && u.again != nil {
 		_ = u.again.reader.Close()
+		u.again.out.letGo()
+	}
+	if x.lease.inquiry == nil { // or somebody may still be asked about the calls
+		for i := range x.calls {
+			x.calls[i].Arguments = nil
+		}
 	}
 	x.release()
 	if x.pooled != nil && cap(*x.pooled) <= maxPooled {
 		buffers.Put(x.pooled)
 	}
+	x.pooled = nil
 }
 
 // strippedIn returns the eras in which a header field, by its canonical name, is

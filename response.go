@@ -364,6 +364,13 @@ func (w *response) sendHeld(parts ...[]byte) {
 	}
 }
 
+// letGo forgets what was held. Who writes late is held back as before.
+func (w *response) letGo() {
+	if w.held != nil {
+		w.held = new(reply.Held)
+	}
+}
+
 // replaceHeader puts the header that was checked in the place of what the handler has made of it.
 func (w *response) replaceHeader() http.Header {
 	h := w.Header()
