@@ -87,14 +87,14 @@ var simpleServers = map[string]func(uri string, isKey bool) (found string, ok bo
 	},
 	"one that wants a table": func(uri string, isKey bool) (string, bool) {
 		u, err := url.Parse(uri)
-		if err != nil || !u.Query().Has("table") {
+		if err != nil || u.Opaque != "" || !u.Query().Has("table") {
 			return "", false
 		}
 		return foldCase(u.Scheme + "://" + u.Host + u.Path + "?" + u.Query().Get("table")), !isKey || len(u.Query()) == 1
 	},
 	"one with a default": func(uri string, isKey bool) (string, bool) {
 		u, err := url.Parse(uri)
-		if err != nil || !u.Query().Has("table") {
+		if err != nil || u.Opaque != "" || !u.Query().Has("table") {
 			return "", false
 		}
 		year := cmp.Or(u.Query().Get("year"), "2026")
