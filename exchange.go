@@ -75,7 +75,7 @@ func (x *exchange) carry(token string) {
 // Facts implements [onward.Owner].
 func (x *exchange) Facts() onward.Facts {
 	f := onward.Facts{
-		Resource: x.g.resource, MetadataURL: x.m.MetadataURL(), Principal: x.principal, Modern: x.era == mcp.Modern, Calls: x.calls, Body: x.body, Deciding: !x.decided,
+		Resource: x.g.resource, MetadataURL: x.g.public.metadataURL(), Principal: x.principal, Modern: x.era == mcp.Modern, Calls: x.calls, Body: x.body, Deciding: !x.decided,
 	}
 	if x.principal != nil {
 		f.Issuer = x.principal.Issuer

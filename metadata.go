@@ -118,7 +118,9 @@ func renderMetadata(resource *url.URL, members map[string]any) metadata {
 }
 
 // MetadataURL returns the URL of the protected resource metadata, to which challenges point.
-func (m *Middleware) MetadataURL() string { return m.generation().public.metadata.url }
+func (m *Middleware) MetadataURL() string { return m.generation().public.metadataURL() }
+
+func (p *public) metadataURL() string { return p.metadata.url }
 
 // MetadataJSON returns the protected resource metadata document (RFC 9728
 // section 3.2), for a server of static files.
