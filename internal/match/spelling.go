@@ -1,7 +1,6 @@
 package match
 
 import (
-	"net/netip"
 	"regexp"
 	"slices"
 	"strconv"
@@ -31,25 +30,48 @@ var expanded = strings.NewReplacer(string(oneSegment), "v", string(anyRest), "v"
 
 // readings returns what servers of different habits make of a URI: those that
 // take a plus sign in a query for a space and those that do not, with and
-// without its fragment, and with and without the host of a file.
-func readings(uri string) []reading {
-	texts := []string{undo(uri)}
+// without its fragment, and with and without its host where it may be none.
+func readings(uri string) (all []reading) {
+	for _, text := range texts(uri) {
+		all = append(append(all, takeApart(text)), withoutHost(text)...)
+	}
+	return all
+}
+
+// texts returns what is left of a URI without its escapes: with a plus sign in the
+// query and with a space, with its fragment and without.
+func texts(uri string) []string {
+	all := []string{undo(uri)}
 	if path, query, found := strings.Cut(uri, "?"); found && strings.Contains(query, "+") {
-		texts = append(texts, undo(path+"?"+strings.ReplaceAll(query, "+", "%20")))
+		all = append(all, undo(path+"?"+strings.ReplaceAll(query, "+", "%20")))
 	}
-	for _, text := range slices.Clone(texts) {
+	for _, text := range slices.Clone(all) {
 		if whole, _, found := strings.Cut(text, "#"); found {
-			texts = append(texts, whole)
+			all = append(all, whole)
 		}
 	}
-	var all []reading
-	for _, text := range texts {
-		all = append(all, takeApart(text))
-		if rest, isFile := strings.CutPrefix(text, "file://"); isFile {
-			if host, path, found := strings.Cut(rest, "/"); found && host != "" {
-				all = append(all, takeApart("file:///"+path))
-			}
-		}
+	return all
+}
+
+// withoutHost returns what those make of a URI who know no host: the host of a
+// file is left out, and what only looks like a host, as the letter of a drive
+// does, is the first segment of the path.
+func withoutHost(text string) (all []reading) {
+	scheme, rest, _ := strings.Cut(text, ":")
+	scheme += ":"
+	rest, hierarchical := strings.CutPrefix(rest, "//")
+	if !hierarchical || isWeb(scheme) {
+		return nil
+	}
+	host := rest[:strings.IndexAny(rest+"/", "/?")]
+	if host == "" {
+		return nil
+	}
+	if path := rest[len(host):]; scheme == "file:" && strings.HasPrefix(path, "/") {
+		all = append(all, takeApart(scheme+"//"+path))
+	}
+	if plainAuthority(scheme, host) != host {
+		all = append(all, takeApart(scheme+"///"+rest))
 	}
 	return all
 }
@@ -173,61 +195,6 @@ func cutSegment(segment string) string {
 	return segment
 }
 
-// plainAuthority returns host and port, without user information, what is
-// default, and the dot of an absolute name.
-func plainAuthority(scheme, authority string) string {
-	host := cutSegment(authority[strings.LastIndexByte(authority, '@')+1:])
-	port := ""
-	if colon := strings.LastIndexByte(host, ':'); colon > strings.LastIndexByte(host, ']') {
-		host, port = host[:colon], strings.TrimLeft(host[colon+1:], "0")
-	}
-	host = strings.Trim(host, ". ")
-	if isWeb(scheme) {
-		host = fold.Host(host)
-		if address, ok := parseAddress(host); ok {
-			host = address
-		}
-	}
-	if port != "" && port != hierarchicalPorts[strings.TrimSuffix(scheme, ":")] {
-		host += ":" + port
-	}
-	return host
-}
-
-// isWeb reports whether URLs of a scheme, given with its colon, name a host of
-// the network.
-func isWeb(scheme string) bool { return hierarchicalPorts[strings.TrimSuffix(scheme, ":")] != "" }
-
-// parseAddress returns the usual form of an IP address in any of those that URL
-// parsers know: IPv4 may have fewer than four parts, and each may be hexadecimal
-// or octal.
-func parseAddress(host string) (string, bool) {
-	if inner, found := strings.CutPrefix(host, "["); found {
-		address, err := netip.ParseAddr(strings.TrimSuffix(inner, "]"))
-		return address.Unmap().String(), err == nil
-	}
-	parts := strings.Split(host, ".")
-	if len(parts) > 4 {
-		return "", false
-	}
-	var value uint64
-	for i, part := range parts {
-		if strings.ContainsAny(part, "_obOB") {
-			return "", false
-		}
-		bits := 8
-		if i == len(parts)-1 {
-			bits = 8 * (5 - len(parts))
-		}
-		number, err := strconv.ParseUint(part, 0, bits)
-		if err != nil {
-			return "", false
-		}
-		value = value<<bits | number
-	}
-	return netip.AddrFrom4([4]byte{byte(value >> 24), byte(value >> 16), byte(value >> 8), byte(value)}).String(), true
-}
-
 // neighbours finds the keys that a URI may be another spelling of.
 type neighbours struct {
 	exact    map[string][]neighbour // by base, without a slash at the end
@@ -319,7 +286,7 @@ func (n *neighbours) meant(uri string, by *pattern, all []*pattern) []*pattern {
 // losesUser reports whether the URI leaves the pattern without its user
 // information: "db://a*" is not for the host b of "db://a@b".
 func (p *pattern) losesUser(uri string) bool {
-	return strings.Contains(undo(uri), "@") && !slices.ContainsFunc(readings(uri), func(r reading) bool { return p.read.globs.matches(r.base) })
+	return strings.Contains(undo(uri), "@") && !slices.ContainsFunc(texts(uri), func(text string) bool { return p.read.globs.matches(takeApart(text).base) })
 }
 
 // covers reports whether a base, with a slash at the end or without, is one that

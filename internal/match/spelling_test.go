@@ -46,6 +46,9 @@ var spelledKeys = []struct {
 	{"note:secret", []string{"note:*", "*"}},
 	{"db://r?table=salaries&year=2026", []string{"db://r*", "db://*"}},
 	{"file:///C:/data/secret", []string{"file:///*", "file:*", "*"}},
+	{"file://C:/data/secret", []string{"file:///*", "file:*", "*"}},
+	{"file://u@h/secret", []string{"file:///*", "file:*"}},
+	{"db://t:/secret", []string{"db:*", "db:///*"}},
 	{"https://x.example/", []string{"https://*", "https://x.example*", "https://{h}"}},
 	{"https://x.example?admin=1", []string{"https://x.example/*", "https://x.example/?*", "https://*"}},
 	{"https://x.example/?admin=1", []string{"https://x.example?*", "https://x.example*"}},
@@ -155,9 +158,17 @@ var respellings = map[string]func(uri string, n int) string{
 		return uri + []string{"%20", " ", "%C2%A0"}[n%3]
 	},
 	"brackets": func(uri string, n int) string { return swap(uri, n, "table=", "table[]=", "table=", "table%5B0%5D=") },
-	"user":     func(uri string, n int) string { return swap(uri, 0, "://", []string{"://u@", "://u:p@", "://@"}[n%3]) },
+	"user": func(uri string, n int) string {
+		if strings.Contains(uri, "@") {
+			return uri
+		}
+		return swap(uri, 0, "://", []string{"://u@", "://u:p@", "://@"}[n%3])
+	},
 	"localhost": func(uri string, n int) string {
 		return swap(uri, 0, "file:///", []string{"file://localhost/", "file://127.0.0.1/", "file:/", "file:"}[n%4])
+	},
+	"host": func(uri string, n int) string {
+		return swap(uri, 0, []string{":///", "://"}[n%2], []string{"://", ":///"}[n%2])
 	},
 	"no slashes": func(uri string, _ int) string {
 		if strings.Contains(uri, "@") {
