@@ -90,7 +90,7 @@ var simpleServers = map[string]func(uri string, isKey bool) (found string, ok bo
 		if err != nil || u.Opaque != "" || !u.Query().Has("table") {
 			return "", false
 		}
-		return foldCase(u.Scheme + "://" + u.Host + u.Path + "?" + u.Query().Get("table")), !isKey || len(u.Query()) == 1
+		return foldCase(u.Scheme + "://" + u.Host + u.Path + "?" + u.Query().Get("table")), !isKey || namesParams(u, 1)
 	},
 	"one with a default": func(uri string, isKey bool) (string, bool) {
 		u, err := url.Parse(uri)
@@ -98,7 +98,7 @@ var simpleServers = map[string]func(uri string, isKey bool) (found string, ok bo
 			return "", false
 		}
 		year := cmp.Or(u.Query().Get("year"), "2026")
-		return foldCase(u.Scheme + "://" + u.Host + u.Path + "?" + u.Query().Get("table") + "&" + year), !isKey || len(u.Query()) == 2 && u.Query().Get("year") != "" // a key that names no year is for no year
+		return foldCase(u.Scheme + "://" + u.Host + u.Path + "?" + u.Query().Get("table") + "&" + year), !isKey || namesParams(u, 2) && u.Query().Get("year") != "" // a key that names no year is for no year
 	},
 	"one that reads digits of every script": func(uri string, _ bool) (string, bool) {
 		plain, err := url.PathUnescape(uri)
@@ -135,6 +135,13 @@ var simpleServers = map[string]func(uri string, isKey bool) (found string, ok bo
 	"one with an end slash": func(uri string, _ bool) (string, bool) {
 		return strings.TrimSuffix(uri, "/"), !strings.ContainsAny(uri, "?#")
 	},
+}
+
+// namesParams reports whether a URI names so many parameters, each in a form that
+// the parser does not leave out in silence.
+func namesParams(u *url.URL, n int) bool {
+	query, err := url.ParseQuery(u.RawQuery)
+	return err == nil && len(query) == n
 }
 
 // foldCase ignores case as strings.EqualFold does.
