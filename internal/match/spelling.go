@@ -261,7 +261,7 @@ func (n *neighbours) meant(uri string, by *pattern, all []*pattern) []*pattern {
 	rank := by.rank()
 	var room [8]int
 	add := func(other *neighbour, r reading, fewer bool) {
-		if meets(other.params, r.params, fewer) && !by.refines(other, r.params) && !slices.Contains(all, other.of) {
+		if other.meets(r, uri, fewer) && !by.refines(other, r.params) && !slices.Contains(all, other.of) {
 			all = append(all, other.of)
 		}
 	}
@@ -377,27 +377,3 @@ func (p *pattern) isBeside(other *pattern) bool {
 }
 
 func firstOf(text string) rune { r, _ := utf8.DecodeRuneInString(text); return r }
-
-// meets reports whether a URI has all parameters of a key, in any order and
-// beside any others, or, if fewer will do, has some of them, and of the others
-// none with another value: a server may have the key's for what is missing.
-func meets(key []glob, uri []string, fewer bool) bool {
-	some, all := false, true
-	for _, g := range key {
-		if slices.ContainsFunc(uri, g.matches) {
-			some = true
-			continue
-		}
-		if all = false; !fewer || g.hasOther(uri) {
-			return false
-		}
-	}
-	return some || all
-}
-
-// hasOther reports whether a parameter, which no value of the URI fits, has one there.
-func (g glob) hasOther(uri []string) bool {
-	name, _, found := strings.Cut(g.prefix, "=")
-	name += "="
-	return found && slices.ContainsFunc(uri, func(param string) bool { return strings.HasPrefix(param, name) }) && !slices.Contains(uri, name)
-}

@@ -95,6 +95,9 @@ var respellings = map[string]func(uri string, n int) string{
 		}
 		return uri
 	},
+	"unknown": func(uri string, n int) string {
+		return swap(uri, 0, "&year=2026", []string{"&YEAR=1", "&x;year=1", "&year=%zz", "&a?year=1", "&year[0]=1"}[n%5])
+	},
 	"overlong":   func(uri string, n int) string { return swap(uri, n, "/", "%C0%AF", ".", "%C0%AE", "e", "%C1%A5") },
 	"full width": func(uri string, n int) string { return eachRune(uri, n, fullWidth) },
 	"full, esc": func(uri string, n int) string {
@@ -287,7 +290,7 @@ func byPattern(book *book, uri string) bool {
 func TestSpellingsOfKeys_MCP_51(t *testing.T) {
 	random := rand.New(rand.NewPCG(5, 6))
 	names := slices.Sorted(maps.Keys(respellings))
-	less := []string{"dropped", "emptied"} // only once, of the key's own, and nothing in place of it: or it is another URI
+	less := []string{"dropped", "emptied", "unknown"} // only once, of the key's own, and nothing in place of it: or it is another URI
 	composed := slices.DeleteFunc(slices.Clone(names), func(how string) bool { return how == "repeated" || slices.Contains(less, how) })
 	spelled, decided := 0, map[string]bool{}
 	for _, row := range spelledKeys {
@@ -308,7 +311,7 @@ func TestSpellingsOfKeys_MCP_51(t *testing.T) {
 		for range 1_000 {
 			uri, how := row.key, ""
 			if random.IntN(4) == 0 {
-				how = less[random.IntN(2)]
+				how = less[random.IntN(len(less))]
 				uri = respellings[how](uri, random.IntN(60))
 			}
 			for range 2 + random.IntN(2) {
