@@ -10,7 +10,6 @@ import (
 	"regexp"
 	"strings"
 	"testing"
-	"unicode/utf8"
 
 	mcpclient "github.com/mark3labs/mcp-go/client"
 	"github.com/mark3labs/mcp-go/mcp"
@@ -22,14 +21,14 @@ import (
 
 func TestDemo(t *testing.T) {
 	var stdout, stderr strings.Builder
-	require.Zero(t, run(t.Context(), nil, &stdout, &stderr), stderr.String())
+	require.Zero(t, run(t.Context(), nil, console{out: &stdout, err: &stderr}), stderr.String())
 	assert.Empty(t, stderr.String())
 	transcript := stdout.String()
+	assert.LessOrEqual(t, widest(transcript), 80)
 
 	var statuses, titles []string
 	for line := range strings.Lines(transcript) {
 		line = strings.TrimSuffix(line, "\n")
-		assert.LessOrEqual(t, utf8.RuneCountInString(line), columns, line)
 		if status := regexp.MustCompile(`^  < (\d{3}) `).FindStringSubmatch(line); status != nil {
 			statuses = append(statuses, status[1])
 		}
@@ -76,7 +75,7 @@ func TestDemoFails(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var stderr strings.Builder
-			assert.Equal(t, 1, demonstrate(t.Context(), "127.0.0.1:0", row.rules, io.Discard, &stderr))
+			assert.Equal(t, 1, demonstrate(t.Context(), "127.0.0.1:0", row.rules, newWire(io.Discard), &stderr))
 			assert.Contains(t, stderr.String(), row.failed)
 		})
 	}
@@ -89,6 +88,8 @@ func TestCommandLine(t *testing.T) {
 		text   string
 	}{
 		{"--help", 0, "-serve"},
+		{"--help", 0, "-short"},
+		{"--serve --short", 2, "use one of them"},
 		{"--port 1", 2, "flag provided but not defined: -port"},
 		{"server", 2, `unexpected argument "server"`},
 		{"--addr 0.0.0.0:0", 1, "not a loopback address"},
@@ -97,10 +98,22 @@ func TestCommandLine(t *testing.T) {
 	} {
 		t.Run(row.args, func(t *testing.T) {
 			var stderr strings.Builder
-			assert.Equal(t, row.status, run(t.Context(), strings.Fields(row.args), io.Discard, &stderr))
+			assert.Equal(t, row.status, run(t.Context(), strings.Fields(row.args), console{out: io.Discard, err: &stderr}))
 			assert.Contains(t, stderr.String(), row.text)
+			if row.args == "--help" {
+				assert.LessOrEqual(t, widest(stderr.String()), 80)
+			}
 		})
 	}
+}
+
+// TestCommandLineShort: what was asked for on the command line, and what the
+// terminal shows, is what comes.
+func TestCommandLineShort(t *testing.T) {
+	var stdout strings.Builder
+	require.Zero(t, run(t.Context(), []string{"--short"}, console{out: &stdout, err: io.Discard, colour: true}))
+	assert.Equal(t, 10, strings.Count(stdout.String(), "\n"))
+	assert.True(t, strings.HasPrefix(stdout.String(), "\x1b[31m401\x1b[0m  call query_usage"), stdout.String())
 }
 
 // startServe runs --serve and returns the URL of the MCP endpoint.
@@ -109,7 +122,7 @@ func startServe(t *testing.T) string {
 	ctx, cancel := context.WithCancel(t.Context())
 	stdout, in := io.Pipe()
 	status := make(chan int, 1)
-	go func() { status <- run(ctx, []string{"--serve"}, in, io.Discard); _ = in.Close() }()
+	go func() { status <- run(ctx, []string{"--serve"}, console{out: in, err: io.Discard}); _ = in.Close() }()
 	t.Cleanup(func() {
 		cancel()
 		assert.Zero(t, <-status)

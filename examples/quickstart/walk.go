@@ -11,6 +11,7 @@ import (
 // step does one thing, and says what was checked and found right.
 type step struct {
 	title string
+	label string // in short, where a step without one is not shown
 	do    func(context.Context) (string, error)
 }
 
@@ -19,15 +20,14 @@ func walk(ctx context.Context, s *site, w *wire) error {
 	j := journey{site: s, client: newClient(s.resource, w)}
 	steps := j.steps()
 	for i, step := range steps {
-		fmt.Fprintf(w.out, "%d. %s\n", i+1, step.title)
+		w.title(i+1, step.title)
 		found, err := step.do(ctx)
 		if err != nil {
 			return fmt.Errorf("step %d (%s): %w", i+1, step.title, err)
 		}
-		w.print("  = ", found)
-		fmt.Fprintln(w.out)
+		w.found(step.label, found)
 	}
-	fmt.Fprintf(w.out, "All %d steps did what they should.\n", len(steps))
+	w.line(green, fmt.Sprintf("All %d steps did what they should.", len(steps)))
 	return nil
 }
 
@@ -40,17 +40,17 @@ type journey struct {
 
 func (j *journey) steps() []step {
 	return []step{
-		{"Call a tool without a token", j.challenged},
-		{"Read the metadata that the challenge points to", j.discovered},
-		{"Read the metadata of the authorization server", j.read},
-		{"Introduce the client", j.registered},
-		{"Send the user to the authorization server, who allows what is asked", j.authorized},
-		{"Exchange the code for a token", j.received},
-		{"Call the tool again", j.called("query_usage")},
-		{"Call a tool that needs more", j.refused},
-		{"Step up: ask the user for the scope of the challenge too", j.authorized},
-		{"Exchange the code for a token that can do more", j.received},
-		{"Call the tool that needed more", j.called("edit_dashboard")},
+		{"Call a tool without a token", "call query_usage", j.challenged},
+		{"Read the metadata that the challenge points to", "resource metadata", j.discovered},
+		{"Read the metadata of the authorization server", "issuer metadata", j.read},
+		{"Introduce the client", "registration", j.registered},
+		{"Send the user to the authorization server, who allows what is asked", "", j.authorized},
+		{"Exchange the code for a token", "consent and token", j.received},
+		{"Call the tool again", "call query_usage", j.called("query_usage")},
+		{"Call a tool that needs more", "call edit_dashboard", j.refused},
+		{"Step up: ask the user for the scope of the challenge too", "", j.authorized},
+		{"Exchange the code for a token that can do more", "step-up and token", j.received},
+		{"Call the tool that needed more", "call edit_dashboard", j.called("edit_dashboard")},
 	}
 }
 
@@ -66,16 +66,16 @@ func (j *journey) challenged(ctx context.Context) (string, error) {
 	case j.site.tools.runs("query_usage") != 0:
 		return "", fmt.Errorf("the tool ran without a token")
 	}
-	return "refused; the challenge says where to look and what to ask for to begin with", nil
+	return "refused: to begin with, ask for " + strings.Join(j.challenge.scopes, " and "), nil
 }
 
 func (j *journey) discovered(ctx context.Context) (found string, err error) {
 	j.issuer, err = j.findIssuer(ctx)
-	return "the metadata is about the URL that was dialled, and names " + j.issuer, err
+	return "about the URL dialled; names " + j.issuer, err
 }
 
 func (j *journey) read(ctx context.Context) (string, error) {
-	return "the issuer is the one that was named, and it has PKCE", j.readServer(ctx, j.issuer)
+	return "the issuer is the one that was named, and has PKCE", j.readServer(ctx, j.issuer)
 }
 
 func (j *journey) registered(ctx context.Context) (string, error) {
@@ -127,5 +127,5 @@ func (j *journey) refused(ctx context.Context) (string, error) {
 	case j.site.tools.runs("edit_dashboard") != 0:
 		return "", fmt.Errorf("the tool ran although the call was refused")
 	}
-	return "refused; the challenge names the scope that would help, and the tool did not run", nil
+	return "refused: it needs " + strings.Join(j.challenge.scopes, " and ") + ", and did not run", nil
 }

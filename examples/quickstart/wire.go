@@ -7,19 +7,20 @@ import (
 	"log/slog"
 	"net/http"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
-	"unicode/utf8"
 )
-
-// columns is the width that no printed line exceeds.
-const columns = 100
 
 // wire prints what goes over the wire, in order, and in between what the MCP
 // server writes to its log.
 type wire struct {
-	out  io.Writer
-	next http.RoundTripper
+	out    io.Writer
+	next   http.RoundTripper
+	colour bool
+	short  bool                // one line for what matters, instead of the messages
+	rename func(string) string // for tests: what is another in each run gets a fixed name
+	status int                 // of the last answer
 
 	mu  sync.Mutex
 	log bytes.Buffer // what the server has logged since the last answer
@@ -35,7 +36,7 @@ func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	w.message("  > ", r.Method+" "+r.URL.String(), r.Header, sent)
+	w.message(plain, "  > ", r.Method+" "+r.URL.String(), r.Header, sent)
 	response, err := w.next.RoundTrip(r)
 	if err != nil {
 		return nil, err
@@ -44,7 +45,8 @@ func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	w.message("  < ", response.Status, response.Header, received)
+	w.status = response.StatusCode
+	w.message(mood(w.status), "  < ", response.Status, response.Header, received)
 	w.printLog()
 	return response, nil
 }
@@ -68,21 +70,29 @@ var shownHeaders = []string{
 // spelled are the names whose usual spelling is not Go's canonical one.
 var spelled = map[string]string{"Mcp-Protocol-Version": "MCP-Protocol-Version", "Www-Authenticate": "WWW-Authenticate"}
 
-func (w *wire) message(mark, first string, header http.Header, content string) {
-	w.print(mark, first)
+// mood is the colour of a status.
+func mood(status int) paint {
+	if status >= 400 {
+		return red
+	}
+	return green
+}
+
+func (w *wire) message(p paint, mark, first string, header http.Header, content string) {
+	w.print(p, mark, first)
 	for _, name := range shownHeaders {
 		for _, value := range header[name] {
 			if other, ok := spelled[name]; ok {
 				name = other
 			}
-			w.print(mark, name+": "+value)
+			w.print(plain, mark, name+": "+value)
 		}
 	}
 	switch {
 	case strings.HasPrefix(header.Get("Content-Type"), "text/html"):
-		fmt.Fprintf(w.out, "%s(a page for the user, %d bytes)\n", mark, len(content))
+		w.print(plain, mark, fmt.Sprintf("(a page for the user, %d bytes)", len(content)))
 	case strings.TrimSpace(content) != "":
-		w.print(mark, strings.TrimSpace(content))
+		w.print(plain, mark, strings.TrimSpace(content))
 	}
 }
 
@@ -93,42 +103,57 @@ var (
 	secret = regexp.MustCompile(`\b((?:code|code_verifier|consent)=[\w-]{5})[\w-]+`)
 )
 
-// print writes one line of a message, its secrets shortened, folded to the
-// width of the terminal.
-func (w *wire) print(mark, text string) {
-	text = jwt.ReplaceAllString(text, "$1…")
-	text = secret.ReplaceAllString(text, "$1…")
-	for i, line := range fold(text, columns-len(mark)) {
+// print writes one line of a message, folded to the width of the terminal.
+func (w *wire) print(p paint, mark, text string) {
+	if w.short {
+		return
+	}
+	for i, line := range fold(w.fit(text), columns-len(mark)) {
 		if i > 0 {
-			line = "    " + line
+			line = indent + line
 		}
-		fmt.Fprintln(w.out, mark+line)
+		w.line(p, mark+line)
 	}
 }
 
-// fold breaks a text into lines of at most width columns, the indentation of
-// all but the first included: in front of each query parameter, after a space,
-// a comma or a brace, and anywhere if need be.
-func fold(text string, width int) []string {
-	var lines []string
-	for part := range strings.SplitAfterSeq(strings.ReplaceAll(text, "&", "\x00&"), "\x00") {
-		for part = strings.TrimSuffix(part, "\x00"); part != ""; {
-			room := width
-			if len(lines) > 0 {
-				room -= 4
-			}
-			line := part
-			if utf8.RuneCountInString(part) > room {
-				line = string([]rune(part)[:room])
-				if end := strings.LastIndexAny(line, " ,{"); end > room/5 {
-					line = line[:end+1]
-				}
-			}
-			lines = append(lines, strings.TrimRight(line, " "))
-			part = part[len(line):]
-		}
+// fit makes a text fit to be shown: its secrets shortened.
+func (w *wire) fit(text string) string {
+	text = jwt.ReplaceAllString(text, "$1…")
+	text = secret.ReplaceAllString(text, "$1…")
+	if w.rename != nil {
+		text = w.rename(text)
 	}
-	return lines
+	return text
+}
+
+func (w *wire) line(p paint, text string) {
+	fmt.Fprintln(w.out, w.painted(p, text))
+}
+
+func (w *wire) painted(p paint, text string) string {
+	if !w.colour || p == plain {
+		return text
+	}
+	return "\x1b[" + string(p) + "m" + text + "\x1b[0m"
+}
+
+// title announces a step.
+func (w *wire) title(n int, text string) {
+	if !w.short {
+		w.line(bold, fmt.Sprintf("%d. %s", n, text))
+	}
+}
+
+// found says how a step ended; label is what a step that matters is called in short.
+func (w *wire) found(label, text string) {
+	switch {
+	case !w.short:
+		w.print(green, "  = ", text)
+		w.line(plain, "")
+	case label != "":
+		status := w.painted(mood(w.status), strconv.Itoa(w.status))
+		w.line(plain, fmt.Sprintf("%s  %-19s  %s", status, label, w.fit(text)))
+	}
 }
 
 // logger returns the log of the MCP server's operator: what clients are not told.
@@ -158,8 +183,8 @@ func (w *wire) printLog() {
 	if logged == "" {
 		return
 	}
-	fmt.Fprintln(w.out, "  the server's log:")
+	w.print(faint, "  ", "the server's log:")
 	for line := range strings.SplitSeq(logged, "\n") {
-		w.print("    ", line)
+		w.print(faint, "    ", line)
 	}
 }
