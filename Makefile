@@ -51,8 +51,9 @@ golden: ## rewrite the golden files
 		go test "$$dir" -count=1 -run='Golden|Wire' -update; \
 	done
 
-demo: ## the whole story on one terminal: challenge, token, call, step-up
-	go run ./examples/quickstart
+demo: ## the whole story, challenge to step-up; ARGS=--short: ten lines
+	@echo 'Compiling the demo. Only the first time takes long.'
+	@go run ./examples/quickstart $(ARGS)
 
 interop: ## real authorization servers and clients
 	@set -e; for dir in $(INTEROP); do echo "$$dir"; (cd "$$dir" && go vet ./... && go test -p 1 -timeout 20m ./...); done
