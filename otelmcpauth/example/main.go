@@ -23,6 +23,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	exporter "go.opentelemetry.io/otel/exporters/prometheus"
+	"go.opentelemetry.io/otel/metric"
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 
 	"github.com/seed-1e292522/mcpauth"
@@ -89,7 +90,8 @@ func newServer(s settings) (public, operator http.Handler, stop func() error, er
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	telemetry, err := otelmcpauth.New(otelmcpauth.Config{MeterProvider: sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader))})
+	provider := sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader))
+	telemetry, err := otelmcpauth.New(otelmcpauth.Config{MeterProvider: provider})
 	if err != nil {
 		return nil, nil, nil, err
 	}
@@ -103,8 +105,12 @@ func newServer(s settings) (public, operator http.Handler, stop func() error, er
 		defer cancel()
 		return errors.Join(queue.Close(ctx), file.Close(), telemetry.Close())
 	}
-	auth, err := newAuth(s, queue, telemetry)
+	audit, err := auditlog.New(queue, auditlog.Options{FailClosed: true})
 	if err != nil {
+		return nil, nil, nil, errors.Join(err, stop())
+	}
+	auth, err := newAuth(s, audit, telemetry)
+	if err = errors.Join(err, measureAudit(provider, audit)); err != nil {
 		return nil, nil, nil, errors.Join(err, stop())
 	}
 	mux := http.NewServeMux()
@@ -114,11 +120,7 @@ func newServer(s settings) (public, operator http.Handler, stop func() error, er
 }
 
 // newAuth makes the middleware. Both sinks hang on the one hook.
-func newAuth(s settings, sink auditlog.Sink, telemetry *otelmcpauth.Telemetry) (*mcpauth.Middleware, error) {
-	audit, err := auditlog.New(sink, auditlog.Options{FailClosed: true})
-	if err != nil {
-		return nil, err
-	}
+func newAuth(s settings, audit *auditlog.Log, telemetry *otelmcpauth.Telemetry) (*mcpauth.Middleware, error) {
 	auth, err := mcpauth.New(mcpauth.Config{
 		Resource:              s.resource,
 		Issuers:               []mcpauth.Issuer{{URL: s.issuer}},
@@ -135,4 +137,16 @@ func newAuth(s settings, sink auditlog.Sink, telemetry *otelmcpauth.Telemetry) (
 		return nil, err
 	}
 	return auth, telemetry.Observe(auth)
+}
+
+// measureAudit counts the records that were lost, for the alert of deploy/alerts.yml: the
+// middleware does not know where its decisions go.
+func measureAudit(provider metric.MeterProvider, audit *auditlog.Log) error {
+	_, err := provider.Meter("audit").Int64ObservableCounter("mcpauth.audit.lost",
+		metric.WithUnit("{record}"), metric.WithDescription("Records of decisions that could not be kept."),
+		metric.WithInt64Callback(func(_ context.Context, o metric.Int64Observer) error {
+			o.Observe(int64(audit.Lost()))
+			return nil
+		}))
+	return err
 }
