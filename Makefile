@@ -1,6 +1,8 @@
 # Everything here needs Go, and `interop` and `check` also Node.js. `make help` lists the targets.
 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+ACTIONLINT  := github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
+GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 # A number of runs, not a time: before Go 1.27 a time that ends while a worker is busy
 # fails the target (go.dev/issue/75804). For a longer hunt: make fuzz FUZZTIME=10m
 FUZZTIME    ?= 100000x
@@ -14,7 +16,7 @@ PUBLIC       = $(filter-out bench examples/% interop interop/% %/example,$(MODUL
 RACE         = $(if $(filter 1,$(shell go env CGO_ENABLED)),-race,$(warning no C compiler: tests run WITHOUT the race detector))
 
 .DEFAULT_GOAL := help
-.PHONY: help test race vet lint fuzz cover trace golden demo interop bench gate nested modules tidy release check clean
+.PHONY: help test race vet lint vuln fuzz cover trace golden demo interop bench gate nested modules tidy release check clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
@@ -28,9 +30,21 @@ race: ## the same under the race detector, in random order
 vet: ## go vet
 	go vet ./...
 
-lint: vet ## gofmt, go vet, staticcheck
+lint: vet ## gofmt, go vet, staticcheck, and actionlint on the forge's workflows
 	@unformatted="$$(gofmt -l .)"; test -z "$$unformatted" || { echo "gofmt: $$unformatted"; exit 1; }
 	go run $(STATICCHECK) ./...
+	go run $(ACTIONLINT) -shellcheck= -pyflakes= .github/workflows/*.yml
+
+# Exit status 3 is a finding in code that is called. VULNDB is another database, or a copy.
+vuln: ## known vulnerabilities in what users get; where the database is out of reach it says so and passes
+	@set -e; bin="$$(mktemp -d)"; trap 'rm -rf "$$bin"' EXIT; GOBIN="$$bin" go install $(GOVULNCHECK); \
+	for dir in . $(PUBLIC); do echo "$$dir"; code=0; \
+		"$$bin/govulncheck" -C "$$dir" $(if $(VULNDB),-db $(VULNDB)) ./... 2>"$$bin/errors" || code=$$?; cat "$$bin/errors" >&2; \
+		if [ $$code -eq 1 ] && grep -q '^govulncheck: fetching vulnerabilities: ' "$$bin/errors"; then \
+			echo "vuln: the database is out of reach; NOTHING was checked"; exit 0; \
+		fi; \
+		[ $$code -eq 0 ] || exit 1; \
+	done
 
 fuzz: ## every fuzz target, FUZZTIME (100000x) each
 	@set -e; grep -rHoE '^func Fuzz[A-Za-z0-9_]+' --include='*_test.go' $(addprefix --exclude-dir=,node_modules $(MODULES:examples/%=)) . | \
