@@ -19,8 +19,10 @@ import (
 type Browser struct {
 	Person string // who signs in
 	Deny   bool   // whether consent is refused
+	Later  bool   // with Deny: not the first time
 
-	client *http.Client
+	client   *http.Client
+	consents int
 }
 
 // NewBrowser returns a browser without cookies.
@@ -96,6 +98,10 @@ func (b *Browser) submit(ctx context.Context, at *url.URL, page *html.Node) (*ht
 	if form == nil {
 		return nil, fmt.Errorf("%s shows a page without a form", at.Path)
 	}
+	decision := "approve"
+	if b.Deny && (!b.Later || b.consents > 0) {
+		decision = "deny"
+	}
 	values := url.Values{}
 	for node := range form.Descendants() {
 		name := attribute(node, "name")
@@ -103,13 +109,14 @@ func (b *Browser) submit(ctx context.Context, at *url.URL, page *html.Node) (*ht
 		case name == "" || node.Data != "input" && node.Data != "button":
 		case name == "name":
 			values.Set(name, b.Person)
-		case name == "decision" && b.Deny:
-			values.Set(name, "deny")
 		case name == "decision":
-			values.Set(name, "approve")
+			values.Set(name, decision)
 		default:
 			values.Set(name, attribute(node, "value"))
 		}
+	}
+	if values.Has("decision") {
+		b.consents++
 	}
 	action, err := at.Parse(attribute(form, "action"))
 	if err != nil {

@@ -7,6 +7,7 @@
 package authservers
 
 import (
+	"context"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -58,6 +59,16 @@ type Server struct {
 	// Authorize, Token and Register are the paths of its endpoints.
 	Authorize, Token, Register string
 
+	// Rotate makes the server sign with a new key, in its own way. Nil: its keys
+	// are fixed here.
+	Rotate func(context.Context) error
+
+	// Revoke ends what a person has granted, in the server's own way, and
+	// Revoked tells an MCP server of it, as [mcpauth.Config].Revoked. Nil: the
+	// server has no such thing here.
+	Revoke  func(ctx context.Context, person string) error
+	Revoked func(context.Context, *mcpauth.Principal) (bool, error)
+
 	// Record has every exchange with the server.
 	Record *wire.Record
 }
@@ -79,10 +90,14 @@ func serve(t testing.TB, record *wire.Record, handler func(origin string) http.H
 // forward passes requests on to a server that is another process.
 func forward(port int) http.Handler {
 	target := &url.URL{Scheme: "http", Host: "127.0.0.1:" + strconv.Itoa(port)}
-	return &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
-		r.SetURL(target)
-		r.Out.Host = r.In.Host // from which some make their URLs
-	}}
+	return &httputil.ReverseProxy{
+		Rewrite: func(r *httputil.ProxyRequest) {
+			r.SetURL(target)
+			r.Out.Host = r.In.Host // from which some make their URLs
+		},
+		// Node.js closes a connection after five seconds, and a POST on it would be lost.
+		Transport: &http.Transport{DisableKeepAlives: true},
+	}
 }
 
 // ModuleVersion is the version of a module in the go.mod of the interop tests.

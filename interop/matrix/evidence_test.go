@@ -36,11 +36,15 @@ const (
 	stepUp            = "step-up"
 	stepUpWithRefresh = "step-up with a refresh token"
 	stepRefresh       = "refresh"
+	stepRotation      = "key rotation"
 	stepRefused       = "consent refused"
+	stepRefusedUp     = "step-up refused"
+	stepRevoked       = "revocation"
 )
 
 var columns = []string{
-	stepDiscover, stepRegister, stepAuthorize, stepList, stepCall, stepUp, stepUpWithRefresh, stepRefresh, stepRefused,
+	stepDiscover, stepRegister, stepAuthorize, stepList, stepCall, stepUp, stepUpWithRefresh, stepRefresh, stepRotation,
+	stepRefused, stepRefusedUp, stepRevoked,
 }
 
 // find returns the exchanges that match.
@@ -221,10 +225,17 @@ func refused(e evidence) (string, string) {
 		return stepRefused, "nobody refused"
 	case r.OK || len(e.grants("authorization_code")) > 0 || len(e.guarded.Ran()) > 0:
 		return stepRefused, "the client went on"
-	case !strings.Contains(r.Text, "access_denied") && !strings.Contains(r.Text, "the person said no"):
+	case !tellsWhy(r.Text):
 		return stepRefused, "the client does not tell why: " + r.Text
 	}
 	return stepRefused, ""
+}
+
+// tellsWhy looks for the error that the authorization server gave, or for its
+// description of it.
+func tellsWhy(text string) bool {
+	return slices.ContainsFunc([]string{"access_denied", "the person said no", "User denied access"},
+		func(told string) bool { return strings.Contains(text, told) })
 }
 
 // dump shows the evidence of a cell that is not as expected. There is no

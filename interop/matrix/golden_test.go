@@ -1,6 +1,7 @@
 package matrix
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -11,9 +12,36 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/seed-1e292522/mcpauth/interop/authservers"
 )
 
 var update = flag.Bool("update", false, "write the table to docs/interop.md")
+
+// resume is for a slow machine: rows that agreed in an earlier run, as the file has
+// them, are not run again.
+var resume = flag.String("resume", "", "with -update, a file of rows that need not run again; rows that agree are added")
+
+// resumed runs a row, unless it agreed in an earlier run.
+func (r *table) resumed(t *testing.T, server *authservers.Server, c client, run func()) {
+	row := fmt.Sprintf("%s %s\t%s %s\n", server.Name, server.Version, c.name, c.version)
+	known, _ := os.ReadFile(*resume) // at first there is none
+	if *resume == "" || !*update || !strings.Contains(string(known), row) {
+		run()
+		if *resume != "" && !t.Failed() {
+			file, err := os.OpenFile(*resume, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
+			require.NoError(t, err)
+			_, err = file.WriteString(row)
+			assert.NoError(t, errors.Join(err, file.Close()))
+		}
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, step := range columns {
+		r.cells[cell{server.Name, c.name, step}] = verdict{deviation: deviationFor(server.Name, c.name, step)}
+	}
+}
 
 const (
 	begin = "<!-- matrix:begin, written by go test ./matrix -update in interop/ -->\n"

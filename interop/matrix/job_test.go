@@ -24,7 +24,9 @@ type job struct {
 	clientID string // empty: the client registers itself
 	scope    string // what to ask for if the client library asks for nothing
 	browser  *authservers.Browser
-	steps    []string // "connect", "list", "call:TOOL", "wait:SECONDS"
+	steps    []string // "connect", "list", "call:TOOL", "wait:SECONDS", "operator:WHAT"
+
+	operator func(ctx context.Context, what string) error // does what no client can
 }
 
 // report is what a client says about one step.
@@ -49,13 +51,13 @@ type session interface {
 }
 
 // drive does the steps of a job with a library that runs in this process.
-func drive(t *testing.T, s session, steps []string) []report {
+func drive(t *testing.T, s session, j job) []report {
 	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	defer cancel()
 	defer s.close()
 	var reports []report
-	for _, step := range steps {
-		text, err := doStep(ctx, s, step)
+	for _, step := range j.steps {
+		text, err := doStep(ctx, s, j, step)
 		r := report{Step: step, OK: err == nil, Text: text}
 		if err != nil {
 			r.Text = err.Error()
@@ -68,7 +70,7 @@ func drive(t *testing.T, s session, steps []string) []report {
 	return reports
 }
 
-func doStep(ctx context.Context, s session, step string) (string, error) {
+func doStep(ctx context.Context, s session, j job, step string) (string, error) {
 	verb, argument, _ := strings.Cut(step, ":")
 	switch verb {
 	case "connect":
@@ -89,6 +91,8 @@ func doStep(ctx context.Context, s session, step string) (string, error) {
 		case <-ctx.Done():
 			return "", ctx.Err()
 		}
+	case "operator":
+		return "", j.operator(ctx, argument)
 	case "call":
 		return s.call(ctx, argument)
 	}
@@ -96,15 +100,22 @@ func doStep(ctx context.Context, s session, step string) (string, error) {
 }
 
 // serveBrowser lets clients in other processes use the browser: they post the
-// authorization URL and get the URL at which the browser came back.
-func serveBrowser(t *testing.T, browser *authservers.Browser) string {
+// authorization URL and get the URL at which the browser came back. Elsewhere
+// they reach the operator.
+func serveBrowser(t *testing.T, j job) string {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if what := strings.Trim(r.URL.Path, "/"); what != "" {
+			if err := j.operator(r.Context(), what); err != nil {
+				t.Error(err)
+			}
+			return
+		}
 		authorization, err := io.ReadAll(io.LimitReader(r.Body, 1<<16))
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusBadRequest)
 			return
 		}
-		back, err := browser.Walk(r.Context(), string(authorization))
+		back, err := j.browser.Walk(r.Context(), string(authorization))
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusBadGateway)
 			return

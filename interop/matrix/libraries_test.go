@@ -21,7 +21,7 @@ func goSDK(t *testing.T) client {
 		name:    "go-sdk",
 		version: authservers.ModuleVersion(t, "github.com/modelcontextprotocol/go-sdk"),
 		run: func(t *testing.T, j job) []report {
-			return drive(t, &goSDKSession{job: j}, j.steps)
+			return drive(t, &goSDKSession{job: j}, j)
 		},
 	}
 }
@@ -115,7 +115,7 @@ func mcpGo(t *testing.T) client {
 		name:    "mcp-go",
 		version: authservers.ModuleVersion(t, "github.com/mark3labs/mcp-go"),
 		run: func(t *testing.T, j job) []report {
-			return drive(t, &mcpGoSession{job: j}, j.steps)
+			return drive(t, &mcpGoSession{job: j}, j)
 		},
 	}
 }

@@ -1,8 +1,10 @@
 package matrix
 
 import (
+	"context"
 	"log/slog"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -28,22 +30,13 @@ func TestMatrix(t *testing.T) {
 	node.Need(t)
 	results := &table{cells: map[cell]verdict{}}
 	t.Run("servers", func(t *testing.T) {
-		for _, start := range []func(testing.TB) *authservers.Server{
-			func(t testing.TB) *authservers.Server {
-				return authservers.StartOIDCProvider(t, authservers.OIDCProviderOptions{})
-			},
-			func(t testing.TB) *authservers.Server {
-				return authservers.StartOIDCProvider(t, authservers.OIDCProviderOptions{FreeScopes: true})
-			},
-			authservers.StartZitadel,
-			authservers.StartFosite,
-		} {
-			server := start(t)
-			results.servers = append(results.servers, server)
-			t.Run(server.Name, func(t *testing.T) {
+		for _, s := range servers {
+			t.Run(s.name, func(t *testing.T) { // skipped alone where the server cannot be had
+				server := s.start(t)
+				results.servers = append(results.servers, server)
 				t.Parallel()
 				for _, c := range clients(t) {
-					t.Run(c.name, func(t *testing.T) { runCell(t, server, c, results) })
+					t.Run(c.name, func(t *testing.T) { results.resumed(t, server, c, func() { runCell(t, server, c, results) }) })
 				}
 			})
 		}
@@ -54,12 +47,30 @@ func TestMatrix(t *testing.T) {
 	}
 }
 
+// servers are the authorization servers of the matrix.
+var servers = []struct {
+	name  string
+	start func(testing.TB) *authservers.Server
+}{
+	{oidcProvider, func(t testing.TB) *authservers.Server {
+		return authservers.StartOIDCProvider(t, authservers.OIDCProviderOptions{})
+	}},
+	{oidcProviderFree, func(t testing.TB) *authservers.Server {
+		return authservers.StartOIDCProvider(t, authservers.OIDCProviderOptions{FreeScopes: true})
+	}},
+	{zitadel, authservers.StartZitadel},
+	{fosite, authservers.StartFosite},
+	{betterAuth, authservers.StartBetterAuth},
+	{hydra, func(t testing.TB) *authservers.Server { return authservers.StartHydra(t, false) }},
+}
+
 func clients(t *testing.T) []client {
 	return []client{
 		goSDK(t),
 		mcpGo(t),
 		script(t, "TypeScript SDK 1.x", "@modelcontextprotocol/sdk", "sdk1.mjs"),
 		script(t, "TypeScript SDK 2.x", "@modelcontextprotocol/client", "sdk2.mjs"),
+		pythonSDK(t),
 		inspector(t),
 		mcpRemote(t),
 	}
@@ -74,24 +85,36 @@ func runCell(t *testing.T, server *authservers.Server, c client, results *table)
 	wait := "wait:" + strconv.Itoa(authservers.ShortLife+2)
 	for _, s := range []struct {
 		person  string
-		deny    bool
+		refuses refusing
 		backend protected.Backend
 		steps   []string
 		judges  []judge
 	}{
-		{authservers.Ann, false, protected.MCPGo, []string{"connect", "list", "call:echo", "call:admin", "call:echo"},
+		{authservers.Ann, never, protected.MCPGo, []string{"connect", "list", "call:echo", "call:admin", "call:echo"},
 			[]judge{discovered, registered, authorized, listed, called, steppedUp}},
-		{authservers.Ann, false, protected.GoSDK, []string{"connect", "list", "call:echo", "call:admin", "call:echo"},
+		{authservers.Ann, never, protected.GoSDK, []string{"connect", "list", "call:echo", "call:admin", "call:echo"},
 			[]judge{discovered, registered, authorized, listed, called, steppedUp}},
-		{authservers.Lee, false, protected.GoSDK, []string{"connect", "call:echo", "call:admin", "call:echo"}, []judge{steppedUpWithRefresh}},
-		{authservers.Ron, false, protected.MCPGo, []string{"connect", "call:echo", wait, "call:echo"}, []judge{refreshed}},
-		{authservers.Ann, true, protected.MCPGo, []string{"connect", "call:echo"}, []judge{refused}},
+		{authservers.Lee, never, protected.GoSDK, []string{"connect", "call:echo", "call:admin", "call:echo"}, []judge{steppedUpWithRefresh}},
+		{authservers.Ron, never, protected.MCPGo, []string{"connect", "call:echo", wait, "call:echo"}, []judge{refreshed}},
+		{authservers.Ron, never, protected.MCPGo, []string{"connect", "call:echo", "operator:rotate", wait, "call:echo"}, []judge{rotated}},
+		{authservers.Ann, always, protected.MCPGo, []string{"connect", "call:echo"}, []judge{refused}},
+		{authservers.Ann, later, protected.GoSDK, []string{"connect", "call:echo", "call:admin", "call:echo"}, []judge{refusedUp}},
+		{authservers.Ann, never, protected.MCPGo, []string{"connect", "call:echo", "operator:revoke", "call:echo"}, []judge{revoked}},
 	} {
-		guarded := protected.Start(t, protected.Listen(t), protected.Options{Backend: s.backend, Issuer: server.Issuer})
+		if slices.Contains(s.steps, "operator:revoke") && server.Revoke == nil || slices.Contains(s.steps, "operator:rotate") && server.Rotate == nil {
+			s.steps = nil // nothing to be seen
+		}
+		guarded := protected.Start(t, protected.Listen(t), protected.Options{Backend: s.backend, Issuer: server.Issuer, Revoked: server.Revoked})
 		server.Record.Take()
-		reports := c.run(t, job{
-			url: guarded.URL, clientID: server.ClientID, browser: authservers.NewBrowser(s.person, s.deny), steps: s.steps,
-		})
+		browser := authservers.NewBrowser(s.person, s.refuses != never)
+		browser.Later = s.refuses == later
+		var reports []report
+		if s.steps != nil {
+			reports = c.run(t, job{
+				url: guarded.URL, clientID: server.ClientID, browser: browser, steps: s.steps, operator: operator(server, s.person),
+			})
+		}
+		server.Record.Settle()
 		seen := evidence{server: server, guarded: guarded, reports: reports,
 			as: server.Record.Take(), rs: guarded.Record.Take()}
 		assert.Empty(t, seen.tooMuch())
@@ -101,6 +124,25 @@ func runCell(t *testing.T, server *authservers.Server, c client, results *table)
 				seen.dump(t)
 			}
 		}
+	}
+}
+
+// refusing is when a person refuses consent.
+type refusing int
+
+const (
+	never  refusing = iota
+	always          // at the first question
+	later           // from the second on
+)
+
+// operator does what the operator of an authorization server does.
+func operator(server *authservers.Server, person string) func(context.Context, string) error {
+	return func(ctx context.Context, what string) error {
+		if what == "revoke" {
+			return server.Revoke(ctx, person)
+		}
+		return server.Rotate(ctx)
 	}
 }
 

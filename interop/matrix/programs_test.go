@@ -79,7 +79,7 @@ func (o *opener) open(authorization string) {
 			return
 		}
 	}
-	if o.browser.Deny && o.denied != nil {
+	if back.Query().Has("error") && o.denied != nil {
 		o.denied()
 	}
 }
@@ -109,7 +109,7 @@ func mcpRemote(t *testing.T) client {
 		name:    "mcp-remote",
 		version: node.Version(t, "mcp-remote"),
 		run: func(t *testing.T, j job) []report {
-			return drive(t, &remoteSession{job: j, port: freePort(t), home: t.TempDir()}, j.steps)
+			return drive(t, &remoteSession{job: j, port: freePort(t), home: t.TempDir()}, j)
 		},
 	}
 }
@@ -131,7 +131,8 @@ func (s *remoteSession) connect(ctx context.Context) error {
 	command.Env = append(os.Environ(), "MCP_REMOTE_CONFIG_DIR="+s.home, "BROWSER=true")
 	s.screen = newOpener(ctx, s.job.browser)
 	command.Stderr = s.screen
-	// A refusal is told to the person and not to the client, which waits in vain.
+	// A refusal is told to the person and not to the client, which waits in vain. Once
+	// it is connected it is told.
 	ctx, cancel := context.WithTimeout(ctx, 40*time.Second)
 	defer cancel()
 	s.screen.denied = cancel
@@ -182,7 +183,7 @@ func inspector(t *testing.T) client {
 		name:    "Inspector CLI",
 		version: node.Version(t, "@modelcontextprotocol/inspector"),
 		run: func(t *testing.T, j job) []report {
-			return drive(t, &inspectorSession{job: j, node: program, port: freePort(t), home: t.TempDir()}, j.steps)
+			return drive(t, &inspectorSession{job: j, node: program, port: freePort(t), home: t.TempDir()}, j)
 		},
 	}
 }

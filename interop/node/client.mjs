@@ -3,7 +3,7 @@
 // the application's part of the flow (finish the authorization, try again).
 //
 // A job comes as JSON on standard input:
-//   { "url": "...", "browser": "...", "redirect": "...", "clientId": "...", "scope": "...", "steps": ["connect", "list", "call:echo", "wait:4"] }
+//   { "url": "...", "browser": "...", "redirect": "...", "clientId": "...", "scope": "...", "steps": ["connect", "list", "call:echo", "wait:4", "operator:rotate"] }
 // and for each step one line of JSON goes out: { "step": "...", "ok": true, "text": "..." }
 
 import { json } from 'node:stream/consumers'
@@ -51,6 +51,12 @@ export class MemoryProvider {
 
   saveTokens(tokens) {
     this.#tokens = tokens
+  }
+
+  // Asked by the SDKs when the server says that it takes these no more.
+  invalidateCredentials(scope) {
+    if (scope === 'tokens' || scope === 'all') this.#tokens = undefined
+    if (scope === 'client' || scope === 'all') this.#client = undefined
   }
 
   saveCodeVerifier(verifier) {
@@ -115,6 +121,7 @@ export const run = async (sdk) => {
       const { tools } = await client.listTools()
       return tools.map((tool) => tool.name).sort().join(' ')
     }
+    if (verb === 'operator') return void (await fetch(`${job.browser}/${argument}`, { method: 'POST' }))
     if (verb === 'wait') return void (await new Promise((done) => setTimeout(done, 1000 * argument)))
     const { content, isError } = await attempt(() => client.callTool({ name: argument, arguments: {} }))
     if (isError) throw new Error(content[0].text)

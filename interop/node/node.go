@@ -23,30 +23,44 @@ var directory = sync.OnceValue(func() string {
 	return filepath.Dir(file)
 })
 
-// install runs npm, unless what package-lock.json asks for is already there.
-var install = sync.OnceValue(func() error {
-	wanted, err := os.ReadFile(filepath.Join(directory(), "package-lock.json"))
+// install installs the packages of this directory.
+var install = sync.OnceValue(func() error { return installIn(directory()) })
+
+// installIn runs npm, unless what package-lock.json asks for is already there.
+func installIn(directory string) error {
+	wanted, err := os.ReadFile(filepath.Join(directory, "package-lock.json"))
 	if err != nil {
 		return err
 	}
-	stamp := filepath.Join(directory(), "node_modules", ".installed")
+	stamp := filepath.Join(directory, "node_modules", ".installed")
 	if had, err := os.ReadFile(stamp); err == nil && string(had) == string(wanted) {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	npm := exec.CommandContext(ctx, "npm", "ci", "--omit=dev", "--no-audit", "--no-fund", "--loglevel=error")
-	npm.Dir = directory()
+	npm.Dir = directory
 	npm.Stderr = os.Stderr
 	if err := npm.Run(); err != nil {
 		return err
 	}
 	return os.WriteFile(stamp, wanted, 0o600)
-})
+}
 
 // Need skips the test on a machine without Node.js, and fails it there if
 // MCPAUTH_INTEROP is "required", as in continuous integration.
 func Need(t testing.TB) {
+	t.Helper()
+	need(t, install)
+}
+
+// NeedIn is [Need] for the packages of another directory.
+func NeedIn(t testing.TB, directory string) {
+	t.Helper()
+	need(t, func() error { return installIn(directory) })
+}
+
+func need(t testing.TB, install func() error) {
 	t.Helper()
 	for _, program := range []string{"node", "npm"} {
 		if _, err := exec.LookPath(program); err != nil {

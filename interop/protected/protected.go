@@ -55,6 +55,7 @@ type Options struct {
 	Backend Backend
 	Issuer  mcpauth.Issuer
 	Legacy  bool // authorization-server metadata at the resource's origin
+	Revoked func(context.Context, *mcpauth.Principal) (bool, error)
 }
 
 // Listen reserves an address, for tests in which the authorization server must
@@ -93,6 +94,7 @@ func Start(t testing.TB, listener net.Listener, options Options) *Server {
 		Leeway:                time.Nanosecond, // all clocks are this machine's: a token ends when it says so
 		AllowInsecureLoopback: true,
 		LegacyASMetadata:      options.Legacy,
+		Revoked:               options.Revoked,
 		Logger:                slog.New(slog.NewTextHandler(&lockedWriter{s: s}, nil)),
 	})
 	if err != nil {

@@ -5,6 +5,7 @@ package wire
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -12,12 +13,15 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
+	"time"
 )
 
 // Exchange is one request and its answer.
 type Exchange struct {
 	Method, Path string
 	Bearer       bool       // the request had a bearer token
+	Key          string     // the key id in the header of that token
 	Params       url.Values // of the query, the form or the JSON body, as far as they are no secrets
 	Status       int
 	Challenge    string // WWW-Authenticate
@@ -30,6 +34,7 @@ type Exchange struct {
 type Record struct {
 	mu        sync.Mutex
 	exchanges []Exchange
+	open      atomic.Int64 // requests that are being answered
 }
 
 // kept are the parameters that may be noted. Whatever else is sent may be a secret.
@@ -38,8 +43,12 @@ var kept = []string{"grant_type", "response_type", "scope", "resource", "audienc
 // Handler serves with next and notes each exchange.
 func (r *Record) Handler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		r.open.Add(1)
+		defer r.open.Add(-1)
 		e := Exchange{Method: req.Method, Path: req.URL.Path, Params: params(req)}
-		e.Bearer = strings.HasPrefix(req.Header.Get("Authorization"), "Bearer ")
+		var token string
+		token, e.Bearer = strings.CutPrefix(req.Header.Get("Authorization"), "Bearer ")
+		e.Key = keyID(token)
 		seen := &watched{ResponseWriter: w, status: http.StatusOK}
 		// Deferred: a handler that panics to abort its answer is an exchange too.
 		defer func() {
@@ -55,6 +64,27 @@ func (r *Record) Handler(next http.Handler) http.Handler {
 		}()
 		next.ServeHTTP(seen, req)
 	})
+}
+
+// keyID is the kid in the header of a JWT.
+func keyID(token string) string {
+	encoded, _, _ := strings.Cut(token, ".")
+	var header struct{ Kid string }
+	if text, err := base64.RawURLEncoding.DecodeString(encoded); err != nil || json.Unmarshal(text, &header) != nil {
+		return ""
+	}
+	return header.Kid
+}
+
+// Settle waits until no request is being answered. Whoever has an answer may be
+// faster than the note of it.
+func (r *Record) Settle() {
+	for range 2000 {
+		if r.open.Load() == 0 {
+			return
+		}
+		time.Sleep(time.Millisecond)
+	}
 }
 
 // Take returns what was noted since the last Take.
