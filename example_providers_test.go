@@ -133,7 +133,13 @@ func clerk() mcpauth.Issuer {
 
 func hydra() mcpauth.Issuer {
 	return mcpauth.Issuer{
-		URL: "https://hydra.example.com/",
+		URL: "https://hydra.example.com",
+	}
+}
+
+func betterAuth() mcpauth.Issuer {
+	return mcpauth.Issuer{
+		URL: "https://login.example.com/api/auth",
 	}
 }
 

@@ -1,9 +1,11 @@
 package mcpauth_test
 
 import (
+	"encoding/base64"
 	"strings"
 
 	"github.com/seed-1e292522/mcpauth"
+	"github.com/seed-1e292522/mcpauth/mcpauthtest"
 )
 
 const (
@@ -26,6 +28,14 @@ func shapeOf(name string) string {
 // opaque is a token that only its issuer can read, and fiveParts an encrypted one.
 func opaque(token string) func(string) string { return func(string) string { return token } }
 func fiveParts(token string) string           { return token + ".AAAA.AAAA" }
+
+// signedAnew has the signature of another key under the token's own key id.
+func signedAnew(token string) string {
+	parts := strings.Split(token, ".")
+	header, _ := base64.RawURLEncoding.DecodeString(parts[0]) // it is ours
+	payload, _ := base64.RawURLEncoding.DecodeString(parts[1])
+	return mcpauthtest.NewKey("next", "RS256").Sign(string(header), string(payload))
+}
 
 // hs256 is what a provider that signs with the client's secret sends.
 var hs256 = object{"alg": "HS256"}
@@ -182,6 +192,16 @@ var providerTokens = map[string]providerToken{
 		more: []providerRefusal{
 			{name: "TOK-20 opaque", want: mcpauth.ErrMalformedToken, token: opaque("ory_at_AAAAAAAAAAAAAAAAAAAA.AAAAAAAAAAAAAAAAAAAA")},
 			{name: "AUD-02 no audience was granted", want: mcpauth.ErrAudience, claims: object{"aud": []string{}}},
+			{name: "JWKS-09 refreshed after a rotation, under the old key id", want: mcpauth.ErrSignature, token: signedAnew},
+		},
+	},
+	"betterauth": {
+		page: "betterauth", literal: betterAuth, needs: "mcp:read",
+		scopes: []string{"mcp:read", "offline_access"}, client: "client-1", subject: "user-1",
+		idToken: mcpauth.ErrAudience,
+		more: []providerRefusal{
+			{name: "TOK-20 opaque, for want of a resource", want: mcpauth.ErrMalformedToken, token: opaque("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA")},
+			{name: "TOK-32 RS256 alone is accepted", want: mcpauth.ErrAlgorithm, literal: func(i *mcpauth.Issuer) { i.Algorithms = []string{"RS256"} }},
 		},
 	},
 	"zitadel": {

@@ -74,5 +74,5 @@ var keyCauses = []Cause{
 	{"key-algorithm", "unknown_key", "The key is in the key set, for another algorithm than the token's.",
 		"Have the issuer publish the key that it signs with, under its own kid, with the right alg or none."},
 	{"signature", "signature", "The key set has the kid, and the signature is not by that key.",
-		"Two environments use one kid for different keys, the token was changed on its way, or it is forged. Compare the key set of the issuer that signs with the one that is fetched here."},
+		"Two environments use one kid for different keys, the token was changed on its way, or it is forged. If it began with a rotation, look whether refreshed tokens still name the old key (Ory Hydra): clients sign in anew. Compare the key set of the issuer that signs with the one that is fetched here."},
 }

@@ -1,7 +1,9 @@
 package faults
 
 import (
+	"encoding/base64"
 	"encoding/json"
+	"strings"
 	"testing"
 
 	"github.com/seed-1e292522/mcpauth/mcpauthtest"
@@ -76,6 +78,19 @@ var keys = []Fault{
 			other := mcpauthtest.NewKey("staging", "RS256").JWK()
 			other["kid"] = "k1"
 			s.AS.PublishKeySet(keySet(other))
+			return s
+		},
+	}, {
+		Name: "after a rotation the issuer refreshes tokens under the old key id", Cause: "signature", Status: 401, Mentions: []string{"k1"},
+		Setup: func(tb testing.TB) *Scene { // as Ory Hydra 2.3 does
+			s := newScene(tb)
+			next := mcpauthtest.NewKey("k2", "RS256")
+			payload, err := base64.RawURLEncoding.DecodeString(strings.Split(s.Token, ".")[1])
+			if err != nil {
+				tb.Fatal(err)
+			}
+			s.Token = next.Sign(`{"alg":"RS256","kid":"k1","typ":"at+jwt"}`, string(payload))
+			s.AS.PublishKeySet(keySet(next.JWK(), s.AS.Keys()[0].JWK()))
 			return s
 		},
 	}, {

@@ -31,8 +31,7 @@ class Storage:
             self.client = OAuthClientInformationFull(
                 client_id=job["clientId"],
                 redirect_uris=[job["redirect"]],
-                client_secret=job.get("clientSecret") or None,
-                token_endpoint_auth_method="client_secret_post" if job.get("clientSecret") else "none",
+                token_endpoint_auth_method="none",
             )
 
     async def get_tokens(self):
@@ -83,7 +82,7 @@ async def main():
         redirect_uris=[job["redirect"]],
         grant_types=["authorization_code", "refresh_token"],
         response_types=["code"],
-        token_endpoint_auth_method=job.get("authMethod") or "none",
+        token_endpoint_auth_method="none",
     )
     auth = OAuthClientProvider(job["url"], metadata, Storage(job), person.redirect, person.callback)
     client = None
