@@ -16,7 +16,10 @@ func rotated(e evidence) (string, string) {
 		return stepRotation, "there is no refresh token"
 	}
 	served := e.find(e.rs, func(x exchange) bool { return x.Bearer && x.Status == http.StatusOK })
+	unfit := e.find(e.rs, func(x exchange) bool { return strings.Contains(x.Challenge, "signature invalid") })
 	switch r := e.report("call:echo", 2); {
+	case !r.OK && len(unfit) > 0: // what the client says of it depends on when it gives up
+		return stepRotation, "no key fits a signature: " + r.Text
 	case !r.OK:
 		return stepRotation, r.Text
 	case len(served) == 0 || served[0].Key == "" || served[0].Key == served[len(served)-1].Key:
