@@ -9,6 +9,7 @@ import (
 	"net/http/cookiejar"
 	"net/url"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/net/html"
@@ -22,6 +23,7 @@ type Browser struct {
 	Later  bool   // with Deny: not the first time
 
 	client   *http.Client
+	mu       sync.Mutex // a person does one thing after the other
 	consents int
 }
 
@@ -39,6 +41,8 @@ func NewBrowser(person string, deny bool) *Browser {
 // browser back to the redirect URI that the URL names. It returns that last
 // URL, with code or error, without opening it.
 func (b *Browser) Walk(ctx context.Context, authorization string) (*url.URL, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	start, err := url.Parse(authorization)
 	if err != nil {
 		return nil, errors.New("the authorization URL cannot be parsed")
@@ -91,8 +95,9 @@ func (b *Browser) open(request *http.Request) (*html.Node, *url.URL, error) {
 	return page, nil, err
 }
 
-// submit fills in the form of a page: the field "name" with the person, hidden
-// fields as they are. If there are buttons, "decision" is approve or deny.
+// submit fills in the form of a page: the fields for the person's name and
+// password with the person, hidden fields as they are. If there are buttons,
+// "decision" is approve or deny, or one of "accept" and "cancel" is pressed.
 func (b *Browser) submit(ctx context.Context, at *url.URL, page *html.Node) (*http.Request, error) {
 	form := find(page, "form")
 	if form == nil {
@@ -107,15 +112,16 @@ func (b *Browser) submit(ctx context.Context, at *url.URL, page *html.Node) (*ht
 		name := attribute(node, "name")
 		switch {
 		case name == "" || node.Data != "input" && node.Data != "button":
-		case name == "name":
+		case name == "name", name == "username", name == "password":
 			values.Set(name, b.Person)
+		case name == "accept" && decision == "deny", name == "cancel" && decision == "approve": // the button that is not pressed
 		case name == "decision":
 			values.Set(name, decision)
 		default:
 			values.Set(name, attribute(node, "value"))
 		}
 	}
-	if values.Has("decision") {
+	if values.Has("decision") || values.Has("accept") || values.Has("cancel") {
 		b.consents++
 	}
 	action, err := at.Parse(attribute(form, "action"))

@@ -52,6 +52,10 @@ type Server struct {
 	// without dynamic registration. Empty: clients register themselves.
 	ClientID string
 
+	// Known are the clients, by their names in the matrix, that cannot register
+	// there and so have ids from an administrator.
+	Known map[string]string
+
 	// IgnoresResource says that RFC 8707 is unknown to the server, and that
 	// the audience comes from elsewhere.
 	IgnoresResource bool
@@ -68,6 +72,10 @@ type Server struct {
 	// server has no such thing here.
 	Revoke  func(ctx context.Context, person string) error
 	Revoked func(context.Context, *mcpauth.Principal) (bool, error)
+
+	// Prepare is called before each scenario of a person, if the server does not
+	// know whose tokens live how long, or knows the person from before.
+	Prepare func(person string)
 
 	// Record has every exchange with the server.
 	Record *wire.Record

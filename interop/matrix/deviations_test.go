@@ -17,6 +17,7 @@ const (
 	oidcProviderFree = "oidc-provider, free scopes"
 	zitadel          = "zitadel/oidc"
 	fosite           = "ory/fosite"
+	keycloak         = "Keycloak"
 
 	betterAuth = "Better Auth"
 	hydra      = "Ory Hydra"
@@ -110,6 +111,16 @@ var general = []deviation{
 		reason: heldToRegistration,
 	},
 	{
+		servers: []string{keycloak}, clients: []string{nameTS2, namePython}, step: stepRefusedUp, fails: true,
+		seen:   "invalid_scope",
+		reason: heldToRegistration,
+	},
+	{
+		servers: []string{keycloak}, clients: []string{nameTS1}, step: stepRefusedUp, fails: true,
+		seen:   "403 after trying upscoping",
+		reason: refreshesInstead,
+	},
+	{
 		servers: []string{oidcProvider, oidcProviderFree, betterAuth}, clients: []string{nameInspector}, step: stepRefusedUp, fails: true,
 		seen:   "consent for the scope was not asked for",
 		reason: inspectorRegistered,
@@ -137,6 +148,28 @@ var general = []deviation{
 		reason: "The server issues a refresh token for `offline_access` only, and the client does not ask for that by itself.",
 	},
 	{
+		servers: []string{keycloak}, clients: []string{nameMCPGo}, step: stepRegister, fails: true,
+		seen: "no client was registered",
+		reason: "The client registers with a member `resource`, and the server refuses members that it does not know (400), " +
+			"which RFC 7591 has it ignore. The rest is run with an id from an administrator.",
+	},
+	{
+		servers: []string{keycloak}, clients: []string{nameInspector, nameRemote}, step: stepRegister, fails: true,
+		seen: "no client was registered",
+		reason: "The client names a `client_uri` at a host that the server's policy Trusted Hosts does not list (403). To list it " +
+			"allows redirects to that host, too. The rest is run with an id from an administrator.",
+	},
+	{
+		servers: []string{keycloak}, clients: []string{nameTS1}, step: stepUp, fails: true,
+		seen:   "403 after trying upscoping",
+		reason: refreshesInstead,
+	},
+	{
+		servers: []string{keycloak}, clients: []string{nameTS2, namePython}, step: stepUp, fails: true,
+		seen:   "invalid_scope",
+		reason: heldToRegistration,
+	},
+	{
 		servers: []string{oidcProvider}, clients: []string{nameTS1, nameTS2, namePython, nameRemote}, step: stepUp, fails: true,
 		seen:   "invalid_scope",
 		reason: heldToRegistration,
@@ -147,10 +180,14 @@ var general = []deviation{
 		reason: heldToRegistration,
 	},
 	{
-		servers: []string{oidcProvider, oidcProviderFree, fosite, hydra}, clients: []string{nameTS1}, step: stepUpWithRefresh, fails: true,
-		seen: "403 after trying upscoping",
-		reason: "With a refresh token in hand the client refreshes instead of asking for consent, gets the scopes " +
-			"that it had, and gives up. Nothing on the wire tells it to do otherwise; SDK 2.x does.",
+		servers: []string{keycloak}, clients: []string{nameTS2, namePython}, step: stepUpWithRefresh, fails: true,
+		seen:   "invalid_scope",
+		reason: heldToRegistration,
+	},
+	{
+		servers: []string{oidcProvider, oidcProviderFree, fosite, hydra, keycloak}, clients: []string{nameTS1}, step: stepUpWithRefresh, fails: true,
+		seen:   "403 after trying upscoping",
+		reason: refreshesInstead,
 	},
 	{
 		servers: []string{oidcProvider, oidcProviderFree, betterAuth}, clients: []string{nameInspector}, step: stepUp, fails: true,
@@ -177,6 +214,8 @@ const (
 	heldToRegistration = "The client registers with the scope of the first challenge, and the server holds it to that: " +
 		"`invalid_scope`. An operator of such a server lets clients register for more (the rows with free scopes), " +
 		"or lists all scopes in `Config.Scopes`."
+	refreshesInstead = "With a refresh token in hand the client refreshes instead of asking for consent, gets the scopes " +
+		"that it had, and gives up. Nothing on the wire tells it to do otherwise; SDK 2.x does."
 	inspectorRegistered = "After registering by itself the client answers the 403 with the scopes that it registered for, " +
 		"not with those of the challenge, and gives up. With an id from an administrator it steps up."
 )

@@ -49,9 +49,9 @@ const (
 )
 
 // compareGolden holds the table in docs/interop.md against the results. It does
-// nothing if only a part of the matrix was run.
+// nothing if only a part of the matrix was run, or a server could not be had.
 func compareGolden(t *testing.T, results *table) {
-	if len(results.cells) < len(results.servers)*len(results.clients)*len(columns) {
+	if len(results.cells) < len(servers)*len(results.clients)*len(columns) {
 		return
 	}
 	path := filepath.Join("..", "..", "docs", "interop.md")

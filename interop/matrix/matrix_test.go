@@ -1,6 +1,7 @@
 package matrix
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"os"
@@ -62,6 +63,7 @@ var servers = []struct {
 	{fosite, authservers.StartFosite},
 	{betterAuth, authservers.StartBetterAuth},
 	{hydra, func(t testing.TB) *authservers.Server { return authservers.StartHydra(t, false) }},
+	{keycloak, authservers.StartKeycloak},
 }
 
 func clients(t *testing.T) []client {
@@ -105,13 +107,16 @@ func runCell(t *testing.T, server *authservers.Server, c client, results *table)
 			s.steps = nil // nothing to be seen
 		}
 		guarded := protected.Start(t, protected.Listen(t), protected.Options{Backend: s.backend, Issuer: server.Issuer, Revoked: server.Revoked})
+		if server.Prepare != nil {
+			server.Prepare(s.person)
+		}
 		server.Record.Take()
 		browser := authservers.NewBrowser(s.person, s.refuses != never)
 		browser.Later = s.refuses == later
 		var reports []report
 		if s.steps != nil {
 			reports = c.run(t, job{
-				url: guarded.URL, clientID: server.ClientID, browser: browser, steps: s.steps, operator: operator(server, s.person),
+				url: guarded.URL, clientID: cmp.Or(server.Known[c.name], server.ClientID), browser: browser, steps: s.steps, operator: operator(server, s.person),
 			})
 		}
 		server.Record.Settle()
