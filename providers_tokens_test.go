@@ -131,6 +131,15 @@ var providerTokens = map[string]providerToken{
 			{name: "CLAIM-05 the client scope is not included in the token", want: mcpauth.ErrInsufficientScope, claims: object{"scope": "openid profile"}},
 		},
 	},
+	"keycloak-registered": {
+		page: "keycloak", literal: keycloak, needs: "mcp:read",
+		scopes: []string{"offline_access", "mcp:read"}, client: "00000000-0000-0000-0000-000000000004", subject: userGUID,
+		idToken: mcpauth.ErrAudience,
+		more: []providerRefusal{
+			{name: "AUD-02 no tool scope was granted, whose mapper it is", want: mcpauth.ErrAudience, claims: object{"aud": nil, "scope": "openid"}},
+			{name: "TOK-57 the realm has no client scope basic", want: mcpauth.ErrClaims, claims: object{"sub": nil, "auth_time": nil}},
+		},
+	},
 	"keycloak-roles": {
 		page: "keycloak", literal: keycloakRoles, needs: "mcp:read",
 		scopes: []string{"openid", "email", "profile", "mcp:read", "mcp:list"}, client: "client-1", subject: userGUID,

@@ -50,6 +50,7 @@ var healthySetups = []healthy{
 	{shape: "cognito", needs: "RESOURCE/read", issuer: `"require_claims":{"token_use":["access"]}`},
 	{shape: "cognito-unbound", needs: "RESOURCE/read", issuer: `"audiences":["RESOURCE","client-1"],"claims":{"audience":"client_id"},"require_claims":{"token_use":["access"]}`},
 	{shape: "keycloak", needs: "mcp:read"},
+	{shape: "keycloak-registered", needs: "mcp:read"},
 	{shape: "keycloak-roles", needs: "mcp:read", issuer: `"claims":{"roles":["realm_access.roles","resource_access.mcp-server.roles"],"role_scopes":{"mcp-reader":["mcp:read"]}}`},
 	{shape: "scalekit", needs: "mcp:read", issuer: `"audiences":["RESOURCE","res_000000000000000000"]`},
 	{shape: "workos", needs: "mcp:read", issuer: `"claims":{"scopes":["permissions"]}`},

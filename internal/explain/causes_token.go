@@ -36,7 +36,7 @@ var tokenCauses = []Cause{
 	{"token-type", "token_type", "The token's typ is not accepted for its issuer.",
 		"Add it to Issuer.TokenTypes if it is an access token; leave the field nil for at+jwt, JWT and none."},
 	{"subject", "claims", "The token has no usable subject.",
-		"For tokens of machines set Issuer.AllowMissingSubject: the client is the principal then. Otherwise have the issuer put sub into access tokens."},
+		"For tokens of machines set Issuer.AllowMissingSubject: the client is the principal then. Otherwise have the issuer put sub into access tokens (for Keycloak: the client scope basic, as a default of the client)."},
 	{"claim-missing", "claims", "A claim that is needed is missing or of the wrong type.",
 		"The reason names it: have the issuer put it into access tokens."},
 	{"sender-constrained", "sender_constrained", "The token is bound to a key of the client, and the request carries no proof.",
@@ -47,7 +47,7 @@ var tokenCauses = []Cause{
 
 var audienceCauses = []Cause{
 	{"audience-missing", "audience", "The token has no audience.",
-		"Have the client send the resource parameter (RFC 8707) and the authorization server honour it, or set a fixed audience there: the string is Config.Resource. For an issuer that never sends aud see ClaimMap.Audience."},
+		"Have the client send the resource parameter (RFC 8707) and the authorization server honour it, or set a fixed audience there: the string is Config.Resource. For Keycloak: an audience mapper in each client scope that tools need, and the client has to ask for one of these. For an issuer that never sends aud see ClaimMap.Audience."},
 	{"audience-empty", "audience", "The token's audience is an empty list: the authorization server has granted none.",
 		"The client may well have asked for it. Where an application of yours decides about consent (for Hydra: grant_access_token_audience), have it grant Config.Resource; otherwise set the audience at the authorization server."},
 	{"audience-scopes", "audience", "The audience is the token's scopes: the client sent no resource parameter, and the authorization server put there what it had.",
@@ -63,7 +63,7 @@ var audienceCauses = []Cause{
 	{"audience-path", "audience", "The audience is on the resource's host with another path.",
 		"Set Config.Resource to the very URL that clients dial, path included, and register the same at the authorization server."},
 	{"audience-account", "audience", "The audience is the authorization server's own account service, which it puts there when nothing else is configured.",
-		"For Keycloak: add a client scope with an audience mapper whose custom audience is Config.Resource, and make it a default scope of the clients."},
+		"For Keycloak: give each client scope that tools need an audience mapper whose custom audience is Config.Resource, and let clients ask for these."},
 	{"audience-graph", "audience", "The token is for Microsoft Graph.",
 		"Have the client ask for a scope of this server's own registration (api://CLIENT-ID/scope), not for User.Read or other scopes of Graph. Graph tokens cannot be verified by others."},
 	{"audience-identifier", "audience", "The audience is an identifier that the authorization server has for an API, not its URL.",

@@ -103,6 +103,11 @@ var tokens = []Fault{
 		Name: "tokens of machines have no subject", Cause: "subject", Status: 401,
 		Setup: func(tb testing.TB) *Scene { return newScene(tb).claims(mcpauthtest.Claims{"sub": nil}) },
 	}, {
+		Name: "tokens of users have no subject: the realm lacks the client scope basic", Cause: "subject", Status: 401,
+		Setup: func(tb testing.TB) *Scene {
+			return newScene(tb).jwt(mcpauthtest.Claims{"sub": nil, "client_id": nil, "azp": "client-1", "typ": "Bearer"})
+		},
+	}, {
 		Name: "the user belongs to another tenant", Cause: "required-claim", Status: 403, Mentions: []string{"tid"},
 		Setup: func(tb testing.TB) *Scene {
 			return newScene(tb).issuer(func(i *mcpauth.Issuer) { i.RequireClaims = map[string][]string{"tid": {tenant}} }).
