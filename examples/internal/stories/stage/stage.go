@@ -36,6 +36,7 @@ type Stage struct {
 type Set struct {
 	Server http.Handler // the protected MCP server
 	Login  login.Config // Issuer and Resource are filled in
+	Issuer string       // of an authorization server that runs elsewhere, in the place of Login
 	Steps  []Step
 	Close  func() // if not nil, called at the end
 }
@@ -91,13 +92,17 @@ func perform(ctx context.Context, p Play, log *slog.Logger, keep bool, out io.Wr
 	if set.Close != nil {
 		defer set.Close()
 	}
-	set.Login.Issuer, set.Login.Resource = at.Issuer, at.Resource
-	provider, err := login.New(set.Login)
-	if err != nil {
-		return err
+	if set.Issuer == "" {
+		set.Login.Issuer, set.Login.Resource = at.Issuer, at.Resource
+		provider, err := login.New(set.Login)
+		if err != nil {
+			return err
+		}
+		servers[1].serve(provider)
+	} else {
+		at.Issuer = set.Issuer
 	}
 	servers[0].serve(set.Server)
-	servers[1].serve(provider)
 	if keep {
 		return wait(ctx, at, set.Login.People, out)
 	}

@@ -40,6 +40,10 @@ type Person struct {
 
 	// Agrees is what the person does with a page that a server sends her to: sign in and agree, or close it.
 	Agrees bool
+
+	// Visit goes through the pages of another authorization server than that
+	// of package login, and returns the URL with which it sends the browser back.
+	Visit func(ctx context.Context, address string) (*url.URL, error)
 }
 
 // Tool is a client that acts for one person.
@@ -260,6 +264,12 @@ func (t *Tool) browse(ctx context.Context, args *auth.AuthorizationArgs) (*auth.
 	t.mu.Unlock()
 
 	b := browser{ctx: ctx}
+	if t.Person.Visit != nil {
+		if b.page, err = t.Person.Visit(ctx, args.URL); err != nil {
+			return nil, err
+		}
+		return b.came()
+	}
 	if err := b.open(args.URL); err != nil {
 		return nil, err
 	}
@@ -274,6 +284,11 @@ func (t *Tool) browse(ctx context.Context, args *auth.AuthorizationArgs) (*auth.
 	if err := b.submit(form); err != nil {
 		return nil, err
 	}
+	return b.came()
+}
+
+// came is what the authorization server sends the browser back with.
+func (b *browser) came() (*auth.AuthorizationResult, error) {
 	answer := b.page.Query()
 	switch {
 	case !strings.HasPrefix(b.page.String(), RedirectURI+"?"):
