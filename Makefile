@@ -70,7 +70,7 @@ demo: ## the whole story, challenge to step-up; ARGS=--short: ten lines
 	@go run ./examples/quickstart $(ARGS)
 
 interop: ## real authorization servers and clients
-	@set -e; for dir in $(INTEROP); do echo "$$dir"; (cd "$$dir" && go vet ./... && go test -p 1 -timeout 20m ./...); done
+	@set -e; for dir in $(INTEROP); do echo "$$dir"; (cd "$$dir" && go vet ./... && go test -p 1 -timeout 30m ./...); done
 
 bench: ## measure side by side with peers, ten minutes, and write bench/RESULTS.md
 	cd bench && go run ./cmd/results

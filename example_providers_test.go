@@ -137,6 +137,12 @@ func hydra() mcpauth.Issuer {
 	}
 }
 
+func glewlwyd() mcpauth.Issuer {
+	return mcpauth.Issuer{
+		URL: "https://login.example.com/api/oidc",
+	}
+}
+
 func betterAuth() mcpauth.Issuer {
 	return mcpauth.Issuer{
 		URL: "https://login.example.com/api/auth",

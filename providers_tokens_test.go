@@ -213,6 +213,15 @@ var providerTokens = map[string]providerToken{
 			{name: "TOK-32 RS256 alone is accepted", want: mcpauth.ErrAlgorithm, literal: func(i *mcpauth.Issuer) { i.Algorithms = []string{"RS256"} }},
 		},
 	},
+	"glewlwyd": {
+		page: "glewlwyd", literal: glewlwyd, needs: "mcp:read",
+		scopes: []string{"mcp:read"}, client: "client-1", subject: "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA2",
+		idToken: mcpauth.ErrAudience,
+		more: []providerRefusal{
+			{name: "AUD-02 no resource was sent: aud is the scopes", want: mcpauth.ErrAudience, claims: object{"aud": "mcp:read mcp:admin", "scope": "mcp:read mcp:admin"}},
+			{name: "CLAIM-05 the person refused the scope", want: mcpauth.ErrInsufficientScope, claims: object{"scope": "openid"}},
+		},
+	},
 	"zitadel": {
 		page: "zitadel", literal: zitadel, needs: roleRead,
 		scopes: []string{roleRead}, client: "000000000000000001", subject: "000000000000000003",

@@ -59,6 +59,7 @@ var healthySetups = []healthy{
 	{shape: "clerk", needs: "mcp:read", issuer: `"audiences":["RESOURCE","client-1"],"claims":{"audience":"client_id"}`},
 	{shape: "hydra", needs: "mcp:read"},
 	{shape: "betterauth", needs: "mcp:read"},
+	{shape: "glewlwyd", needs: "mcp:read"},
 	{shape: "zitadel", needs: "mcp:read", issuer: `"audiences":["RESOURCE","000000000000000002"],"claims":{"roles":["urn:zitadel:iam:org:project:000000000000000002:roles"],"role_scopes":{"mcp-reader":["mcp:read"]}}`},
 	{shape: "logto", needs: "mcp:read"},
 	{shape: "pingfederate", needs: "mcp:read", issuer: `"claims":{"scopes":["scopes"],"client_id":"oauth_client"}`},

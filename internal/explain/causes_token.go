@@ -51,7 +51,7 @@ var audienceCauses = []Cause{
 	{"audience-empty", "audience", "The token's audience is an empty list: the authorization server has granted none.",
 		"The client may well have asked for it. Where an application of yours decides about consent (for Hydra: grant_access_token_audience), have it grant Config.Resource; otherwise set the audience at the authorization server."},
 	{"audience-scopes", "audience", "The audience is the token's scopes: the client sent no resource parameter, and the authorization server put there what it had.",
-		"Have the client send the resource parameter (RFC 8707), or set a fixed audience at the authorization server: the string is Config.Resource. Do not list scopes in Issuer.Audiences: that would accept every token of the issuer that has them, whatever it is for."},
+		"Have the client send the resource parameter (RFC 8707), or set a fixed audience at the authorization server: the string is Config.Resource. For Glewlwyd: resource-allowed, with Config.Resource under each scope in resource-scope. Do not list scopes in Issuer.Audiences: that would accept every token of the issuer that has them, whatever it is for."},
 	{"audience-client-id", "audience", "The audience is the client id: the authorization server was not told which API the token is for.",
 		"Add an audience mapper at the authorization server that puts Config.Resource into aud, or list the client id in Issuer.Audiences if tokens of that client are meant for this server alone."},
 	{"audience-slash", "audience", "The audience and the resource differ only by the slash at the end.",

@@ -144,6 +144,12 @@ var audiences = []Fault{
 	audience("the token has no audience: the client sent no resource parameter", "audience-missing", nil),
 	audience("the audience is an empty list: the consent app granted none", "audience-empty", []string{}),
 	audience("the audience is the list of scopes", "audience-scopes", []string{"mcp:read"}),
+	{
+		Name: "the audience is the scopes as one text", Cause: "audience-scopes", Status: 401, Mentions: []string{"RESOURCE", "openid mcp:read"},
+		Setup: func(tb testing.TB) *Scene { // as Glewlwyd 2.7 does
+			return newScene(tb).claims(mcpauthtest.Claims{"aud": "openid mcp:read", "scope": "openid mcp:read"})
+		},
+	},
 	audience("the audience has a slash at its end", "audience-slash", "RESOURCE/"),
 	audience("the audience is the public https URL, the resource plain http", "audience-scheme", "https://HOST/mcp"),
 	audience("a proxy rewrites the host: the audience is the public one", "audience-host", "http://mcp.example.com/mcp"),

@@ -176,7 +176,11 @@ func (k *keycloak) adminToken() (string, error) {
 
 // exchange expects an answer of 2xx, and decodes it.
 func exchange(request *http.Request, into any) error {
-	response, err := (&http.Client{Timeout: 30 * time.Second}).Do(request)
+	return exchangeWith(&http.Client{Timeout: 30 * time.Second}, request, into)
+}
+
+func exchangeWith(client *http.Client, request *http.Request, into any) error {
+	response, err := client.Do(request)
 	if err != nil {
 		return err
 	}

@@ -56,9 +56,18 @@ type Server struct {
 	// there and so have ids from an administrator.
 	Known map[string]string
 
+	// Secret is that of the Known clients, and Redirects lists a redirect URI for
+	// them. Nil: they are public, and any port of 127.0.0.1 will do.
+	Secret    string
+	Redirects func(ctx context.Context, uri string) error
+
 	// IgnoresResource says that RFC 8707 is unknown to the server, and that
 	// the audience comes from elsewhere.
 	IgnoresResource bool
+
+	// Narrows says that the server has no answer access_denied: who refuses a scope
+	// gives the others, and who refuses all does not come back to the client.
+	Narrows bool
 
 	// Authorize, Token and Register are the paths of its endpoints.
 	Authorize, Token, Register string

@@ -21,6 +21,7 @@ const (
 
 	betterAuth = "Better Auth"
 	hydra      = "Ory Hydra"
+	glewlwyd   = "Glewlwyd"
 
 	nameMCPGo     = "mcp-go"
 	nameTS1       = "TypeScript SDK 1.x"
@@ -116,7 +117,7 @@ var general = []deviation{
 		reason: heldToRegistration,
 	},
 	{
-		servers: []string{keycloak}, clients: []string{nameTS1}, step: stepRefusedUp, fails: true,
+		servers: []string{keycloak, glewlwyd}, clients: []string{nameTS1}, step: stepRefusedUp, fails: true,
 		seen:   "403 after trying upscoping",
 		reason: refreshesInstead,
 	},
@@ -126,10 +127,28 @@ var general = []deviation{
 		reason: inspectorRegistered,
 	},
 	{
-		clients: []string{namePython}, step: stepRefusedUp, fails: true,
+		servers: []string{oidcProviderFree, zitadel, fosite, betterAuth, hydra}, clients: []string{namePython}, step: stepRefusedUp, fails: true,
 		seen: "what was allowed before no longer is",
 		reason: "An authorization that fails during a call ends the client's whole connection, so `echo` fails too " +
 			"until the application connects anew. Nothing was run, and the reason was told.",
+	},
+	{
+		servers: []string{glewlwyd}, step: stepRefused,
+		seen:   "nobody refused",
+		reason: "The server has no answer `access_denied`: who refuses everything does not come back to the client.",
+	},
+	{
+		servers: []string{glewlwyd}, clients: []string{nameTS2, nameRemote}, step: stepRefusedUp, fails: true,
+		seen: "Unauthorized",
+		reason: "Who refuses a scope there gives the others. The client gets a token that is good for no more than the one before, " +
+			"asks the person a second time at once, and then says `Unauthorized`, and not which scope is missing. Nothing was run, " +
+			"and `echo` still works.",
+	},
+	{
+		servers: []string{glewlwyd}, clients: []string{nameInspector}, step: stepRegister, fails: true,
+		seen: "no client was registered",
+		reason: "The client registers, and then sends its secret by `client_secret_basic`, although the server's answer has " +
+			"`client_secret_post`: `unauthorized_client`. The rest is run with an id and a secret from an administrator.",
 	},
 	{
 		servers: []string{hydra}, clients: []string{nameTS1, nameTS2, nameInspector, nameRemote}, step: stepRotation, fails: true,
@@ -160,7 +179,7 @@ var general = []deviation{
 			"allows redirects to that host, too. The rest is run with an id from an administrator.",
 	},
 	{
-		servers: []string{keycloak}, clients: []string{nameTS1}, step: stepUp, fails: true,
+		servers: []string{keycloak, glewlwyd}, clients: []string{nameTS1}, step: stepUp, fails: true,
 		seen:   "403 after trying upscoping",
 		reason: refreshesInstead,
 	},
@@ -185,7 +204,7 @@ var general = []deviation{
 		reason: heldToRegistration,
 	},
 	{
-		servers: []string{oidcProvider, oidcProviderFree, fosite, hydra, keycloak}, clients: []string{nameTS1}, step: stepUpWithRefresh, fails: true,
+		servers: []string{oidcProvider, oidcProviderFree, fosite, hydra, keycloak, glewlwyd}, clients: []string{nameTS1}, step: stepUpWithRefresh, fails: true,
 		seen:   "403 after trying upscoping",
 		reason: refreshesInstead,
 	},

@@ -126,7 +126,8 @@ func discovered(e evidence) (string, string) {
 
 func registered(e evidence) (string, string) {
 	made := e.find(e.as, func(x exchange) bool {
-		return e.server.Register != "" && x.Path == e.server.Register && x.Status == http.StatusCreated
+		return e.server.Register != "" && x.Path == e.server.Register && x.Method == http.MethodPost &&
+			(x.Status == http.StatusCreated || x.Status == http.StatusOK) // RFC 7591 has the first
 	})
 	if len(made) == 0 {
 		return stepRegister, "no client was registered"

@@ -22,11 +22,13 @@ const redirect = "http://127.0.0.1:7/callback"
 type job struct {
 	url      string // of the MCP server
 	clientID string // empty: the client registers itself
+	secret   string // of that client id, if it has one
 	scope    string // what to ask for if the client library asks for nothing
 	browser  *authservers.Browser
 	steps    []string // "connect", "list", "call:TOOL", "wait:SECONDS", "operator:WHAT"
 
-	operator func(ctx context.Context, what string) error // does what no client can
+	operator  func(ctx context.Context, what string) error // does what no client can
+	redirects func(uri string)                             // lists a redirect URI of that client id, where ports count
 }
 
 // report is what a client says about one step.

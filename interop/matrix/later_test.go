@@ -37,16 +37,28 @@ func refusedUp(e evidence) (string, string) {
 	switch {
 	case len(asked) < 2 || !slices.Contains(strings.Fields(asked[len(asked)-1].Params.Get("scope")), "mcp:admin"):
 		return stepRefusedUp, "consent for the scope was not asked for: " + r.Text
-	case len(denied) == 0:
+	case len(denied) == 0 && !e.narrowed():
 		return stepRefusedUp, "nobody refused: " + r.Text
 	case r.OK || slices.Contains(e.guarded.Ran(), "admin"):
 		return stepRefusedUp, "the client went on"
-	case !tellsWhy(r.Text):
+	case !tellsWhy(r.Text) && !(e.server.Narrows && tellsMissing(r.Text)):
 		return stepRefusedUp, "the client does not tell why: " + r.Text
 	case !slices.Equal(e.guarded.Ran(), []string{"echo", "echo"}):
 		return stepRefusedUp, "what was allowed before no longer is: " + e.text("call:echo", 2)
 	}
 	return stepRefusedUp, ""
+}
+
+// narrowed says whether the last grant is of fewer scopes than were asked for, which
+// is all that some servers have for a refusal.
+func (e evidence) narrowed() bool {
+	granted := e.grants("authorization_code")
+	return e.server.Narrows && len(granted) > 1 && !slices.Contains(strings.Fields(granted[len(granted)-1].Granted), "mcp:admin")
+}
+
+// tellsMissing looks for what a client says of a scope that it did not get.
+func tellsMissing(text string) bool {
+	return strings.Contains(text, "insufficient scope") || strings.Contains(text, "scopes were not granted")
 }
 
 // revoked looks for a token that is refused although it has not expired, and for

@@ -3,6 +3,7 @@ package matrix
 import (
 	"context"
 	"net/http"
+	"net/url"
 	"slices"
 	"sync"
 	"testing"
@@ -63,6 +64,13 @@ func TestLaterJudges(t *testing.T) {
 			break
 		}
 	}
+	narrows := *server
+	narrows.Narrows = true
+	narrowed := denied
+	narrowed.server, narrowed.as = &narrows, append(slices.Clone(denied.as), exchange{Path: server.Token, Status: http.StatusOK,
+		Params: url.Values{"grant_type": {"authorization_code"}}, Granted: "mcp:read"})
+	clearRefusals(narrowed.as)
+	narrowed.reports = replaced(denied.reports, "call:admin", report{Text: "insufficient scope"})
 	blind := *server
 	blind.Rotate, blind.Revoked = nil, nil
 
@@ -77,6 +85,12 @@ func TestLaterJudges(t *testing.T) {
 		{"the call went on", refusedUp, denied, func(e *evidence) { e.reports = replaced(e.reports, "call:admin", report{OK: true}) }},
 		{"nothing is told", refusedUp, denied, func(e *evidence) { e.reports = replaced(e.reports, "call:admin", report{Text: "failed"}) }},
 		{"nothing runs any more", refusedUp, denied, func(e *evidence) { e.guarded = unasked.guarded }},
+		{"all was granted", refusedUp, narrowed, func(e *evidence) {
+			e.as = slices.Clone(e.as)
+			e.as[len(e.as)-1].Granted = "mcp:read mcp:admin"
+		}},
+		{"a grant of less is told by nobody", refusedUp, narrowed, func(e *evidence) { e.reports = replaced(e.reports, "call:admin", report{Text: "Unauthorized"}) }},
+		{"a grant of less elsewhere", refusedUp, narrowed, func(e *evidence) { e.server = server }},
 		{"one key", rotated, turned, func(e *evidence) { e.rs = same.rs }},
 		{"no refresh token", rotated, turned, func(e *evidence) { e.as = unasked.as }},
 		{"the call fails after the rotation", rotated, turned, func(e *evidence) { e.reports = e.reports[:2] }},

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/seed-1e292522/mcpauth/interop/authservers"
 	"github.com/seed-1e292522/mcpauth/interop/node"
@@ -64,6 +65,7 @@ var servers = []struct {
 	{betterAuth, authservers.StartBetterAuth},
 	{hydra, func(t testing.TB) *authservers.Server { return authservers.StartHydra(t, false) }},
 	{keycloak, authservers.StartKeycloak},
+	{glewlwyd, authservers.StartGlewlwyd},
 }
 
 func clients(t *testing.T) []client {
@@ -103,7 +105,8 @@ func runCell(t *testing.T, server *authservers.Server, c client, results *table)
 		{authservers.Ann, later, protected.GoSDK, []string{"connect", "call:echo", "call:admin", "call:echo"}, []judge{refusedUp}},
 		{authservers.Ann, never, protected.MCPGo, []string{"connect", "call:echo", "operator:revoke", "call:echo"}, []judge{revoked}},
 	} {
-		if slices.Contains(s.steps, "operator:revoke") && server.Revoke == nil || slices.Contains(s.steps, "operator:rotate") && server.Rotate == nil {
+		if slices.Contains(s.steps, "operator:revoke") && server.Revoke == nil || slices.Contains(s.steps, "operator:rotate") && server.Rotate == nil ||
+			s.refuses == always && server.Narrows {
 			s.steps = nil // nothing to be seen
 		}
 		guarded := protected.Start(t, protected.Listen(t), protected.Options{Backend: s.backend, Issuer: server.Issuer, Revoked: server.Revoked})
@@ -115,9 +118,13 @@ func runCell(t *testing.T, server *authservers.Server, c client, results *table)
 		browser.Later = s.refuses == later
 		var reports []report
 		if s.steps != nil {
-			reports = c.run(t, job{
+			j := job{
 				url: guarded.URL, clientID: cmp.Or(server.Known[c.name], server.ClientID), browser: browser, steps: s.steps, operator: operator(server, s.person),
-			})
+			}
+			if server.Known[c.name] != "" && server.Redirects != nil {
+				j.secret, j.redirects = server.Secret, func(uri string) { require.NoError(t, server.Redirects(t.Context(), uri)) }
+			}
+			reports = c.run(t, j)
 		}
 		server.Record.Settle()
 		seen := evidence{server: server, guarded: guarded, reports: reports,

@@ -183,7 +183,11 @@ func inspector(t *testing.T) client {
 		name:    "Inspector CLI",
 		version: node.Version(t, "@modelcontextprotocol/inspector"),
 		run: func(t *testing.T, j job) []report {
-			return drive(t, &inspectorSession{job: j, node: program, port: freePort(t), home: t.TempDir()}, j)
+			s := &inspectorSession{job: j, node: program, port: freePort(t), home: t.TempDir()}
+			if j.redirects != nil {
+				j.redirects(s.callback())
+			}
+			return drive(t, s, j)
 		},
 	}
 }
@@ -250,14 +254,21 @@ func decodeResult(output []byte, into any) error {
 	return json.Unmarshal(output[start:], into)
 }
 
+func (s *inspectorSession) callback() string {
+	return "http://127.0.0.1:" + s.port + "/oauth/callback"
+}
+
 func (s *inspectorSession) invoke(ctx context.Context, arguments ...string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, 40*time.Second)
 	defer cancel()
 	arguments = append([]string{node.Path("node_modules", "@modelcontextprotocol", "inspector", "clients", "launcher", "build", "index.js"),
 		"--cli", "--server-url", s.job.url, "--transport", "http", "--format", "json",
-		"--callback-url", "http://127.0.0.1:" + s.port + "/oauth/callback"}, arguments...)
+		"--callback-url", s.callback()}, arguments...)
 	if s.job.clientID != "" {
 		arguments = append(arguments, "--client-id", s.job.clientID)
+	}
+	if s.job.secret != "" {
+		arguments = append(arguments, "--client-secret", s.job.secret)
 	}
 	command := exec.CommandContext(ctx, s.node, arguments...)
 	command.Env = append(os.Environ(), "HOME="+s.home, "BROWSER=true", "MCP_AUTO_OPEN_ENABLED=true", "MCP_INSPECTOR_SECRET_STORE=file")

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -46,6 +47,16 @@ var products = []struct {
 		{name: "the consent app grants no audience", ask: func(a *ask) { a.resource = "" }, cause: "audience-empty"},
 		{name: "a refreshed token names the key of before the rotation", ask: func(a *ask) { a.rotated = true }, cause: "signature"},
 	}},
+	{"Keycloak", authservers.StartKeycloak, []fault{
+		{name: "the client sends the ID token", ask: func(a *ask) { a.id, a.scope = true, "openid mcp:read" }, cause: "token-id"},
+		{name: "the client asks for no scope of a tool", ask: func(a *ask) { a.scope = "" }, cause: "audience-missing"},
+		{name: "the issuer is configured without its path", change: withoutPath, cause: "issuer-path metadata-not-found"},
+	}},
+	{"Glewlwyd", authservers.StartGlewlwyd, []fault{
+		{name: "the client sends no resource", ask: func(a *ask) { a.resource = "" }, cause: "audience-scopes"},
+		{name: "the client sends the ID token", ask: func(a *ask) { a.id, a.scope = true, "openid mcp:read" }, cause: "token-id"},
+		{name: "the issuer is configured without its path", change: withoutPath, cause: "issuer-path metadata-not-found"},
+	}},
 }
 
 // setup is what an operator has: a running server, its policy, and a token of a client.
@@ -80,6 +91,15 @@ var common = []fault{
 		s.ask.resource, s.audiences = "http://127.0.0.1:9/mcp", nil
 	}, cause: "audience-(host|client-id)"},
 	{name: "nobody consented to the scope of the tool", change: func(s *setup) { s.tool = "admin" }, cause: "scope-not-granted"},
+}
+
+// withoutPath leaves nothing but the origin of the issuer.
+func withoutPath(s *setup) {
+	u, err := url.Parse(s.issuer)
+	if err != nil {
+		panic(err) // it is one of ours
+	}
+	s.issuer = u.Scheme + "://" + u.Host
 }
 
 // command builds the command mcpauth.

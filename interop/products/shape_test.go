@@ -25,6 +25,7 @@ type shape struct {
 func TestShape(t *testing.T) {
 	for file, start := range map[string]func(testing.TB) *authservers.Server{
 		"betterauth": authservers.StartBetterAuth,
+		"glewlwyd":   authservers.StartGlewlwyd,
 		"hydra":      func(t testing.TB) *authservers.Server { return authservers.StartHydra(t, false) },
 	} {
 		t.Run(file, func(t *testing.T) {

@@ -45,7 +45,7 @@ func (a ask) token(t *testing.T, server *authservers.Server) string {
 	case a.client != "":
 		config.ClientID = a.client
 	case config.ClientID == "":
-		config.ClientID = register(t, origin(t, issuer)+server.Register)
+		config.ClientID, config.ClientSecret = register(t, origin(t, issuer)+server.Register)
 	}
 	verifier := oauth2.GenerateVerifier()
 	options := []oauth2.AuthCodeOption{oauth2.S256ChallengeOption(verifier)}
@@ -53,6 +53,12 @@ func (a ask) token(t *testing.T, server *authservers.Server) string {
 	if a.resource != "" {
 		parameter := oauth2.SetAuthURLParam("resource", a.resource)
 		options, exchange = append(options, parameter), append(exchange, parameter)
+	}
+	if a.id {
+		options = append(options, oauth2.SetAuthURLParam("nonce", oauth2.GenerateVerifier())) // some give no ID token without
+	}
+	if server.Prepare != nil {
+		server.Prepare(person)
 	}
 	back, err := authservers.NewBrowser(person, false).Walk(ctx, config.AuthCodeURL(oauth2.GenerateVerifier(), options...))
 	require.NoError(t, err)
@@ -83,15 +89,17 @@ func origin(t *testing.T, issuer string) string {
 	return u.Scheme + "://" + u.Host
 }
 
-func register(t *testing.T, at string) (id string) {
+// register returns the secret, too, if the server gives one to every client.
+func register(t *testing.T, at string) (id, secret string) {
 	t.Helper()
 	var answer struct {
-		ID string `json:"client_id"`
+		ID     string `json:"client_id"`
+		Secret string `json:"client_secret"`
 	}
 	postJSON(t.Context(), t, at, fmt.Sprintf(`{"client_name":"doctor","redirect_uris":[%q],"grant_types":["authorization_code","refresh_token"],
 		"response_types":["code"],"token_endpoint_auth_method":"none","application_type":"native"}`, redirect), &answer)
 	require.NotEmpty(t, answer.ID)
-	return answer.ID
+	return answer.ID, answer.Secret
 }
 
 func postJSON(ctx context.Context, t *testing.T, at, body string, answer any) {

@@ -27,6 +27,7 @@ type Exchange struct {
 	Challenge    string // WWW-Authenticate
 	Refusal      string // the error parameter of a redirect
 	Refresh      bool   // the answer has a refresh token
+	Granted      string // the scope in the answer to a token request
 }
 
 // Record is a list of exchanges, in the order in which they ended. It is safe
@@ -54,6 +55,9 @@ func (r *Record) Handler(next http.Handler) http.Handler {
 		defer func() {
 			e.Status = seen.status
 			e.Refresh = bytes.Contains(seen.start, []byte(`"refresh_token":`)) && e.Params.Has("grant_type")
+			if e.Params.Has("grant_type") {
+				e.Granted = scopeOf(seen.start)
+			}
 			e.Challenge = w.Header().Get("WWW-Authenticate")
 			if location, err := url.Parse(w.Header().Get("Location")); err == nil {
 				e.Refusal = location.Query().Get("error")
@@ -74,6 +78,15 @@ func keyID(token string) string {
 		return ""
 	}
 	return header.Kid
+}
+
+// scopeOf is the scope in a token response.
+func scopeOf(body []byte) string {
+	var response struct{ Scope string }
+	if json.Unmarshal(body, &response) != nil {
+		return ""
+	}
+	return response.Scope
 }
 
 // Settle waits until no request is being answered. Whoever has an answer may be
