@@ -62,6 +62,14 @@ func (a glewlwydGrant) scopes() (asked, open []string) {
 	return asked, open
 }
 
+// unticked are the boxes that a person leaves empty who refuses: that of mcp:admin,
+// or else all.
+func unticked(open []string) func(scope string) bool {
+	return func(scope string) bool {
+		return scope == "mcp:admin" || !slices.Contains(open, "mcp:admin") && slices.Contains(open, scope)
+	}
+}
+
 func (g *glewlwyd) login(w http.ResponseWriter, r *http.Request) {
 	query := r.URL.Query()
 	back := query.Get("callback_url")
@@ -95,10 +103,10 @@ func (g *glewlwyd) login(w http.ResponseWriter, r *http.Request) {
 		pages.Consent(w, r.URL.RequestURI(), "", grant.Client.Name, open)
 		return
 	}
-	if decision == "deny" { // the box of mcp:admin is left empty, or that of the only scope
-		asked = slices.DeleteFunc(asked, func(scope string) bool { return scope == "mcp:admin" || len(asked) == 1 })
+	if decision == "deny" {
+		asked = slices.DeleteFunc(asked, unticked(open))
 	}
-	if len(asked) == 0 { // Glewlwyd has no answer access_denied, and its page no way to send one
+	if len(asked) == 0 || slices.Equal(asked, []string{"openid"}) { // Glewlwyd has no answer access_denied, and its page no way to send one
 		http.Error(w, "you may close this window", http.StatusForbidden)
 		return
 	}
