@@ -53,7 +53,11 @@ func refusedUp(e evidence) (string, string) {
 // is all that some servers have for a refusal.
 func (e evidence) narrowed() bool {
 	granted := e.grants("authorization_code")
-	return e.server.Narrows && len(granted) > 1 && !slices.Contains(strings.Fields(granted[len(granted)-1].Granted), "mcp:admin")
+	if !e.server.Narrows || len(granted) < 2 {
+		return false
+	}
+	scope := granted[len(granted)-1].Granted // none in the answer: all that was asked for
+	return scope != "" && !slices.Contains(strings.Fields(scope), "mcp:admin")
 }
 
 // tellsMissing looks for what a client says of a scope that it did not get.

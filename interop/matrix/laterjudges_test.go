@@ -89,6 +89,10 @@ func TestLaterJudges(t *testing.T) {
 			e.as = slices.Clone(e.as)
 			e.as[len(e.as)-1].Granted = "mcp:read mcp:admin"
 		}},
+		{"the answer names no scope", refusedUp, narrowed, func(e *evidence) {
+			e.as = slices.Clone(e.as)
+			e.as[len(e.as)-1].Granted = ""
+		}},
 		{"a grant of less is told by nobody", refusedUp, narrowed, func(e *evidence) { e.reports = replaced(e.reports, "call:admin", report{Text: "Unauthorized"}) }},
 		{"a grant of less elsewhere", refusedUp, narrowed, func(e *evidence) { e.server = server }},
 		{"one key", rotated, turned, func(e *evidence) { e.rs = same.rs }},
