@@ -211,7 +211,7 @@ func (e *Exchanger) refusal(plan flightPlan, a *answer, now time.Time) *Error {
 // neither is anything twice.
 func (e *Exchanger) moreScope(plan flightPlan, code string) *Error {
 	t, p := plan.target, plan.from.principal
-	err := &Error{Target: t.name, Kind: Refused, Code: known(code), hint: "the user's token does not reach so far"}
+	err := &Error{Target: t.name, Kind: Refused, Code: known(code), hint: "its scopes are not to be had"}
 	for _, scope := range t.StepUp {
 		if !p.HasScope(scope) {
 			err.Scopes = append(err.Scopes, scope)

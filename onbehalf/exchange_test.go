@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -465,6 +466,67 @@ func TestMisconfigured_Told_EXCH_16(t *testing.T) {
 	s.endpoint = says(400, `{"error":"invalid_target"}`)
 	s.fails(s.token(nil))
 	assert.Regexp(t, `level=ERROR.*invalid_target`, s.log.String(), "which of the two it is")
+}
+
+// What stands before the token endpoint answers in its own words: the log has the status.
+func TestStatus_Told_EXCH_15_EXCH_16(t *testing.T) {
+	for status, body := range map[int]string{http.StatusBadGateway: "", http.StatusServiceUnavailable: "<html>", http.StatusNotFound: "<html>", http.StatusUnauthorized: `{"error":"invalid_client"}`} {
+		s := newSite(t, change{})
+		s.endpoint = says(status, body)
+		s.fails(s.token(nil))
+		assert.Regexp(t, fmt.Sprintf(`level=ERROR msg="onbehalf: .* target=crm client_id=mcp-server .*status=%d`, status), s.log.String())
+	}
+}
+
+// A refusal is nobody's fault or the operator's, and only the log can tell which: one line a minute for each code. What
+// the user can act on is none.
+func TestRefused_Told_EXCH_16(t *testing.T) {
+	for _, row := range []struct {
+		name     string
+		endpoint func(*site) http.HandlerFunc
+		want     string
+	}{
+		{"refused", func(*site) http.HandlerFunc {
+			return says(400, `{"error":"invalid_request","error_description":"canary"}`)
+		}, `level=WARN.*target=crm client_id=mcp-server .*cause=invalid_request status=400`},
+		{"not for this client", func(*site) http.HandlerFunc { return says(403, `{"error":"access_denied"}`) }, `level=WARN.*cause=access_denied`},
+		{"a scope that nobody has", func(*site) http.HandlerFunc { return says(400, `{"error":"invalid_scope"}`) }, `level=WARN.*cause=invalid_scope`},
+		{"a code of its own", func(*site) http.HandlerFunc { return says(400, `{"error":"canary"}`) }, `level=WARN.*cause=""`},
+		{"another audience", func(s *site) http.HandlerFunc { return s.grants(mcpauthtest.Claims{"aud": "mcp-server"}) }, `level=WARN.*correct Target\.Audiences`},
+		{"fewer scopes", func(s *site) http.HandlerFunc { return s.grants(nil, "scope", "crm.list") }, `level=WARN.*fewer scopes`},
+		{"two readings", func(*site) http.HandlerFunc { return says(200, `{"scope":"a","scope":"b"}`) }, `level=WARN.*duplicate member name`},
+		{"consent", func(*site) http.HandlerFunc { return says(400, `{"error":"consent_required"}`) }, ""},
+		{"another sign-in", func(*site) http.HandlerFunc { return says(400, `{"error":"login_required"}`) }, ""},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newSite(t, change{})
+				s.endpoint = row.endpoint(s)
+				lines := func() int {
+					return len(regexp.MustCompile(`level=(WARN|ERROR).*onbehalf:`).FindAllString(s.log.String(), -1))
+				}
+				for range 3 {
+					s.fails(s.token(nil))
+				}
+				if row.want == "" {
+					assert.Zero(t, lines(), s.log)
+					return
+				}
+				assert.Equal(t, 1, lines(), s.log)
+				assert.Regexp(t, row.want, s.log.String())
+				for line := range strings.Lines(s.log.String()) {
+					assert.False(t, strings.Contains(line, "canary") && !strings.Contains(line, "level=DEBUG"), line)
+				}
+				s.endpoint = says(400, `{"error":"invalid_grant"}`)
+				s.fails(s.token(nil))
+				assert.Equal(t, 2, lines(), "another refusal is not hidden by it")
+				time.Sleep(time.Minute)
+				s.endpoint = row.endpoint(s)
+				s.fails(s.token(nil))
+				assert.Equal(t, 3, lines())
+			})
+		})
+	}
 }
 
 // A policy that exchanges for an issuer whose tokens may not be exchanged is a mistake that New sees.

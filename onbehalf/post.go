@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"strings"
@@ -167,8 +168,8 @@ func secretsOf(header http.Header, form url.Values) (secrets []string) {
 	return secrets
 }
 
-// tell writes into the log what is the operator's business, once a minute for each target and kind, and the rest for
-// who looks closely.
+// tell writes into the log what is the operator's business, once a minute for each target and kind, of refusals for
+// each code, and the rest for who looks closely.
 func (e *Exchanger) tell(plan flightPlan, err *Error, a *answer) {
 	if err == nil {
 		return
@@ -179,11 +180,22 @@ func (e *Exchanger) tell(plan flightPlan, err *Error, a *answer) {
 	if a.failed != nil {
 		shown = redact(a.failed.Error())
 	}
+	report := func(level slog.Level, what, key string) {
+		if e.mayTell(plan.target, what+key) {
+			e.write(level, plan.target, what, cmp.Or(shown, err.Code), "status", a.status)
+		}
+	}
 	switch err.Kind {
 	case Misconfigured:
-		e.complain(plan.target, "the authorization server does not take this client or the target", cmp.Or(shown, err.Code))
+		report(slog.LevelError, "the authorization server does not take this client or the target", "")
 	case Unavailable:
-		e.complain(plan.target, "the token endpoint cannot be used now", shown)
+		report(slog.LevelError, "the token endpoint cannot be used now", "")
+	case Refused: // the user's affair or the operator's: who gets a token, and for what, is set at the server
+		what := "the authorization server refuses the exchange: its own words are in the debug log"
+		if a.failed != nil {
+			what = "what the token endpoint answers cannot be used"
+		}
+		report(slog.LevelWarn, what, err.Code)
 	}
 	e.log.Debug("onbehalf: no token", "target", plan.target.name, "kind", string(err.Kind), "status", a.status,
 		"error", foreign.QuoteShort(redact(a.code), maxShown), "description", foreign.QuoteShort(redact(a.description), maxShown), "cause", foreign.LineShort(shown, maxShown))
@@ -193,11 +205,20 @@ func (e *Exchanger) tell(plan flightPlan, err *Error, a *answer) {
 const maxShown = 256
 
 func (e *Exchanger) complain(t *target, what, cause string) {
+	if e.mayTell(t, what) {
+		e.write(slog.LevelError, t, what, cause)
+	}
+}
+
+func (e *Exchanger) mayTell(t *target, what string) bool {
 	told := &t.told
 	if e.targets[t.name] != t {
 		told = &e.told
 	}
-	if told.mayTell(what, time.Now()) {
-		e.log.Error("onbehalf: "+what, "target", t.name, "client_id", e.config.Client.ClientID(), "issuer", e.config.Issuer, "cause", foreign.LineShort(cause, maxShown))
-	}
+	return told.mayTell(what, time.Now())
+}
+
+func (e *Exchanger) write(level slog.Level, t *target, what, cause string, more ...any) {
+	e.log.With("target", t.name, "client_id", e.config.Client.ClientID(), "issuer", e.config.Issuer, "cause", foreign.LineShort(cause, maxShown)).
+		Log(context.Background(), level, "onbehalf: "+what, more...)
 }
