@@ -10,6 +10,7 @@ require (
 	github.com/mark3labs/mcp-go v1.2.1
 	github.com/modelcontextprotocol/go-sdk v1.8.0
 	github.com/seed-1e292522/mcpauth v0.0.0
+	github.com/seed-1e292522/mcpauth/onbehalf v0.0.0
 	github.com/segmentio/encoding v0.5.4
 	github.com/stretchr/testify v1.12.1
 	github.com/valyala/fastjson v1.6.10
@@ -57,3 +58,5 @@ require (
 )
 
 replace github.com/seed-1e292522/mcpauth/gosdk => ../gosdk
+
+replace github.com/seed-1e292522/mcpauth/onbehalf => ../onbehalf

@@ -110,7 +110,9 @@ type keycloak struct {
 	keys    int // that were added
 }
 
-var keycloakProcess = sync.OnceValues(func() (*keycloak, error) {
+var keycloakProcess = sync.OnceValues(startKeycloak)
+
+func startKeycloak() (*keycloak, error) {
 	home, err := keycloakHome()
 	if err != nil {
 		return nil, err
@@ -129,8 +131,10 @@ var keycloakProcess = sync.OnceValues(func() (*keycloak, error) {
 			return nil, err
 		}
 	}
-	if err := os.WriteFile(filepath.Join(run, "data", "import", "realm.json"), KeycloakRealm, 0o600); err != nil {
-		return nil, err
+	for name, realm := range map[string][]byte{"realm.json": KeycloakRealm, "exchange.json": KeycloakExchange} {
+		if err := os.WriteFile(filepath.Join(run, "data", "import", name), realm, 0o600); err != nil {
+			return nil, err
+		}
 	}
 	k := &keycloak{password: rand.Text()}
 	command := exec.Command("sh", "-c", keycloakRun, "keycloak", filepath.Join(home, "bin", "kc.sh"),
@@ -157,7 +161,7 @@ var keycloakProcess = sync.OnceValues(func() (*keycloak, error) {
 	}
 	k.ready = time.Since(started)
 	return k, nil
-})
+}
 
 var keycloakListens = regexp.MustCompile(`Listening on: http://127\.0\.0\.1:(\d+)`)
 
@@ -188,6 +192,7 @@ func StartKeycloak(t testing.TB) *Server {
 type Realm struct {
 	*Server
 	process *keycloak
+	path    string
 }
 
 // keycloakPath is the path of the realm.
@@ -195,6 +200,16 @@ const keycloakPath = "/realms/mcp"
 
 // StartKeycloakRealm is [StartKeycloak] for tests that administrate.
 func StartKeycloakRealm(t testing.TB) *Realm {
+	t.Helper()
+	realm := startRealm(t, keycloakPath)
+	realm.Prepare = func(person string) {
+		realm.TokensLive(t, person == Ron)
+		realm.ForgetConsent(t, person)
+	}
+	return realm
+}
+
+func startRealm(t testing.TB, path string) *Realm {
 	t.Helper()
 	k, err := keycloakProcess()
 	if err != nil {
@@ -205,25 +220,21 @@ func StartKeycloakRealm(t testing.TB) *Realm {
 		t.Skip(reason)
 	}
 	t.Logf("Keycloak %s was ready after %.1f s", KeycloakVersion, k.ready.Seconds())
-	realm := &Realm{process: k, Server: &Server{
+	realm := &Realm{process: k, path: path, Server: &Server{
 		Name:    "Keycloak",
 		Version: KeycloakVersion,
 		Habits: "dynamic registration by policy, an issuer with a path, no RFC 8707: `aud` comes from the audience mappers of the " +
 			"tool scopes, RS256, `typ` JWT, always a refresh token, both discoveries",
 		Known:           map[string]string{"mcp-go": "interop", "Inspector CLI": "interop", "mcp-remote": "interop"},
 		IgnoresResource: true,
-		Authorize:       keycloakPath + "/protocol/openid-connect/auth", Token: keycloakPath + "/protocol/openid-connect/token",
-		Register: keycloakPath + "/clients-registrations/openid-connect",
+		Authorize:       path + "/protocol/openid-connect/auth", Token: path + "/protocol/openid-connect/token",
+		Register: path + "/clients-registrations/openid-connect",
 		Rotate:   k.rotate, Revoke: k.revoke, Revoked: k.revoked,
 		Record: &wire.Record{},
 	}}
 	serve(t, realm.Record, func(origin string) http.Handler {
-		realm.Issuer = mcpauth.Issuer{URL: origin + keycloakPath, Audiences: []string{KeycloakAudience}}
+		realm.Issuer = mcpauth.Issuer{URL: origin + path, Audiences: []string{KeycloakAudience}}
 		return forward(k.port)
 	})
-	realm.Prepare = func(person string) {
-		realm.TokensLive(t, person == Ron)
-		realm.ForgetConsent(t, person)
-	}
 	return realm
 }

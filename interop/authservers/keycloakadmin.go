@@ -49,12 +49,16 @@ func (r *Realm) Change(t testing.TB, settings map[string]any) {
 func (r *Realm) Admin(t testing.TB, method, path string, body, into any) {
 	t.Helper()
 	// Not the context of the test, which is over when settings are put back.
-	if err := r.process.admin(context.Background(), method, path, body, into); err != nil {
+	if err := r.process.administrate(context.Background(), method, r.path+path, body, into); err != nil {
 		t.Fatal(err)
 	}
 }
 
 func (k *keycloak) admin(ctx context.Context, method, path string, body, into any) error {
+	return k.administrate(ctx, method, keycloakPath+path, body, into)
+}
+
+func (k *keycloak) administrate(ctx context.Context, method, path string, body, into any) error {
 	text, err := json.Marshal(body)
 	if err != nil {
 		return err
@@ -63,7 +67,7 @@ func (k *keycloak) admin(ctx context.Context, method, path string, body, into an
 	if err != nil {
 		return err
 	}
-	request, err := http.NewRequestWithContext(ctx, method, k.url("/admin"+keycloakPath+path), bytes.NewReader(text))
+	request, err := http.NewRequestWithContext(ctx, method, k.url("/admin"+path), bytes.NewReader(text))
 	if err != nil {
 		return err
 	}
@@ -147,7 +151,7 @@ func (r *Realm) Grant(t testing.TB, origin, person, scope string) (granted Grant
 }
 
 // Origin is where the test has Keycloak.
-func (r *Realm) Origin() string { return strings.TrimSuffix(r.Issuer.URL, keycloakPath) }
+func (r *Realm) Origin() string { return strings.TrimSuffix(r.Issuer.URL, r.path) }
 
 func (k *keycloak) url(path string) string { return fmt.Sprintf("http://127.0.0.1:%d%s", k.port, path) }
 
