@@ -152,3 +152,16 @@ func TestSignedOut_EXCH_12(t *testing.T) {
 	assert.Equal(t, served, s.call(other, customers), "who signs in again is served")
 	assert.Len(t, s.api.served(), 3)
 }
+
+// TestStepUp: the scopes of the API are those of the client that exchanges. Who is sent for more is sent once.
+func TestStepUp_EXCH_19(t *testing.T) {
+	s := newSite(t, target(func(t *onbehalf.Target) { t.Scopes, t.StepUp = []string{"crm:write"}, []string{"mcp:list"} }))
+	narrow := s.call(s.signIn("mcp:read"), early)
+	assert.Equal(t, 403, narrow.status)
+	assert.Contains(t, narrow.challenge, `error="insufficient_scope"`)
+	assert.Contains(t, narrow.challenge, `scope="mcp:list`)
+	assert.Empty(t, s.failed, "the tool ran")
+	assert.Equal(t, toolSays("refused", true), s.call(s.signIn("mcp:read mcp:list"), early))
+	assert.Equal(t, onbehalf.Refused, s.failed[0].Kind)
+	assert.Equal(t, 1, strings.Count(s.logged(), refuses), s.logged())
+}
