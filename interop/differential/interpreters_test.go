@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed-1e292522/mcpauth/internal/jsonrpc"
+	"github.com/seed-1e292522/mcpauth/interop/process"
 )
 
 // TestInterpreters is MCP-14 for servers behind a reverse proxy: what the gate
@@ -37,8 +38,7 @@ func TestInterpreters(t *testing.T) {
 		t.Run(interpreter.name, func(t *testing.T) {
 			path, err := exec.LookPath(interpreter.command)
 			if err != nil {
-				t.Logf("not compared: there is no %s on this machine", interpreter.command)
-				t.SkipNow()
+				process.Unavailable(t, "not compared: there is no "+interpreter.command+" on this machine")
 			}
 			seen := interpret(t, path, interpreter.script, append(accepted[:len(accepted):len(accepted)], smuggling))
 			disagreements, refused := []string{}, 0
