@@ -1,15 +1,18 @@
 package downstream
 
 import (
+	"bytes"
+	"cmp"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
-	"encoding/base64"
 	"encoding/json"
 	"io"
+	"net/http"
+	"net/url"
 	"testing"
 
 	"github.com/go-jose/go-jose/v4"
@@ -21,16 +24,22 @@ import (
 	"github.com/seed-1e292522/mcpauth/onbehalf"
 )
 
-// signer keeps what it has signed, for it may be shown nowhere.
-type signer struct {
-	crypto.Signer
-	site *site
-}
+// wiretap keeps the assertions that are sent: nothing of them may be shown.
+type wiretap struct{ site *site }
 
-func (s *signer) Sign(from io.Reader, digest []byte, how crypto.SignerOpts) ([]byte, error) {
-	signature, err := s.Signer.Sign(from, digest, how)
-	s.site.hide(base64.RawURLEncoding.EncodeToString(signature))
-	return signature, err
+func (w *wiretap) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.Body != nil {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			return nil, err
+		}
+		r = r.Clone(r.Context())
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		if form, err := url.ParseQuery(string(body)); err == nil && form.Has("client_assertion") {
+			w.site.hide(form.Get("client_assertion"))
+		}
+	}
+	return http.DefaultTransport.RoundTrip(r)
 }
 
 // TestSecret: both ways to send a secret.
@@ -82,18 +91,15 @@ func TestPrivateKeyJWT_EXCH_09_EXCH_25(t *testing.T) {
 		{"with another kid", rsaKey, "RS256", "other", nil, false, false},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			signs := &signer{Signer: row.key}
-			if row.signs != nil {
-				signs.Signer = row.signs
-			}
+			signs, tap := cmp.Or(row.signs, row.key), &wiretap{}
 			s := newSite(t, func(c *onbehalf.Config) {
 				key := clientauth.Key{Signer: signs, Algorithm: row.alg, ID: row.id}
 				if row.endpoint {
 					key.Audience = c.Issuer + "/protocol/openid-connect/token"
 				}
-				c.Client = clientauth.PrivateKeyJWT(authservers.ExchangeClient, key)
+				c.Client, c.Transport = clientauth.PrivateKeyJWT(authservers.ExchangeClient, key), tap
 			})
-			signs.site = s
+			tap.site = s
 			keys, err := json.Marshal(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: row.key.Public(), KeyID: "k", Use: "sig", Algorithm: row.alg}}})
 			require.NoError(t, err)
 			s.set("clientAuthenticatorType", "client-jwt")
@@ -102,7 +108,8 @@ func TestPrivateKeyJWT_EXCH_09_EXCH_25(t *testing.T) {
 			token := s.signIn("mcp:read")
 			s.realm.Events(t)
 			answer := s.call(token, customers)
-			assert.NotEmpty(t, s.secret[1], "nothing was signed")
+			require.Equal(t, 3, len(s.secret), "the client's secret, the caller's token, and the assertion")
+			assert.Equal(t, authservers.ExchangeClient, claimsOf(t, s.secret[2]).Subject)
 			if row.served {
 				assert.Equal(t, toolSays("200 the customers of ann-of-exchange", false), answer, s.logged())
 				assert.Equal(t, map[string]int{"": 1}, s.exchanges())
