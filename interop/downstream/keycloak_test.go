@@ -21,12 +21,16 @@ func TestKeycloak_EXCH_06_EXCH_12_EXCH_20(t *testing.T) {
 	outbound := claimsOf(t, exchanged)
 
 	assert.Equal(t, claims{audiences{"crm"}, inbound.Subject, "mcp-server", inbound.Session, "crm:read", outbound.Expiry}, outbound)
+	s.realm.Record.Settle()
+	recorded := 0
 	for _, seen := range s.realm.Record.Take() {
 		if seen.Params.Get("grant_type") == "urn:ietf:params:oauth:grant-type:token-exchange" {
+			recorded++
 			assert.Equal(t, 200, seen.Status)
 			assert.False(t, seen.Refresh, "a refresh token is issued")
 		}
 	}
+	assert.Equal(t, 1, recorded)
 	assert.Equal(t, toolSays("200 the customers of "+inbound.Subject, false), s.call(token, early))
 	assert.Equal(t, map[string]int{"": 1}, s.exchanges(), "and the token is remembered")
 
