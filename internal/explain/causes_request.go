@@ -12,7 +12,7 @@ var scopeCauses = []Cause{
 	{"scope-case", "insufficient_scope", "The scope is there in other letters: scopes are case-sensitive.",
 		"Write it the same way in the policy and at the authorization server."},
 	{"scopes-none", "insufficient_scope", "The token has no scope at all.",
-		"Define the scopes at the authorization server for this API and grant them to the client. Some servers never put scopes into tokens: see Issuer.Claims for what they send instead."},
+		"Define the scopes at the authorization server for this API and grant them to the client; for Keycloak: with Include in token scope on in each client scope. Some servers never put scopes into tokens: see Issuer.Claims for what they send instead."},
 	{"scope-not-granted", "insufficient_scope", "The token has scopes, and not the one that this call needs.",
 		"Nothing, if the client now asks the user for more. If it comes back without, the authorization server does not know the scope or the client may not have it."},
 	{"no-rule", "forbidden", "The policy has no rule for the target.",

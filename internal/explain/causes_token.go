@@ -2,7 +2,7 @@ package explain
 
 var tokenCauses = []Cause{
 	{"no-credentials", "no_credentials", "The request has no Authorization header.",
-		"Nothing, if a client begins so and comes back with a token. If it never does: it cannot fetch the metadata that the challenge names (fetch it yourself), a proxy drops the header, or the client could not read the challenge (for a browser: AllowedOrigins)."},
+		"Nothing, if a client begins so and comes back with a token. If it never does: the authorization server gives it no token (wrong Issuer.URL, registration refused, invalid_scope: run mcpauth doctor), it cannot fetch the metadata that the challenge names (fetch it yourself), a proxy drops the header, or the client could not read the challenge (for a browser: AllowedOrigins)."},
 	{"scheme", "no_credentials", "The Authorization header has no bearer token.",
 		"Send it as \"Authorization: Bearer TOKEN\". API keys and passwords are not accepted."},
 	{"token-empty", "no_credentials", "The Authorization header says Bearer, and the token after it is empty.",
