@@ -76,15 +76,6 @@ func (d *doctor) fault(cause, title, detail, fix string) {
 
 func means(cause string) string { return explain.Finding{Cause: cause}.Means() }
 
-// found adds a fault that internal/explain has diagnosed.
-func (d *doctor) found(about string, f explain.Finding) {
-	title := f.Means()
-	if about != "" {
-		title = about + ": " + title
-	}
-	d.fault(f.Cause, title, f.Detail, "")
-}
-
 func unjoin(err error) []error {
 	if joined, ok := err.(interface{ Unwrap() []error }); ok {
 		return joined.Unwrap()

@@ -138,6 +138,17 @@ func (d *doctor) namedPlace(ctx context.Context, named, at string) {
 		"clients go there first: look for a proxy that changes WWW-Authenticate, or for a scheme, host or path that only the server sees")
 }
 
+// apart says how two issuers differ, neither of which stands in a token.
+var apart = map[string]string{
+	"issuer-slash":         "the two differ only by the slash at the end",
+	"issuer-scheme":        "the two differ only by http and https",
+	"issuer-host":          "it names the same path on another host or port",
+	"issuer-path":          "it names another realm or tenant of the same host",
+	"issuer-entra-version": "the two are those of both versions of the Microsoft identity platform",
+	"issuer-metadata-url":  "it names the URL of a metadata document",
+	"issuer-unknown":       "it names others",
+}
+
 // compareIssuers holds the issuers that the operator has in mind against those
 // of the metadata.
 func (d *doctor) compareIssuers(servers []string) {
@@ -149,9 +160,12 @@ func (d *doctor) compareIssuers(servers []string) {
 	}
 	for _, issuer := range wanted {
 		if !slices.Contains(servers, issuer) {
-			f := explain.Issuer(issuer, servers)
-			f.Detail = "given is " + foreign.Quote(issuer) + ", the metadata names " + quoted(servers)
-			d.found("the metadata does not name the issuer "+issuer, f)
+			cause, fix := explain.Issuer(issuer, servers).Cause, ""
+			if cause == "issuer-unknown" {
+				fix = "add the issuer to Config.Issuers of the server, or give one that the metadata names"
+			}
+			d.fault(cause, "the metadata does not name the issuer "+issuer+": "+apart[cause],
+				"given is "+foreign.Quote(issuer)+", the metadata names "+quoted(servers), fix)
 			return
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -71,6 +72,29 @@ func (d *doctor) asServer(ctx context.Context) {
 	err = d.library.auth.Warm(ctx)
 	for _, status := range d.library.auth.Issuers() {
 		d.issuer(status, err)
+	}
+	d.unlisted(ctx)
+}
+
+// unlisted looks for scopes that clients are told to ask for and an issuer does not list. It
+// need not list all (RFC 8414 section 2), and grants those that the token has.
+func (d *doctor) unlisted(ctx context.Context) {
+	var granted []string
+	if d.hasToken && len(d.file.Scopes) > 0 {
+		if decision, err := d.library.ask(ctx, d.token, initialize); err == nil && decision.Principal != nil {
+			granted = decision.Principal.Scopes
+		}
+	}
+	for _, status := range d.library.auth.Issuers() {
+		var document serverMetadata
+		_ = json.Unmarshal(status.Metadata, &document)
+		missing := slices.DeleteFunc(slices.Clone(d.file.Scopes), func(scope string) bool {
+			return slices.Contains(document.Scopes, scope) || slices.Contains(granted, scope)
+		})
+		if len(document.Scopes) > 0 && len(missing) > 0 {
+			d.step(stateNote, "the authorization server does not list a scope that clients are told to ask for",
+				"scopes_supported of "+status.URL+", which need not be complete, lacks "+quoted(missing)+": check that it can be granted")
+		}
 	}
 }
 

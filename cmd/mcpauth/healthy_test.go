@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -208,6 +209,95 @@ func TestDoctorHealthySetups_OBS_12_AUD_04_JWKS_11(t *testing.T) {
 		})
 	}
 	t.Logf("healthy set-ups: %d, faults reported: %d", len(healthySetups), faults)
+}
+
+// TestDoctorIssuers: where metadata and operator name different issuers, that is told in words of theirs, and of no token.
+func TestDoctorIssuers_PRM_08(t *testing.T) {
+	issuer := newIssuer(t)
+	_, host, _ := strings.Cut(issuer.URL(), "://")
+	for named, tt := range map[string]struct{ cause, differ, fix string }{
+		issuer.URL() + "/":         {"issuer-slash", "the two differ only by the slash at the end", "Write Issuer.URL exactly"},
+		"https://" + host:          {"issuer-scheme", "the two differ only by http and https", "A proxy in front"},
+		"http://127.0.0.1:1":       {"issuer-host", "it names the same path on another host or port", "The authorization server is known by two names"},
+		issuer.URL() + "/realms/a": {"issuer-path", "it names another realm or tenant of the same host", "Configure the realm"},
+		issuer.URL() + "/.well-known/openid-configuration": {"issuer-metadata-url", "it names the URL of a metadata document", "Remove /.well-known/"},
+		"https://login.example.com":                        {"issuer-unknown", "it names others", "add the issuer to Config.Issuers of the server, or give one that the metadata names"},
+	} {
+		t.Run(tt.cause, func(t *testing.T) {
+			resource := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				at := "http://" + r.Host + "/.well-known/oauth-protected-resource/mcp"
+				if strings.HasPrefix(r.URL.Path, "/.well-known/") {
+					document, _ := json.Marshal(map[string]any{"resource": "http://" + r.Host + "/mcp", "authorization_servers": []string{named}})
+					_, _ = w.Write(document)
+					return
+				}
+				w.Header().Set("WWW-Authenticate", `Bearer resource_metadata="`+at+`"`)
+				w.WriteHeader(http.StatusUnauthorized)
+			}))
+			got := mcpauthCommand(t, "", "doctor", "--json", "--resource", resource, "--issuer", issuer.URL())
+			var report findings
+			require.NoError(t, json.Unmarshal([]byte(got.stdout), &report))
+			require.Equal(t, 1, report.Faults, got.stdout)
+			i := slices.IndexFunc(report.Steps, func(s step) bool { return s.State == stateFault })
+			fault := report.Steps[i]
+			assert.Equal(t, tt.cause, fault.Cause)
+			assert.Equal(t, "the metadata does not name the issuer "+issuer.URL()+": "+tt.differ, fault.Title)
+			assert.Contains(t, fault.Fix, tt.fix)
+		})
+	}
+}
+
+// TestDoctorScopes: a scope that clients are told to ask for, and that the issuer does not list, is worth a note.
+func TestDoctorScopes_OBS_12(t *testing.T) {
+	for name, tt := range map[string]struct {
+		scopes   string // of the file
+		supports any    // scopes_supported of the issuer
+		held     string // scope of the token, "" for no token
+		noted    string
+	}{
+		"listed":                  {`"notes:read"`, []string{"notes:read", "openid"}, "", ""},
+		"not listed":              {`"notes:read","notes:adm"`, []string{"notes:read"}, "", `"notes:adm"`},
+		"none is listed":          {`"notes:read","notes:adm"`, []string{"openid"}, "", `"notes:read", "notes:adm"`},
+		"listed in other letters": {`"notes:read"`, []string{"Notes:Read"}, "", `"notes:read"`},
+		"no list":                 {`"notes:read"`, nil, "", ""},
+		"an empty list":           {`"notes:read"`, []string{}, "", ""},
+		"a list that is none":     {`"notes:read"`, "openid", "", ""},
+		"no scopes":               {``, []string{"openid"}, "", ""},
+		"not listed, but granted": {`"notes:read"`, []string{"openid"}, "notes:read", ""},
+		"not listed, nor granted": {`"notes:adm"`, []string{"openid"}, "notes:read", `"notes:adm"`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			issuer := newIssuer(t)
+			issuer.PublishMetadata(func(m map[string]any) {
+				delete(m, "scopes_supported")
+				if tt.supports != nil {
+					m["scopes_supported"] = tt.supports
+				}
+			})
+			resource := notes(t, issuer.URL())
+			args := []string{"doctor", "--json", "--resource", resource, "--issuer", issuer.URL(), "--policy", fileWith(t, `{"scopes":[`+tt.scopes+`],"rules":{"tools":{"read":"authenticated"}}}`)}
+			token := ""
+			if tt.held != "" {
+				token, args = issuer.TokenFor(resource, tt.held), append(args, "--token", "-")
+			}
+			got := mcpauthCommand(t, token, args...)
+			assert.Equal(t, exitOK, got.code, got.stdout)
+			var report findings
+			require.NoError(t, json.Unmarshal([]byte(got.stdout), &report))
+			noted := ""
+			for _, s := range report.Steps {
+				if s.Title == "the authorization server does not list a scope that clients are told to ask for" {
+					assert.Equal(t, stateNote, s.State)
+					noted += s.Detail
+				}
+			}
+			if tt.noted == "" {
+				assert.Empty(t, noted)
+				return
+			}
+			assert.Equal(t, "scopes_supported of "+issuer.URL()+", which need not be complete, lacks "+tt.noted+": check that it can be granted", noted)
+		})
+	}
 }
 
 // TestDoctorLearned_DISC_30: what the examined server names is not asked where it is
