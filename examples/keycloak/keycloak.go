@@ -31,8 +31,9 @@ type keycloak struct {
 // environment fills in the ${...} of the realm.
 func start(ctx context.Context, env ...string) (*keycloak, error) {
 	home := os.Getenv("KEYCLOAK_HOME")
-	mode := []string{"start-dev", "--db=dev-mem"} // builds what it is to run, which takes half a minute
-	if home == "" {
+	yours := home != ""
+	mode := []string{"start-dev", "--db=dev-mem"} // builds what it is to run
+	if !yours {
 		var err error
 		if home, err = fetched(ctx); err != nil {
 			return nil, fmt.Errorf("Keycloak %s cannot be had: %w", version, err)
@@ -44,12 +45,12 @@ func start(ctx context.Context, env ...string) (*keycloak, error) {
 		return nil, err
 	}
 	stop := func() { _ = os.RemoveAll(run) }
-	if err := prepare(run, home); err != nil {
+	if err := prepare(run, home, yours); err != nil {
 		stop()
 		return nil, err
 	}
 	arguments := append(mode, "--import-realm", "--http-host=127.0.0.1", "--http-port=0", "-Dkc.home.dir="+run)
-	command := exec.CommandContext(ctx, filepath.Join(home, "bin", "kc.sh"), arguments...)
+	command := exec.CommandContext(ctx, filepath.Join(run, "bin", "kc.sh"), arguments...)
 	command.Env = append(os.Environ(), env...)
 	command.Cancel = func() error { return command.Process.Signal(syscall.SIGTERM) } // kc.sh passes it on
 	command.WaitDelay = 10 * time.Second
@@ -77,9 +78,16 @@ func start(ctx context.Context, env ...string) (*keycloak, error) {
 }
 
 // prepare makes a home for one run: the realm to import, and the rest as it is in
-// the distribution.
-func prepare(run, home string) error {
-	for _, shared := range []string{"lib", "providers", "themes", "conf"} {
+// the distribution. Keycloak builds into the lib beside its script: where it is to
+// build, it gets copies of both.
+func prepare(run, home string, builds bool) error {
+	for _, shared := range []string{"bin", "lib", "providers", "themes", "conf"} {
+		if builds && (shared == "bin" || shared == "lib") {
+			if err := os.CopyFS(filepath.Join(run, shared), os.DirFS(filepath.Join(home, shared))); err != nil {
+				return err
+			}
+			continue
+		}
 		if err := os.Symlink(filepath.Join(home, shared), filepath.Join(run, shared)); err != nil {
 			return err
 		}

@@ -7,7 +7,8 @@
 //	go run -C examples/keycloak . --serve
 //
 // It needs Java 17 or newer, and Maven to fetch Keycloak once (180 MB, kept in the
-// user's cache); or a Keycloak of yours in KEYCLOAK_HOME.
+// user's cache); or a Keycloak of yours in KEYCLOAK_HOME, of which
+// it runs a copy.
 //
 // server.go is the part that a platform would write, and realm.json what its
 // administrator would import.
