@@ -27,18 +27,21 @@ type keycloak struct {
 	stop func()
 }
 
-// start runs Keycloak on a free port of loopback, with a database in memory. The
-// environment fills in the ${...} of the realm.
-func start(ctx context.Context, env ...string) (*keycloak, error) {
+// start runs Keycloak on a free port of loopback, with a database in memory, and
+// says what takes so long. The environment fills in the ${...} of the realm.
+func start(ctx context.Context, say io.Writer, env ...string) (*keycloak, error) {
 	home := os.Getenv("KEYCLOAK_HOME")
 	yours := home != ""
 	mode := []string{"start-dev", "--db=dev-mem"} // builds what it is to run
-	if !yours {
+	if yours {
+		fmt.Fprintln(say, "Building and starting a copy of the Keycloak in KEYCLOAK_HOME: about a minute.")
+	} else {
 		var err error
-		if home, err = fetched(ctx); err != nil {
+		if home, err = fetched(ctx, say); err != nil {
 			return nil, fmt.Errorf("Keycloak %s cannot be had: %w", version, err)
 		}
 		mode = []string{"start", "--optimized", "--http-enabled=true", "--hostname-strict=false", "--cache=local"}
+		fmt.Fprintf(say, "Starting Keycloak %s: about half a minute.\n", version)
 	}
 	run, err := os.MkdirTemp("", "keycloak-")
 	if err != nil {
@@ -115,7 +118,7 @@ func listens(output io.Reader) (string, error) {
 }
 
 // fetched is the distribution in the user's cache: fetched by Maven and built once.
-func fetched(ctx context.Context) (string, error) {
+func fetched(ctx context.Context, say io.Writer) (string, error) {
 	cache, err := os.UserCacheDir()
 	if err != nil {
 		return "", err
@@ -126,6 +129,7 @@ func fetched(ctx context.Context) (string, error) {
 	if _, err := os.Stat(home); err == nil {
 		return home, nil
 	}
+	fmt.Fprintf(say, "Fetching Keycloak %s (190 MB) and building it, this time only.\n", version)
 	if err := os.MkdirAll(cache, 0o700); err != nil {
 		return "", err
 	}

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -69,9 +70,11 @@ func TestYourKeycloak(t *testing.T) {
 	t.Setenv("KEYCLOAK_HOME", home)
 	t.Setenv("TMPDIR", temporary)
 
-	k, err := start(t.Context())
+	var said strings.Builder
+	k, err := start(t.Context(), &said)
 	require.NoError(t, err)
 	assert.Equal(t, "http://127.0.0.1:1", k.url)
+	assert.Contains(t, said.String(), "KEYCLOAK_HOME")
 	k.stop()
 	assert.Equal(t, before, contents(t, home))
 	assert.Empty(t, contents(t, temporary))

@@ -6,7 +6,7 @@
 //	go run -C examples/keycloak .
 //	go run -C examples/keycloak . --serve
 //
-// It needs Java 17 or newer, and Maven to fetch Keycloak once (180 MB, kept in the
+// It needs Java 17 or newer, and Maven to fetch Keycloak once (190 MB, kept in the
 // user's cache); or a Keycloak of yours in KEYCLOAK_HOME, of which
 // it runs a copy.
 //
@@ -19,6 +19,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
 	"net/url"
 	"os"
 	"os/signal"
@@ -33,14 +34,14 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	os.Exit(stage.Run(ctx, play(ctx), os.Args[1:], os.Stdout, os.Stderr))
+	os.Exit(stage.Run(ctx, play(ctx, os.Stderr), os.Args[1:], os.Stdout, os.Stderr))
 }
 
-func play(ctx context.Context) stage.Play {
+func play(ctx context.Context, say io.Writer) stage.Play {
 	return stage.Play{Name: "keycloak", Open: func(at stage.Stage) (stage.Set, error) {
 		alice := &tool.Person{Name: "alice", Password: rand.Text()}
 		alice.Visit = func(ctx context.Context, address string) (*url.URL, error) { return visit(ctx, alice, address) }
-		keycloak, err := start(ctx, "MCP_RESOURCE="+at.Resource, "ALICE_PASSWORD="+alice.Password)
+		keycloak, err := start(ctx, say, "MCP_RESOURCE="+at.Resource, "ALICE_PASSWORD="+alice.Password)
 		if err != nil {
 			return stage.Set{}, err
 		}
