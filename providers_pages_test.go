@@ -31,7 +31,7 @@ var pageSections = []string{
 
 var (
 	linkTarget = regexp.MustCompile(`\]\(([^)]+)\)`)
-	tableRow   = regexp.MustCompile("(?m)^\\| `([^`]+)` \\|")
+	tableRow   = regexp.MustCompile("(?m)^\\| `([^`]+)` \\| (.*?) \\|")
 )
 
 // providerPage is one page, taken apart.
@@ -194,27 +194,37 @@ func TestProviderPageTokens(t *testing.T) {
 }
 
 // TestProviderPageReasons: a page's table lists each reason that a test of the
-// provider ran into, and no other.
+// provider ran into, and no other, and says of ID tokens what theirs got.
 func TestProviderPageReasons(t *testing.T) {
 	for page, names := range providerPages() {
 		t.Run(page, func(t *testing.T) {
-			reasons := map[string]bool{}
+			reasons, ofIDTokens := map[string]bool{}, map[string]bool{}
+			got := func(name string, want error) {
+				reasons[want.Error()] = true
+				if strings.Contains(name, "an ID token") {
+					ofIDTokens[want.Error()] = true
+				}
+			}
 			for _, name := range names {
 				p, shape := providerTokens[name], readShape(t, shapeOf(name))
 				for _, row := range p.refusals(&shape) {
-					reasons[row.want.Error()] = true
+					got(row.name, row.want)
 				}
 			}
 			if page == "google" {
-				for _, test := range googleTokens {
-					reasons[test.want.Error()] = true
+				for name, test := range googleTokens {
+					got(name, test.want)
 				}
 			}
-			var listed []string
+			var listed, listedOfIDTokens []string
 			for _, row := range tableRow.FindAllStringSubmatch(readPage(t, page).sections["Troubleshooting"], -1) {
 				listed = append(listed, row[1])
+				if strings.Contains(row[2], "sends its ID token") {
+					listedOfIDTokens = append(listedOfIDTokens, row[1])
+				}
 			}
 			assert.ElementsMatch(t, slices.Collect(maps.Keys(reasons)), listed)
+			assert.ElementsMatch(t, slices.Collect(maps.Keys(ofIDTokens)), listedOfIDTokens, "rows in which the client sends its ID token")
 		})
 	}
 }

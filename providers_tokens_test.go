@@ -228,6 +228,7 @@ var providerTokens = map[string]providerToken{
 		plain: mcpauth.ErrAudience, idToken: mcpauth.ErrAudience,
 		more: []providerRefusal{
 			{name: "TOK-20 opaque", want: mcpauth.ErrMalformedToken, token: opaque("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA")},
+			{name: "TOK-36 an ID token with the project in aud, too", want: mcpauth.ErrTokenType, header: object{"typ": "JWT"}, claims: object{"nonce": "n", "client_id": nil}},
 			{name: "AUD-08 the audience scope was not asked for", want: mcpauth.ErrAudience, claims: object{"aud": []string{"000000000000000001"}}},
 			{name: "CLAIM-07 the role in another project", want: mcpauth.ErrInsufficientScope, claims: object{
 				"urn:zitadel:iam:org:project:000000000000000002:roles": nil,
