@@ -23,8 +23,16 @@ import (
 
 func TestMain(m *testing.M) {
 	slog.SetDefault(slog.New(slog.DiscardHandler)) // zitadel/oidc logs there
-	os.Exit(m.Run())
+	var err error
+	if built, err = os.MkdirTemp("", "mcpauth-command"); err != nil {
+		panic(err)
+	}
+	code := m.Run()
+	_ = os.RemoveAll(built)
+	os.Exit(code)
 }
+
+var built string // directory for the command, until the tests end
 
 // products are the authorization servers, with the faults that only they have.
 var products = []struct {
@@ -104,11 +112,7 @@ func withoutPath(s *setup) {
 
 // command builds the command mcpauth.
 var command = sync.OnceValues(func() (string, error) {
-	directory, err := os.MkdirTemp("", "mcpauth-command")
-	if err != nil {
-		return "", err
-	}
-	program := filepath.Join(directory, "mcpauth")
+	program := filepath.Join(built, "mcpauth")
 	build := exec.Command("go", "build", "-o", program, "./cmd/mcpauth")
 	build.Dir = filepath.Join("..", "..")
 	if output, err := build.CombinedOutput(); err != nil {
