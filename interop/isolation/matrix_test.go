@@ -123,12 +123,17 @@ func (b *backend) meetAll(t *testing.T, issuers two, all *results) {
 					t.Run(a.kind+" "+a.name, func(t *testing.T) {
 						s := &scene{t: t, backend: b, setup: setup, pair: pair, world: w}
 						defer func() { s.settle(t, a, all) }() // of the last meeting
-						for meeting := 1; ; meeting++ {
+						for meeting, lost := 1, false; ; meeting++ {
 							s.enter()
-							if a.run(s); meeting == 3 || !s.onlyLost() {
+							a.run(s)
+							s.look()
+							switch {
+							case s.onlyLost() && !lost:
+								lost = true
+								t.Logf("met twice more: %q", s.crossings)
+							case len(s.crossings) > 0 || !lost || meeting == 3:
 								return
 							}
-							t.Logf("met again: %q", s.crossings)
 							s = &scene{t: t, backend: b, setup: setup, pair: pair, world: w}
 						}
 					})
@@ -161,24 +166,30 @@ func (b *backend) meets(s setup, p pair, a *attack) bool {
 	return s.victim.presence == s.attacker.presence || s.attacker.presence == stolen
 }
 
-// onlyLost reports whether the victim missed something and the attacker had nothing of
-// it. They meet again then: a bare server, too, gives a message now and then to a
-// request of the same session that is just ending. What an attacker does works again.
-func (s *scene) onlyLost() bool {
-	return len(s.crossings) > 0 && !strings.Contains(s.attacker.saw(), s.canary) &&
-		!slices.ContainsFunc(s.crossings, func(crossing string) bool {
-			return !strings.HasPrefix(crossing, "the victim") || strings.Contains(crossing, "attacker's")
-		})
+// look looks at what the attacker has seen in all.
+func (s *scene) look() {
+	const seen = "the attacker saw the canary"
+	if strings.Contains(s.attacker.saw(), s.canary) && !slices.Contains(s.crossings, seen) {
+		s.cross(seen)
+	}
 }
 
-// settle looks at what the attacker has seen in all, and notes the cell.
+// onlyLost reports whether the victim missed something and the attacker had nothing of
+// it. They meet twice more then, and it counts if it comes again: a bare server, too,
+// gives a message now and then to a request of the same session that is
+// just ending.
+func (s *scene) onlyLost() bool {
+	return len(s.crossings) > 0 && !slices.ContainsFunc(s.crossings, func(crossing string) bool {
+		return !strings.HasPrefix(crossing, "the victim") || strings.Contains(crossing, "attacker's")
+	})
+}
+
+// settle notes the cell.
 func (s *scene) settle(t *testing.T, a *attack, all *results) {
 	if s.attacker == nil || s.victim == nil {
 		return
 	}
-	if strings.Contains(s.attacker.saw(), s.canary) {
-		s.cross("the attacker saw the canary")
-	}
+	s.look()
 	e := s.excuse(a)
 	all.add(cell{s.backend.family(), s.era, a.kind}, s.crossings, e, t.Name())
 	if e == nil {
