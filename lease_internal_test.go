@@ -73,7 +73,7 @@ func leased(t *testing.T, m *Middleware, w http.ResponseWriter, method, body str
 	defer x.end()
 	require.Nil(t, x.read(w, r))
 	s := m.generation().verifier.ordered[0]
-	x.lease.token = &verified{principal: Principal{Issuer: s.url, Subject: "u", Expiry: time.Now().Add(time.Hour)}, issuer: s, proof: proofOf(t, s)}
+	x.lease.token = &verified{principal: Principal{Issuer: s.url, Subject: "u", Expiry: time.Now().Add(time.Hour)}, evidence: evidence{issuer: s, proof: proofOf(t, s)}}
 	x.lease.verified = time.Now()
 	x.principal = &x.lease.token.principal
 	x.ctx.Principal = x.principal

@@ -11,8 +11,8 @@ import (
 	"github.com/seed-1e292522/mcpauth/internal/refusal"
 )
 
-// What lasts is asked again: whether the token has been revoked, whether its
-// issuer has withdrawn the key, and whether the policy has changed its mind.
+// What lasts is asked again: whether the token has been revoked, whether what
+// vouches for it has been withdrawn, such as the key, and whether the policy has changed its mind.
 const (
 	askEvery   = time.Minute           // give or take a tenth
 	askTimeout = 5 * time.Second       // for what the operator's functions take to answer
@@ -94,8 +94,7 @@ func (q *inquiry) tick() {
 	ask, denied := q.turn(now)
 	if denied == nil {
 		var vouched bool
-		token := q.lease.token
-		vouched, denied = token.issuer.keys.Recheck(&token.proof, now)
+		vouched, denied = q.lease.token.recheck(now)
 		if denied == nil && ask != [...]bool{false, false} {
 			denied = q.ask(now, ask, vouched)
 		}
@@ -156,8 +155,8 @@ func (q *inquiry) next(now time.Time) time.Time {
 
 // ask asks those who may have changed their mind, and returns why the response
 // must end if one of them says so. Each has its own time, so that one who does not
-// answer silences no other. vouched says that the key is known to be good; if
-// not, there are no keys at hand, and they are waited for. A good answer counts
+// answer silences no other. vouched says that the evidence for the token is known
+// to be good; if not, what tells of it is not at hand, and is waited for. A good answer counts
 // from when it was asked for.
 func (q *inquiry) ask(asked time.Time, ask [2]bool, vouched bool) *refusal.Refusal {
 	p, calls := &q.lease.token.principal, q.lease.x.calls
@@ -173,7 +172,7 @@ func (q *inquiry) ask(asked time.Time, ask [2]bool, vouched bool) *refusal.Refus
 			if denied := q.lease.x.m.generation().verifier.askRevoked(ctx, p); denied != nil {
 				return denied
 			}
-			return q.askKey(ctx, asked, vouched)
+			return q.askEvidence(ctx, asked, vouched)
 		}},
 		{policyTime(len(calls)), func(ctx context.Context) *refusal.Refusal {
 			return q.lease.x.m.generation().policy.decide(ctx, p, calls, nil)
@@ -217,12 +216,11 @@ func policyTime(calls int) time.Duration {
 	return min(askTimeout+time.Duration(calls)*callTime, askEvery/2)
 }
 
-func (q *inquiry) askKey(ctx context.Context, asked time.Time, vouched bool) *refusal.Refusal {
+func (q *inquiry) askEvidence(ctx context.Context, asked time.Time, vouched bool) *refusal.Refusal {
 	if vouched {
 		return nil
 	}
-	token := q.lease.token
-	return token.issuer.keys.AwaitRecheck(ctx, &token.proof, asked)
+	return q.lease.token.await(ctx, asked)
 }
 
 // end cuts the response and tells the operator.

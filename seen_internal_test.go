@@ -23,7 +23,7 @@ func TestSeen_TOK_62(t *testing.T) {
 		proof := proofOf(t, s)
 		now := time.Now()
 		good := func() *verified {
-			return &verified{principal: Principal{Expiry: now.Add(time.Hour), Scopes: []string{"a"}}, issuer: s, proof: proof, notBefore: now}
+			return &verified{principal: Principal{Expiry: now.Add(time.Hour), Scopes: []string{"a"}}, evidence: evidence{issuer: s, proof: proof}, notBefore: now}
 		}
 		key := m.tokens.Key("token")
 		for name, row := range map[string]struct {
@@ -74,7 +74,7 @@ func TestMemoryIsFull_TOK_62(t *testing.T) {
 	proof, claims := proofOf(t, s), strings.Repeat("c", 1<<20)
 	room := 0
 	for i := range 100 {
-		v := &verified{principal: Principal{Issuer: s.url, Subject: strconv.Itoa(i), Expiry: now.Add(time.Hour), claims: claims}, issuer: s, proof: proof}
+		v := &verified{principal: Principal{Issuer: s.url, Subject: strconv.Itoa(i), Expiry: now.Add(time.Hour), claims: claims}, evidence: evidence{issuer: s, proof: proof}}
 		if m.memory.put(m.memory.tokens.Key(strconv.Itoa(i)), v, now, 0) {
 			m.operator.tellFull(m.memory.tokens.Use().Entries)
 		}

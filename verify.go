@@ -19,9 +19,30 @@ import (
 // code that is not ours gets copies of the principal.
 type verified struct {
 	principal Principal
-	issuer    *issuer
-	proof     keys.Proof // which key made the signature
-	notBefore time.Time  // the later one of nbf and iat; zero for neither
+	notBefore time.Time // the later one of nbf and iat; zero for neither
+	evidence
+}
+
+// evidence is what vouches for a token once it is verified, by its kind: the key that signed it.
+// Whoever wants to know whether it still does asks here. The zero value vouches for nothing.
+type evidence struct {
+	issuer *issuer
+	proof  keys.Proof // of a JWT
+}
+
+// isCurrent reports whether a verification that is remembered would come to the same end now. It
+// does not wait.
+func (e *evidence) isCurrent(now time.Time) bool { return e.issuer.keys.IsCurrent(&e.proof, now) }
+
+// recheck asks what is at hand whether the evidence has been withdrawn. It does not wait; known is
+// false where that does not tell, and [evidence.await] has to be asked.
+func (e *evidence) recheck(now time.Time) (known bool, denied *refusal.Refusal) {
+	return e.issuer.keys.Recheck(&e.proof, now)
+}
+
+// await is recheck for who can wait, as long as ctx allows. asked is when the question arose.
+func (e *evidence) await(ctx context.Context, asked time.Time) *refusal.Refusal {
+	return e.issuer.keys.AwaitRecheck(ctx, &e.proof, asked)
 }
 
 // holder is the principal of a token, also of one that is refused for another
@@ -102,7 +123,7 @@ func (v *verifier) verifyAnew(ctx context.Context, compact string, now time.Time
 	if denied != nil {
 		return nil, denied
 	}
-	good := &verified{issuer: s, proof: proof, notBefore: t.NotBefore()}
+	good := &verified{evidence: evidence{issuer: s, proof: proof}, notBefore: t.NotBefore()}
 	facts, denied := s.tokens.Facts(&t)
 	good.principal.take(s.url, &facts)
 	return good, denied
@@ -139,13 +160,13 @@ func newMemory() memory {
 }
 
 // get returns what is known of a token that would pass all checks now as it
-// did before: its time has not run out, and the key set that vouched for it is
-// still the issuer's current one. A cached verification never outlives a key that the issuer has
+// did before: its time has not run out, and what vouched for it still does: for a JWT the
+// key set that is the issuer's current one. A cached verification never outlives a key that the issuer has
 // withdrawn, an outage beyond its bound, or a clock that was set back.
 func (m *memory) get(key tokencache.Key, now time.Time, leeway time.Duration) *verified {
 	v := m.tokens.Get(key, now)
 	if v == nil || !now.Before(v.principal.Expiry.Add(leeway)) || now.Before(v.notBefore.Add(-leeway)) ||
-		!v.issuer.keys.IsCurrent(&v.proof, now) {
+		!v.isCurrent(now) {
 		return nil
 	}
 	return v
