@@ -47,7 +47,7 @@ func (g *generation) causeOf(r *http.Request, x *exchange, denied *refusal.Refus
 	case refusal.Issuer:
 		return explain.Issuer(said.Issuer, g.issuerURLs())
 	case refusal.Audience:
-		return g.audienceFinding(said)
+		return audienceFinding(said, g.verifier.issuers[said.Issuer], g.resource)
 	case refusal.Expired:
 		return explain.Expired(said.IssuedAt, said.Expiry, time.Now())
 	case refusal.NotYetValid:
@@ -73,28 +73,48 @@ func headerAlgorithm(said *token.Unverified) string {
 	return jose.HeaderAlgorithm(said.Compact)
 }
 
-func (g *generation) issuerURLs() []string {
-	urls := make([]string, len(g.verifier.ordered))
-	for i, s := range g.verifier.ordered {
-		urls[i] = s.url
+// issuerURLs are those with which a stranger's token may be compared in the log.
+func (g *generation) issuerURLs() (urls []string) {
+	for _, s := range g.verifier.ordered {
+		if !s.unlisted {
+			urls = append(urls, s.url)
+		}
 	}
 	return urls
 }
 
+// explainAnswer names the cause for which a token is refused that only the authorization server can read: whoever
+// explains the refusal later knows its text alone.
+func explainAnswer(denied *refusal.Refusal, said *token.Unverified, s *issuer, resource string) {
+	if denied.Cause != "" {
+		return
+	}
+	switch denied.Reason {
+	case refusal.Audience:
+		if denied.Cause = audienceFinding(said, s, resource).Cause; s.tokens.NoJWTs && len(said.Audiences) > 0 {
+			denied.Cause = "audience-foreign-client"
+		}
+	case refusal.Expired:
+		denied.Cause = explain.Expired(said.IssuedAt, said.Expiry, time.Now()).Cause
+	case refusal.NotYetValid:
+		denied.Cause = explain.Future(said.IssuedAt, said.NotBefore, time.Now()).Cause
+	}
+}
+
 // audienceFinding looks at the claims of a token that was made for somebody else.
-func (g *generation) audienceFinding(said *token.Unverified) explain.Finding {
+func audienceFinding(said *token.Unverified, s *issuer, resource string) explain.Finding {
 	if said.OfIDToken {
 		return explain.Finding{Cause: "token-id"}
 	}
 	if said.HasEmptyAudience() {
-		return explain.EmptyAudience(g.resource)
+		return explain.EmptyAudience(resource)
 	}
 	var client string
 	var scopes []string
-	if s := g.verifier.issuers[said.Issuer]; s != nil {
+	if s != nil {
 		client, scopes = s.tokens.ClientID(said), s.tokens.Scopes(said)
 	}
-	return explain.Audience(said.Audiences, g.resource, client, said.Issuer, scopes)
+	return explain.Audience(said.Audiences, resource, client, said.Issuer, scopes)
 }
 
 // scopeFinding looks for what is missing in the whole of a verified token.

@@ -61,7 +61,13 @@ type fixture struct {
 // configuration first.
 func newFixture(tb testing.TB, change func(*mcpauth.Config)) *fixture {
 	tb.Helper()
-	f := &fixture{tb: tb, log: &logBuffer{}, issuer: mcpauthtest.NewIssuerAt(tb, testIssuerURL)}
+	return newFixtureOf(tb, mcpauthtest.NewIssuerAt(tb, testIssuerURL), change)
+}
+
+// newFixtureOf is newFixture with an issuer that is there already.
+func newFixtureOf(tb testing.TB, issuer *mcpauthtest.Issuer, change func(*mcpauth.Config)) *fixture {
+	tb.Helper()
+	f := &fixture{tb: tb, log: &logBuffer{}, issuer: issuer}
 	config := testConfig(f.issuer)
 	config.Logger = slog.New(slog.NewTextHandler(f.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	if change != nil {

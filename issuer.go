@@ -3,6 +3,8 @@ package mcpauth
 import (
 	"time"
 
+	"github.com/seed-1e292522/mcpauth/clientauth"
+	"github.com/seed-1e292522/mcpauth/internal/introspect"
 	"github.com/seed-1e292522/mcpauth/internal/keys"
 	"github.com/seed-1e292522/mcpauth/internal/token"
 )
@@ -59,6 +61,13 @@ type Issuer struct {
 	// the module mcpauth/onbehalf. The handler gets none of them nevertheless. Without it a token ends here.
 	OnBehalf bool
 
+	// Introspect has the authorization server asked about tokens that are no JWTs. Nil: they are refused.
+	Introspect *Introspection
+
+	// Unlisted leaves the issuer out of all that the public may read, for a server whose issuers
+	// would be a list of its customers. Its tokens are accepted as any others.
+	Unlisted bool
+
 	// JWKSURI is where the keys are, for an authorization server without
 	// metadata. There is no discovery then.
 	JWKSURI string
@@ -66,6 +75,28 @@ type Issuer struct {
 	// Keys are the keys themselves, a JWK Set or PEM public keys. There is no
 	// network traffic for the issuer then, and no rotation.
 	Keys []byte
+}
+
+// Introspection says how an authorization server is asked about tokens that only it can read (RFC 7662). What
+// it answers is judged as the claims of a JWT are: aud must name the resource. An answer
+// counts for a minute; what lasts longer, such as an event stream, is asked about each minute.
+type Introspection struct {
+	_ [0]func() // keyed literals only
+
+	// Endpoint is where to ask. Default: introspection_endpoint of the issuer's metadata.
+	Endpoint string
+
+	// Client is how this server authenticates there. Most authorization servers want a client of its
+	// own for it, and some tell a client only of tokens that name it in aud.
+	Client clientauth.Method
+
+	// Prefix is how tokens of this issuer begin ("ory_at_"). A token that is no JWT names no issuer: of
+	// several that are asked all but one need a prefix, and none is asked about tokens of another.
+	Prefix string
+
+	// Tokeninfo is the dialect of Google, at https://oauth2.googleapis.com/tokeninfo. Its tokens name a client and no
+	// resource: Audiences must list the client ids that are accepted, and nothing else. Without client authentication.
+	Tokeninfo bool
 }
 
 // ClaimMap says which claims hold what. A path names a claim, or a claim
@@ -108,4 +139,8 @@ type issuer struct {
 
 	onBehalf bool // its tokens may be exchanged
 	private  bool // what it names may be at a private address
+
+	asked    *introspect.Server // about tokens that are no JWTs; nil: they are refused
+	prefix   string             // of those
+	unlisted bool
 }

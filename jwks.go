@@ -70,7 +70,11 @@ func (m *Middleware) Warm(ctx context.Context) error {
 	var wg sync.WaitGroup
 	for i, s := range issuers {
 		wg.Go(func() {
-			if denied := s.keys.Warm(ctx); denied != nil {
+			denied := s.keys.Warm(ctx)
+			if denied == nil && s.asked != nil {
+				denied = s.asked.Warm(ctx)
+			}
+			if denied != nil {
 				errs[i] = deniedError(denied)
 			}
 		})
@@ -136,7 +140,10 @@ func (m *Middleware) health(ready bool) []byte {
 		Ready   bool     `json:"ready"`
 		Issuers []issuer `json:"issuers"`
 	}{Ready: ready}
-	for _, status := range m.Issuers() {
+	for n, status := range m.Issuers() {
+		if m.generation().verifier.ordered[n].unlisted {
+			status.URL = "" // a probe needs no token
+		}
 		i := issuer{URL: status.URL, Ready: status.Ready, Keys: len(status.Keys), LastError: status.LastError}
 		if !status.LastSuccess.IsZero() {
 			age := int64(time.Since(status.LastSuccess).Seconds())

@@ -31,7 +31,10 @@ type lease struct {
 	http.ResponseWriter // the server's own
 	x                   *exchange
 	token               *verified
+	opaque              string    // the token itself, if its issuer has to be asked about it; "" for a JWT
 	verified            time.Time // when the request came, with its token
+
+	narrowed atomic.Pointer[Principal] // who is granted less by now; nil for nobody
 
 	denied  atomic.Pointer[DeniedError] // why the response was cut, as the handler is told it everywhere
 	inquiry *inquiry                    // nil for what does not last; set with mu held
@@ -65,6 +68,30 @@ const (
 	eventStream
 	codedStream // nothing that we write fits into it
 )
+
+// keep holds on to a token that only its issuer can read: what lasts is asked about again.
+func (l *lease) keep(token string) {
+	if l.token.isOpaque() {
+		l.opaque = token
+	}
+}
+
+// holder is who has the token, with the rights that count by now.
+func (l *lease) holder() *Principal {
+	if p := l.narrowed.Load(); p != nil {
+		return p
+	}
+	return &l.token.principal
+}
+
+// narrow takes rights away that a new answer does not grant any more. It gives none.
+func (l *lease) narrow(granted []string) {
+	p := l.holder().clone()
+	p.Scopes = slices.DeleteFunc(p.Scopes, func(scope string) bool { return !slices.Contains(granted, scope) })
+	if len(p.Scopes) < len(l.holder().Scopes) {
+		l.narrowed.Store(p)
+	}
+}
 
 // cutFor returns why the response was cut, nil if it was not.
 func (l *lease) cutFor() *refusal.Refusal {

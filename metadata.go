@@ -75,9 +75,11 @@ func (b *builder) metadata() {
 			members[name] = json.RawMessage(text)
 		}
 	}
-	servers := make([]string, len(b.g.verifier.ordered))
-	for i, s := range b.g.verifier.ordered {
-		servers[i] = s.url
+	var servers []string
+	for _, s := range b.g.verifier.ordered {
+		if !s.unlisted {
+			servers = append(servers, s.url)
+		}
 	}
 	members["resource"] = b.config.Resource
 	members["authorization_servers"] = servers

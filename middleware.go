@@ -117,11 +117,17 @@ func (m *Middleware) authenticate(r *http.Request, x *exchange) *refusal.Refusal
 	v, denied := x.g.verifier.verify(r.Context(), token, now, &m.memory, &m.operator)
 	x.principal, x.lease.token, x.lease.verified = v.holder(), v, now
 	if denied == nil {
+		x.lease.keep(token)
 		x.ctx.Principal = x.principal
 		x.carry(token)
 		x.recording.tokenVerified()
 	}
 	return denied
+}
+
+// verifyAgain asks about an opaque token of something that lasts.
+func (m *Middleware) verifyAgain(ctx context.Context, opaque string, before *verified, asked time.Time) (*verified, *refusal.Refusal) {
+	return m.generation().verifier.verifyAgain(ctx, opaque, before, asked, &m.memory)
 }
 
 // decide asks the policy about the calls of the request. What is not understood in its era is

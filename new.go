@@ -37,7 +37,7 @@ func New(config Config) (*Middleware, error) {
 	}
 	b := builder{config: &config, m: m, g: newGeneration(&m.operator)}
 	b.g.resource, b.g.maxBody, b.g.public.legacyAS = config.Resource, config.MaxBody, config.LegacyASMetadata
-	b.g.verifier = verifier{leeway: config.Leeway, revoked: config.Revoked, issuers: make(map[string]*issuer, len(config.Issuers))}
+	b.g.verifier = verifier{resource: config.Resource, leeway: config.Leeway, revoked: config.Revoked, issuers: make(map[string]*issuer, len(config.Issuers))}
 	b.resource()
 	b.leeway()
 	b.body()
@@ -51,7 +51,7 @@ func New(config Config) (*Middleware, error) {
 		return nil, errors.Join(b.errs...)
 	}
 	b.g.refuser.renderAnswers()
-	b.g.public.issuers = b.g.verifier.ordered
+	b.g.public.issuers = slices.DeleteFunc(slices.Clone(b.g.verifier.ordered), func(s *issuer) bool { return s.unlisted })
 	b.m.current.Store(b.g)
 	for _, warning := range b.warnings {
 		b.m.operator.log.Warn("mcpauth: "+warning.text, warning.args...)
@@ -74,6 +74,7 @@ type builder struct {
 	url      *url.URL // of the resource; nil if it is unusable
 	errs     []error
 	warnings []warning
+	poster   *fetch.Poster
 }
 
 // warning is logged for a configuration that is accepted.
@@ -304,6 +305,7 @@ func (b *builder) issuers() {
 		b.fail("Transport", fmt.Sprintf("a nil %T", b.config.Transport), "it would fail at the first fetch: give a transport, or leave the field out")
 	}
 	b.m.keys = keys.NewRegistry(b.config.Transport, b.m.operator.log)
+	b.poster = fetch.NewPoster(b.config.Transport)
 	var names []string
 	for i := range b.config.Issuers {
 		s, named := b.issuer(fmt.Sprintf("Issuers[%d]", i), &b.config.Issuers[i])
@@ -312,7 +314,14 @@ func (b *builder) issuers() {
 		}
 		b.g.verifier.issuers[s.url] = s
 		b.g.verifier.ordered = append(b.g.verifier.ordered, s)
-		names = append(names, fmt.Sprintf("%q", s.url))
+		b.g.verifier.asks = b.g.verifier.asks || s.asked != nil
+		if !s.unlisted {
+			names = append(names, fmt.Sprintf("%q", s.url))
+		}
+	}
+	b.prefixes()
+	if len(names) == 0 && len(b.config.Issuers) > 0 {
+		b.fail("Issuers", "all are Unlisted", "clients need one authorization server to begin with: list one of them")
 	}
 	b.g.verifier.names = "one of the configured issuers, byte for byte: " + strings.Join(names, ", ")
 }
@@ -321,6 +330,10 @@ func (b *builder) issuers() {
 func (b *builder) keysOf(field string, c *Issuer, where keys.Issuer) *keys.Source {
 	static := len(bytes.TrimSpace(c.Keys)) > 0
 	switch {
+	case c.isTokeninfo() && (c.Keys != nil || c.JWKSURI != ""):
+		b.fail(field+".Introspect.Tokeninfo", "true", "Keys or JWKSURI are given too, and the issuer signs no access tokens: remove them")
+	case c.isTokeninfo():
+		return b.m.keys.None(where)
 	case static && c.JWKSURI != "":
 		b.fail(field+".JWKSURI", shownURL(c.JWKSURI), "Keys are given too: choose one source of keys")
 	case static:

@@ -1,12 +1,14 @@
 package mcpauth
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
 
 	"github.com/seed-1e292522/mcpauth/internal/fetch"
+	"github.com/seed-1e292522/mcpauth/internal/introspect"
 	"github.com/seed-1e292522/mcpauth/internal/jose"
 	"github.com/seed-1e292522/mcpauth/internal/keys"
 	"github.com/seed-1e292522/mcpauth/internal/token"
@@ -19,6 +21,7 @@ func (b *builder) issuer(field string, c *Issuer) (s *issuer, named bool) {
 		MaxLifetime:         c.MaxLifetime,
 		AllowMissingSubject: c.AllowMissingSubject,
 		AllowIDTokenClaims:  c.AllowIDTokenClaims,
+		NoJWTs:              c.isTokeninfo(),
 	}
 	where := b.issuerURL(field, c)
 	b.audiences(field, c, &rules)
@@ -32,10 +35,13 @@ func (b *builder) issuer(field string, c *Issuer) (s *issuer, named bool) {
 		}
 		rules.Required = append(rules.Required, token.Required{Name: name, Path: b.path(claim, name), Values: values})
 	}
-	s = &issuer{url: c.URL, tokens: token.NewChecker(rules), onBehalf: c.OnBehalf, private: where.Private}
+	s = &issuer{url: c.URL, tokens: token.NewChecker(rules), onBehalf: c.OnBehalf, private: where.Private, unlisted: c.Unlisted}
 	if named = where.Location != nil; named {
 		where.Audiences, where.Algorithms = rules.Audiences, rules.Algorithms
 		s.keys = b.keysOf(field, c, where)
+	}
+	if c.Introspect != nil && s.keys != nil {
+		b.introspection(field+".Introspect", c, s)
 	}
 	return s, named
 }
@@ -69,6 +75,10 @@ func (b *builder) issuerURL(field string, c *Issuer) keys.Issuer {
 func (b *builder) audiences(field string, c *Issuer, rules *token.Rules) {
 	rules.Audiences = slices.Clone(c.Audiences)
 	switch {
+	case c.isTokeninfo():
+		if !slices.ContainsFunc(c.Audiences, func(audience string) bool { return !strings.Contains(audience, "://") }) {
+			b.fail(field+".Audiences", fmt.Sprintf("%q", c.Audiences), "tokens in this dialect name a client: list the client ids that are accepted")
+		}
 	case c.Audiences == nil:
 		rules.Audiences = []string{b.config.Resource}
 	case len(c.Audiences) == 0:
@@ -148,6 +158,70 @@ func (b *builder) claimMap(field string, issuer *Issuer, rules *token.Rules) {
 	if c.Audience != "" {
 		rules.AudienceClaim = b.path(field+".Audience", c.Audience)
 		b.warn("tokens without aud are accepted by another claim: that binds them to a client, not to this resource", "issuer", issuer.URL, "claim", c.Audience)
+	}
+}
+
+func (c *Issuer) isTokeninfo() bool { return c.Introspect != nil && c.Introspect.Tokeninfo }
+
+// googleTokeninfo is where Google is asked.
+const googleTokeninfo = "https://oauth2.googleapis.com/tokeninfo"
+
+// introspection checks how an issuer is asked about tokens.
+func (b *builder) introspection(field string, c *Issuer, s *issuer) {
+	how := c.Introspect
+	config := introspect.Config{Issuer: s.url, Client: how.Client, Tokeninfo: how.Tokeninfo}
+	endpoint := how.Endpoint
+	if how.Tokeninfo && endpoint == "" {
+		endpoint = googleTokeninfo
+	}
+	switch {
+	case endpoint != "":
+		if err := s.keys.Accepts(endpoint); err != nil {
+			b.fail(field+".Endpoint", shownURL(endpoint), "must be an absolute https URL without user information and fragment, its host a name in ASCII or an address")
+		}
+		config.Endpoint = func(context.Context) (string, bool, error) { return endpoint, false, nil }
+	case !s.keys.Discovers():
+		b.fail(field+".Endpoint", `""`, "required where no metadata is read: the URL of the introspection endpoint")
+	default:
+		config.Endpoint = func(ctx context.Context) (string, bool, error) { return s.keys.Endpoint(ctx, "introspection_endpoint") }
+	}
+	switch err := how.Client.Validate(); {
+	case how.Tokeninfo && how.Client.ClientID() != "":
+		b.fail(field+".Client", shown(how.Client.ClientID()), "there is no client authentication in this dialect: remove it")
+	case !how.Tokeninfo && err != nil:
+		b.fail(field+".Client", "no client", "required: this server has to prove who it is: "+err.Error())
+	}
+	if how.Tokeninfo && c.AllowIDTokenClaims {
+		b.fail(strings.TrimSuffix(field, "Introspect")+"AllowIDTokenClaims", "true", "ID tokens and access tokens of this issuer name the same client: remove it")
+	}
+	if how.Tokeninfo && c.AllowMissingSubject {
+		b.fail(strings.TrimSuffix(field, "Introspect")+"AllowMissingSubject", "true", "a token of a user may come without sub in this dialect, and all users of a client would be one: remove it")
+	}
+	if !introspect.IsToken(how.Prefix + "a") {
+		b.fail(field+".Prefix", shown(how.Prefix), "no token begins so: letters, digits and -._~+/ (RFC 6750 section 2.1)")
+	}
+	s.prefix = how.Prefix
+	s.asked = introspect.New(b.poster, b.m.operator.log, config)
+}
+
+// prefixes sees to it that each token has one issuer that is asked about it.
+func (b *builder) prefixes() {
+	type asked struct{ field, url, prefix string }
+	var all []asked
+	for i := range b.config.Issuers {
+		if c := &b.config.Issuers[i]; c.Introspect != nil {
+			all = append(all, asked{fmt.Sprintf("Issuers[%d].Introspect.Prefix", i), c.URL, c.Introspect.Prefix})
+		}
+	}
+	for i, one := range all {
+		for _, other := range all[:i] {
+			switch {
+			case one.prefix == "" && other.prefix == "":
+				b.fail(one.field, `""`, fmt.Sprintf("%s has none either: a token that is no JWT names no issuer, so give all but one of them the prefix of their tokens", shownURL(other.url)))
+			case one.prefix != "" && other.prefix != "" && (strings.HasPrefix(one.prefix, other.prefix) || strings.HasPrefix(other.prefix, one.prefix)):
+				b.fail(one.field, shown(one.prefix), fmt.Sprintf("one of two prefixes begins with the other, which is %s of %s: a token would have two issuers", shown(other.prefix), shownURL(other.url)))
+			}
+		}
 	}
 }
 

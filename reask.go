@@ -19,6 +19,8 @@ const (
 	callTime   = 50 * time.Millisecond // for the policy, and each call more
 	maxDoubt   = 5 * time.Minute       // without a good answer
 
+	unlimited = 100 * 365 * 24 * time.Hour // what lasts as long as it is vouched for
+
 	// lastChance is the age of the last good answer at which a question can still
 	// be answered in time.
 	lastChance = maxDoubt - askTimeout - time.Second
@@ -32,9 +34,15 @@ type inquiry struct {
 	timer  *time.Timer // the only one; nil when it is over
 	ends   time.Time   // when the token does
 	good   time.Time   // the last good answer
-	asking [2]bool     // which questions are under way, see ask
+	asking questions   // which are under way, see ask
 	doubt  *refusal.Refusal
 }
+
+// questions are whether the token has been revoked, whether what vouches for it still does, and
+// whether the policy allows the calls.
+type questions [3]bool
+
+func everyQuestion() questions { return questions{true, true, true} }
 
 // arm makes the response one that lasts, once: it ends with its token, and is
 // asked about until then.
@@ -53,6 +61,9 @@ func (l *lease) inquire() *refusal.Refusal {
 		return nil
 	}
 	l.inquiry = &inquiry{lease: l, good: l.verified}
+	if l.token.isOpaque() { // the answer may have been remembered
+		l.inquiry.good = l.token.answer.asked
+	}
 	return l.inquiry.begin()
 }
 
@@ -63,7 +74,10 @@ func (q *inquiry) begin() *refusal.Refusal {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	now := time.Now()
-	q.ends = now.Add(q.lease.x.m.generation().verifier.endOf(&q.lease.token.principal).Sub(now)) // on both clocks
+	q.ends = now.Add(unlimited)
+	if a := q.lease.token.answer; a == nil || !a.endless {
+		q.ends = now.Add(q.lease.x.m.generation().verifier.endOf(&q.lease.token.principal).Sub(now)) // on both clocks
+	}
 	at := q.good.Add(pause())
 	if oldest := now.Add(-lastChance); q.good.Before(oldest) {
 		q.good = oldest
@@ -95,7 +109,7 @@ func (q *inquiry) tick() {
 	if denied == nil {
 		var vouched bool
 		vouched, denied = q.lease.token.recheck(now)
-		if denied == nil && ask != [...]bool{false, false} {
+		if denied == nil && ask != (questions{}) {
 			denied = q.ask(now, ask, vouched)
 		}
 	}
@@ -106,7 +120,7 @@ func (q *inquiry) tick() {
 
 // turn sets the timer again, before anybody is asked, so that one who never
 // answers keeps nothing from ending; nor is he asked twice.
-func (q *inquiry) turn(now time.Time) (ask [2]bool, denied *refusal.Refusal) {
+func (q *inquiry) turn(now time.Time) (ask questions, denied *refusal.Refusal) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.timer == nil || q.lease.cutFor() != nil {
@@ -119,7 +133,7 @@ func (q *inquiry) turn(now time.Time) (ask [2]bool, denied *refusal.Refusal) {
 	for i, asking := range q.asking {
 		ask[i] = !asking
 	}
-	q.asking = [...]bool{true, true}
+	q.asking = everyQuestion()
 	return ask, nil
 }
 
@@ -158,10 +172,10 @@ func (q *inquiry) next(now time.Time) time.Time {
 // answer silences no other. vouched says that the evidence for the token is known
 // to be good; if not, what tells of it is not at hand, and is waited for. A good answer counts
 // from when it was asked for.
-func (q *inquiry) ask(asked time.Time, ask [2]bool, vouched bool) *refusal.Refusal {
+func (q *inquiry) ask(asked time.Time, ask questions, vouched bool) *refusal.Refusal {
 	p, calls := &q.lease.token.principal, q.lease.x.calls
 	doubt := refusal.New(refusal.Unavailable, "no answer yet", "", "")
-	if ask == [...]bool{true, true} {
+	if ask == everyQuestion() {
 		doubt = nil
 	}
 	for i, question := range []struct {
@@ -169,13 +183,13 @@ func (q *inquiry) ask(asked time.Time, ask [2]bool, vouched bool) *refusal.Refus
 		ask  func(context.Context) *refusal.Refusal
 	}{
 		{askTimeout, func(ctx context.Context) *refusal.Refusal {
-			if denied := q.lease.x.m.generation().verifier.askRevoked(ctx, p); denied != nil {
-				return denied
-			}
+			return q.lease.x.m.generation().verifier.askRevoked(ctx, p)
+		}},
+		{askTimeout, func(ctx context.Context) *refusal.Refusal {
 			return q.askEvidence(ctx, asked, vouched)
 		}},
 		{policyTime(len(calls)), func(ctx context.Context) *refusal.Refusal {
-			return q.lease.x.m.generation().policy.decide(ctx, p, calls, nil)
+			return q.lease.x.m.generation().policy.decide(ctx, q.lease.holder(), calls, nil)
 		}},
 	} {
 		if !ask[i] {
@@ -217,10 +231,18 @@ func policyTime(calls int) time.Duration {
 }
 
 func (q *inquiry) askEvidence(ctx context.Context, asked time.Time, vouched bool) *refusal.Refusal {
-	if vouched {
+	l := q.lease
+	switch {
+	case vouched:
 		return nil
+	case !l.token.isOpaque():
+		return l.token.await(ctx, asked)
 	}
-	return q.lease.token.await(ctx, asked)
+	again, denied := l.x.m.verifyAgain(ctx, l.opaque, l.token, asked)
+	if denied == nil {
+		l.narrow(again.principal.Scopes)
+	}
+	return denied
 }
 
 // end cuts the response and tells the operator.

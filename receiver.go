@@ -39,7 +39,7 @@ func (r *receiver) Shows(list, method, name string) bool {
 	if list == "resources/templates/list" {
 		ctx = context.WithValue(ctx, aboutTemplate{}, true)
 	}
-	return r.x.current().policy.shows(ctx, r.x.principal, call)
+	return r.x.current().policy.shows(ctx, r.x.lease.holder(), call)
 }
 
 // Hears reports whether the principal may hear of what a notification names. Since it
@@ -55,7 +55,7 @@ func (r *receiver) admits(call Call) bool {
 	}
 	g := r.x.current()
 	calls, notOwn := r.x.m.owned.withTaskCalls(g, []Call{call}, r.x.principal)
-	return notOwn == nil && g.policy.decide(r.filter.Context, r.x.principal, calls, nil) == nil
+	return notOwn == nil && g.policy.decide(r.filter.Context, r.x.lease.holder(), calls, nil) == nil
 }
 
 // Unreadable tells the operator what is left out.

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/seed-1e292522/mcpauth/internal/introspect"
 	"github.com/seed-1e292522/mcpauth/internal/keys"
 	"github.com/seed-1e292522/mcpauth/internal/refusal"
 	"github.com/seed-1e292522/mcpauth/internal/token"
@@ -28,19 +29,38 @@ type verified struct {
 type evidence struct {
 	issuer *issuer
 	proof  keys.Proof // of a JWT
+	answer *answer    // of the issuer, about a token that only it can read; nil for a JWT
+}
+
+// answer is when an issuer was asked about a token, and whether it told no end of it.
+type answer struct {
+	asked   time.Time
+	endless bool
 }
 
 // isCurrent reports whether a verification that is remembered would come to the same end now. It
 // does not wait.
-func (e *evidence) isCurrent(now time.Time) bool { return e.issuer.keys.IsCurrent(&e.proof, now) }
+func (e *evidence) isCurrent(now time.Time) bool {
+	if e.isOpaque() {
+		return now.Before(e.answer.asked.Add(seenLife))
+	}
+	return e.issuer.keys.IsCurrent(&e.proof, now)
+}
+
+// isOpaque reports whether only the issuer can tell whether the token is good.
+func (e *evidence) isOpaque() bool { return e.answer != nil }
 
 // recheck asks what is at hand whether the evidence has been withdrawn. It does not wait; known is
 // false where that does not tell, and [evidence.await] has to be asked.
 func (e *evidence) recheck(now time.Time) (known bool, denied *refusal.Refusal) {
+	if e.isOpaque() {
+		return false, nil
+	}
 	return e.issuer.keys.Recheck(&e.proof, now)
 }
 
-// await is recheck for who can wait, as long as ctx allows. asked is when the question arose.
+// await is recheck for who can wait, as long as ctx allows. asked is when the question arose. About an opaque token
+// [verifier.verifyAgain] has to be asked, which knows it.
 func (e *evidence) await(ctx context.Context, asked time.Time) *refusal.Refusal {
 	return e.issuer.keys.AwaitRecheck(ctx, &e.proof, asked)
 }
@@ -56,11 +76,13 @@ func (v *verified) holder() *Principal {
 
 // verifier is whose tokens are accepted.
 type verifier struct {
-	issuers map[string]*issuer
-	ordered []*issuer
-	names   string // of the issuers, for refusals
-	leeway  time.Duration
-	revoked func(context.Context, *Principal) (bool, error)
+	issuers  map[string]*issuer
+	ordered  []*issuer
+	names    string // of the issuers, for refusals
+	asks     bool   // an issuer about tokens that are no JWTs
+	resource string
+	leeway   time.Duration
+	revoked  func(context.Context, *Principal) (bool, error)
 }
 
 // endOf is when a token is good no more.
@@ -81,7 +103,7 @@ func (v *verifier) verify(ctx context.Context, compact string, now time.Time, se
 	if seen.tokens == nil {
 		return nil, refusal.New(refusal.Issuer, "a Middleware that New has not made", "", "one made by New")
 	}
-	if strings.Count(compact, ".") != 2 { // it is no JWS, and not worth a look into the memory
+	if strings.Count(compact, ".") != 2 && !v.asks { // it is no JWS, and not worth a look into the memory
 		_, denied := v.verifyAnew(ctx, compact, now)
 		return nil, denied
 	}
@@ -107,6 +129,9 @@ func (v *verifier) verify(ctx context.Context, compact string, now time.Time, se
 // one signature is checked, and only then is a claim believed. A refusal after
 // that names the principal too, for the operator's record.
 func (v *verifier) verifyAnew(ctx context.Context, compact string, now time.Time) (*verified, *refusal.Refusal) {
+	if v.asks && introspect.IsToken(compact) && !introspect.IsJWT(compact) {
+		return v.verifyOpaque(ctx, compact, now, time.Time{})
+	}
 	var t token.Token
 	defer t.JWS.Recycle() // of what is found, nothing is a part of it
 	if denied := t.Read(compact); denied != nil {
@@ -127,6 +152,67 @@ func (v *verifier) verifyAnew(ctx context.Context, compact string, now time.Time
 	facts, denied := s.tokens.Facts(&t)
 	good.principal.take(s.url, &facts)
 	return good, denied
+}
+
+// verifyOpaque asks the issuer about a token that only it can read. What it answers is judged by the same
+// rules as the claims of a JWT. No answer counts that is older than since.
+func (v *verifier) verifyOpaque(ctx context.Context, compact string, now, since time.Time) (*verified, *refusal.Refusal) {
+	if len(compact) > introspect.MaxToken {
+		return nil, refusal.New(refusal.TokenTooComplex, "a token that is no JWT is longer than 4,096 bytes", "", "")
+	}
+	s, denied := v.askedAbout(compact)
+	if denied != nil {
+		return nil, denied
+	}
+	said, verdict := s.asked.Ask(ctx, compact, since)
+	if verdict.Denied != nil {
+		known, _ := verdict.About.(*verified)
+		return known, verdict.Denied
+	}
+	var t token.Token
+	if denied = t.ReadAnswer(said.Claims, s.url, said.Asked); denied == nil {
+		denied = s.tokens.Check(&t, now, v.leeway)
+	}
+	if denied != nil {
+		unverified := t.Said()
+		explainAnswer(denied, &unverified, s, v.resource)
+		s.asked.Refuse(compact, introspect.Verdict{Denied: denied})
+		return nil, denied
+	}
+	good := &verified{evidence: evidence{issuer: s, answer: &answer{asked: said.Asked, endless: t.IsEndless()}}, notBefore: t.NotBefore()}
+	facts, denied := s.tokens.Facts(&t)
+	good.principal.take(s.url, &facts)
+	if denied != nil {
+		s.asked.Refuse(compact, introspect.Verdict{Denied: denied, About: good, Size: good.size()})
+		return good, denied
+	}
+	s.asked.Good(compact, s.url, facts.Subject, strconv.FormatBool(facts.Client))
+	return good, nil
+}
+
+// askedAbout finds the one issuer that is asked about a token that is no JWT, by how it begins.
+func (v *verifier) askedAbout(compact string) (found *issuer, denied *refusal.Refusal) {
+	for _, s := range v.ordered {
+		if s.asked != nil && strings.HasPrefix(compact, s.prefix) && (found == nil || s.prefix != "") {
+			found = s
+		}
+	}
+	if found == nil {
+		return nil, refusal.New(refusal.Issuer, "a token that is no JWT", "", "one that begins with Introspect.Prefix of an issuer").Because("opaque-prefix")
+	}
+	return found, nil
+}
+
+// verifyAgain asks the issuer of an opaque token about it once more, and returns what it grants by now.
+func (v *verifier) verifyAgain(ctx context.Context, compact string, before *verified, asked time.Time, seen *memory) (*verified, *refusal.Refusal) {
+	again, denied := v.verifyOpaque(ctx, compact, asked, asked)
+	if denied == nil && again.principal.caller() != before.principal.caller() {
+		denied = refusal.New(refusal.Claims, "sub or client of the answer", "", "those of the answer before").Because("subject")
+	}
+	if denied != nil && !denied.IsDoubt() {
+		seen.tokens.Remove(seen.tokens.Key(compact))
+	}
+	return again, denied
 }
 
 // issuerOf finds the issuer by its exact name. A name that is not configured
@@ -175,8 +261,11 @@ func (m *memory) get(key tokencache.Key, now time.Time, leeway time.Duration) *v
 // put keeps a verified token for a minute, or until it expires, and reports whether that was the first time that
 // there was no room.
 func (m *memory) put(key tokencache.Key, v *verified, now time.Time, leeway time.Duration) (full bool) {
-	life := min(seenLife, v.principal.Expiry.Add(leeway).Sub(now))
 	p := &v.principal
+	life := min(seenLife, p.Expiry.Add(leeway).Sub(now))
+	if v.isOpaque() {
+		life = min(v.answer.asked.Add(seenLife).Sub(now), p.Expiry.Sub(now))
+	}
 	return m.tokens.Add(key, m.tokens.Owner(p.Issuer, p.Subject, strconv.FormatBool(p.Client)), v, now, life)
 }
 
@@ -197,8 +286,11 @@ func (m *memory) use() TokenMemory {
 	return TokenMemory{Tokens: use.Entries, Bytes: use.Bytes, MaxBytes: use.MaxBytes, Evicted: use.Lost}
 }
 
-// sizeOfVerified is what a verified takes without its texts, in bytes.
-const sizeOfVerified = 352
+// What a verified and an answer take without their texts, in bytes.
+const (
+	sizeOfVerified = 352
+	sizeOfAnswer   = 32
+)
 
 // size is what the verified token keeps in memory, in bytes. The texts of the principal are parts of the claims, unless they
 // are written with escapes there.
@@ -207,6 +299,9 @@ func (v *verified) size() int {
 	size := sizeOfVerified + allocated(len(p.claims))
 	if strings.IndexByte(p.claims, '\\') >= 0 {
 		size += allocated(len(p.claims))
+	}
+	if v.answer != nil {
+		size += sizeOfAnswer
 	}
 	for _, list := range [...][]string{p.Scopes, p.Audiences, p.AMR, p.Actors} {
 		size += allocated(16 * cap(list))

@@ -13,8 +13,9 @@ type Endpoint string
 
 // The endpoints of an issuer that a resource server asks.
 const (
-	Metadata Endpoint = "metadata" // all well-known places together
-	JWKS     Endpoint = "jwks"
+	Metadata      Endpoint = "metadata" // all well-known places together
+	JWKS          Endpoint = "jwks"
+	Introspection Endpoint = "introspection"
 
 	TokenEndpoint Endpoint = "token" // which exchanges tokens: see Issuer.OnExchange
 )

@@ -27,6 +27,7 @@ type Issuer struct {
 	documents documents
 	endpoints map[Endpoint]*endpoint
 	requests  []*http.Request
+	opaque    opaque
 
 	onExchange func(Exchange) (Claims, error)
 
@@ -69,7 +70,9 @@ func NewIssuerAt(tb testing.TB, url string) *Issuer {
 	i := &Issuer{tb: tb, url: url}
 	i.origin, i.path = split(url)
 	i.places = wellKnown(i.path)
-	i.endpoints = map[Endpoint]*endpoint{Metadata: newEndpoint(), JWKS: newEndpoint(), TokenEndpoint: newEndpoint()}
+	i.endpoints = map[Endpoint]*endpoint{
+		Metadata: newEndpoint(), JWKS: newEndpoint(), TokenEndpoint: newEndpoint(), Introspection: newEndpoint(),
+	}
 	i.Rotate(issuerKey(tb))
 	i.PublishMetadata(nil)
 	return i
@@ -152,7 +155,7 @@ func (i *Issuer) endpoint(name Endpoint) *endpoint {
 	e, ok := i.endpoints[name]
 	if !ok {
 		i.tb.Helper()
-		i.tb.Fatalf("mcpauthtest: %q is no endpoint: use Metadata, JWKS or TokenEndpoint", name)
+		i.tb.Fatalf("mcpauthtest: %q is no endpoint: use Metadata, JWKS, TokenEndpoint or Introspection", name)
 	}
 	return e
 }

@@ -39,6 +39,10 @@ type answer struct {
 // answer decides about one request and counts it. With an error nothing is
 // written at all: the connection breaks.
 func (i *Issuer) answer(r *http.Request, at Endpoint) (*answer, error) {
+	token := ""
+	if at == Introspection && r.Method == http.MethodPost {
+		token = r.PostFormValue("token")
+	}
 	i.mu.Lock()
 	i.requests = append(i.requests, withoutBody(r))
 	e := i.endpoints[at]
@@ -48,7 +52,7 @@ func (i *Issuer) answer(r *http.Request, at Endpoint) (*answer, error) {
 	}
 	e.fetches++
 	fault := e.fault
-	a := i.document(r, at, e)
+	a := i.document(r, at, e, token)
 	i.mu.Unlock()
 
 	switch fault {
@@ -72,8 +76,8 @@ func (i *Issuer) answer(r *http.Request, at Endpoint) (*answer, error) {
 	return a, nil
 }
 
-// document is the answer of an endpoint that works. It must be called with mu held.
-func (i *Issuer) document(r *http.Request, at Endpoint, e *endpoint) *answer {
+// document is the answer of an endpoint that works, to a question about a token if it is one. It must be called with mu held.
+func (i *Issuer) document(r *http.Request, at Endpoint, e *endpoint, token string) *answer {
 	a := &answer{status: http.StatusOK, header: http.Header{}, served: &e.served}
 	a.header.Set("Content-Type", "application/json")
 	for name, value := range e.header {
@@ -84,6 +88,8 @@ func (i *Issuer) document(r *http.Request, at Endpoint, e *endpoint) *answer {
 		}
 	}
 	switch {
+	case at == Introspection:
+		i.introspect(r, token, a)
 	case at == TokenEndpoint && r.Method == http.MethodPost: // see Issuer.exchange
 	case at == TokenEndpoint:
 		a.replace(http.StatusMethodNotAllowed, "text/plain; charset=utf-8", "only POST\n")
@@ -110,6 +116,8 @@ func (i *Issuer) endpointAt(path string) Endpoint {
 		return JWKS
 	case path == i.path+tokenPlace:
 		return TokenEndpoint
+	case path == i.path+introspectionPlace:
+		return Introspection
 	}
 	return ""
 }

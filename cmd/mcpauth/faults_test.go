@@ -2,9 +2,11 @@ package main
 
 import (
 	"bytes"
+	"crypto/rand"
 	"encoding/json"
 	"flag"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -16,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed-1e292522/mcpauth"
+	"github.com/seed-1e292522/mcpauth/clientauth"
 	"github.com/seed-1e292522/mcpauth/internal/faults"
 )
 
@@ -166,7 +169,8 @@ func writeConfig(t *testing.T, c mcpauth.Config) string {
 	issuers := make([]fileIssuer, len(c.Issuers))
 	for i, one := range c.Issuers {
 		issuers[i] = fileIssuer{URL: one.URL, Audiences: one.Audiences, Algorithms: one.Algorithms, TokenTypes: one.TokenTypes,
-			RequireClaims: one.RequireClaims, Claims: fileClaims{Scopes: one.Claims.Scopes}, MaxLifetime: duration(one.MaxLifetime)}
+			RequireClaims: one.RequireClaims, Claims: fileClaims{Scopes: one.Claims.Scopes}, MaxLifetime: duration(one.MaxLifetime),
+			Introspect: introspectionInFile(t, one.Introspect)}
 	}
 	all["issuers"] = issuers
 	content, err := json.Marshal(all)
@@ -174,6 +178,21 @@ func writeConfig(t *testing.T, c mcpauth.Config) string {
 	name := filepath.Join(t.TempDir(), "mcpauth.json")
 	require.NoError(t, os.WriteFile(name, content, 0o600))
 	return name
+}
+
+// introspectionInFile writes down how an issuer is asked, and puts the secret into the environment.
+func introspectionInFile(t *testing.T, how *mcpauth.Introspection) *fileIntrospection {
+	t.Helper()
+	if how == nil {
+		return nil
+	}
+	header := http.Header{}
+	require.NoError(t, how.Client.Apply(t.Context(), clientauth.Endpoint{}, header, nil))
+	id, secret, _ := (&http.Request{Header: header}).BasicAuth()
+	variable := "MCPAUTH_TEST_" + rand.Text() // tests run side by side
+	require.NoError(t, os.Setenv(variable, secret))
+	t.Cleanup(func() { _ = os.Unsetenv(variable) })
+	return &fileIntrospection{Endpoint: how.Endpoint, ClientID: id, SecretEnv: variable, Prefix: how.Prefix}
 }
 
 // MarshalJSON writes a duration as it is read.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/seed-1e292522/mcpauth"
+	"github.com/seed-1e292522/mcpauth/clientauth"
 	"github.com/seed-1e292522/mcpauth/internal/fetch"
 )
 
@@ -43,8 +44,31 @@ type fileIssuer struct {
 	AllowIDTokenClaims  bool                `json:"allow_id_token_claims"`
 	AllowPrivate        bool                `json:"allow_private"`
 	OnBehalf            bool                `json:"on_behalf"`
+	Introspect          *fileIntrospection  `json:"introspect"`
+	Unlisted            bool                `json:"unlisted"`
 	JWKSURI             string              `json:"jwks_uri"`
 	Keys                fileKeys            `json:"keys"`
+}
+
+// fileIntrospection says how an authorization server is asked about tokens. The client's secret stands in the
+// environment, and not in a file that others read; it is sent as client_secret_basic.
+type fileIntrospection struct {
+	Endpoint  string `json:"endpoint"`
+	ClientID  string `json:"client_id"`
+	SecretEnv string `json:"client_secret_env"`
+	Prefix    string `json:"prefix"`
+	Tokeninfo bool   `json:"tokeninfo"`
+}
+
+func (i *fileIntrospection) introspection() *mcpauth.Introspection {
+	if i == nil {
+		return nil
+	}
+	out := &mcpauth.Introspection{Endpoint: i.Endpoint, Prefix: i.Prefix, Tokeninfo: i.Tokeninfo}
+	if !i.Tokeninfo {
+		out.Client = clientauth.SecretBasic(i.ClientID, os.Getenv(i.SecretEnv))
+	}
+	return out
 }
 
 // fileKeys are a JWK Set, or PEM as a text.
@@ -187,7 +211,8 @@ func (i *fileIssuer) issuer() mcpauth.Issuer {
 		Claims: mcpauth.ClaimMap{Scopes: i.Claims.Scopes, Union: i.Claims.Union, Roles: i.Claims.Roles,
 			RoleScopes: i.Claims.RoleScopes, ClientID: i.Claims.ClientID, Audience: i.Claims.Audience},
 		RequireClaims: i.RequireClaims, MaxLifetime: time.Duration(i.MaxLifetime), AllowMissingSubject: i.AllowMissingSubject,
-		AllowIDTokenClaims: i.AllowIDTokenClaims, AllowPrivate: i.AllowPrivate, OnBehalf: i.OnBehalf, JWKSURI: i.JWKSURI, Keys: i.Keys,
+		AllowIDTokenClaims: i.AllowIDTokenClaims, AllowPrivate: i.AllowPrivate, OnBehalf: i.OnBehalf, Introspect: i.Introspect.introspection(), Unlisted: i.Unlisted,
+		JWKSURI: i.JWKSURI, Keys: i.Keys,
 	}
 }
 

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"encoding/base64"
 	"encoding/json"
+	"net/http"
 	"os"
 	"reflect"
 	"strings"
@@ -11,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed-1e292522/mcpauth"
+	"github.com/seed-1e292522/mcpauth/clientauth"
 )
 
 // fullFile has every member, and none that is zero.
@@ -20,6 +23,7 @@ const fullFile = `{
     "url": "https://login.example.com", "audiences": ["https://mcp.example.com/mcp"], "algorithms": ["RS256"], "token_types": ["at+jwt"],
     "claims": {"scopes": ["scope"], "union": true, "roles": ["roles"], "role_scopes": {"analyst": ["a"]}, "client_id": "azp", "audience": "client_id"},
     "require_claims": {"tid": ["t"]}, "max_lifetime": "1h", "allow_missing_subject": true, "allow_id_token_claims": true, "allow_private": true, "on_behalf": true,
+    "introspect": {"endpoint": "https://login.example.com/introspect", "client_id": "c", "client_secret_env": "PATH", "prefix": "at_", "tokeninfo": false}, "unlisted": true,
     "jwks_uri": "https://login.example.com/keys", "keys": {"keys": []}
   }],
   "scopes": ["a"], "implies": {"a": ["b"]}, "allowed_origins": ["https://app.example.com"], "metadata": {"resource_name": "Example"},
@@ -53,11 +57,28 @@ func TestFileHasEveryField_OBS_12(t *testing.T) {
 	}
 }
 
+// TestFileIntrospection_INTRO_01: the secret comes from the environment.
+func TestFileIntrospection_INTRO_01(t *testing.T) {
+	t.Setenv("INTROSPECTION_SECRET", "s3cret")
+	f, err := readFile(fileWith(t, strings.ReplaceAll(fullFile, `"PATH"`, `"INTROSPECTION_SECRET"`)))
+	require.NoError(t, err)
+	got := f.config("https://mcp.example.com/mcp").Issuers[0].Introspect
+	require.NotNil(t, got)
+	assert.Equal(t, "https://login.example.com/introspect", got.Endpoint)
+	assert.Equal(t, "at_", got.Prefix)
+	assert.Equal(t, "c", got.Client.ClientID())
+	header := http.Header{}
+	require.NoError(t, got.Client.Apply(t.Context(), clientauth.Endpoint{}, header, nil))
+	assert.Equal(t, "Basic "+base64.StdEncoding.EncodeToString([]byte("c:s3cret")), header.Get("Authorization"))
+	tokeninfo := &fileIntrospection{Tokeninfo: true}
+	assert.Equal(t, &mcpauth.Introspection{Tokeninfo: true}, tokeninfo.introspection())
+}
+
 // TestDocsNameEveryMember: docs/cli.md shows all members of the file.
 func TestDocsNameEveryMember_OBS_12(t *testing.T) {
 	page, err := os.ReadFile("../../docs/cli.md")
 	require.NoError(t, err)
-	for _, kind := range []reflect.Type{reflect.TypeFor[file](), reflect.TypeFor[fileIssuer](), reflect.TypeFor[fileClaims](), reflect.TypeFor[fileRules]()} {
+	for _, kind := range []reflect.Type{reflect.TypeFor[file](), reflect.TypeFor[fileIssuer](), reflect.TypeFor[fileClaims](), reflect.TypeFor[fileIntrospection](), reflect.TypeFor[fileRules]()} {
 		for i := range kind.NumField() {
 			if name := kind.Field(i).Tag.Get("json"); name != "" {
 				assert.Contains(t, string(page), `"`+name+`":`, "%s.%s", kind, name)

@@ -22,15 +22,16 @@ import (
 
 // rooms are the packages that carry the contracts, and what of ours each may import.
 var rooms = map[string][]string{
-	"refusal":  {"foreign"},
-	"match":    {"fold"},
-	"mcp":      {"foreign", "jsonrpc", "refusal"},
-	"reply":    {"strictjson"},
-	"owned":    {},
-	"identity": {"between", "onward"},
-	"onward":   {},
-	"keys":     {"explain", "fetch", "foreign", "jose", "refusal", "strictjson"},
-	"token":    {"challenge", "foreign", "jose", "refusal", "strictjson"},
+	"refusal":    {"foreign"},
+	"match":      {"fold"},
+	"mcp":        {"foreign", "jsonrpc", "refusal"},
+	"reply":      {"strictjson"},
+	"owned":      {},
+	"identity":   {"between", "onward"},
+	"onward":     {},
+	"introspect": {"explain", "fetch", "refusal", "strictjson", "tokencache"},
+	"keys":       {"explain", "fetch", "foreign", "jose", "refusal", "strictjson"},
+	"token":      {"challenge", "foreign", "jose", "refusal", "strictjson"},
 }
 
 func TestRooms(t *testing.T) {

@@ -48,7 +48,7 @@ func catalogue(t *testing.T) []requirement {
 }
 
 // In a Go identifier the id stands with an underscore: TestCRIT_TOK_30.
-var requirementID = regexp.MustCompile(`(DISC|JWKS|TOK|AUD|CLAIM|PRM|CHAL|MCP|SESS|PASS|DPOP|MTLS|INTRO|` +
+var requirementID = regexp.MustCompile(`(DISC|JWKS|TOK|AUD|CLAIM|PRM|CHAL|MCP|SESS|PASS|DPOP|MTLS|INTRO|TENANT|` +
 	`STEPUP|RAR|AUDIT|OBS|CONC|LIMITS|COMPAT|TEST|ISOL|STORE|FRESH|EXCH|STATE)[-_]([0-9]{2})`)
 
 // idsIn finds the requirement ids in a text. A neighbouring capital, or a third

@@ -18,13 +18,13 @@ var tokenCauses = []Cause{
 	{"token-quoted", "malformed_token", "The token is sent in quotes.",
 		"Send it without: it was probably copied from a JSON text."},
 	{"token-opaque", "malformed_token", "The token is opaque: it is no JWT at all.",
-		"Have the authorization server issue JWT access tokens. Many do so only for a registered API: the client has to ask for it (resource or audience parameter)."},
+		"Have the authorization server issue JWT access tokens. Many do so only for a registered API: the client has to ask for it (resource or audience parameter). If it can be asked about tokens (RFC 7662), set Issuer.Introspect."},
 	{"token-encrypted", "malformed_token", "The token is encrypted (five parts).",
 		"Have the authorization server issue signed access tokens for this resource. An encrypted one is often a sign that the client asked for no API and got a token for the user information endpoint."},
 	{"token-malformed", "malformed_token", "The token has the form of a JWT and is not a correct one.",
 		"It was cut or changed on its way, or made by a library that is not strict. The reason says which part is wrong."},
 	{"token-size", "token_too_complex", "The token is too large.",
-		"Have the authorization server leave out what the reason names, groups and profile claims above all: the limits are 16 KiB for the header field, 4 KiB and 256 members for the JOSE header, 12 KiB for the claims, 16 levels in both, 2 KiB for the subject, 256 scopes of 256 bytes."},
+		"Have the authorization server leave out what the reason names, groups and profile claims above all: the limits are 16 KiB for the header field, 4 KiB for a token that is no JWT, 4 KiB and 256 members for the JOSE header, 12 KiB for the claims, 16 levels in both, 2 KiB for the subject, 256 scopes of 256 bytes."},
 	{"token-hmac", "algorithm", "The token is signed with a shared secret.",
 		"Have the authorization server sign with RS256, ES256 or another asymmetric algorithm. A resource server that knows the secret could make tokens itself, so HMAC is never accepted."},
 	{"token-unsigned", "algorithm", "The token is not signed.",
@@ -41,8 +41,32 @@ var tokenCauses = []Cause{
 		"The reason names it: have the issuer put it into access tokens."},
 	{"sender-constrained", "sender_constrained", "The token is bound to a key of the client, and the request carries no proof.",
 		"Have the client send the proof with each request, or have the authorization server issue tokens that are not bound."},
+	{"token-inactive", "revoked", "The authorization server says that the token is not active: it has expired, was revoked, or never was one.",
+		"Nothing: the client signs in anew. If it says so of tokens that it has just issued, this server's client may not be told of them: name it in aud of the tokens, or give it the right to introspect."},
+	{"token-refresh", "token_type", "This is a refresh token, which is for the authorization server alone, and no access token.",
+		"Have the client send the access_token of the token response, not the refresh_token."},
 	{"revoked", "revoked", "The token has been revoked.",
 		"Nothing: the client signs in anew."},
+}
+
+// introspectionCauses are what goes wrong where an authorization server is asked about tokens.
+var introspectionCauses = []Cause{
+	{"opaque-prefix", "issuer", "The token is no JWT, and begins like those of no issuer that is asked.",
+		"If it is an issuer's whose tokens shall be accepted, correct its Introspect.Prefix. Otherwise the client got its token from the wrong place."},
+	{"introspection-issuer", "issuer", "The authorization server says that another one has issued the token.",
+		"Configure as Issuer.URL what it says, or correct its public URL. If it answers for several issuers, configure the one whose tokens are meant for this server."},
+	{"introspection-endpoint", "unavailable", "It is not known where the authorization server can be asked about tokens.",
+		"Set Issuer.Introspect.Endpoint if its metadata has no introspection_endpoint. If the metadata cannot be fetched, the error says why."},
+	{"introspection-credentials", "unavailable", "The authorization server does not let this server ask about tokens.",
+		"Compare Issuer.Introspect.Client with what is registered there: client id, secret or key, and the way of authentication; the client also needs the right to introspect. No token is accepted until then, and no client is told that its token is bad."},
+	{"introspection-unreachable", "unavailable", "The authorization server cannot be asked about tokens, or does not answer in time.",
+		"Look at it: an answer has 3 seconds. Tokens that were good less than a minute ago are served meanwhile; after five failures in a row it is left alone for 10 seconds."},
+	{"introspection-answer", "unavailable", "What the authorization server answers about a token is no answer of RFC 7662.",
+		"Send the request by hand and look: status 200 and one JSON object of at most 64 KiB, no redirect and no signed answer. With another address than the introspection endpoint's, set Issuer.Introspect.Endpoint."},
+	{"introspection-busy", "unavailable", "More questions about tokens are under way than the authorization server is asked at a time.",
+		"Nothing, if somebody makes up tokens: those that were good in the last ten minutes have places of their own. Otherwise the authorization server is too slow: look at the time that its answers take."},
+	{"introspection-never", "", "The authorization server has called every token inactive since the start.",
+		"Many tell a client only of tokens that name it in aud, or that it has got itself: check that Issuer.Introspect.Client is the client that is registered for this server."},
 }
 
 var audienceCauses = []Cause{
@@ -70,6 +94,8 @@ var audienceCauses = []Cause{
 		"If it is this API's, list it in Issuer.Audiences next to Config.Resource."},
 	{"audience-issuer", "audience", "The audience is the authorization server itself.",
 		"The client asked for no API: it has to send the resource parameter (RFC 8707), or the authorization server needs a default audience."},
+	{"audience-foreign-client", "audience", "The token was made for another client, and tokens of this issuer name no other audience.",
+		"If that client is yours, and its tokens are meant for this server alone, list its id in Issuer.Audiences. Otherwise nothing: a token that somebody else's client has got must not work here."},
 	{"audience-other", "audience", "The token was made for another API.",
 		"Have the client ask for this resource (RFC 8707). A token that another API has got must not work here."},
 }

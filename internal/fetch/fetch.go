@@ -4,6 +4,7 @@
 package fetch
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -40,9 +41,10 @@ const (
 
 // Error is a failed request.
 type Error struct {
-	Class Class
-	URL   string
-	Err   error
+	Method string // "" for GET
+	Class  Class
+	URL    string
+	Err    error
 }
 
 // StatusError is the cause of [BadStatus].
@@ -61,7 +63,7 @@ func (e *Error) Error() string {
 	if _, query, _ := strings.Cut(e.URL, "?"); query != "" {
 		text = strings.ReplaceAll(text, "?"+query, "?...")
 	}
-	return fmt.Sprintf("GET %s: %s: %s", foreign.URL(e.URL), e.Class, foreign.LineShort(text, maxReason))
+	return fmt.Sprintf("%s %s: %s: %s", cmp.Or(e.Method, http.MethodGet), foreign.URL(e.URL), e.Class, foreign.LineShort(text, maxReason))
 }
 
 // maxReason bounds what of a cause is shown: a transport may repeat what the server has sent.

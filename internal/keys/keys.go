@@ -59,6 +59,13 @@ func readStatic(text []byte) (*keySet, error) {
 	return newKeySet(keys, skipped, false), err
 }
 
+// None is the source of no keys, for an issuer that signs no access tokens.
+func (g *Registry) None(issuer Issuer) *Source {
+	s := g.source(issuer)
+	s.keys.static = newKeySet(nil, nil, false)
+	return s
+}
+
 // Fixed is the source of keys that stand at a URL. There is no discovery then.
 func (g *Registry) Fixed(issuer Issuer, jwksURI string) (*Source, error) {
 	s := g.source(issuer)
@@ -200,6 +207,25 @@ func (s *Source) Metadata(ctx context.Context) (json.RawMessage, *refusal.Refusa
 	}
 	return doc.value.raw, nil
 }
+
+// Endpoint is what the issuer's metadata says in a member that is the URL of an endpoint. guarded says that
+// it may not lead to a private address.
+func (s *Source) Endpoint(ctx context.Context, member string) (location string, guarded bool, err error) {
+	if s.keys.metadata == nil {
+		return "", false, errBadMetadata
+	}
+	doc, err := s.keys.metadata.get(ctx, time.Now())
+	if err != nil {
+		return "", false, err
+	}
+	if location = Member(doc.value.raw, member); location == "" {
+		return "", false, fmt.Errorf("the metadata has no %s", member)
+	}
+	return location, s.keyLocation(location).guarded, s.acceptURL(location)
+}
+
+// Accepts returns what is wrong with the URL of an endpoint that is configured, nil for nothing.
+func (s *Source) Accepts(location string) error { return s.acceptURL(location) }
 
 // announce tells once, when an issuer's keys have served for the first time,
 // what was found and what tokens must say. These are the strings to compare

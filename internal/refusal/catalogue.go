@@ -79,7 +79,7 @@ var catalogue = []Entry{
 	{UnknownKey, "unknown_key", 401, "invalid_token", 0, "", "The issuer's current key set has no key that fits the token."},
 	{Signature, "signature", 401, "invalid_token", 0, "signature", "The key was found, and the signature is not by it."},
 	{SenderConstrained, "sender_constrained", 401, "invalid_token", 0, "sender-constrained", "The token is bound to a key, and the request does not prove that its sender has it."},
-	{Revoked, "revoked", 401, "invalid_token", 0, "revoked", "The operator's function says that the token has been revoked."},
+	{Revoked, "revoked", 401, "invalid_token", 0, "revoked", "The operator's function says that the token has been revoked, or the authorization server that it is not active."},
 	{InsufficientScope, "insufficient_scope", 403, "insufficient_scope", -31403, "", "The token is good and lacks scopes; the challenge names those that help."},
 	{Forbidden, "forbidden", 403, "", -31403, "forbidden", "The token is good and no scope would help."},
 	{Unavailable, "unavailable", 503, "", -31503, "", "Something that is needed to decide cannot be reached. The client keeps its token and tries again."},

@@ -13,7 +13,10 @@ import (
 // Check makes every check that needs no key. What it lets through is still believed by nobody.
 func (k *Checker) Check(t *Token, now time.Time, leeway time.Duration) *refusal.Refusal {
 	c, header := &t.claims, &t.JWS.Header
-	denied := k.checkHeader(header)
+	denied := c.checkAnswer()
+	if !c.answered {
+		denied = k.checkHeader(header)
+	}
 	if denied == nil {
 		denied = k.checkTime(c, now, leeway)
 	}
@@ -30,6 +33,9 @@ func (k *Checker) Check(t *Token, now time.Time, leeway time.Duration) *refusal.
 }
 
 func (k *Checker) checkHeader(h *jose.Header) *refusal.Refusal {
+	if k.NoJWTs {
+		return refusal.New(refusal.TokenType, "a JWT", "", "an access token of the issuer, which makes no JWTs but ID tokens").Because("token-id")
+	}
 	if !slices.Contains(k.Algorithms, h.Alg) {
 		return refusal.New(refusal.Algorithm, "alg", h.Alg, strings.Join(k.Algorithms, ", "))
 	}
@@ -51,7 +57,9 @@ func (k *Checker) checkTime(c *claims, now time.Time, leeway time.Duration) *ref
 		return refusal.New(refusal.NotYetValid, "nbf "+nbf.UTC().Format(time.RFC3339), "", "not later than "+now.UTC().Format(time.RFC3339))
 	case c.iat.present && now.Before(iat.Add(-leeway)):
 		return refusal.New(refusal.NotYetValid, "iat "+iat.UTC().Format(time.RFC3339), "", "not later than "+now.UTC().Format(time.RFC3339))
-	case !c.iat.present && k.needsIssuedAt:
+	case c.endless && k.MaxLifetime > 0:
+		return refusal.New(refusal.Claims, "exp", "", "seconds since 1970: the issuer is configured with MaxLifetime")
+	case !c.iat.present && k.needsIssuedAt && !c.answered, !c.iat.present && k.MaxLifetime > 0:
 		return refusal.New(refusal.Claims, "iat", "", "seconds since 1970: the issuer is configured for RFC 9068 tokens or with MaxLifetime")
 	case k.MaxLifetime > 0 && exp.Sub(iat) > k.MaxLifetime:
 		return refusal.New(refusal.Claims, "exp minus iat is "+exp.Sub(iat).String(), "", "at most "+k.MaxLifetime.String()).Because("lifetime")
@@ -121,7 +129,7 @@ func (k *Checker) checkPurpose(c *claims, h *jose.Header) *refusal.Refusal {
 	case c.foreign:
 		return refusal.New(refusal.TokenType, "nonce, at_hash, c_hash, s_hash or events is present: this is an ID token or a security event", "",
 			"an access token; if the issuer puts these into access tokens, set Issuer.AllowIDTokenClaims").Because("token-id")
-	case c.scope.raw != nil || c.scp.raw != nil || c.clientID.present || k.hasGrants(c):
+	case c.answered, c.scope.raw != nil || c.scp.raw != nil || c.clientID.present || k.hasGrants(c):
 	case !k.namesResource(c):
 		return refusal.New(refusal.TokenType, "no scope, scp or client_id, and the audience is a client: this is an ID token", "",
 			"an access token; see Issuer.AllowIDTokenClaims").Because("token-id")

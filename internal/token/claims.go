@@ -27,6 +27,12 @@ type claims struct {
 	confirmed                 bool // cnf is there
 	foreign                   bool // a mark of ID tokens or security events is there
 	isID                      bool // it says itself that it is an ID token
+
+	// Of what an authorization server says of a token that only it can read.
+	answered  bool
+	endless   bool // it says nothing of an end
+	tokenType text
+	refresh   bool // it is a refresh token
 }
 
 // text is a string claim.
@@ -146,6 +152,9 @@ func (c *claims) member(r *strictjson.Reader, name []byte) *refusal.Refusal {
 		var use text
 		err = use.read(r, c.text)
 		c.isID = c.isID || strings.EqualFold(use.value, "id")
+		c.refresh = c.refresh || isRefresh(use.value)
+	case "token_type":
+		err = c.tokenType.read(r, c.text)
 	case "nonce", "at_hash", "c_hash", "s_hash", "events":
 		c.foreign = true
 		_, err = r.Skip()

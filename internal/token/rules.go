@@ -12,6 +12,7 @@ type Rules struct {
 	Audiences  []string // of which aud must have one
 	Algorithms []string // that alg may name
 	Types      []string // that typ may name; "" stands for none
+	NoJWTs     bool     // the issuer makes access tokens that only it can read
 
 	MaxLifetime         time.Duration // exp minus iat; 0: no limit
 	AllowMissingSubject bool          // where a client is named

@@ -1,0 +1,146 @@
+package introspect
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// How many questions are under way at one authorization server. Anybody can make up tokens, and each costs
+// a question: those about tokens that were good lately have places of their own.
+const (
+	maxAsked   = 64  // questions under way,
+	maxStrange = 48  // of them about tokens that were not good lately
+	maxWaiting = 256 // questions of either kind that wait for a place
+
+	patience      = time.Second     // of a question about any token, for a place
+	knownPatience = 3 * time.Second // of one about a token that was good lately
+)
+
+// gate lets so many questions through at a time.
+type gate struct {
+	all, strange                 chan struct{}
+	waitingStrange, waitingKnown atomic.Int32
+}
+
+func newGate() gate {
+	return gate{all: make(chan struct{}, maxAsked), strange: make(chan struct{}, maxStrange)}
+}
+
+// enter takes a place, and waits for one. It reports false if there is none in time.
+func (g *gate) enter(known bool) bool {
+	if g.try(known) {
+		return true
+	}
+	waiting, timeout := &g.waitingStrange, patience
+	if known {
+		waiting, timeout = &g.waitingKnown, knownPatience
+	}
+	defer waiting.Add(-1)
+	if waiting.Add(1) > maxWaiting {
+		return false
+	}
+	timer := time.NewTimer(timeout)
+	defer timer.Stop()
+	if !known {
+		select {
+		case g.strange <- struct{}{}:
+		case <-timer.C:
+			return false
+		}
+	}
+	select {
+	case g.all <- struct{}{}:
+		return true
+	case <-timer.C:
+	}
+	if !known {
+		<-g.strange
+	}
+	return false
+}
+
+// try takes a place if there is one.
+func (g *gate) try(known bool) bool {
+	if !known {
+		select {
+		case g.strange <- struct{}{}:
+		default:
+			return false
+		}
+	}
+	select {
+	case g.all <- struct{}{}:
+		return true
+	default:
+	}
+	if !known {
+		<-g.strange
+	}
+	return false
+}
+
+func (g *gate) leave(known bool) {
+	<-g.all
+	if !known {
+		<-g.strange
+	}
+}
+
+// An authorization server that fails is left alone for a while.
+const (
+	maxFailures = 5 // in a row
+	restFor     = 10 * time.Second
+)
+
+// breaker says when an authorization server may be asked. Tokens that were good lately have one of
+// their own: what somebody makes up may be what the server fails at.
+type breaker struct {
+	mu       sync.Mutex
+	failures int
+	until    time.Time // nobody asks before
+}
+
+// resting is for how long nobody may ask, 0 or less for no time.
+func (b *breaker) resting(now time.Time) time.Duration {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.rest(now)
+}
+
+// rest must be called with mu held.
+func (b *breaker) rest(now time.Time) time.Duration {
+	if b.failures < maxFailures {
+		return 0
+	}
+	return b.until.Sub(now)
+}
+
+// open reports whether one may ask, and how long not. After a rest one question is let through, and
+// the others go on resting until it has had its answer.
+func (b *breaker) open(now time.Time) (wait time.Duration, open bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if wait = b.rest(now); wait > 0 {
+		return wait, false
+	}
+	if b.failures >= maxFailures {
+		b.until = now.Add(restFor)
+	}
+	return 0, true
+}
+
+// note takes note of an answer, or that there was none, and returns when it is worth while to ask again.
+func (b *breaker) note(good bool, now time.Time) time.Duration {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if good {
+		b.failures = 0
+		return 0
+	}
+	if b.failures++; b.failures < maxFailures {
+		return retrySoon
+	}
+	b.until = now.Add(restFor)
+	return restFor
+}

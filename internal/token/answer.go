@@ -1,0 +1,68 @@
+package token
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/seed-1e292522/mcpauth/internal/refusal"
+)
+
+// answerLife is how long an answer that says nothing of an end is good.
+const answerLife = time.Minute
+
+// ReadAnswer reads what an authorization server says of a token that only it can read and that it calls
+// active (RFC 7662 section 2.2): claims that are judged as those of a JWT, but for what its header would say.
+func (t *Token) ReadAnswer(text []byte, issuer string, asked time.Time) *refusal.Refusal {
+	c := &t.claims
+	c.answered = true
+	if denied := c.readAll(text); denied != nil {
+		return denied
+	}
+	switch {
+	case c.iss.wrong, c.iss.present && c.iss.value != issuer:
+		return refusal.New(refusal.Issuer, "iss of the answer", c.iss.value, issuer+", or none").Because("introspection-issuer")
+	case !c.exp.present:
+		c.endless = true
+		c.exp = instant{seconds: float64(asked.Add(answerLife).Unix()), present: true}
+	}
+	return nil
+}
+
+// IsEndless reports whether the authorization server says nothing of an end of the token.
+func (t *Token) IsEndless() bool { return t.claims.endless }
+
+// Said is what the token says, to explain a refusal.
+func (t *Token) Said() Unverified {
+	c := &t.claims
+	return Unverified{
+		Issuer: c.iss.value, Subject: c.sub.value, Audiences: c.aud, OfIDToken: c.foreign,
+		IssuedAt: c.iat.time(), NotBefore: c.nbf.time(), Expiry: c.exp.time(), claims: *c,
+	}
+}
+
+// bearerTypes are values of token_type for tokens that whoever has them may use. Some servers name the kind of
+// the token there.
+var bearerTypes = []string{"bearer", "access_token", "urn:ietf:params:oauth:token-type:access_token"}
+
+// checkAnswer refuses what an authorization server may call active, too, and is no access token.
+func (c *claims) checkAnswer() *refusal.Refusal {
+	if !c.answered {
+		return nil
+	}
+	switch kind := lowerASCII(c.tokenType.value); {
+	case c.refresh:
+		return refusal.New(refusal.TokenType, "token_use or typ of the answer says that this is a refresh token", "", "an access token").Because("token-refresh")
+	case kind == "dpop" && !c.confirmed:
+		return refusal.New(refusal.SenderConstrained, "token_type", c.tokenType.value, "cnf beside it, which says to which key the token is bound")
+	case c.tokenType.wrong, c.tokenType.present && kind != "dpop" && !slices.Contains(bearerTypes, kind):
+		return refusal.New(refusal.TokenType, "token_type", c.tokenType.value, "Bearer")
+	}
+	return nil
+}
+
+// isRefresh knows how authorization servers call refresh tokens: Hydra, Keycloak.
+func isRefresh(use string) bool {
+	const refresh = "refresh"
+	return len(use) >= len(refresh) && strings.EqualFold(use[:len(refresh)], refresh) || strings.EqualFold(use, "offline")
+}

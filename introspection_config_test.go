@@ -1,0 +1,265 @@
+package mcpauth_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed-1e292522/mcpauth"
+	"github.com/seed-1e292522/mcpauth/clientauth"
+	"github.com/seed-1e292522/mcpauth/mcpauthtest"
+)
+
+// TestIntrospectionConfig_INTRO_17: what cannot be meant is refused by New, with field and fix.
+func TestIntrospectionConfig_INTRO_17_INTRO_19_TENANT_09(t *testing.T) {
+	asked := func(prefix string) *mcpauth.Introspection {
+		return &mcpauth.Introspection{Client: clientauth.SecretBasic("c", "s"), Prefix: prefix}
+	}
+	issuer := func(change func(*mcpauth.Issuer)) func(*mcpauth.Config) {
+		return func(c *mcpauth.Config) {
+			c.Issuers[0].Introspect = asked("")
+			change(&c.Issuers[0])
+		}
+	}
+	two := func(a, b string) func(*mcpauth.Config) {
+		return func(c *mcpauth.Config) {
+			c.Issuers[0].Introspect = asked(a)
+			c.Issuers = append(c.Issuers, mcpauth.Issuer{URL: secondIssuerURL, Introspect: asked(b)})
+		}
+	}
+	google := func(change func(*mcpauth.Issuer)) func(*mcpauth.Config) {
+		return func(c *mcpauth.Config) {
+			c.Issuers[0].Audiences = []string{"client-1.apps"}
+			c.Issuers[0].Introspect = &mcpauth.Introspection{Tokeninfo: true}
+			change(&c.Issuers[0])
+		}
+	}
+	for _, row := range []struct {
+		name       string
+		change     func(*mcpauth.Config)
+		field, fix string // "" for none
+	}{
+		{"good", issuer(func(*mcpauth.Issuer) {}), "", ""},
+		{"good, two", two("a_", ""), "", ""},
+		{"good, Google", google(func(*mcpauth.Issuer) {}), "", ""},
+		{"two without a prefix", two("", ""), "Issuers[1].Introspect.Prefix", "has none either"},
+		{"equal prefixes", two("a_", "a_"), "Issuers[1].Introspect.Prefix", testIssuerURL},
+		{"one prefix begins with the other", two("a_", "a_b_"), "Issuers[1].Introspect.Prefix", testIssuerURL},
+		{"the other way round", two("a_b_", "a_"), "Issuers[1].Introspect.Prefix", testIssuerURL},
+		{"no prefix of a token", issuer(func(i *mcpauth.Issuer) { i.Introspect.Prefix = "a b" }), "Issuers[0].Introspect.Prefix", "RFC 6750"},
+		{"no client", issuer(func(i *mcpauth.Issuer) { i.Introspect.Client = clientauth.Method{} }), "Issuers[0].Introspect.Client", "prove who it is"},
+		{"no secret", issuer(func(i *mcpauth.Issuer) { i.Introspect.Client = clientauth.SecretBasic("c", "") }), "Issuers[0].Introspect.Client", "the secret is empty"},
+		{"endpoint by http", issuer(func(i *mcpauth.Issuer) { i.Introspect.Endpoint = "http://as.example.com/introspect" }), "Issuers[0].Introspect.Endpoint", "https"},
+		{"endpoint is no URL", issuer(func(i *mcpauth.Issuer) { i.Introspect.Endpoint = "introspect" }), "Issuers[0].Introspect.Endpoint", "https"},
+		{"no metadata and no endpoint", issuer(func(i *mcpauth.Issuer) { i.JWKSURI = testIssuerURL + "/jwks" }), "Issuers[0].Introspect.Endpoint", "required where no metadata"},
+		{"Google without Audiences", google(func(i *mcpauth.Issuer) { i.Audiences = nil }), "Issuers[0].Audiences", "list the client ids"},
+		{"Google with the resource alone", google(func(i *mcpauth.Issuer) { i.Audiences = []string{testResource} }), "Issuers[0].Audiences", "list the client ids"},
+		{"Google with a client", google(func(i *mcpauth.Issuer) { i.Introspect.Client = clientauth.SecretBasic("c", "s") }), "Issuers[0].Introspect.Client", "no client authentication"},
+		{"Google with ID tokens", google(func(i *mcpauth.Issuer) { i.AllowIDTokenClaims = true }), "Issuers[0].AllowIDTokenClaims", "name the same client"},
+		{"Google without subjects", google(func(i *mcpauth.Issuer) { i.AllowMissingSubject = true }), "Issuers[0].AllowMissingSubject", "all users of a client would be one"},
+		{"Google with keys", google(func(i *mcpauth.Issuer) { i.JWKSURI = testIssuerURL + "/jwks" }), "Issuers[0].Introspect.Tokeninfo", "signs no access tokens"},
+		{"all unlisted", func(c *mcpauth.Config) { c.Issuers[0].Unlisted = true }, "Issuers", "list one of them"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			config := testConfig(mcpauthtest.NewIssuerAt(t, testIssuerURL))
+			row.change(&config)
+			_, err := mcpauth.New(config)
+			if row.field == "" {
+				require.NoError(t, err)
+				return
+			}
+			var wrong *mcpauth.ConfigError
+			require.ErrorAs(t, err, &wrong)
+			assert.Equal(t, row.field, wrong.Field)
+			assert.Contains(t, wrong.Reason, row.fix)
+			assert.NotContains(t, err.Error(), "\n", "another mistake is told, too")
+		})
+	}
+}
+
+// googleGood is what Google says of a token of a client that is accepted.
+const googleGood = `{"azp":"client-1.apps","aud":"client-1.apps","sub":"1234","scope":"openid mcp:read","exp":"9000000000","expires_in":"3599","email":"a@example.com","access_type":"online"}`
+
+// TestTokeninfoAttacks_INTRO_19: Google's dialect, with its decimal texts and the names of two versions.
+func TestTokeninfoAttacks_INTRO_19(t *testing.T) {
+	good := func(old, new string) string { return strings.Replace(googleGood, old, new, 1) }
+	for _, row := range []struct {
+		name   string
+		status int // of Google
+		text   string
+		want   int
+		words  mcpauth.Reason
+		cause  string
+	}{
+		{"good", 200, googleGood, 200, "", ""},
+		{"good, numbers", 200, good(`"9000000000"`, `9000000000`), 200, "", ""},
+		{"good, expires_in alone", 200, good(`"exp":"9000000000",`, ""), 200, "", ""},
+		{"good, first version", 200, `{"issued_to":"client-1.apps","audience":"client-1.apps","user_id":"1234","scope":"mcp:read","expires_in":3599}`, 200, "", ""},
+		{"a foreign client", 200, good(`"aud":"client-1.apps"`, `"aud":"client-2.apps"`), 401, mcpauth.ErrAudience, "audience-foreign-client"},
+		{"no aud", 200, good(`"aud":"client-1.apps",`, ""), 401, mcpauth.ErrAudience, "audience-missing"},
+		{"aud of both versions", 200, good(`"aud":"client-1.apps"`, `"aud":"client-2.apps","audience":"client-1.apps"`), 401, mcpauth.ErrAudience, "audience-foreign-client"},
+		{"aud is the resource", 200, good(`"aud":"client-1.apps"`, `"aud":"`+testResource+`"`), 401, mcpauth.ErrAudience, "audience-foreign-client"},
+		{"no sub", 200, good(`"sub":"1234",`, ""), 401, mcpauth.ErrClaims, "subject"},
+		{"exp in exponents", 200, good(`"9000000000"`, `"9e9"`), 401, mcpauth.ErrClaims, "claim-missing"},
+		{"exp with a sign", 200, good(`"9000000000"`, `"+9000000000"`), 401, mcpauth.ErrClaims, "claim-missing"},
+		{"exp is empty", 200, good(`"9000000000"`, `""`), 401, mcpauth.ErrClaims, "claim-missing"},
+		{"exp is a fraction", 200, good(`"9000000000"`, `"9000000000.5"`), 401, mcpauth.ErrClaims, "claim-missing"},
+		{"exp is 2^53", 200, good(`"9000000000"`, `"9007199254740992"`), 401, mcpauth.ErrClaims, "claim-missing"},
+		{"exp is over", 200, good(`"9000000000"`, `"1000000000"`), 401, mcpauth.ErrExpired, "expired"},
+		{"expires_in is negative", 200, good(`"exp":"9000000000","expires_in":"3599"`, `"expires_in":-1`), 401, mcpauth.ErrClaims, "claim-missing"},
+		{"no end", 200, good(`"exp":"9000000000","expires_in":"3599",`, ""), 401, mcpauth.ErrClaims, "claim-missing"},
+		{"invalid", 400, `{"error":"invalid_token","error_description":"Invalid Value"}`, 401, mcpauth.ErrRevoked, "token-inactive"},
+		{"another error", 400, `{"error":"invalid_request"}`, 503, "", "introspection-answer"},
+		{"invalid with another status", 500, `{"error":"invalid_token"}`, 503, "", "introspection-unreachable"},
+		{"down", 500, ``, 503, "", "introspection-unreachable"},
+		{"no JSON", 200, `<html>`, 503, "", "introspection-answer"},
+		{"aud stands twice", 200, good(`"aud":"client-1.apps"`, `"aud":"client-2.apps","aud":"client-1.apps"`), 503, "", "introspection-answer"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			f, said := newTokeninfoFixture(t, nil)
+			*said = func(token string) (int, string) {
+				assert.Equal(t, "ya29.token-canary", token)
+				return row.status, row.text
+			}
+			w := f.call("ya29.token-canary", "echo")
+			require.Equal(t, row.want, w.Code, "body %s", w.Body)
+			assert.NotContains(t, f.log.String()+w.Body.String(), "canary")
+			switch {
+			case row.want == 200:
+				p, _ := mcpauth.FromContext(f.last.Context())
+				assert.Equal(t, "1234", p.Subject)
+				assert.Equal(t, "client-1.apps", p.ClientID)
+				return
+			case row.words != "":
+				assert.Equal(t, invalidToken(string(row.words)), w.Header().Get("WWW-Authenticate"))
+			}
+			assert.Zero(t, f.ran)
+			if row.cause != "" {
+				assert.Contains(t, f.log.String(), "cause="+row.cause+" ")
+			}
+		})
+	}
+	f, said := newTokeninfoFixture(t, nil)
+	*said = func(string) (int, string) { t.Error("a JWT was asked about"); return 200, googleGood }
+	id := f.issuer.Sign(`{"alg":"RS256","kid":"k1","typ":"JWT"}`, `{"iss":"`+testIssuerURL+`","aud":"client-1.apps","azp":"client-1.apps","sub":"1234","scope":"mcp:read","exp":9000000000}`)
+	f.refused(f.call(id, "echo"), http.StatusUnauthorized, invalidToken("token type not accepted"))
+	assert.Contains(t, f.log.String(), "cause=token-id")
+	require.NoError(t, f.auth.Ready(t.Context()), "there are no keys to wait for")
+}
+
+// TestUnlisted_TENANT_09: an issuer that is not listed is accepted, and stands in nothing that the public reads.
+func TestUnlisted_TENANT_09(t *testing.T) {
+	const tenant = "https://customer-canary.example.com"
+	other := mcpauthtest.NewIssuerAt(t, tenant)
+	f := newFixture(t, func(c *mcpauth.Config) {
+		rest := c.Transport
+		c.Transport = roundTripper(func(r *http.Request) (*http.Response, error) {
+			if r.URL.Host == "customer-canary.example.com" {
+				return other.Transport().RoundTrip(r)
+			}
+			return rest.RoundTrip(r)
+		})
+		hidden := other.Config()
+		hidden.Unlisted = true
+		c.Issuers = append([]mcpauth.Issuer{hidden}, c.Issuers...)
+		c.LegacyASMetadata = true
+	})
+	f.served(f.call(other.TokenFor(testResource, "mcp:read"), "echo"))
+	p, _ := mcpauth.FromContext(f.last.Context())
+	assert.Equal(t, tenant, p.Issuer)
+	f.log.Reset() // it has the line about the issuer's keys, and that one is the operator's
+
+	public := []string{string(f.auth.MetadataJSON())}
+	for _, path := range []string{"/.well-known/oauth-protected-resource/mcp", "/.well-known/oauth-protected-resource", "/.well-known/oauth-authorization-server", "/authorize?x=1"} {
+		w := f.do(http.MethodGet, path, "", "")
+		assert.NotEqual(t, http.StatusNotFound, w.Code, path)
+		public = append(public, w.Body.String(), w.Header().Get("Location"))
+	}
+	health := httptest.NewRecorder()
+	f.auth.Health().ServeHTTP(health, httptest.NewRequest(http.MethodGet, "/readyz", nil))
+	assert.Equal(t, http.StatusOK, health.Code)
+	assert.Contains(t, health.Body.String(), `"issuers":[{"issuer":"","ready":true`)
+	public = append(public, health.Body.String())
+	for _, iss := range []string{"https://other.example.com", tenant + "/", "http://customer-canary.example.com", "https://customer-canary.example.com:444"} {
+		w := f.call(f.token(mcpauthtest.Claims{"iss": iss}), "echo")
+		assert.Equal(t, http.StatusUnauthorized, w.Code)
+		public = append(public, w.Body.String(), w.Header().Get("WWW-Authenticate"))
+	}
+	public = append(public, f.call("", "echo").Header().Get("WWW-Authenticate"))
+	for _, text := range public {
+		assert.NotContains(t, text, "canary")
+	}
+	assert.NotContains(t, f.log.String(), `configured is "`+tenant)
+	assert.NotContains(t, f.log.String(), `byte for byte: "`+tenant)
+	var document struct {
+		Servers []string `json:"authorization_servers"`
+	}
+	require.NoError(t, json.Unmarshal(f.auth.MetadataJSON(), &document))
+	assert.Equal(t, []string{testIssuerURL}, document.Servers)
+}
+
+// TestNarrowed_INTRO_23: a new answer with fewer scopes counts at once on a stream, and one with more does not.
+func TestNarrowed_INTRO_23(t *testing.T) {
+	answer := func(scope string) string {
+		return `{"active":true,"sub":"user-1","client_id":"client-1","aud":"` + testResource + `","scope":"` + scope + `"}`
+	}
+	list := "event: message\ndata: " + `{"jsonrpc":"2.0","id":9,"result":{"tools":[{"name":"echo","inputSchema":{}},{"name":"admin_delete","inputSchema":{}}]}}` + "\n\n"
+	synctest.Test(t, func(t *testing.T) {
+		f := newOpaqueFixture(t, nil)
+		token := f.answered(answer("mcp:read mcp:admin"))
+		next := make(chan struct{})
+		f.inner = func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Type", "text/event-stream")
+			for {
+				_, _ = w.Write([]byte(list))
+				_ = http.NewResponseController(w).Flush()
+				select {
+				case <-next:
+				case <-r.Context().Done():
+					return
+				}
+			}
+		}
+		w := httptest.NewRecorder()
+		r := streamOpens[0].send(f, token)
+		done := make(chan struct{})
+		go func() { defer close(done); f.handler.ServeHTTP(w, r) }()
+		lists := func() []string {
+			synctest.Wait()
+			var names []string
+			for _, event := range strings.SplitAfter(w.Body.String(), "\n\n") {
+				if event != "" {
+					names = append(names, strings.Join([]string{has(event, "echo"), has(event, "admin_delete")}, ""))
+				}
+			}
+			return names
+		}
+		assert.Equal(t, []string{"echo admin_delete "}, lists())
+		f.issuer.Answer(token, answer("mcp:read"))
+		time.Sleep(66 * time.Second)
+		next <- struct{}{}
+		assert.Equal(t, []string{"echo admin_delete ", "echo "}, lists())
+		f.issuer.Answer(token, answer("mcp:read mcp:admin"))
+		time.Sleep(3 * time.Minute)
+		next <- struct{}{}
+		assert.Equal(t, []string{"echo admin_delete ", "echo ", "echo "}, lists(), "a wider answer widens nothing")
+		f.issuer.Answer(token, "")
+		time.Sleep(66 * time.Second)
+		<-done
+	})
+}
+
+// has is a name and a space if the text has the name.
+func has(text, name string) string {
+	if strings.Contains(text, `"`+name+`"`) {
+		return name + " "
+	}
+	return ""
+}
