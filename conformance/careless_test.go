@@ -406,7 +406,9 @@ func TestCarelessGolden_TEST_10(t *testing.T) {
 	}
 	golden(t, "testdata/careless.golden", text.String())
 	for _, c := range conformance.Catalogue() {
-		assert.True(t, caught[c.ID], "no careless server fails %s", c.ID)
+		if c.Group != "opaque" { // those have careless servers of their own: TestOpaqueConfusions
+			assert.True(t, caught[c.ID], "no careless server fails %s", c.ID)
+		}
 	}
 }
 

@@ -24,6 +24,7 @@ import (
 	"github.com/seed-1e292522/mcpauth"
 	"github.com/seed-1e292522/mcpauth/conformance"
 	"github.com/seed-1e292522/mcpauth/internal/inprocess"
+	"github.com/seed-1e292522/mcpauth/mcpauthtest"
 )
 
 // silent counts requests and answers none.
@@ -227,6 +228,75 @@ func TestOpaqueToken(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestOpaqueConfusions_INTRO_03: a careless server is found out, and one that asks about the whole token and for whom
+// it is passes.
+func TestOpaqueConfusions_INTRO_02_INTRO_03_INTRO_16(t *testing.T) {
+	const good, foreign = "opaque_Good1", "opaque_Foreign1"
+	for _, row := range []struct {
+		name    string
+		accepts func(token string) bool
+		failed  []string
+	}{
+		{"careful", func(token string) bool { return token == good }, nil},
+		{"any active token", func(token string) bool { return token == good || token == foreign }, []string{"opaque.foreign"}},
+		{"without regard to case", func(token string) bool { return strings.EqualFold(token, good) }, []string{"opaque.changed"}},
+		{"the beginning", func(token string) bool { return strings.HasPrefix(token, good) }, []string{"opaque.changed"}},
+		{"believes what a JWT says", func(token string) bool { return token == good || strings.Count(token, ".") == 2 }, []string{"opaque.unsigned"}},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+				if !ok || !row.accepts(token) {
+					w.WriteHeader(http.StatusUnauthorized)
+					return
+				}
+				w.Header().Set("Content-Type", "application/json")
+				_, _ = w.Write([]byte(served))
+			})
+			report, err := conformance.Run(t.Context(), conformance.Target{URL: resource, Transport: inprocess.Transport{Handler: handler}, Rate: -1, Token: good, ForeignToken: foreign})
+			require.NoError(t, err)
+			outcomes, failed := 0, []string(nil)
+			for _, result := range report.Results {
+				if result.Group == "opaque" {
+					outcomes++
+					if result.Outcome == conformance.Fail {
+						failed = append(failed, result.ID)
+						assert.NotEmpty(t, result.Fix)
+					}
+				}
+			}
+			assert.Equal(t, 3, outcomes)
+			assert.Equal(t, row.failed, failed)
+		})
+	}
+}
+
+// TestOpaqueMcpauth_INTRO_03: this library passes, with tokens about which it asks.
+func TestOpaqueMcpauth_INTRO_03(t *testing.T) {
+	issuer := mcpauthtest.NewIssuerAt(t, "https://as.example.com")
+	config := mcpauth.Config{Resource: resource, Issuers: []mcpauth.Issuer{issuer.Config()}, Transport: issuer.Transport(), AllowInsecureLoopback: true, Policy: mcpauth.Rules{}}
+	config.Issuers[0].Introspect = issuer.Introspection()
+	auth, err := mcpauth.New(config)
+	require.NoError(t, err)
+	handler := auth.Wrap(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = w.Write([]byte(served))
+	}))
+	report, err := conformance.Run(t.Context(), conformance.Target{
+		URL: resource, Transport: inprocess.Transport{Handler: handler}, Rate: -1,
+		Token: issuer.Opaque(mcpauthtest.Claims{"aud": resource}), ForeignToken: issuer.Opaque(mcpauthtest.Claims{"aud": "https://other.example.com"}),
+	})
+	require.NoError(t, err)
+	passed := 0
+	for _, result := range report.Results {
+		assert.NotEqual(t, conformance.Fail, result.Outcome, "%s: %s", result.ID, result.Detail)
+		if result.Group == "opaque" && result.Outcome == conformance.Pass {
+			passed++
+		}
+	}
+	assert.Equal(t, 3, passed)
 }
 
 // TestNoAnswer: a server that goes away in the middle is no finding.

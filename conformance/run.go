@@ -55,7 +55,7 @@ func Run(ctx context.Context, target Target) (*Report, error) {
 	if _, err := s.client.do(ctx, s.first()); err != nil {
 		return nil, &UnreachableError{URL: target.URL, Err: bareError(err)}
 	}
-	for _, group := range groups() {
+	for _, group := range append(groups(), s.target.opaqueChecks()) {
 		for _, c := range group {
 			if err := ctx.Err(); err != nil {
 				return nil, context.Cause(ctx)
@@ -144,7 +144,7 @@ func groups() [][]check {
 // Catalogue lists the checks without making them.
 func Catalogue() []Result {
 	var all []Result
-	for _, group := range groups() {
+	for _, group := range append(groups(), changedChecks(), []check{foreignCheck()}) {
 		for _, c := range group {
 			all = append(all, c.result())
 		}

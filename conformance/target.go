@@ -51,6 +51,10 @@ type Target struct {
 	// people share.
 	OtherToken string
 
+	// ForeignToken is a good token of the same issuer that was made for another client or
+	// another API, of any kind. The target must refuse it.
+	ForeignToken string
+
 	// Tools are harmless tools, which may be called, and the scopes that each needs.
 	Tools []Tool
 

@@ -32,6 +32,7 @@ func checkCommand(env environment) *cli.Command {
 			&cli.StringFlag{Name: "kid", Usage: "`ID` of that key"},
 			&cli.StringFlag{Name: "token", Usage: "`FILE` with a good token, - for standard input"},
 			&cli.StringFlag{Name: "other-token", Usage: "`FILE` with a good token of another person"},
+			&cli.StringFlag{Name: "foreign-token", Usage: "`FILE` with a good token that was made for another client or API"},
 			&cli.StringSliceFlag{Name: "tool", Usage: "a harmless tool that may be called, as `NAME=SCOPE+SCOPE`"},
 			&cli.StringFlag{Name: "notifier", Usage: "`NAME` of the one of these tools that takes seconds and sends notifications while it runs"},
 			&cli.BoolFlag{Name: "alone", Usage: "nobody else uses the target during the run; needed for what may disturb others, unless it is on loopback"},
@@ -115,6 +116,9 @@ func readTarget(c *cli.Command, env environment) (target conformance.Target, sto
 		return target, stop, err
 	}
 	if target.OtherToken, err = readSecret(env.stdin, c.String("other-token")); err != nil {
+		return target, stop, err
+	}
+	if target.ForeignToken, err = readSecret(env.stdin, c.String("foreign-token")); err != nil {
 		return target, stop, err
 	}
 	switch {

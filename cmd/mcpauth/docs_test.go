@@ -21,7 +21,7 @@ func TestDocsFile_TEST_16(t *testing.T) {
 	assert.Contains(t, got.stdout, "resource db://{table} needs db:read: no holder has it")
 	assert.Contains(t, got.stdout, "allowed")
 	assert.NotContains(t, got.stdout, "invalid")
-	for _, flag := range []string{"resource", "issuer", "token", "tool", "origin", "policy", "embed-issuer", "key", "kid", "other-token", "outage", "rate", "wait", "format", "fail-on", "list", "i-own-this-target", "live", "scopes"} {
+	for _, flag := range []string{"resource", "issuer", "token", "tool", "origin", "policy", "embed-issuer", "key", "kid", "other-token", "foreign-token", "outage", "rate", "wait", "format", "fail-on", "list", "i-own-this-target", "live", "scopes"} {
 		assert.Contains(t, string(page), "--"+flag, flag)
 	}
 }
