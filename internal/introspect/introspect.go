@@ -33,6 +33,7 @@ const (
 )
 
 const (
+	waitFor   = 10 * time.Second // for an answer, also where a signer that is not ours does not come back
 	retrySoon = time.Second
 	maxRetry  = 30 * time.Second
 	tellEvery = time.Minute
@@ -126,6 +127,8 @@ func (s *Server) Ask(ctx context.Context, token string, since time.Time) (Answer
 			return Answer{}, Verdict{Denied: v.refusal(), About: v.About}
 		}
 	}
+	ctx, cancel := context.WithTimeout(ctx, waitFor)
+	defer cancel()
 	f := s.join(token, since, now)
 	select {
 	case <-f.done:

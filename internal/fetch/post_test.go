@@ -1,0 +1,123 @@
+package fetch_test
+
+import (
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed-1e292522/mcpauth/internal/fetch"
+)
+
+type posterFunc func(*http.Request) (*http.Response, error)
+
+func (f posterFunc) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// question is a request with a token that no error may show.
+func question(location string, returned func()) fetch.PostRequest {
+	return fetch.PostRequest{
+		URL: location, Header: http.Header{"Authorization": {"Basic canary"}}, Form: url.Values{"token": {"canary"}}, Limit: 16, Returned: returned,
+	}
+}
+
+// TestPost_INTRO_01: a form, and whatever status comes back; connections are used again.
+func TestPost_INTRO_01_INTRO_13(t *testing.T) {
+	var connections atomic.Int32
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		assert.Equal(t, http.MethodPost, r.Method)
+		assert.Equal(t, "Basic canary", r.Header.Get("Authorization"))
+		assert.NotContains(t, r.URL.String(), "canary")
+		assert.NotContains(t, r.Header, "X-Idempotency-Key")
+		body, err := io.ReadAll(r.Body)
+		assert.NoError(t, err)
+		assert.Equal(t, "token=canary", string(body))
+		w.Header().Set("Retry-After", "7")
+		w.WriteHeader(http.StatusTooManyRequests)
+		_, _ = io.WriteString(w, "slow down")
+	}))
+	server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			connections.Add(1)
+		}
+	}
+	server.Start()
+	defer server.Close()
+	p := fetch.NewPoster(nil)
+	for range 3 {
+		returned := false
+		posted, err := p.Post(t.Context(), question(server.URL, func() { returned = true }))
+		require.NoError(t, err)
+		assert.Equal(t, &fetch.Posted{Status: http.StatusTooManyRequests, Body: []byte("slow down"), RetryAfter: 7 * time.Second}, posted)
+		assert.True(t, returned)
+	}
+	assert.Equal(t, int32(1), connections.Load())
+}
+
+// TestPostFails_INTRO_06: what is no answer, and that no error shows what was sent.
+func TestPostFails_INTRO_06_INTRO_13(t *testing.T) {
+	answer := func(status int, header http.Header, text string) posterFunc {
+		return func(r *http.Request) (*http.Response, error) {
+			return &http.Response{StatusCode: status, Header: header, Body: io.NopCloser(strings.NewReader(text)), Request: r}, nil
+		}
+	}
+	for _, row := range []struct {
+		name    string
+		custom  posterFunc
+		url     string
+		guarded bool
+		class   fetch.Class
+	}{
+		{"redirect", answer(http.StatusFound, http.Header{"Location": {"https://other.example.com"}}, ""), "https://as.example.com/i", false, fetch.Redirect},
+		{"not modified", answer(http.StatusNotModified, http.Header{}, ""), "https://as.example.com/i", false, fetch.Redirect},
+		{"too large", answer(http.StatusOK, http.Header{}, strings.Repeat("a", 17)), "https://as.example.com/i", false, fetch.TooLarge},
+		{"network", func(r *http.Request) (*http.Response, error) {
+			return nil, &url.Error{Op: "Post", URL: r.URL.String(), Err: errors.New("broken")}
+		}, "https://as.example.com/i?canary", false, fetch.Network},
+		{"panic", func(*http.Request) (*http.Response, error) { panic("canary") }, "https://as.example.com/i", false, fetch.Network},
+		{"a private address that was learned", answer(http.StatusOK, http.Header{}, "{}"), "https://10.0.0.1/i", true, fetch.DialRefused},
+		{"no URL", nil, "https://as.example.com/\x00", false, fetch.Network},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			returned := 0
+			req := question(row.url, func() { returned++ })
+			req.Guarded = row.guarded
+			_, err := fetch.NewPoster(row.custom).Post(t.Context(), req)
+			var failed *fetch.Error
+			require.ErrorAs(t, err, &failed)
+			assert.Equal(t, row.class, failed.Class)
+			assert.NotContains(t, err.Error(), "canary")
+			assert.Contains(t, err.Error(), "POST ")
+			assert.Equal(t, 1, returned)
+		})
+	}
+}
+
+// TestPostNeverComesBack_INTRO_06: a transport that heeds no context is left behind, and holds its place until it returns.
+func TestPostNeverComesBack_INTRO_06_INTRO_22(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var returned atomic.Bool
+		begun := time.Now()
+		_, err := fetch.NewPoster(posterFunc(func(*http.Request) (*http.Response, error) {
+			time.Sleep(time.Minute)
+			return nil, errors.New("late")
+		})).Post(t.Context(), question("https://as.example.com/i", func() { returned.Store(true) }))
+		var failed *fetch.Error
+		require.ErrorAs(t, err, &failed)
+		assert.Equal(t, fetch.TimedOut, failed.Class)
+		assert.Equal(t, 3*time.Second, time.Since(begun))
+		assert.False(t, returned.Load())
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		assert.True(t, returned.Load())
+	})
+}

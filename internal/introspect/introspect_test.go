@@ -1,0 +1,233 @@
+package introspect
+
+import (
+	"context"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed-1e292522/mcpauth/clientauth"
+	"github.com/seed-1e292522/mcpauth/internal/fetch"
+	"github.com/seed-1e292522/mcpauth/internal/refusal"
+)
+
+func TestShape_INTRO_15_INTRO_16(t *testing.T) {
+	header := func(text string) string { return base64.RawURLEncoding.EncodeToString([]byte(text)) }
+	for token, want := range map[string]bool{
+		header(`{"alg":"RS256"}`) + ".e30.AA":     true,
+		header(`{"alg":"RS256"}`) + ".e30.":       true,
+		header(`{"alg":"RS256"}`) + ".e30":        true,
+		header(`{"alg":"RS256"}`):                 true,
+		header(`{"alg":1}`) + ".e30.AA":           true,
+		header(` {"Alg":"x"} `) + ".e30.AA":       true,
+		header(`{"\u0061lg":"x"}`) + ".e30.AA":    true,
+		header(`{"alg":"x","alg":"y`) + ".e30.AA": true,
+		header(`{"alg":"x"}`) + "==.e30.AA":       true,
+		strings.NewReplacer("-", "+", "_", "/").Replace(header(`{"a":"???>>>","alg":"x"}`)) + ".a.b": true,
+		header(`{"alg":"dir"}`) + ".a.b.c.d": false, // encrypted
+		header(`{"enc":"x"}`) + ".a.b":       false,
+		header(`["alg"]`) + ".a.b":           false,
+		header(`{"a":"alg"}`) + ".a.b":       false,
+		"a.b.c":                              false,
+		"opaque":                             false,
+		"":                                   false,
+		"....":                               false,
+	} {
+		assert.Equal(t, want, IsJWT(token), token)
+	}
+	for text, want := range map[string]bool{
+		"a": true, "aZ09-._~+/==": true, "a=b": false, "=": false, "": false, "a b": false, "a\n": false, "\u00e4": false, `a"`: false, "a,b": false,
+	} {
+		assert.Equal(t, want, IsToken(text), text)
+	}
+}
+
+func TestBreaker_INTRO_06(t *testing.T) {
+	var b breaker
+	now := time.Unix(1_800_000_000, 0)
+	for n := range maxFailures {
+		_, open := b.open(now)
+		require.True(t, open)
+		want := retrySoon
+		if n == maxFailures-1 {
+			want = restFor
+		}
+		require.Equal(t, want, b.note(false, now))
+	}
+	wait, open := b.open(now.Add(time.Second))
+	assert.False(t, open)
+	assert.Equal(t, 9*time.Second, wait)
+	now = now.Add(restFor)
+	_, open = b.open(now)
+	assert.True(t, open, "one may try")
+	_, open = b.open(now)
+	assert.False(t, open, "and only one")
+	assert.Equal(t, restFor, b.note(false, now))
+	_, open = b.open(now.Add(restFor))
+	assert.True(t, open)
+	b.note(true, now.Add(restFor))
+	for range 10 {
+		_, open = b.open(now)
+		assert.True(t, open)
+	}
+}
+
+// TestGate_INTRO_22: strangers have 48 places, known tokens 64, and each waits for its time.
+func TestGate_INTRO_22(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate()
+		for n := range maxAsked {
+			assert.Equal(t, n < maxStrange, g.try(false), n)
+		}
+		for n := range maxAsked - maxStrange + 1 {
+			assert.Equal(t, n < maxAsked-maxStrange, g.try(true), n)
+		}
+		begun := time.Now()
+		assert.False(t, g.enter(false))
+		assert.Equal(t, patience, time.Since(begun))
+		begun = time.Now()
+		assert.False(t, g.enter(true))
+		assert.Equal(t, knownPatience, time.Since(begun))
+
+		var in atomic.Int32
+		for range 2 * maxWaiting {
+			go func() {
+				if g.enter(false) {
+					in.Add(1)
+				}
+			}()
+		}
+		synctest.Wait()
+		assert.EqualValues(t, maxWaiting, g.waitingStrange.Load(), "the rest is refused at once")
+		g.leave(false)
+		g.leave(true) // a place of a known token is none of a stranger's
+		synctest.Wait()
+		assert.EqualValues(t, 1, in.Load())
+		time.Sleep(patience)
+		synctest.Wait()
+		assert.Zero(t, g.waitingStrange.Load())
+		assert.True(t, g.try(true))
+		assert.False(t, g.try(false))
+	})
+}
+
+type roundTripper func(*http.Request) (*http.Response, error)
+
+func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+func server(client clientauth.Method, answer func(r *http.Request) (int, string)) *Server {
+	return New(fetch.NewPoster(roundTripper(func(r *http.Request) (*http.Response, error) {
+		status, text := answer(r)
+		return &http.Response{StatusCode: status, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(text)), Request: r}, nil
+	})), slog.New(slog.DiscardHandler), Config{
+		Issuer: "https://as.example.com", Client: client,
+		Endpoint: func(context.Context) (string, bool, error) { return "https://as.example.com/introspect", false, nil },
+	})
+}
+
+// hung is a signer that does not come back.
+type hung struct {
+	crypto.Signer
+	until chan struct{}
+}
+
+func (h *hung) Sign(io.Reader, []byte, crypto.SignerOpts) ([]byte, error) {
+	<-h.until
+	return nil, errors.New("late")
+}
+
+// TestHungSigner_INTRO_06: nobody waits for a signer for longer than ten seconds, and a panic of one is a 503.
+func TestHungSigner_INTRO_06_INTRO_07(t *testing.T) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	require.NoError(t, err)
+	synctest.Test(t, func(t *testing.T) {
+		signer := &hung{key, make(chan struct{})}
+		s := server(clientauth.PrivateKeyJWT("c", clientauth.Key{Signer: signer}), func(*http.Request) (int, string) { return 200, `{"active":true}` })
+		begun := time.Now()
+		_, v := s.Ask(t.Context(), "opaque", time.Time{})
+		require.NotNil(t, v.Denied)
+		assert.Equal(t, refusal.Unavailable, v.Denied.Reason)
+		assert.Equal(t, waitFor, time.Since(begun))
+		close(signer.until)
+		synctest.Wait()
+		assert.Empty(t, s.flights)
+		assert.Empty(t, s.gate.all)
+	})
+}
+
+type panicking struct{ crypto.Signer }
+
+func (panicking) Sign(io.Reader, []byte, crypto.SignerOpts) ([]byte, error) { panic("canary") }
+
+func TestPanickingSigner_INTRO_06(t *testing.T) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	require.NoError(t, err)
+	s := server(clientauth.PrivateKeyJWT("c", clientauth.Key{Signer: panicking{key}}), nil)
+	_, v := s.Ask(t.Context(), "opaque", time.Time{})
+	require.NotNil(t, v.Denied)
+	assert.Equal(t, refusal.Unavailable, v.Denied.Reason)
+	assert.NotContains(t, v.Denied.Error(), "canary")
+	assert.Empty(t, s.gate.all, "the place at the gate is lost")
+}
+
+// TestFresh_INTRO_23: a question that arose later is not answered by an answer that was asked for before.
+func TestFresh_INTRO_08_INTRO_23(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var asked atomic.Int32
+		s := server(clientauth.SecretPost("c", "s"), func(*http.Request) (int, string) {
+			time.Sleep(time.Second)
+			if asked.Add(1) == 1 {
+				return 200, `{"active":true}`
+			}
+			return 200, `{"active":false}`
+		})
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			_, v := s.Ask(t.Context(), "opaque", time.Time{})
+			assert.Nil(t, v.Denied)
+		})
+		time.Sleep(500 * time.Millisecond)
+		wg.Go(func() {
+			_, v := s.Ask(t.Context(), "opaque", time.Time{})
+			assert.Nil(t, v.Denied, "joined")
+		})
+		synctest.Wait()
+		for range 3 {
+			wg.Go(func() {
+				_, v := s.Ask(t.Context(), "opaque", time.Now())
+				if assert.NotNil(t, v.Denied) {
+					assert.Equal(t, refusal.Revoked, v.Denied.Reason)
+				}
+			})
+		}
+		wg.Wait()
+		assert.EqualValues(t, 2, asked.Load())
+	})
+}
+
+// TestRefusalsAreCopies: whoever gets a refusal may add to it.
+func TestRefusalsAreCopies(t *testing.T) {
+	s := server(clientauth.SecretPost("c", "s"), func(*http.Request) (int, string) { return 200, `{"active":false}` })
+	for range 3 {
+		_, v := s.Ask(t.Context(), "opaque", time.Time{})
+		require.NotNil(t, v.Denied)
+		assert.False(t, v.Denied.ByStatus)
+		v.Denied.ByStatus, v.Denied.Cause = true, "another"
+	}
+	assert.Equal(t, "token-inactive", notActive.Denied.Cause)
+}
