@@ -31,10 +31,7 @@ type lease struct {
 	http.ResponseWriter // the server's own
 	x                   *exchange
 	token               *verified
-	opaque              string    // the token itself, if its issuer has to be asked about it; "" for a JWT
 	verified            time.Time // when the request came, with its token
-
-	narrowed atomic.Pointer[Principal] // who is granted less by now; nil for nobody
 
 	denied  atomic.Pointer[DeniedError] // why the response was cut, as the handler is told it everywhere
 	inquiry *inquiry                    // nil for what does not last; set with mu held
@@ -69,17 +66,22 @@ const (
 	codedStream // nothing that we write fits into it
 )
 
-// keep holds on to a token that only its issuer can read: what lasts is asked about again.
+// keep holds on to a token that only its issuer can read: what lasts is asked about again. What others share does
+// not lead to it.
 func (l *lease) keep(token string) {
 	if l.token.isOpaque() {
-		l.opaque = token
+		own := *l.token
+		own.answer = &answer{asked: own.answer.asked, endless: own.answer.endless, token: token}
+		l.token = &own
 	}
 }
 
 // holder is who has the token, with the rights that count by now.
 func (l *lease) holder() *Principal {
-	if p := l.narrowed.Load(); p != nil {
-		return p
+	if a := l.token.answer; a != nil {
+		if p := a.narrowed.Load(); p != nil {
+			return p
+		}
 	}
 	return &l.token.principal
 }
@@ -89,7 +91,7 @@ func (l *lease) narrow(granted []string) {
 	p := l.holder().clone()
 	p.Scopes = slices.DeleteFunc(p.Scopes, func(scope string) bool { return !slices.Contains(granted, scope) })
 	if len(p.Scopes) < len(l.holder().Scopes) {
-		l.narrowed.Store(p)
+		l.token.answer.narrowed.Store(p)
 	}
 }
 

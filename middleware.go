@@ -126,8 +126,8 @@ func (m *Middleware) authenticate(r *http.Request, x *exchange) *refusal.Refusal
 }
 
 // verifyAgain asks about an opaque token of something that lasts.
-func (m *Middleware) verifyAgain(ctx context.Context, opaque string, before *verified, asked time.Time) (*verified, *refusal.Refusal) {
-	return m.generation().verifier.verifyAgain(ctx, opaque, before, asked, &m.memory)
+func (m *Middleware) verifyAgain(ctx context.Context, before *verified, asked time.Time) (*verified, *refusal.Refusal) {
+	return m.generation().verifier.verifyAgain(ctx, before, asked, &m.memory)
 }
 
 // decide asks the policy about the calls of the request. What is not understood in its era is

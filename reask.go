@@ -238,7 +238,7 @@ func (q *inquiry) askEvidence(ctx context.Context, asked time.Time, vouched bool
 	case !l.token.isOpaque():
 		return l.token.await(ctx, asked)
 	}
-	again, denied := l.x.m.verifyAgain(ctx, l.opaque, l.token, asked)
+	again, denied := l.x.m.verifyAgain(ctx, l.token, asked)
 	if denied == nil {
 		l.narrow(again.principal.Scopes)
 	}

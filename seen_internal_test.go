@@ -95,5 +95,6 @@ func TestMemoryIsFull_TOK_62(t *testing.T) {
 func TestSizeOfVerified_TOK_62(t *testing.T) {
 	if size := int(reflect.TypeFor[verified]().Size()); strconv.IntSize == 64 {
 		assert.Equal(t, sizeOfVerified, allocated(size), "%d bytes", size)
+		assert.Equal(t, sizeOfAnswer, allocated(int(reflect.TypeFor[answer]().Size())))
 	}
 }

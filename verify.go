@@ -6,6 +6,7 @@ import (
 	"math/bits"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/seed-1e292522/mcpauth/internal/introspect"
@@ -36,6 +37,10 @@ type evidence struct {
 type answer struct {
 	asked   time.Time
 	endless bool
+
+	// Of one request, and in nothing that is remembered.
+	token    string
+	narrowed atomic.Pointer[Principal] // who is granted less by now; nil for nobody
 }
 
 // isCurrent reports whether a verification that is remembered would come to the same end now. It
@@ -204,7 +209,8 @@ func (v *verifier) askedAbout(compact string) (found *issuer, denied *refusal.Re
 }
 
 // verifyAgain asks the issuer of an opaque token about it once more, and returns what it grants by now.
-func (v *verifier) verifyAgain(ctx context.Context, compact string, before *verified, asked time.Time, seen *memory) (*verified, *refusal.Refusal) {
+func (v *verifier) verifyAgain(ctx context.Context, before *verified, asked time.Time, seen *memory) (*verified, *refusal.Refusal) {
+	compact := before.answer.token
 	again, denied := v.verifyOpaque(ctx, compact, asked, asked)
 	if denied == nil && again.principal.caller() != before.principal.caller() {
 		denied = refusal.New(refusal.Claims, "sub or client of the answer", "", "those of the answer before").Because("subject")
@@ -289,7 +295,7 @@ func (m *memory) use() TokenMemory {
 // What a verified and an answer take without their texts, in bytes.
 const (
 	sizeOfVerified = 352
-	sizeOfAnswer   = 32
+	sizeOfAnswer   = 64
 )
 
 // size is what the verified token keeps in memory, in bytes. The texts of the principal are parts of the claims, unless they
