@@ -81,6 +81,9 @@ func (b *builder) metadata() {
 			servers = append(servers, s.url)
 		}
 	}
+	if len(servers) == 0 && len(b.config.Issuers) > 0 {
+		b.fail("Issuers", "all are Unlisted", "clients need one authorization server to begin with: list one of them")
+	}
 	members["resource"] = b.config.Resource
 	members["authorization_servers"] = servers
 	members["bearer_methods_supported"] = []string{"header"}
