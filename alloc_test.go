@@ -44,7 +44,7 @@ var allocationBudget = map[string]float64{
 	"refused, expired":      11,
 	"refused, unknown kid":  7,
 	"refused, signature":    20,
-	"refused, scope":        24,
+	"refused, scope":        23,
 	"refused, tool unknown": 10,
 	"refused, duplicate":    14,
 	"decision":              1,

@@ -216,6 +216,7 @@ func issuerRows(t *testing.T) []misconfiguration {
 		{"TOK-33 ES256K", first(func(i *mcpauth.Issuer) { i.Algorithms = []string{"ES256K"} }), "Issuers[0].Algorithms[0]", "ES256K", "choose from"},
 		{"TOK-10 empty list of algorithms", first(func(i *mcpauth.Issuer) { i.Algorithms = []string{} }), "Issuers[0].Algorithms", "empty", "accepts no token"},
 		{"TOK-10 empty list of types", first(func(i *mcpauth.Issuer) { i.TokenTypes = []string{} }), "Issuers[0].TokenTypes", "empty", "accepts no token"},
+		{"DPOP-12 no mode", first(func(i *mcpauth.Issuer) { i.DPoP = 3 }), "Issuers[0].DPoP", "3", "DPoPAccepted"},
 		{"a type that is no access token", first(func(i *mcpauth.Issuer) { i.TokenTypes = []string{"at+jwt", "application/DPoP+jwt"} }), "Issuers[0].TokenTypes[1]", "DPoP", "remove it"},
 		{"LIMITS-10 negative lifetime", first(func(i *mcpauth.Issuer) { i.MaxLifetime = -time.Second }), "Issuers[0].MaxLifetime", "-1s", "0 means no limit"},
 		{"a required claim without values", first(func(i *mcpauth.Issuer) { i.RequireClaims = map[string][]string{"tenant": {}} }), `Issuers[0].RequireClaims["tenant"]`, "no values", "accepts nobody"},

@@ -159,7 +159,8 @@ func (o *operator) decisionOf(r *http.Request, x *exchange, denied *refusal.Refu
 	if x.session != "" {
 		d.Session = x.m.owned.fingerprint("session", x.session)
 	}
-	compact, _ := credentials(r)
+	sent, _ := x.g.verifier.credentials(r)
+	compact := sent.token
 	said := token.Reread(compact, denied == nil)
 	switch p := x.principal; {
 	case p != nil && p.ID != "":

@@ -26,9 +26,10 @@
 //  1. What anybody may read is served: the RFC 9728 metadata, preflights, and what
 //     [Config].LegacyASMetadata is for.
 //  2. Header fields are within their bounds, and a browser's origin is one that is allowed.
-//  3. One bearer token becomes a [Principal]: it has the form, the issuer, the audience and
+//  3. One token becomes a [Principal]: it has the form, the issuer, the audience and
 //     the lifetime that it must have, and a key of its issuer has signed it. Keys are
-//     found through the issuer's metadata, and fetched when they are needed.
+//     found through the issuer's metadata, and fetched when they are needed. With a token that is
+//     bound to a key of the client comes a proof that the sender has it ([DPoP]).
 //  4. The body is read, once and within its bounds, and becomes [Call] values. Header
 //     fields that say what it asks for must agree with it.
 //  5. The session that it names is the principal's, and so is each task, which is said only to who

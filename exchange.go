@@ -26,6 +26,7 @@ type exchange struct {
 	unnamed   *unnamed // set if no session is presented where there could be one
 	era       mcp.Era
 	tells     bool             // it is a notification, and asks for nothing
+	dpop      bool             // the token came under the scheme DPoP
 	strips    bool             // there is a field, Authorization aside, that the handler must not see as it came
 	over      bool             // under reader.mu: the request is over
 	returned  bool             // the handler has, and did not panic

@@ -13,8 +13,8 @@ import (
 
 // finding says what is the matter, as far as the request tells.
 func (o *operator) finding(r *http.Request, x *exchange, denied *refusal.Refusal) explain.Finding {
-	compact, _ := credentials(r)
-	said := token.Reread(compact, denied == nil)
+	sent, _ := x.g.verifier.credentials(r)
+	said := token.Reread(sent.token, denied == nil)
 	return o.findingOf(r, x, denied, &said)
 }
 

@@ -53,6 +53,10 @@ type Issuer struct {
 	// Set it only for an issuer that is known to make such access tokens.
 	AllowIDTokenClaims bool
 
+	// DPoP says whether tokens may be bound to a key of the client, or must be (RFC
+	// 9449). Default: those that are bound are refused.
+	DPoP DPoP
+
 	// AllowPrivate accepts an issuer on a private address, and lets its
 	// metadata name a key URL on one.
 	AllowPrivate bool
@@ -99,6 +103,22 @@ type Introspection struct {
 	Tokeninfo bool
 }
 
+// DPoP says what becomes of access tokens that are bound to a key of the client, so
+// that whoever steals one cannot use it (RFC 9449). A bound token is never taken for a
+// bearer token, whatever this says.
+type DPoP int
+
+const (
+	// DPoPOff refuses bound tokens. It is the default.
+	DPoPOff DPoP = iota
+	// DPoPAccepted accepts them with a proof of possession for each request, and bearer tokens
+	// as before. A proof counts once, within 5 minutes of its time.
+	DPoPAccepted
+	// DPoPRequired accepts nothing else, and wants a nonce of this server in each proof: a client
+	// gets one with the answer to its first request, and is told when it is a new one.
+	DPoPRequired
+)
+
 // ClaimMap says which claims hold what. A path names a claim, or a claim
 // inside claims with dots between: realm_access.roles. A name that itself has a dot or
 // a slash stands in double quotes: "https://example.com/roles".
@@ -143,4 +163,5 @@ type issuer struct {
 	asked    *introspect.Server // about tokens that are no JWTs; nil: they are refused
 	prefix   string             // of those
 	unlisted bool
+	nonces   bool // DPoP proofs need a nonce of ours
 }

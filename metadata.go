@@ -19,6 +19,7 @@ import (
 
 	"github.com/seed-1e292522/mcpauth/internal/explain"
 	"github.com/seed-1e292522/mcpauth/internal/fetch"
+	"github.com/seed-1e292522/mcpauth/internal/jose"
 	"github.com/seed-1e292522/mcpauth/internal/keys"
 	"github.com/seed-1e292522/mcpauth/internal/refusal"
 )
@@ -86,7 +87,13 @@ func (b *builder) metadata() {
 	}
 	members["resource"] = b.config.Resource
 	members["authorization_servers"] = servers
-	members["bearer_methods_supported"] = []string{"header"}
+	if b.g.refuser.offersBearer {
+		members["bearer_methods_supported"] = []string{"header"}
+	}
+	if b.g.refuser.offersDPoP {
+		members["dpop_signing_alg_values_supported"] = jose.Algorithms()
+		members["dpop_bound_access_tokens_required"] = !b.g.refuser.offersBearer
+	}
 	if b.g.refuser.scope != "" {
 		members["scopes_supported"] = strings.Split(b.g.refuser.scope, " ")
 	}

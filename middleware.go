@@ -83,7 +83,7 @@ func (m *Middleware) Wrap(next http.Handler) http.Handler {
 func (m *Middleware) check(w http.ResponseWriter, r *http.Request, x *exchange) *refusal.Refusal {
 	denied := x.checkRequest(r) // 2. bounds, browser origins
 	if denied == nil {
-		denied = m.authenticate(r, x) // 3. one token -> principal
+		denied = m.authenticate(w, r, x) // 3. one token -> principal
 	}
 	if denied == nil {
 		denied = x.read(w, r) // 4. the body, once; headers agree with it
@@ -105,8 +105,9 @@ func (m *Middleware) check(w http.ResponseWriter, r *http.Request, x *exchange) 
 
 // authenticate finds the one token of a request and its principal, and checks what the token
 // is sent with.
-func (m *Middleware) authenticate(r *http.Request, x *exchange) *refusal.Refusal {
-	token, denied := credentials(r)
+func (m *Middleware) authenticate(w http.ResponseWriter, r *http.Request, x *exchange) *refusal.Refusal {
+	sent, denied := x.g.verifier.credentials(r)
+	x.dpop = sent.dpop
 	if denied != nil {
 		return denied
 	}
@@ -114,12 +115,15 @@ func (m *Middleware) authenticate(r *http.Request, x *exchange) *refusal.Refusal
 		return denied
 	}
 	now := time.Now()
-	v, denied := x.g.verifier.verify(r.Context(), token, now, &m.memory, &m.operator)
+	v, denied := x.g.verifier.verify(r, sent, now, &m.memory, &m.operator)
+	if sent.dpop {
+		x.g.verifier.offerNonce(w.Header(), v, denied, now)
+	}
 	x.principal, x.lease.token, x.lease.verified = v.holder(), v, now
 	if denied == nil {
-		x.lease.keep(token)
+		x.lease.keep(sent.token)
 		x.ctx.Principal = x.principal
-		x.carry(token)
+		x.carry(sent.token)
 		x.recording.tokenVerified()
 	}
 	return denied
@@ -166,12 +170,14 @@ func (x *exchange) checkMethods(check func(mcp.Era, string) *refusal.Refusal) *r
 
 // Authenticate verifies the access token of a request as [Middleware.Wrap]
 // does and returns its principal, or a *[DeniedError]. It reads no body and decides about no call.
+// The proof of a token that is bound to a key is used up by it.
 func (m *Middleware) Authenticate(r *http.Request) (*Principal, error) {
-	token, denied := credentials(r)
+	verifier := &m.generation().verifier
+	sent, denied := verifier.credentials(r)
 	if denied != nil {
 		return nil, deniedError(denied)
 	}
-	v, denied := m.generation().verifier.verify(r.Context(), token, time.Now(), &m.memory, &m.operator)
+	v, denied := verifier.verify(r, sent, time.Now(), &m.memory, &m.operator)
 	if denied != nil {
 		return nil, deniedError(denied)
 	}

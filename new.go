@@ -16,9 +16,9 @@ import (
 	"strings"
 
 	"github.com/seed-1e292522/mcpauth/internal/challenge"
+	"github.com/seed-1e292522/mcpauth/internal/dpop"
 	"github.com/seed-1e292522/mcpauth/internal/explain"
 	"github.com/seed-1e292522/mcpauth/internal/fetch"
-	"github.com/seed-1e292522/mcpauth/internal/jose"
 	"github.com/seed-1e292522/mcpauth/internal/keys"
 	"github.com/seed-1e292522/mcpauth/internal/onward"
 	"github.com/seed-1e292522/mcpauth/internal/owned"
@@ -249,6 +249,11 @@ func (b *builder) sessions() {
 	if b.m.owned.cursors, err = seal.New(own[:], "cursor"); err != nil {
 		b.fail("SessionKey", "no cipher", err.Error())
 	}
+	if b.g.refuser.offersDPoP && b.url != nil {
+		if b.g.verifier.proofs, err = dpop.New(b.url, own[:]); err != nil {
+			b.fail("SessionKey", "no key of nonces", err.Error())
+		}
+	}
 }
 
 func (b *builder) origins() {
@@ -321,42 +326,6 @@ func (b *builder) issuers() {
 	}
 	b.prefixes()
 	b.g.verifier.names = "one of the configured issuers, byte for byte: " + strings.Join(names, ", ")
-}
-
-// keysOf decides where the issuer's keys come from.
-func (b *builder) keysOf(field string, c *Issuer, where keys.Issuer) *keys.Source {
-	static := len(bytes.TrimSpace(c.Keys)) > 0
-	switch {
-	case c.isTokeninfo() && (c.Keys != nil || c.JWKSURI != ""):
-		b.fail(field+".Introspect.Tokeninfo", "true", "Keys or JWKSURI are given too, and the issuer signs no access tokens: remove them")
-	case c.isTokeninfo():
-		return b.m.keys.None(where)
-	case static && c.JWKSURI != "":
-		b.fail(field+".JWKSURI", shownURL(c.JWKSURI), "Keys are given too: choose one source of keys")
-	case static:
-		source, err := b.m.keys.Static(where, c.Keys)
-		if err != nil {
-			b.fail(field+".Keys", fmt.Sprintf("%d bytes", len(c.Keys)), "neither a usable JWK Set nor PEM public keys: "+err.Error())
-			return nil
-		}
-		for _, key := range source.Status().Skipped {
-			if key.Reason == jose.ReasonPrivate {
-				b.fail(field+".Keys", "key "+shown(key.Kid), "is a private key: give its public part, and replace the key if it has been seen")
-			}
-		}
-		return source
-	case c.Keys != nil:
-		b.fail(field+".Keys", "empty", "give a JWK Set or PEM public keys, or leave it nil")
-	case c.JWKSURI != "":
-		source, err := b.m.keys.Fixed(where, c.JWKSURI)
-		if err != nil {
-			b.fail(field+".JWKSURI", shownURL(c.JWKSURI), "must be an absolute https URL without user information and fragment, its host a name in ASCII or an address")
-		}
-		return source
-	default:
-		return b.m.keys.Discovered(where)
-	}
-	return nil
 }
 
 // protocolScopes concern the authorization server alone: a client asks for them, and no call needs them.

@@ -1,10 +1,12 @@
 package mcpauth
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/seed-1e292522/mcpauth/internal/fetch"
@@ -35,7 +37,8 @@ func (b *builder) issuer(field string, c *Issuer) (s *issuer, named bool) {
 		}
 		rules.Required = append(rules.Required, token.Required{Name: name, Path: b.path(claim, name), Values: values})
 	}
-	s = &issuer{url: c.URL, tokens: token.NewChecker(rules), onBehalf: c.OnBehalf, private: where.Private, unlisted: c.Unlisted}
+	b.dpop(field, c, &rules)
+	s = &issuer{url: c.URL, tokens: token.NewChecker(rules), onBehalf: c.OnBehalf, private: where.Private, nonces: rules.NeedsBound, unlisted: c.Unlisted}
 	if named = where.Location != nil; named {
 		where.Audiences, where.Algorithms = rules.Audiences, rules.Algorithms
 		s.keys = b.keysOf(field, c, where)
@@ -70,6 +73,42 @@ func (b *builder) issuerURL(field string, c *Issuer) keys.Issuer {
 		b.fail(field+".URL", shown(c.URL), "a private address: set AllowPrivate on the issuer if it is meant")
 	}
 	return where
+}
+
+// keysOf decides where the issuer's keys come from.
+func (b *builder) keysOf(field string, c *Issuer, where keys.Issuer) *keys.Source {
+	static := len(bytes.TrimSpace(c.Keys)) > 0
+	switch {
+	case c.isTokeninfo() && (c.Keys != nil || c.JWKSURI != ""):
+		b.fail(field+".Introspect.Tokeninfo", "true", "Keys or JWKSURI are given too, and the issuer signs no access tokens: remove them")
+	case c.isTokeninfo():
+		return b.m.keys.None(where)
+	case static && c.JWKSURI != "":
+		b.fail(field+".JWKSURI", shownURL(c.JWKSURI), "Keys are given too: choose one source of keys")
+	case static:
+		source, err := b.m.keys.Static(where, c.Keys)
+		if err != nil {
+			b.fail(field+".Keys", fmt.Sprintf("%d bytes", len(c.Keys)), "neither a usable JWK Set nor PEM public keys: "+err.Error())
+			return nil
+		}
+		for _, key := range source.Status().Skipped {
+			if key.Reason == jose.ReasonPrivate {
+				b.fail(field+".Keys", "key "+shown(key.Kid), "is a private key: give its public part, and replace the key if it has been seen")
+			}
+		}
+		return source
+	case c.Keys != nil:
+		b.fail(field+".Keys", "empty", "give a JWK Set or PEM public keys, or leave it nil")
+	case c.JWKSURI != "":
+		source, err := b.m.keys.Fixed(where, c.JWKSURI)
+		if err != nil {
+			b.fail(field+".JWKSURI", shownURL(c.JWKSURI), "must be an absolute https URL without user information and fragment, its host a name in ASCII or an address")
+		}
+		return source
+	default:
+		return b.m.keys.Discovered(where)
+	}
+	return nil
 }
 
 func (b *builder) audiences(field string, c *Issuer, rules *token.Rules) {
@@ -126,6 +165,19 @@ func (b *builder) accepted(field string, c *Issuer, rules *token.Rules) {
 	if c.MaxLifetime < 0 {
 		b.fail(field+".MaxLifetime", c.MaxLifetime.String(), "must not be negative; 0 means no limit")
 	}
+}
+
+// dpop compiles whether tokens may be bound to a key. What one issuer takes is offered to
+// everybody: who has no token yet has no issuer.
+func (b *builder) dpop(field string, c *Issuer, rules *token.Rules) {
+	switch c.DPoP {
+	case DPoPOff, DPoPAccepted, DPoPRequired:
+	default:
+		b.fail(field+".DPoP", strconv.Itoa(int(c.DPoP)), "must be DPoPOff, DPoPAccepted or DPoPRequired")
+	}
+	rules.AcceptsBound, rules.NeedsBound = c.DPoP != DPoPOff, c.DPoP == DPoPRequired
+	b.g.refuser.offersDPoP = b.g.refuser.offersDPoP || rules.AcceptsBound
+	b.g.refuser.offersBearer = b.g.refuser.offersBearer || !rules.NeedsBound
 }
 
 func (b *builder) claimMap(field string, issuer *Issuer, rules *token.Rules) {

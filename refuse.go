@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/seed-1e292522/mcpauth/internal/challenge"
+	"github.com/seed-1e292522/mcpauth/internal/jose"
 	"github.com/seed-1e292522/mcpauth/internal/mcp"
 	"github.com/seed-1e292522/mcpauth/internal/refusal"
 )
@@ -18,11 +19,12 @@ import (
 // refuser is how refusals are answered. All of it comes from the catalogue of reasons and from the
 // configuration.
 type refuser struct {
-	metadataURL string
-	scope       string      // the scopes to begin with, joined
-	granted     grantFilter // what of a token's scopes a challenge may repeat
-	canned      map[refusal.Reason]*cannedAnswer
-	origins     *origins
+	metadataURL              string
+	scope                    string                              // the scopes to begin with, joined
+	offersBearer, offersDPoP bool                                // the schemes under which some issuer's tokens are taken
+	granted                  grantFilter                         // what of a token's scopes a challenge may repeat
+	canned                   [2]map[refusal.Reason]*cannedAnswer // to requests under Bearer or none, and under DPoP
+	origins                  *origins
 }
 
 // maxDrain bounds what the server reads of a refused body, to use the
@@ -42,7 +44,7 @@ func (f *refuser) refuse(w http.ResponseWriter, r *http.Request, x *exchange, de
 		clock := newBodyClock(w, r)
 		clock.await()
 	}
-	if canned := f.canned[denied.Said()]; canned != nil {
+	if canned := f.cannedFor(x.dpop)[denied.Said()]; canned != nil {
 		canned.serve(w, r)
 		return
 	}
@@ -53,14 +55,14 @@ func (f *refuser) refuse(w http.ResponseWriter, r *http.Request, x *exchange, de
 	status, body := denied.Status(), []byte(nil)
 	switch {
 	case denied.InBand && x.id != nil: // a notification has no result
-		status, body = http.StatusOK, toolResult(x, f.challenge(denied, scope), denied)
+		status, body = http.StatusOK, toolResult(x, f.challenges(denied, scope, x.dpop), denied)
 	case answer.RPC == 0:
 		body = oauthBody(denied)
 	default:
 		body = f.rpcBody(x.id, answer.RPC, denied, scope)
 	}
 	if status == http.StatusUnauthorized || status != http.StatusOK && denied.OAuth() != "" { // 401: of the zero Middleware
-		h.Set("WWW-Authenticate", f.challenge(denied, scope))
+		h["Www-Authenticate"] = f.challenges(denied, scope, x.dpop)
 	}
 	switch status {
 	case http.StatusServiceUnavailable, http.StatusTooManyRequests:
@@ -86,22 +88,49 @@ func retryAfter(wait time.Duration) int {
 	return min(max(seconds, 1), 30)
 }
 
-// challenge renders WWW-Authenticate (RFC 6750 section 3, RFC 9728 section 5.1).
-func (f *refuser) challenge(denied *refusal.Refusal, scope string) string {
+// challenges renders WWW-Authenticate (RFC 6750 section 3, RFC 9449 section 7.1, RFC 9728 section
+// 5.1), each a line of its own: Bearer first, because older clients read only the first. Without a
+// good token the client is told of every scheme, and of what was wrong under the one that it has used.
+// Where it is not about the token, the other scheme would not help.
+func (f *refuser) challenges(denied *refusal.Refusal, scope string, dpop bool) []string {
+	dpop = f.offersDPoP && (dpop || !f.offersBearer)
+	about, other := "Bearer", "DPoP"
+	if dpop {
+		about, other = other, about
+	}
+	said := f.challenge(about, denied, scope)
+	switch {
+	case denied.Status() != http.StatusUnauthorized || !f.offersDPoP || !f.offersBearer:
+		return []string{said}
+	case dpop:
+		return []string{f.challenge(other, nil, scope), said}
+	}
+	return []string{said, f.challenge(other, nil, scope)}
+}
+
+// challenge renders one challenge, about a refusal or, with nil, about nothing but the scheme.
+func (f *refuser) challenge(scheme string, denied *refusal.Refusal, scope string) string {
 	metadata := challenge.Param{Name: "resource_metadata", Value: f.metadataURL}
-	if denied.OAuth() == "" {
-		return challenge.Format("Bearer", metadata, challenge.Param{Name: "scope", Value: scope})
+	algs := challenge.Param{Name: "algs"}
+	if scheme == "DPoP" {
+		algs.Value = proofAlgorithms
+	}
+	if denied == nil || denied.OAuth() == "" {
+		return challenge.Format(scheme, metadata, challenge.Param{Name: "scope", Value: scope}, algs)
 	}
 	description := ""
 	if denied.Status() != http.StatusForbidden {
 		description = challenge.Description(string(denied.Said()))
 	}
-	return challenge.Format("Bearer",
+	return challenge.Format(scheme,
 		challenge.Param{Name: "error", Value: denied.OAuth()},
 		challenge.Param{Name: "error_description", Value: description},
 		challenge.Param{Name: "scope", Value: scope},
-		metadata)
+		metadata, algs)
 }
+
+// proofAlgorithms are those of DPoP proofs.
+var proofAlgorithms = strings.Join(jose.Algorithms(), " ")
 
 // scopeFor is what the client is told to ask for: all that the operation needs. Clients of
 // the legacy era forget what they had when they ask for more, so they are told that too.
@@ -145,7 +174,7 @@ func (f *refuser) rpcBody(id []byte, code int, denied *refusal.Refusal, scope st
 }
 
 // toolResult is the challenge for hosts that look at results only.
-func toolResult(x *exchange, challenge string, denied *refusal.Refusal) []byte {
+func toolResult(x *exchange, challenges []string, denied *refusal.Refusal) []byte {
 	type content struct {
 		Type string `json:"type"`
 		Text string `json:"text"`
@@ -159,7 +188,7 @@ func toolResult(x *exchange, challenge string, denied *refusal.Refusal) []byte {
 	r := result{
 		Content: []content{{"text", string(denied.Said())}},
 		IsError: true,
-		Meta:    map[string][]string{"mcp/www_authenticate": {challenge}},
+		Meta:    map[string][]string{"mcp/www_authenticate": challenges},
 	}
 	if x.era == mcp.Modern {
 		r.Type = "complete"
@@ -183,35 +212,46 @@ func encode(v any) []byte {
 // no good token learns nothing that depends on the request.
 var tokenReasons = []refusal.Reason{
 	refusal.NoCredentials, refusal.MalformedToken, refusal.TokenTooComplex, refusal.TokenType, refusal.Algorithm, refusal.Claims, refusal.Issuer, refusal.Audience,
-	refusal.Expired, refusal.NotYetValid, refusal.UnknownKey, refusal.Signature, refusal.SenderConstrained, refusal.Revoked,
+	refusal.Expired, refusal.NotYetValid, refusal.UnknownKey, refusal.Signature, refusal.SenderConstrained, refusal.InvalidProof, refusal.UseNonce, refusal.Revoked,
 }
 
 // cannedAnswer is the answer to a request without a good token, rendered once: strangers cost little.
 type cannedAnswer struct {
 	// fields are the values of the response header, in the order in which serve names them.
-	fields [5]string
-	body   []byte
+	fields     [6]string
+	challenges int // how many of them
+	body       []byte
 }
 
 // renderAnswers prepares the answers for all reasons of the kind.
 func (f *refuser) renderAnswers() {
-	f.canned = make(map[refusal.Reason]*cannedAnswer, len(tokenReasons))
-	for _, reason := range tokenReasons {
-		denied := refusal.New(reason, "", "", "")
-		body := oauthBody(denied)
-		f.canned[reason] = &cannedAnswer{body: body, fields: [...]string{
-			"no-store", "nosniff", f.challenge(denied, f.scope), "application/json", strconv.Itoa(len(body)),
-		}}
+	for i, dpop := range [...]bool{false, true} {
+		f.canned[i] = make(map[refusal.Reason]*cannedAnswer, len(tokenReasons))
+		for _, reason := range tokenReasons {
+			denied := refusal.New(reason, "", "", "")
+			body, challenges := oauthBody(denied), f.challenges(denied, f.scope, dpop)
+			a := &cannedAnswer{body: body, challenges: len(challenges)}
+			a.fields = [6]string{"no-store", "nosniff", "application/json", strconv.Itoa(len(body))}
+			copy(a.fields[4:], challenges)
+			f.canned[i][reason] = a
+		}
 	}
+}
+
+func (f *refuser) cannedFor(dpop bool) map[refusal.Reason]*cannedAnswer {
+	if dpop {
+		return f.canned[1]
+	}
+	return f.canned[0]
 }
 
 func (a *cannedAnswer) serve(w http.ResponseWriter, r *http.Request) {
 	h, fields := w.Header(), a.fields // a copy, lest a change to this response change the next
 	h["Cache-Control"] = fields[0:1:1]
 	h["X-Content-Type-Options"] = fields[1:2:2]
-	h["Www-Authenticate"] = fields[2:3:3]
-	h["Content-Type"] = fields[3:4:4]
-	h["Content-Length"] = fields[4:5:5]
+	h["Content-Type"] = fields[2:3:3]
+	h["Content-Length"] = fields[3:4:4]
+	h["Www-Authenticate"] = fields[4 : 4+a.challenges : 4+a.challenges]
 	w.WriteHeader(http.StatusUnauthorized)
 	if r.Method != http.MethodHead {
 		_, _ = w.Write(a.body)

@@ -70,33 +70,41 @@ func first(values []string) string {
 	return values[0]
 }
 
-// credentials finds the one bearer token of a request (RFC 6750 section 2.1).
-// A comma joins credentials; in JSON, which is no token, it does not.
+// credential is the access token of a request, and the scheme under which it was sent.
+type credential struct {
+	token string
+	dpop  bool // DPoP (RFC 9449 section 7.1), and not Bearer
+}
+
+// credentials finds the one token of a request (RFC 6750 section 2.1); under the scheme DPoP where
+// that is taken. A comma joins credentials; in JSON, which is no token, it does not.
 // Other schemes and other places are as good as nothing.
-func credentials(r *http.Request) (token string, denied *refusal.Refusal) {
+func credentials(r *http.Request, takesDPoP bool) (sent credential, denied *refusal.Refusal) {
 	lines := r.Header["Authorization"]
 	inQuery := hasQueryToken(r.URL)
 	switch {
 	case len(lines) > 1:
-		return "", refusal.New(refusal.ManyCredentials, "Authorization stands more than once", "", "")
+		return sent, refusal.New(refusal.ManyCredentials, "Authorization stands more than once", "", "")
 	case len(lines) == 1 && inQuery:
-		return "", refusal.New(refusal.ManyCredentials, "Authorization and access_token in the query", "", "")
+		return sent, refusal.New(refusal.ManyCredentials, "Authorization and access_token in the query", "", "")
 	case inQuery:
-		return "", refusal.New(refusal.NoCredentials, "access_token in the query", "", "the Authorization header").Because("token-in-query")
+		return sent, refusal.New(refusal.NoCredentials, "access_token in the query", "", "the Authorization header").Because("token-in-query")
 	case len(lines) == 0:
-		return "", refusal.New(refusal.NoCredentials, "no Authorization header", "", "")
+		return sent, refusal.New(refusal.NoCredentials, "no Authorization header", "", "")
 	}
 	scheme, rest, _ := strings.Cut(lines[0], " ")
-	token = strings.Trim(rest, " ")
+	token := strings.Trim(rest, " ")
+	sent.dpop = takesDPoP && strings.EqualFold(scheme, "DPoP")
 	switch {
-	case !strings.EqualFold(scheme, "Bearer") || token == "":
-		return "", refusal.New(refusal.NoCredentials, "Authorization has no bearer token", "", "")
+	case !sent.dpop && !strings.EqualFold(scheme, "Bearer") || token == "":
+		return sent, refusal.New(refusal.NoCredentials, "Authorization has no bearer token", "", "")
 	case len(lines[0]) > maxToken:
-		return "", refusal.New(refusal.TokenTooComplex, "longer than 16 KiB", "", "")
+		return sent, refusal.New(refusal.TokenTooComplex, "longer than 16 KiB", "", "")
 	case strings.Contains(token, ",") && !strings.ContainsAny(token, `{"`):
-		return "", refusal.New(refusal.ManyCredentials, "Authorization has a comma", "", "one bearer token")
+		return sent, refusal.New(refusal.ManyCredentials, "Authorization has a comma", "", "one bearer token")
 	}
-	return token, nil
+	sent.token = token
+	return sent, nil
 }
 
 // hasQueryToken looks for access_token in any spelling that decodes to it.

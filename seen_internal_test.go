@@ -23,7 +23,7 @@ func TestSeen_TOK_62(t *testing.T) {
 		proof := proofOf(t, s)
 		now := time.Now()
 		good := func() *verified {
-			return &verified{principal: Principal{Expiry: now.Add(time.Hour), Scopes: []string{"a"}}, evidence: evidence{issuer: s, proof: proof}, notBefore: now}
+			return &verified{principal: Principal{Expiry: now.Add(time.Hour), Scopes: []string{"a"}}, evidence: evidence{issuer: s, proof: proof}, notBefore: now.UnixMicro()}
 		}
 		key := m.tokens.Key("token")
 		for name, row := range map[string]struct {
@@ -37,8 +37,8 @@ func TestSeen_TOK_62(t *testing.T) {
 			"TOK-62 expired, within leeway":    {func(v *verified) { v.principal.Expiry = now.Add(-29 * time.Second) }, 0, true},
 			"TOK-62 expired, beyond leeway":    {func(v *verified) { v.principal.Expiry = now.Add(10 * time.Second) }, 40 * time.Second, false},
 			"JWKS-21 of another key set":       {func(v *verified) { v.proof = proofOf(t, other) }, 0, false},
-			"the clock was set back, slightly": {func(v *verified) { v.notBefore = now.Add(30 * time.Second) }, 0, true},
-			"the clock was set back":           {func(v *verified) { v.notBefore = now.Add(31 * time.Second) }, 0, false},
+			"the clock was set back, slightly": {func(v *verified) { v.notBefore = now.Add(30 * time.Second).UnixMicro() }, 0, true},
+			"the clock was set back":           {func(v *verified) { v.notBefore = now.Add(31 * time.Second).UnixMicro() }, 0, false},
 		} {
 			v := good()
 			if row.change != nil {

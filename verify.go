@@ -4,11 +4,13 @@ import (
 	"context"
 	"fmt"
 	"math/bits"
+	"net/http"
 	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
 
+	"github.com/seed-1e292522/mcpauth/internal/dpop"
 	"github.com/seed-1e292522/mcpauth/internal/introspect"
 	"github.com/seed-1e292522/mcpauth/internal/keys"
 	"github.com/seed-1e292522/mcpauth/internal/refusal"
@@ -21,7 +23,8 @@ import (
 // code that is not ours gets copies of the principal.
 type verified struct {
 	principal Principal
-	notBefore time.Time // the later one of nbf and iat; zero for neither
+	notBefore int64         // the later one of nbf and iat, in microseconds since 1970
+	binding   *dpop.Binding // to a key of the client; nil for a bearer token
 	evidence
 }
 
@@ -70,6 +73,14 @@ func (e *evidence) await(ctx context.Context, asked time.Time) *refusal.Refusal 
 	return e.issuer.keys.AwaitRecheck(ctx, &e.proof, asked)
 }
 
+// take makes of the facts whose token it is.
+func (v *verified) take(facts *token.Facts) {
+	v.principal.take(v.issuer.url, facts)
+	if facts.Bound {
+		v.binding = dpop.NewBinding(facts.Key)
+	}
+}
+
 // holder is the principal of a token, also of one that is refused for another
 // reason than its signature; nil for one that was not verified.
 func (v *verified) holder() *Principal {
@@ -88,6 +99,7 @@ type verifier struct {
 	resource string
 	leeway   time.Duration
 	revoked  func(context.Context, *Principal) (bool, error)
+	proofs   *dpop.Checker // nil where no issuer's tokens may be bound to a key
 }
 
 // endOf is when a token is good no more.
@@ -101,10 +113,16 @@ func (v *verifier) clientOf(said *token.Unverified) string {
 	return ""
 }
 
+// credentials finds the one token of a request.
+func (v *verifier) credentials(r *http.Request) (credential, *refusal.Refusal) {
+	return credentials(r, v.proofs != nil)
+}
+
 // verify turns a compact token that arrived now into a verified one, which
-// nobody may change. A token that was verified a moment ago is not verified again. With a
-// refusal comes what is known of the token, or nil.
-func (v *verifier) verify(ctx context.Context, compact string, now time.Time, seen *memory, by *operator) (*verified, *refusal.Refusal) {
+// nobody may change, and wants a proof with one that is bound to a key. A token that was verified a moment ago is
+// not verified again. With a refusal comes what is known of the token, or nil.
+func (v *verifier) verify(r *http.Request, sent credential, now time.Time, seen *memory, by *operator) (*verified, *refusal.Refusal) {
+	ctx, compact := r.Context(), sent.token
 	if seen.tokens == nil {
 		return nil, refusal.New(refusal.Issuer, "a Middleware that New has not made", "", "one made by New")
 	}
@@ -121,6 +139,11 @@ func (v *verifier) verify(ctx context.Context, compact string, now time.Time, se
 		}
 		if seen.put(key, good, now, v.leeway) {
 			by.tellFull(seen.tokens.Use().Entries)
+		}
+	}
+	if good.binding != nil || sent.dpop {
+		if denied := v.checkSender(r, sent, good, now, by); denied != nil {
+			return good, denied
 		}
 	}
 	if v.revoked == nil {
@@ -153,9 +176,9 @@ func (v *verifier) verifyAnew(ctx context.Context, compact string, now time.Time
 	if denied != nil {
 		return nil, denied
 	}
-	good := &verified{evidence: evidence{issuer: s, proof: proof}, notBefore: t.NotBefore()}
+	good := &verified{evidence: evidence{issuer: s, proof: proof}, notBefore: t.NotBefore().UnixMicro()}
 	facts, denied := s.tokens.Facts(&t)
-	good.principal.take(s.url, &facts)
+	good.take(&facts)
 	return good, denied
 }
 
@@ -184,9 +207,9 @@ func (v *verifier) verifyOpaque(ctx context.Context, compact string, now, since 
 		s.asked.Refuse(compact, introspect.Verdict{Denied: denied})
 		return nil, denied
 	}
-	good := &verified{evidence: evidence{issuer: s, answer: &answer{asked: said.Asked, endless: t.IsEndless()}}, notBefore: t.NotBefore()}
+	good := &verified{evidence: evidence{issuer: s, answer: &answer{asked: said.Asked, endless: t.IsEndless()}}, notBefore: t.NotBefore().UnixMicro()}
 	facts, denied := s.tokens.Facts(&t)
-	good.principal.take(s.url, &facts)
+	good.take(&facts)
 	if denied != nil {
 		s.asked.Refuse(compact, introspect.Verdict{Denied: denied, About: good, Size: good.size()})
 		return good, denied
@@ -219,6 +242,32 @@ func (v *verifier) verifyAgain(ctx context.Context, before *verified, asked time
 		seen.tokens.Remove(seen.tokens.Key(compact))
 	}
 	return again, denied
+}
+
+// checkSender holds a token that is bound to a key, or was sent as one, against its scheme and its
+// proof: neither kind is taken for the other.
+func (v *verifier) checkSender(r *http.Request, sent credential, good *verified, now time.Time, by *operator) *refusal.Refusal {
+	switch {
+	case good.binding == nil:
+		return refusal.New(refusal.SenderConstrained, "no cnf, and the scheme is DPoP", "", "a token bound to a key, or the scheme Bearer").Because("token-unbound")
+	case !sent.dpop:
+		return refusal.New(refusal.SenderConstrained, "cnf, and the scheme is Bearer", "", "the scheme DPoP, with a proof").Because("bound-as-bearer")
+	}
+	proof := dpop.Request{Field: r.Header["Dpop"], Method: r.Method, Path: r.URL.EscapedPath(), Token: sent.token}
+	full, denied := v.proofs.Check(proof, good.binding, now, good.issuer.nonces)
+	if full {
+		by.tellProofsFull()
+	}
+	return denied
+}
+
+// offerNonce gives the client the nonce of its next proof, where it needs one.
+func (v *verifier) offerNonce(h http.Header, token *verified, denied *refusal.Refusal, now time.Time) {
+	needed := denied != nil && denied.Reason == refusal.UseNonce
+	if needed || denied == nil && token.issuer.nonces {
+		h.Set("DPoP-Nonce", v.proofs.Nonce(now))
+		h.Set("Cache-Control", "no-store")
+	}
 }
 
 // issuerOf finds the issuer by its exact name. A name that is not configured
@@ -257,7 +306,7 @@ func newMemory() memory {
 // withdrawn, an outage beyond its bound, or a clock that was set back.
 func (m *memory) get(key tokencache.Key, now time.Time, leeway time.Duration) *verified {
 	v := m.tokens.Get(key, now)
-	if v == nil || !now.Before(v.principal.Expiry.Add(leeway)) || now.Before(v.notBefore.Add(-leeway)) ||
+	if v == nil || !now.Before(v.principal.Expiry.Add(leeway)) || now.Before(time.UnixMicro(v.notBefore).Add(-leeway)) ||
 		!v.isCurrent(now) {
 		return nil
 	}
@@ -303,6 +352,9 @@ const (
 func (v *verified) size() int {
 	p := &v.principal
 	size := sizeOfVerified + allocated(len(p.claims))
+	if v.binding != nil {
+		size += allocated(dpop.MaxBinding)
+	}
 	if strings.IndexByte(p.claims, '\\') >= 0 {
 		size += allocated(len(p.claims))
 	}

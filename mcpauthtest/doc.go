@@ -34,6 +34,11 @@
 // [Conformance] runs the black-box suite of package conformance against a
 // handler: forged tokens, tokens with one thing wrong, challenges, sessions.
 //
+// # Tokens bound to a key
+//
+// [Issuer.BoundToken] mints a token for a client's key, any [Key], and [Key.Proof] the DPoP proof that goes
+// with it in each request.
+//
 // # What can go wrong, goes wrong here
 //
 // [Issuer.Rotate] changes the keys, [Issuer.Break] makes an endpoint fail as

@@ -29,6 +29,7 @@ type doctor struct {
 	refusal bool     // the middleware here has refused the token
 	open    []string // tools that the token opens by the file
 	shut    bool     // the token itself is refused here
+	bound   bool     // it is bound to a key, and otherwise good
 }
 
 func (d *doctor) examine(ctx context.Context) *findings {

@@ -38,6 +38,8 @@ func (d *doctor) asIfFresh(ctx context.Context) {
 	decision, err := judge.ask(ctx, token, initialize)
 	switch {
 	case err != nil:
+	case decision.Err != nil && decision.Cause == boundAsBearer:
+		d.step(stateNote, "a fresh one with the same claims would be accepted with a proof by the key that it is bound to", "")
 	case decision.Err != nil:
 		d.refused("once it is fresh", decision)
 	default:

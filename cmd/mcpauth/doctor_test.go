@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"strings"
 	"testing"
@@ -11,6 +12,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/seed-1e292522/mcpauth"
 	"github.com/seed-1e292522/mcpauth/mcpauthtest"
 )
 
@@ -377,4 +379,38 @@ func TestDoctorUnjudged_OBS_08(t *testing.T) {
 	got := mcpauthCommand(t, issuer.TokenFor(resource), "doctor", "--resource", resource, "--issuer", issuer.URL()+"/", "--token", "-")
 	assert.NotContains(t, got.stdout, "the token says \""+issuer.URL()+"/\"", "no token says what --issuer says")
 	assert.Contains(t, got.stdout, "given is \""+issuer.URL()+"/\", the metadata names \""+issuer.URL()+"\"")
+}
+
+// TestDoctorBoundToken: a token that is bound to a key is good and cannot be tried. A server that serves it all
+// the same has a fault.
+func TestDoctorBoundToken_DPOP_01(t *testing.T) {
+	key := mcpauthtest.NewKey("client", "ES256")
+	issuer := newIssuer(t)
+	serve := func(open bool) (code int, out string) {
+		var handler http.Handler
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if open && r.Method == http.MethodPost && r.Header.Get("Authorization") != "" {
+				w.WriteHeader(http.StatusOK)
+				return
+			}
+			handler.ServeHTTP(w, r)
+		}))
+		t.Cleanup(server.Close)
+		config := mcpauth.Config{Resource: server.URL + "/mcp", Issuers: []mcpauth.Issuer{issuer.Config()}, AllowInsecureLoopback: true,
+			Policy: mcpauth.Rules{Tools: map[string]mcpauth.Requirement{"read": mcpauth.Scopes("notes:read")}}, Scopes: []string{"notes:read"}}
+		config.Issuers[0].DPoP = mcpauth.DPoPAccepted
+		auth, err := mcpauth.New(config)
+		require.NoError(t, err)
+		handler = auth.Wrap(http.NotFoundHandler())
+		token := issuer.BoundToken(key, mcpauthtest.Claims{"aud": config.Resource, "scope": "notes:read"})
+		got := mcpauthCommand(t, token, "doctor", "--resource", config.Resource, "--policy", writeConfig(t, config), "--token", "-")
+		return got.code, got.stdout
+	}
+	code, out := serve(false)
+	assert.Equal(t, exitOK, code, out)
+	assert.Contains(t, out, "good with a proof by that key")
+	assert.Contains(t, out, "it refuses the token without a proof, as it must")
+	code, out = serve(true)
+	assert.Equal(t, exitFindings, code)
+	assert.Contains(t, out, "it serves a token that is refused here")
 }

@@ -26,6 +26,11 @@ func (d *doctor) examineToken(ctx context.Context) {
 		d.accepted(ctx, d.library, d.token, decision.Principal, decision.KeyID)
 		return
 	}
+	if d.bound = decision.Cause == boundAsBearer; d.bound {
+		d.shut = true
+		d.step(stateNote, "the token is bound to a key, and good with a proof by that key", "nobody without the key can use it, nor can the doctor: what it opens is not looked at")
+		return
+	}
 	if errors.Is(decision.Err, mcpauth.ErrUnavailable) && d.Faults > 0 {
 		d.step(stateNote, "the token cannot be checked to its end: there are no keys", reasonOf(decision))
 		return
@@ -37,6 +42,9 @@ func (d *doctor) examineToken(ctx context.Context) {
 		d.asIfFresh(ctx)
 	}
 }
+
+// boundAsBearer is the cause of the refusal of a token that is good but for the proof, which the doctor cannot make.
+const boundAsBearer = "bound-as-bearer"
 
 // accepted tells who the caller is, and what the token opens.
 func (d *doctor) accepted(ctx context.Context, l *library, token string, p *mcpauth.Principal, kid string) {

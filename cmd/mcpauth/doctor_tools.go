@@ -99,6 +99,8 @@ func (d *doctor) tryLive(ctx context.Context) {
 	case answer.status == http.StatusOK && d.shut:
 		d.fault("", "it serves a token that is refused here", status,
 			"compare the server's configuration with the one given here; if they are the same, its handler is not behind the middleware")
+	case d.bound:
+		d.ok("it refuses the token without a proof, as it must", status)
 	case answer.status == http.StatusOK:
 		d.ok("it accepts the token", "")
 		d.listLive(ctx)

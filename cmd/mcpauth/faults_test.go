@@ -55,6 +55,15 @@ var beyond = map[string]string{
 	"a scope is advertised that no rule needs":  "works; New warns, and mcpauth policy",
 	"a rule spells a scope with another letter": "is a scope that the token lacks; New warns, and mcpauth policy",
 
+	"the client sends a bound token as a bearer token":                "lies in the client: the doctor says that the token is bound",
+	"a proxy drops the DPoP header":                                   "lies in the client's requests",
+	"the client makes proofs for the address behind the proxy":        "lies in the client's requests",
+	"the client's clock is ten minutes behind, and so are its proofs": "lies in the client",
+	"the client uses one proof for several requests":                  "lies in the client",
+	"the client makes its proofs for another method":                  "lies in the client",
+	"the client has made a new key and kept the token":                "lies in the client",
+	"nonces are needed, and the client does not know them":            "lies in the client",
+
 	"the keys were rotated during an outage of the key set": "only the running server has the keys of before",
 }
 
@@ -167,10 +176,11 @@ func writeConfig(t *testing.T, c mcpauth.Config) string {
 		all["rules"] = map[string]any{"tools": tools, "resources": resources}
 	}
 	issuers := make([]fileIssuer, len(c.Issuers))
+	modes := map[mcpauth.DPoP]fileDPoP{mcpauth.DPoPAccepted: "accepted", mcpauth.DPoPRequired: "required"}
 	for i, one := range c.Issuers {
 		issuers[i] = fileIssuer{URL: one.URL, Audiences: one.Audiences, Algorithms: one.Algorithms, TokenTypes: one.TokenTypes,
 			RequireClaims: one.RequireClaims, Claims: fileClaims{Scopes: one.Claims.Scopes}, MaxLifetime: duration(one.MaxLifetime),
-			Introspect: introspectionInFile(t, one.Introspect)}
+			Introspect: introspectionInFile(t, one.Introspect), DPoP: modes[one.DPoP]}
 	}
 	all["issuers"] = issuers
 	content, err := json.Marshal(all)

@@ -42,6 +42,7 @@ type fileIssuer struct {
 	MaxLifetime         duration            `json:"max_lifetime"`
 	AllowMissingSubject bool                `json:"allow_missing_subject"`
 	AllowIDTokenClaims  bool                `json:"allow_id_token_claims"`
+	DPoP                fileDPoP            `json:"dpop"`
 	AllowPrivate        bool                `json:"allow_private"`
 	OnBehalf            bool                `json:"on_behalf"`
 	Introspect          *fileIntrospection  `json:"introspect"`
@@ -69,6 +70,24 @@ func (i *fileIntrospection) introspection() *mcpauth.Introspection {
 		out.Client = clientauth.SecretBasic(i.ClientID, os.Getenv(i.SecretEnv))
 	}
 	return out
+}
+
+// fileDPoP is one of the modes, "" for off.
+type fileDPoP string
+
+var dpopModes = map[fileDPoP]mcpauth.DPoP{"": mcpauth.DPoPOff, "off": mcpauth.DPoPOff, "accepted": mcpauth.DPoPAccepted, "required": mcpauth.DPoPRequired}
+
+// UnmarshalJSON reads a mode.
+func (d *fileDPoP) UnmarshalJSON(text []byte) error {
+	var mode string
+	if err := json.Unmarshal(text, &mode); err != nil {
+		return err
+	}
+	if _, known := dpopModes[fileDPoP(mode)]; !known {
+		return fmt.Errorf("dpop is \"off\", \"accepted\" or \"required\", not %s", text)
+	}
+	*d = fileDPoP(mode)
+	return nil
 }
 
 // fileKeys are a JWK Set, or PEM as a text.
@@ -211,7 +230,7 @@ func (i *fileIssuer) issuer() mcpauth.Issuer {
 		Claims: mcpauth.ClaimMap{Scopes: i.Claims.Scopes, Union: i.Claims.Union, Roles: i.Claims.Roles,
 			RoleScopes: i.Claims.RoleScopes, ClientID: i.Claims.ClientID, Audience: i.Claims.Audience},
 		RequireClaims: i.RequireClaims, MaxLifetime: time.Duration(i.MaxLifetime), AllowMissingSubject: i.AllowMissingSubject,
-		AllowIDTokenClaims: i.AllowIDTokenClaims, AllowPrivate: i.AllowPrivate, OnBehalf: i.OnBehalf, Introspect: i.Introspect.introspection(), Unlisted: i.Unlisted,
+		AllowIDTokenClaims: i.AllowIDTokenClaims, DPoP: dpopModes[i.DPoP], AllowPrivate: i.AllowPrivate, OnBehalf: i.OnBehalf, Introspect: i.Introspect.introspection(), Unlisted: i.Unlisted,
 		JWKSURI: i.JWKSURI, Keys: i.Keys,
 	}
 }

@@ -31,7 +31,7 @@ func ByID(id string) (Cause, bool) {
 }
 
 // causes are the parts of the catalogue, put together once.
-var causes = slices.Concat(issuerCauses, fetchCauses, keyCauses, tokenCauses, introspectionCauses, audienceCauses, timeCauses, scopeCauses, requestCauses)
+var causes = slices.Concat(issuerCauses, fetchCauses, keyCauses, tokenCauses, proofCauses, introspectionCauses, audienceCauses, timeCauses, scopeCauses, requestCauses)
 
 // Finding is a cause with the facts of one case.
 type Finding struct {

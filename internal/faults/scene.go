@@ -207,7 +207,7 @@ func (s *Scene) Expand(text string) string {
 // All lists the faults, grouped by what they concern.
 func All() []Fault {
 	var all []Fault
-	for _, group := range [][]Fault{configuration, issuers, keys, tokens, introspection, audiences, times, scopes, requests} {
+	for _, group := range [][]Fault{configuration, issuers, keys, tokens, introspection, bound, audiences, times, scopes, requests} {
 		all = append(all, group...)
 	}
 	return all

@@ -12,7 +12,8 @@ func ParseHeader(compact string) (Header, error) {
 	if err != nil {
 		return Header{}, err
 	}
-	return readHeader(segment)
+	header, _, err := readHeader(segment)
+	return header, err
 }
 
 // HeaderAlgorithm returns the alg of a token's header, however the token looks

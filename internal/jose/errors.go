@@ -25,6 +25,9 @@ var (
 	// ErrKeyMismatch means that the key may not be used with the token's
 	// algorithm (RFC 8725 section 3.1); no signature was checked.
 	ErrKeyMismatch = errors.New("key does not fit the algorithm")
+	// ErrNoKey means that a proof of possession does not bring its key, or one
+	// that must not be used (RFC 9449 section 4.3).
+	ErrNoKey = errors.New("no usable jwk in the header")
 	// ErrNoUsableKeys means that a well-formed text holds no key that can verify.
 	ErrNoUsableKeys = errors.New("no usable keys")
 )

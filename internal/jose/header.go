@@ -40,11 +40,12 @@ var (
 	errCompression = fmt.Errorf("%w: zip in a signed token", ErrMalformed)
 )
 
-// readHeader decodes and reads the first segment.
-func readHeader(segment string) (Header, error) {
+// readHeader decodes and reads the first segment. It also returns the text of the member "jwk", for the one
+// kind of token that brings its own key: see [ParseProof].
+func readHeader(segment string) (header Header, jwk []byte, err error) {
 	text, err := decodeSegment(make([]byte, decodedLen(len(segment))), segment, "header")
 	if err != nil {
-		return Header{}, err
+		return Header{}, nil, err
 	}
 	return parseHeader(text)
 }
@@ -52,25 +53,26 @@ func readHeader(segment string) (Header, error) {
 // parseHeader reads one JOSE header (RFC 7515 section 4). Names are compared
 // exactly and after decoding. A text that is not strict JSON is refused as such
 // wherever the flaw stands, so that no later member can hide it.
-func parseHeader(text []byte) (Header, error) {
+func parseHeader(text []byte) (header Header, jwk []byte, err error) {
 	var reader headerReader
 	reader.json.Reset(text, headerLimits)
 	if err := reader.readAll(); err != nil {
-		return Header{}, jsonError(err, "header")
+		return Header{}, nil, jsonError(err, "header")
 	}
 	switch {
 	case reader.refusal != nil:
-		return Header{}, reader.refusal
+		return Header{}, nil, reader.refusal
 	case reader.header.Alg == "":
-		return Header{}, errNoAlg
+		return Header{}, nil, errNoAlg
 	}
-	return reader.header, nil
+	return reader.header, reader.jwk, nil
 }
 
 // headerReader keeps the first refusal while the rest of the text is read.
 type headerReader struct {
 	json    strictjson.Reader
 	header  Header
+	jwk     []byte
 	refusal error
 }
 
@@ -119,6 +121,8 @@ func (h *headerReader) readMember(name []byte) {
 	case "b64":
 		h.refuse(errB64)
 		_, _ = h.json.Skip()
+	case "jwk":
+		h.jwk, _ = h.json.Skip()
 	default:
 		_, _ = h.json.Skip()
 	}

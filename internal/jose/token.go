@@ -48,13 +48,18 @@ type Token struct {
 // refused. An error wraps [ErrMalformed], [ErrTooLarge], [ErrAlgorithm],
 // [ErrCritical] or [ErrType].
 func Parse(compact string) (Token, error) {
+	token, _, err := parse(compact)
+	return token, err
+}
+
+// parse is Parse that also returns the text of the header's member "jwk".
+func parse(compact string) (token Token, jwk []byte, err error) {
 	header, claims, signature, err := split(compact)
 	if err != nil {
-		return Token{}, err
+		return Token{}, nil, err
 	}
-	var token Token
-	if token.Header, err = readHeader(header); err != nil {
-		return Token{}, err
+	if token.Header, jwk, err = readHeader(header); err != nil {
+		return Token{}, nil, err
 	}
 
 	// One room holds what is left: the signed characters, the claims and
@@ -69,9 +74,9 @@ func Parse(compact string) (Token, error) {
 	}
 	if err != nil {
 		token.Recycle()
-		return Token{}, err
+		return Token{}, nil, err
 	}
-	return token, nil
+	return token, jwk, nil
 }
 
 // take gives the token its room.

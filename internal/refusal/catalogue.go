@@ -24,6 +24,8 @@ const (
 	UnknownKey        Reason = "signing key unknown"
 	Signature         Reason = "signature invalid"
 	SenderConstrained Reason = "sender-constrained token without proof of possession"
+	InvalidProof      Reason = "DPoP proof invalid"
+	UseNonce          Reason = "DPoP proof without a valid nonce"
 	Revoked           Reason = "token revoked"
 	InsufficientScope Reason = "insufficient scope"
 	Forbidden         Reason = "not permitted"
@@ -54,7 +56,7 @@ type Entry struct {
 	Reason
 	Code   string // stable: for records and metric labels
 	Status int    // of HTTP
-	OAuth  string // error code of RFC 6750 section 3.1, "" for none
+	OAuth  string // error code of RFC 6750 section 3.1 or of RFC 9449 section 7.1, "" for none
 	RPC    int    // JSON-RPC error code; 0: the body is an OAuth error object instead
 	Cause  string // id in internal/explain, when nothing more is known of the case; "" for none
 	Means  string
@@ -78,7 +80,9 @@ var catalogue = []Entry{
 	{NotYetValid, "not_yet_valid", 401, "invalid_token", 0, "", "The token's nbf or iat lies in the future, beyond the leeway."},
 	{UnknownKey, "unknown_key", 401, "invalid_token", 0, "", "The issuer's current key set has no key that fits the token."},
 	{Signature, "signature", 401, "invalid_token", 0, "signature", "The key was found, and the signature is not by it."},
-	{SenderConstrained, "sender_constrained", 401, "invalid_token", 0, "sender-constrained", "The token is bound to a key, and the request does not prove that its sender has it."},
+	{SenderConstrained, "sender_constrained", 401, "invalid_token", 0, "sender-constrained", "The token is bound to a key and is not sent as such a token, or is bound in another way than is accepted, or not bound where it must be."},
+	{InvalidProof, "invalid_dpop_proof", 401, "invalid_dpop_proof", 0, "proof-malformed", "The token is good and bound to a key, and the DPoP proof that came with it is missing, wrong, or not new."},
+	{UseNonce, "use_dpop_nonce", 401, "use_dpop_nonce", 0, "proof-nonce", "The proof is good but for its nonce: the client comes back with that of the answer. It is a normal first answer."},
 	{Revoked, "revoked", 401, "invalid_token", 0, "revoked", "The operator's function says that the token has been revoked, or the authorization server that it is not active."},
 	{InsufficientScope, "insufficient_scope", 403, "insufficient_scope", -31403, "", "The token is good and lacks scopes; the challenge names those that help."},
 	{Forbidden, "forbidden", 403, "", -31403, "forbidden", "The token is good and no scope would help."},

@@ -91,7 +91,7 @@ func (r *Refusal) Status() int {
 	return status
 }
 
-// OAuth is the error code of RFC 6750 section 3.1, "" for none.
+// OAuth is the error code of RFC 6750 section 3.1 or RFC 9449 section 7.1, "" for none.
 func (r *Refusal) OAuth() string { return r.Said().Entry().OAuth }
 
 // IsDoubt reports whether the refusal says that nobody knows. It is no answer.

@@ -55,7 +55,7 @@ func TestCatalogue_CHAL_11_CHAL_20_CHAL_21_OBS_01_OBS_07(t *testing.T) {
 			assert.GreaterOrEqual(t, e.Status, 400, e.Code)
 		}
 		switch e.OAuth {
-		case "invalid_token":
+		case "invalid_token", "invalid_dpop_proof", "use_dpop_nonce":
 			assert.Equal(t, 401, e.Status, e.Code)
 		case "insufficient_scope":
 			assert.Equal(t, 403, e.Status, e.Code)

@@ -53,7 +53,7 @@ func (c *claims) checkAnswer() *refusal.Refusal {
 	switch kind := lowerASCII(c.tokenType.value); {
 	case c.refresh:
 		return refusal.New(refusal.TokenType, "token_use or typ of the answer says that this is a refresh token", "", "an access token").Because("token-refresh")
-	case kind == "dpop" && !c.confirmed:
+	case kind == "dpop" && c.cnf == nil:
 		return refusal.New(refusal.SenderConstrained, "token_type", c.tokenType.value, "cnf beside it, which says to which key the token is bound")
 	case c.tokenType.wrong, c.tokenType.present && kind != "dpop" && !slices.Contains(bearerTypes, kind):
 		return refusal.New(refusal.TokenType, "token_type", c.tokenType.value, "Bearer")

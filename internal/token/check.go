@@ -8,6 +8,7 @@ import (
 
 	"github.com/seed-1e292522/mcpauth/internal/jose"
 	"github.com/seed-1e292522/mcpauth/internal/refusal"
+	"github.com/seed-1e292522/mcpauth/internal/strictjson"
 )
 
 // Check makes every check that needs no key. What it lets through is still believed by nobody.
@@ -25,6 +26,9 @@ func (k *Checker) Check(t *Token, now time.Time, leeway time.Duration) *refusal.
 	}
 	if denied == nil {
 		denied = k.checkIdentity(c)
+	}
+	if denied == nil {
+		denied = k.checkBinding(c)
 	}
 	if denied == nil {
 		denied = k.checkPurpose(c, header)
@@ -115,12 +119,46 @@ func validSubject(sub string) bool {
 		strings.IndexFunc(sub, func(r rune) bool { return r < ' ' || r >= 0x7f && r < 0xa0 }) < 0
 }
 
-// checkPurpose refuses tokens that are meant for something else: bound to a
-// key that the request does not prove, or made to tell a client who signed in.
-func (k *Checker) checkPurpose(c *claims, h *jose.Header) *refusal.Refusal {
-	if c.confirmed {
-		return refusal.New(refusal.SenderConstrained, "cnf is present", "", "a token without cnf: sender constraints are not supported yet")
+// checkBinding refuses tokens that are bound to a key in a way that nobody checks here, and those that
+// are not where they must be.
+func (k *Checker) checkBinding(c *claims) *refusal.Refusal {
+	_, bound := c.boundTo()
+	switch {
+	case c.cnf == nil && k.NeedsBound:
+		return refusal.New(refusal.SenderConstrained, "no cnf", "", "a token bound to a key: Issuer.DPoP is DPoPRequired").Because("token-unbound")
+	case c.cnf != nil && !k.AcceptsBound:
+		return refusal.New(refusal.SenderConstrained, "cnf is present", "", "a token without cnf: Issuer.DPoP is not set")
+	case c.cnf != nil && !bound:
+		return refusal.New(refusal.SenderConstrained, "cnf", "", "an object with jkt, a JWK thumbprint, and nothing else: no other binding is checked here").Because("bound-otherwise")
 	}
+	return nil
+}
+
+// boundTo reads cnf (RFC 9449 section 6.1). One that says more than jkt wants more to be proved.
+func (c *claims) boundTo() (key jose.Thumbprint, ok bool) {
+	if c.cnf == nil {
+		return key, false
+	}
+	var r strictjson.Reader
+	r.Reset(c.cnf, claimLimits)
+	_ = r.Object() // an error stays, and End reports it
+	for {
+		name, more, _ := r.Member()
+		if !more {
+			return key, ok && r.End() == nil
+		}
+		if string(name) != "jkt" || r.Kind() != strictjson.String {
+			return key, false
+		}
+		jkt, _ := r.String()
+		if key, ok = jose.ParseThumbprint(string(jkt)); !ok {
+			return key, false
+		}
+	}
+}
+
+// checkPurpose refuses tokens that are made to tell a client who signed in.
+func (k *Checker) checkPurpose(c *claims, h *jose.Header) *refusal.Refusal {
 	switch {
 	case mediaType(h.Typ) == "at+jwt":
 	case c.isID:

@@ -47,6 +47,9 @@ func segments(header, payload string) string {
 
 const usualHeader = `{"alg":"RS256"}`
 
+// jkt is the thumbprint of RFC 9449 section 6.1.
+const jkt = "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"
+
 // TestCheck: what is refused before a key is asked for, and why.
 func TestCheck(t *testing.T) {
 	bare := with{"scope": nil, "client_id": nil} // as ID tokens are
@@ -93,6 +96,17 @@ func TestCheck(t *testing.T) {
 		{"no sub, and no client", func(r *Rules) { r.AllowMissingSubject = true }, "", with{"sub": nil, "client_id": nil}, refusal.Claims},
 		{"sub like a client's", func(r *Rules) { r.AllowMissingSubject = true }, "", with{"sub": "client:c"}, refusal.Claims},
 		{"cnf", nil, atjwt, with{"cnf": with{}}, refusal.SenderConstrained},
+		{"DPOP-01 jkt, which is not accepted", nil, atjwt, with{"cnf": with{"jkt": jkt}}, refusal.SenderConstrained},
+		{"DPOP-02 jkt", func(r *Rules) { r.AcceptsBound = true }, atjwt, with{"cnf": with{"jkt": jkt}}, ""},
+		{"DPOP-12 jkt, where it must be", func(r *Rules) { r.AcceptsBound, r.NeedsBound = true, true }, atjwt, with{"cnf": with{"jkt": jkt}}, ""},
+		{"DPOP-12 nothing, where jkt must be", func(r *Rules) { r.AcceptsBound, r.NeedsBound = true, true }, atjwt, nil, refusal.SenderConstrained},
+		{"DPOP-12 nothing, where jkt may be", func(r *Rules) { r.AcceptsBound = true }, atjwt, nil, ""},
+		{"DPOP-19 jkt and a certificate", func(r *Rules) { r.AcceptsBound = true }, atjwt, with{"cnf": with{"jkt": jkt, "x5t#S256": jkt}}, refusal.SenderConstrained},
+		{"DPOP-19 a certificate", func(r *Rules) { r.AcceptsBound = true }, atjwt, with{"cnf": with{"x5t#S256": jkt}}, refusal.SenderConstrained},
+		{"DPOP-19 cnf empty", func(r *Rules) { r.AcceptsBound = true }, atjwt, with{"cnf": with{}}, refusal.SenderConstrained},
+		{"DPOP-19 cnf a text", func(r *Rules) { r.AcceptsBound = true }, atjwt, with{"cnf": jkt}, refusal.SenderConstrained},
+		{"DPOP-19 jkt no thumbprint", func(r *Rules) { r.AcceptsBound = true }, atjwt, with{"cnf": with{"jkt": "x"}}, refusal.SenderConstrained},
+		{"DPOP-19 jkt a number", func(r *Rules) { r.AcceptsBound = true }, atjwt, with{"cnf": with{"jkt": 1}}, refusal.SenderConstrained},
 		{"says that it is an ID token", func(r *Rules) { r.AllowIDTokenClaims = true }, "", with{"token_use": "ID"}, refusal.TokenType},
 		{"nonce", nil, "", with{"nonce": "n"}, refusal.TokenType},
 		{"nonce, which may be", func(r *Rules) { r.AllowIDTokenClaims = true }, "", with{"nonce": "n"}, ""},

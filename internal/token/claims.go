@@ -24,9 +24,9 @@ type claims struct {
 	audPresent                bool
 	exp, nbf, iat, authTime   instant
 	scope, scp, amr, act      written
-	confirmed                 bool // cnf is there
-	foreign                   bool // a mark of ID tokens or security events is there
-	isID                      bool // it says itself that it is an ID token
+	cnf                       []byte // nil for none
+	foreign                   bool   // a mark of ID tokens or security events is there
+	isID                      bool   // it says itself that it is an ID token
 
 	// Of what an authorization server says of a token that only it can read.
 	answered  bool
@@ -146,8 +146,7 @@ func (c *claims) member(r *strictjson.Reader, name []byte) *refusal.Refusal {
 	case "act":
 		c.act, err = c.next(r)
 	case "cnf":
-		c.confirmed = true
-		_, err = r.Skip()
+		c.cnf, err = r.Skip()
 	case "token_use", "typ": // of Cognito, of Keycloak
 		var use text
 		err = use.read(r, c.text)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/seed-1e292522/mcpauth/internal/challenge"
+	"github.com/seed-1e292522/mcpauth/internal/jose"
 	"github.com/seed-1e292522/mcpauth/internal/refusal"
 )
 
@@ -22,6 +23,9 @@ type Facts struct {
 	Expiry, IssuedAt, AuthTime time.Time // zero if absent
 	ID, ACR                    string    // "" if absent
 	AMR, Actors                []string
+
+	Bound bool // to Key, by cnf.jkt
+	Key   jose.Thumbprint
 
 	Text string // the payload, in memory of its own: nothing here leads to the token
 }
@@ -42,6 +46,7 @@ func (k *Checker) Facts(t *Token) (f Facts, denied *refusal.Refusal) {
 		Actors:    actors(c.act),
 		Text:      c.text, // raw is a part of the buffer that has the token
 	}
+	f.Key, f.Bound = c.boundTo()
 	f.Client = !c.sub.present || f.ClientID == f.Subject
 	if !c.sub.present {
 		f.Subject = clientSubject + f.ClientID

@@ -19,6 +19,9 @@ type Rules struct {
 	AllowIDTokenClaims  bool
 	Required            []Required
 
+	AcceptsBound bool // tokens that are bound to a key of the client by cnf.jkt
+	NeedsBound   bool // and no others
+
 	ScopeClaims   []Path
 	Union         bool // all of ScopeClaims count, and not the first that is present
 	RoleClaims    []Path
