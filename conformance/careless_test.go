@@ -127,7 +127,7 @@ func newAuthFor(t *testing.T, issuer *conformance.Issuer, resource string) *mcpa
 	t.Helper()
 	auth, err := mcpauth.New(mcpauth.Config{
 		Resource:  resource,
-		Issuers:   []mcpauth.Issuer{{URL: issuer.Issuer()}},
+		Issuers:   []mcpauth.Issuer{{URL: issuer.Issuer(), DPoP: mcpauth.DPoPAccepted}},
 		Transport: inprocess.Transport{Handler: issuer},
 		Policy: mcpauth.Rules{Tools: map[string]mcpauth.Requirement{
 			"read": mcpauth.Scopes("notes:read"), "write": mcpauth.Scopes("notes:read", "notes:write"), "count": mcpauth.Scopes("notes:read"),
@@ -343,6 +343,18 @@ var flaws = []flaw{
 			return false
 		})(issuer, good)
 	}},
+	{"refuses the scheme that it announces", before(func(w http.ResponseWriter, r *http.Request) bool {
+		return strings.HasPrefix(r.Header.Get("Authorization"), "DPoP ") && refuse(w, http.StatusUnauthorized)
+	})},
+	{"takes bound tokens for bearer tokens, and looks at no proof", before(func(w http.ResponseWriter, r *http.Request) bool {
+		_, claims := claimsOf(r)
+		if claims["cnf"] == nil && !strings.HasPrefix(r.Header.Get("Authorization"), "DPoP ") {
+			return false
+		}
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(w, served)
+		return true
+	})},
 	{"half a body is a bad token", before(func(w http.ResponseWriter, r *http.Request) bool {
 		return !json.Valid([]byte(bodyOf(r))) && r.Header.Get("Authorization") != "" && refuse(w, http.StatusUnauthorized)
 	})},
@@ -418,6 +430,31 @@ func TestGoodGolden_TEST_07(t *testing.T) {
 	assert.Empty(t, report.Findings(conformance.Low))
 	for _, result := range report.Results {
 		assert.Equal(t, conformance.Pass, result.Outcome, "%s: %s", result.ID, result.Detail)
+	}
+}
+
+// TestProofs_DPOP_10: a server that wants nothing but bound tokens, with its own nonces in the proofs, is looked at too; one
+// that announces nothing is left alone.
+func TestProofs_DPOP_10_DPOP_12(t *testing.T) {
+	for mode, want := range map[mcpauth.DPoP]conformance.Outcome{mcpauth.DPoPRequired: conformance.Pass, mcpauth.DPoPOff: conformance.NotRun} {
+		issuer := sharedIssuer()
+		report := checkServer(t, issuer, func(t *testing.T) http.Handler {
+			auth, err := mcpauth.New(mcpauth.Config{
+				Resource: resource, Issuers: []mcpauth.Issuer{{URL: issuer.Issuer(), DPoP: mode}}, Transport: inprocess.Transport{Handler: issuer},
+				Policy:                mcpauth.Rules{Tools: map[string]mcpauth.Requirement{"read": mcpauth.Scopes("notes:read")}},
+				AllowInsecureLoopback: true,
+			})
+			require.NoError(t, err)
+			return auth.Wrap(mcpServer(t))
+		})
+		looked := 0
+		for _, result := range report.Results {
+			if result.Group == "proof" {
+				looked++
+				assert.Equal(t, want, result.Outcome, "%s: %s", result.ID, result.Detail)
+			}
+		}
+		assert.Equal(t, 14, looked)
 	}
 }
 

@@ -27,6 +27,9 @@ type suite struct {
 	modernOnly     bool
 	session        string // of the control token, "" for none
 
+	prover        *prover // a client whose bound token was accepted
+	proverProblem string  // why there is none
+
 	sessionOfOther *string // of the other person; nil: not asked for yet
 	ways           []way   // to make the call that sends notifications; nil: not tried yet
 	waysProblem    string  // why there is none
@@ -99,6 +102,9 @@ func (s *suite) send(r request) *answer {
 		}
 		return &answer{}
 	}
+	if nonce := a.header.Get("DPoP-Nonce"); nonce != "" && s.prover != nil {
+		s.prover.nonce = nonce
+	}
 	return a
 }
 
@@ -137,7 +143,7 @@ func (s *suite) first() request {
 func groups() [][]check {
 	return [][]check{
 		outageChecks(), metadataChecks(), challengeChecks(), controlChecks(), credentialChecks(),
-		forgeryChecks(), tokenChecks(), statusChecks(), scopeChecks(), bodyChecks(), isolationChecks(), sessionChecks(), stateChecks(), originChecks(),
+		forgeryChecks(), tokenChecks(), proofChecks(), statusChecks(), scopeChecks(), bodyChecks(), isolationChecks(), sessionChecks(), stateChecks(), originChecks(),
 	}
 }
 
