@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"regexp"
 	"strings"
@@ -570,6 +571,29 @@ func TestEntraConsent_EXCH_17(t *testing.T) {
 		}
 		assert.NotContains(t, line, "canary-claims")
 	}
+}
+
+// TestBoundTokenWithProof: where the wrapper accepts a token that is bound to a key, the tool is served and nothing is
+// exchanged: what came back would be good in anybody's hands.
+func TestBoundTokenWithProof_EXCH_22_DPOP_02(t *testing.T) {
+	s := newSite(t, change{auth: func(c *mcpauth.Config) { c.Issuers[0].DPoP = mcpauth.DPoPAccepted }})
+	key, ran := mcpauthtest.NewKey("client", "ES256"), 0
+	s.inner = func(_ http.ResponseWriter, r *http.Request) {
+		ran++
+		_, err := s.exchanger.Token(r.Context(), "crm")
+		assert.Equal(t, onbehalf.Refused, failure(t, err).Kind)
+	}
+	token := s.issuer.BoundToken(key, mcpauthtest.Claims{"aud": resource, "scope": "mcp:read"})
+	body := `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"echo","arguments":{}}}`
+	r := httptest.NewRequest(http.MethodPost, "/mcp", strings.NewReader(body))
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("MCP-Protocol-Version", "2025-11-25")
+	r.Header.Set("Authorization", "DPoP "+token)
+	r.Header.Set("DPoP", key.Proof(http.MethodPost, resource, token, nil))
+	w := httptest.NewRecorder()
+	s.handler.ServeHTTP(w, r)
+	assert.Equal(t, 1, ran, s.log)
+	assert.Empty(t, s.posts, "the token endpoint was asked")
 }
 
 func TestBoundToken_EXCH_22(t *testing.T) {
