@@ -167,7 +167,7 @@ var introspectionAttacks = []introspectionAttack{
 	{name: "INTRO-03 token_type N_A", claims: mcpauthtest.Claims{"token_type": "N_A"}, words: words(mcpauth.ErrTokenType), cause: "token-type"},
 	{name: "INTRO-03 token_type mac", claims: mcpauthtest.Claims{"token_type": "mac"}, words: words(mcpauth.ErrTokenType), cause: "token-type"},
 	{name: "INTRO-03 token_type is a list", claims: mcpauthtest.Claims{"token_type": []string{"Bearer"}}, words: words(mcpauth.ErrTokenType), cause: "token-type"},
-	{name: "INTRO-03 DPoP without cnf", claims: mcpauthtest.Claims{"token_type": "DPoP"}, words: words(mcpauth.ErrSenderConstrained), cause: "sender-constrained"},
+	{name: "INTRO-03 DPoP without cnf", claims: mcpauthtest.Claims{"token_type": "DPoP"}, words: words(mcpauth.ErrSenderConstrained), cause: "token-unbound"},
 	{name: "INTRO-03 cnf of a certificate", claims: mcpauthtest.Claims{"cnf": map[string]any{"x5t#S256": "abc"}}, words: words(mcpauth.ErrSenderConstrained), cause: "sender-constrained"},
 	{name: "INTRO-03 empty cnf", claims: mcpauthtest.Claims{"cnf": map[string]any{}}, words: words(mcpauth.ErrSenderConstrained), cause: "sender-constrained"},
 	{name: "INTRO-03 the tenant is another", claims: mcpauthtest.Claims{"tid": "other"}, change: func(c *mcpauth.Config) { c.Issuers[0].RequireClaims = map[string][]string{"tid": {"mine"}} },

@@ -235,8 +235,12 @@ func (v *verifier) askedAbout(compact string) (found *issuer, denied *refusal.Re
 func (v *verifier) verifyAgain(ctx context.Context, before *verified, asked time.Time, seen *memory) (*verified, *refusal.Refusal) {
 	compact := before.answer.token
 	again, denied := v.verifyOpaque(ctx, compact, asked, asked)
-	if denied == nil && again.principal.caller() != before.principal.caller() {
+	switch {
+	case denied != nil:
+	case again.principal.caller() != before.principal.caller():
 		denied = refusal.New(refusal.Claims, "sub or client of the answer", "", "those of the answer before").Because("subject")
+	case !again.binding.Equal(before.binding):
+		denied = refusal.New(refusal.SenderConstrained, "cnf of the answer", "", "that of the answer before")
 	}
 	if denied != nil && !denied.IsDoubt() {
 		seen.tokens.Remove(seen.tokens.Key(compact))

@@ -27,6 +27,14 @@ type Binding struct {
 // NewBinding makes the binding to a key.
 func NewBinding(key jose.Thumbprint) *Binding { return &Binding{key: key} }
 
+// Equal reports whether both are to the same key, or to none.
+func (b *Binding) Equal(other *Binding) bool {
+	if b == nil || other == nil {
+		return b == other
+	}
+	return b.key == other.key
+}
+
 // MaxBinding is what a binding may take, in bytes: a key that is larger is read anew for each proof.
 const MaxBinding = jose.MaxKnown + 64
 

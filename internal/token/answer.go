@@ -54,7 +54,7 @@ func (c *claims) checkAnswer() *refusal.Refusal {
 	case c.refresh:
 		return refusal.New(refusal.TokenType, "token_use or typ of the answer says that this is a refresh token", "", "an access token").Because("token-refresh")
 	case kind == "dpop" && c.cnf == nil:
-		return refusal.New(refusal.SenderConstrained, "token_type", c.tokenType.value, "cnf beside it, which says to which key the token is bound")
+		return refusal.New(refusal.SenderConstrained, "token_type", c.tokenType.value, "cnf beside it, which says to which key the token is bound").Because("token-unbound")
 	case c.tokenType.wrong, c.tokenType.present && kind != "dpop" && !slices.Contains(bearerTypes, kind):
 		return refusal.New(refusal.TokenType, "token_type", c.tokenType.value, "Bearer")
 	}
