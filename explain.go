@@ -122,6 +122,9 @@ func (g *generation) scopeFinding(x *exchange, denied *refusal.Refusal) explain.
 	if x.principal == nil {
 		return explain.Finding{Cause: "scope-not-granted"}
 	}
+	if a := x.lease.token.answer; a != nil && a.fewer {
+		return explain.Finding{Cause: "scopes-withdrawn"}
+	}
 	var missing []string
 	for _, scope := range denied.Scopes {
 		if !g.policy.holds(x.principal, scope) {

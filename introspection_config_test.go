@@ -48,6 +48,7 @@ func TestIntrospectionConfig_INTRO_17_INTRO_19_TENANT_09(t *testing.T) {
 	}{
 		{"good", issuer(func(*mcpauth.Issuer) {}), "", ""},
 		{"good, two", two("a_", ""), "", ""},
+		{"good, JWTs too", issuer(func(i *mcpauth.Issuer) { i.Introspect.JWTs = true }), "", ""},
 		{"good, Google", google(func(*mcpauth.Issuer) {}), "", ""},
 		{"two without a prefix", two("", ""), "Issuers[1].Introspect.Prefix", "has none either"},
 		{"equal prefixes", two("a_", "a_"), "Issuers[1].Introspect.Prefix", testIssuerURL},
@@ -65,6 +66,7 @@ func TestIntrospectionConfig_INTRO_17_INTRO_19_TENANT_09(t *testing.T) {
 		{"Google with ID tokens", google(func(i *mcpauth.Issuer) { i.AllowIDTokenClaims = true }), "Issuers[0].AllowIDTokenClaims", "name the same client"},
 		{"Google without subjects", google(func(i *mcpauth.Issuer) { i.AllowMissingSubject = true }), "Issuers[0].AllowMissingSubject", "all users of a client would be one"},
 		{"Google with keys", google(func(i *mcpauth.Issuer) { i.JWKSURI = testIssuerURL + "/jwks" }), "Issuers[0].Introspect.Tokeninfo", "signs no access tokens"},
+		{"Google with JWTs", google(func(i *mcpauth.Issuer) { i.Introspect.JWTs = true }), "Issuers[0].Introspect.JWTs", "makes no JWTs"},
 		{"all unlisted", func(c *mcpauth.Config) { c.Issuers[0].Unlisted = true }, "Issuers", "list one of them"},
 	} {
 		t.Run(row.name, func(t *testing.T) {

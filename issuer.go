@@ -98,6 +98,10 @@ type Introspection struct {
 	// several that are asked all but one need a prefix, and none is asked about tokens of another.
 	Prefix string
 
+	// JWTs has the issuer asked about its JWTs, too, once they have been verified here: both must find a token good. So
+	// one that was revoked is refused within a minute, at the price of a question a minute for each token.
+	JWTs bool
+
 	// Tokeninfo is the dialect of Google, at https://oauth2.googleapis.com/tokeninfo. Its tokens name a client and no
 	// resource: Audiences must list the client ids that are accepted, and nothing else. Without client authentication.
 	Tokeninfo bool
@@ -162,6 +166,7 @@ type issuer struct {
 
 	asked    *introspect.Server // about tokens that are no JWTs; nil: they are refused
 	prefix   string             // of those
+	confirms bool               // asked about JWTs, too
 	unlisted bool
 	nonces   bool // DPoP proofs need a nonce of ours
 }

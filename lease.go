@@ -66,12 +66,12 @@ const (
 	codedStream // nothing that we write fits into it
 )
 
-// keep holds on to a token that only its issuer can read: what lasts is asked about again. What others share does
+// keep holds on to a token that its issuer is asked about: for what lasts it is asked again. What others share does
 // not lead to it.
 func (l *lease) keep(token string) {
-	if l.token.isOpaque() {
+	if a := l.token.answer; a != nil {
 		own := *l.token
-		own.answer = &answer{asked: own.answer.asked, endless: own.answer.endless, token: token}
+		own.answer = &answer{asked: a.asked, endless: a.endless, second: a.second, fewer: a.fewer, token: token}
 		l.token = &own
 	}
 }

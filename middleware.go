@@ -129,7 +129,7 @@ func (m *Middleware) authenticate(w http.ResponseWriter, r *http.Request, x *exc
 	return denied
 }
 
-// verifyAgain asks about an opaque token of something that lasts.
+// verifyAgain asks the issuer about the token of something that lasts.
 func (m *Middleware) verifyAgain(ctx context.Context, before *verified, asked time.Time) (*verified, *refusal.Refusal) {
 	return m.generation().verifier.verifyAgain(ctx, before, asked, &m.memory)
 }

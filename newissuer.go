@@ -252,7 +252,10 @@ func (b *builder) introspection(field string, c *Issuer, s *issuer) {
 	if !introspect.IsToken(how.Prefix + "a") {
 		b.fail(field+".Prefix", shown(how.Prefix), "no token begins so: letters, digits and -._~+/ (RFC 6750 section 2.1)")
 	}
-	s.prefix = how.Prefix
+	if how.Tokeninfo && how.JWTs {
+		b.fail(field+".JWTs", "true", "this issuer makes no JWTs but ID tokens: remove it")
+	}
+	s.prefix, s.confirms = how.Prefix, how.JWTs
 	s.asked = introspect.New(b.poster, b.m.operator.log, config)
 }
 

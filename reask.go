@@ -61,8 +61,8 @@ func (l *lease) inquire() *refusal.Refusal {
 		return nil
 	}
 	l.inquiry = &inquiry{lease: l, good: l.verified}
-	if l.token.isOpaque() { // the answer may have been remembered
-		l.inquiry.good = l.token.answer.asked
+	if a := l.token.answer; a != nil { // it may have been remembered
+		l.inquiry.good = a.asked
 	}
 	return l.inquiry.begin()
 }
@@ -232,11 +232,11 @@ func policyTime(calls int) time.Duration {
 
 func (q *inquiry) askEvidence(ctx context.Context, asked time.Time, vouched bool) *refusal.Refusal {
 	l := q.lease
-	switch {
-	case vouched:
+	if vouched {
 		return nil
-	case !l.token.isOpaque():
-		return l.token.await(ctx, asked)
+	}
+	if denied := l.token.await(ctx, asked); denied != nil || l.token.answer == nil {
+		return denied
 	}
 	again, denied := l.x.m.verifyAgain(ctx, l.token, asked)
 	if denied == nil {

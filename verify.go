@@ -33,13 +33,15 @@ type verified struct {
 type evidence struct {
 	issuer *issuer
 	proof  keys.Proof // of a JWT
-	answer *answer    // of the issuer, about a token that only it can read; nil for a JWT
+	answer *answer    // of the issuer, where it is asked about the token
 }
 
 // answer is when an issuer was asked about a token, and whether it told no end of it.
 type answer struct {
 	asked   time.Time
 	endless bool
+	second  bool // the token is a JWT, and was verified, too
+	fewer   bool // scopes than that has
 
 	// Of one request, and in nothing that is remembered.
 	token    string
@@ -49,14 +51,14 @@ type answer struct {
 // isCurrent reports whether a verification that is remembered would come to the same end now. It
 // does not wait.
 func (e *evidence) isCurrent(now time.Time) bool {
-	if e.isOpaque() {
-		return now.Before(e.answer.asked.Add(seenLife))
+	if e.answer != nil && !now.Before(e.answer.asked.Add(seenLife)) {
+		return false
 	}
-	return e.issuer.keys.IsCurrent(&e.proof, now)
+	return e.isOpaque() || e.issuer.keys.IsCurrent(&e.proof, now)
 }
 
 // isOpaque reports whether only the issuer can tell whether the token is good.
-func (e *evidence) isOpaque() bool { return e.answer != nil }
+func (e *evidence) isOpaque() bool { return e.answer != nil && !e.answer.second }
 
 // recheck asks what is at hand whether the evidence has been withdrawn. It does not wait; known is
 // false where that does not tell, and [evidence.await] has to be asked.
@@ -64,12 +66,16 @@ func (e *evidence) recheck(now time.Time) (known bool, denied *refusal.Refusal) 
 	if e.isOpaque() {
 		return false, nil
 	}
-	return e.issuer.keys.Recheck(&e.proof, now)
+	known, denied = e.issuer.keys.Recheck(&e.proof, now)
+	return known && e.answer == nil, denied
 }
 
-// await is recheck for who can wait, as long as ctx allows. asked is when the question arose. About an opaque token
-// [verifier.verifyAgain] has to be asked, which knows it.
+// await is recheck for who can wait, as long as ctx allows. asked is when the question arose. What an issuer has
+// answered [verifier.verifyAgain] asks about, which knows the token.
 func (e *evidence) await(ctx context.Context, asked time.Time) *refusal.Refusal {
+	if e.isOpaque() {
+		return nil
+	}
 	return e.issuer.keys.AwaitRecheck(ctx, &e.proof, asked)
 }
 
@@ -127,14 +133,14 @@ func (v *verifier) verify(r *http.Request, sent credential, now time.Time, seen 
 		return nil, refusal.New(refusal.Issuer, "a Middleware that New has not made", "", "one made by New")
 	}
 	if strings.Count(compact, ".") != 2 && !v.asks { // it is no JWS, and not worth a look into the memory
-		_, denied := v.verifyAnew(ctx, compact, now)
+		_, denied := v.verifyAnew(ctx, compact, now, time.Time{})
 		return nil, denied
 	}
 	key := seen.tokens.Key(compact)
 	good := seen.get(key, now, v.leeway)
 	if good == nil {
 		var denied *refusal.Refusal
-		if good, denied = v.verifyAnew(ctx, compact, now); denied != nil {
+		if good, denied = v.verifyAnew(ctx, compact, now, time.Time{}); denied != nil {
 			return good, denied
 		}
 		if seen.put(key, good, now, v.leeway) {
@@ -155,10 +161,11 @@ func (v *verifier) verify(r *http.Request, sent credential, now time.Time, seen 
 // verifyAnew makes every check there is. The order is the defence: what can be
 // refused without a key is refused first, then one key set is looked at, then
 // one signature is checked, and only then is a claim believed. A refusal after
-// that names the principal too, for the operator's record.
-func (v *verifier) verifyAnew(ctx context.Context, compact string, now time.Time) (*verified, *refusal.Refusal) {
+// that names the principal too, for the operator's record. Where the issuer is asked, no answer counts that
+// is older than since.
+func (v *verifier) verifyAnew(ctx context.Context, compact string, now, since time.Time) (*verified, *refusal.Refusal) {
 	if v.asks && introspect.IsToken(compact) && !introspect.IsJWT(compact) {
-		return v.verifyOpaque(ctx, compact, now, time.Time{})
+		return v.verifyOpaque(ctx, compact, now, since)
 	}
 	var t token.Token
 	defer t.JWS.Recycle() // of what is found, nothing is a part of it
@@ -178,12 +185,37 @@ func (v *verifier) verifyAnew(ctx context.Context, compact string, now time.Time
 	}
 	good := &verified{evidence: evidence{issuer: s, proof: proof}, notBefore: t.NotBefore().UnixMicro()}
 	facts, denied := s.tokens.Facts(&t)
+	if denied == nil && s.confirms {
+		good.answer, denied = v.confirm(ctx, s, compact, &t, &facts, now, since)
+	}
 	good.take(&facts)
 	return good, denied
 }
 
+// confirm asks the issuer about a JWT that was verified: it may have been revoked, or grant less by now.
+func (v *verifier) confirm(ctx context.Context, s *issuer, compact string, t *token.Token, facts *token.Facts, now, since time.Time) (*answer, *refusal.Refusal) {
+	said, verdict := s.asked.Ask(ctx, compact, since, true)
+	if verdict.Denied != nil {
+		return nil, verdict.Denied
+	}
+	var answered token.Token
+	own := len(facts.Scopes)
+	denied := answered.ReadAnswer(said.Claims, s.url, said.Asked)
+	if denied == nil {
+		denied = s.tokens.Confirm(t, facts, &answered, now, v.leeway)
+	}
+	if denied != nil {
+		unverified := answered.Said()
+		explainAnswer(denied, &unverified, s, v.resource)
+		s.asked.Refuse(compact, introspect.Verdict{Denied: denied})
+		return nil, denied
+	}
+	s.asked.Good(compact, s.url, facts.Subject, strconv.FormatBool(facts.Client))
+	return &answer{asked: said.Asked, second: true, fewer: len(facts.Scopes) < own}, nil
+}
+
 // verifyOpaque asks the issuer about a token that only it can read. What it answers is judged by the same
-// rules as the claims of a JWT. No answer counts that is older than since.
+// rules as the claims of a JWT.
 func (v *verifier) verifyOpaque(ctx context.Context, compact string, now, since time.Time) (*verified, *refusal.Refusal) {
 	if len(compact) > introspect.MaxToken {
 		return nil, refusal.New(refusal.TokenTooComplex, "a token that is no JWT is longer than 4,096 bytes", "", "")
@@ -192,7 +224,7 @@ func (v *verifier) verifyOpaque(ctx context.Context, compact string, now, since 
 	if denied != nil {
 		return nil, denied
 	}
-	said, verdict := s.asked.Ask(ctx, compact, since)
+	said, verdict := s.asked.Ask(ctx, compact, since, false)
 	if verdict.Denied != nil {
 		known, _ := verdict.About.(*verified)
 		return known, verdict.Denied
@@ -231,10 +263,10 @@ func (v *verifier) askedAbout(compact string) (found *issuer, denied *refusal.Re
 	return found, nil
 }
 
-// verifyAgain asks the issuer of an opaque token about it once more, and returns what it grants by now.
+// verifyAgain asks the issuer about a token once more, and returns what it grants by now.
 func (v *verifier) verifyAgain(ctx context.Context, before *verified, asked time.Time, seen *memory) (*verified, *refusal.Refusal) {
 	compact := before.answer.token
-	again, denied := v.verifyOpaque(ctx, compact, asked, asked)
+	again, denied := v.verifyAnew(ctx, compact, asked, asked)
 	switch {
 	case denied != nil:
 	case again.principal.caller() != before.principal.caller():
@@ -322,7 +354,7 @@ func (m *memory) get(key tokencache.Key, now time.Time, leeway time.Duration) *v
 func (m *memory) put(key tokencache.Key, v *verified, now time.Time, leeway time.Duration) (full bool) {
 	p := &v.principal
 	life := min(seenLife, p.Expiry.Add(leeway).Sub(now))
-	if v.isOpaque() {
+	if v.answer != nil {
 		life = min(v.answer.asked.Add(seenLife).Sub(now), p.Expiry.Sub(now))
 	}
 	return m.tokens.Add(key, m.tokens.Owner(p.Issuer, p.Subject, strconv.FormatBool(p.Client)), v, now, life)

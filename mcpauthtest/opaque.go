@@ -39,7 +39,9 @@ func (i *Issuer) Introspection() *mcpauth.Introspection {
 
 // Opaque mints an access token that nobody can read but this issuer. Asked about it, the issuer answers with active
 // true, token_type Bearer and the claims of [Issuer.Token], changed by those given. A server has to be told to
-// ask: see [Issuer.Introspection].
+// ask: see [Issuer.Introspection]. A token that is bound to a client's key has its thumbprint there:
+//
+//	token := issuer.Opaque(mcpauthtest.Claims{"cnf": map[string]any{"jkt": key.Thumbprint()}})
 func (i *Issuer) Opaque(claims Claims) string {
 	now := time.Now()
 	all := map[string]any{

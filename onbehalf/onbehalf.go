@@ -137,7 +137,7 @@ func (e *Exchanger) noTarget(name string) *Error {
 }
 
 // exchangeable reports what of the token itself stands against it: one that is bound to a key would
-// become one that is not. The wrapper refuses such tokens; this is for the day when it does not.
+// become one that is not.
 func (from *inbound) exchangeable(t *target) *Error {
 	var claims map[string]json.RawMessage
 	if err := from.principal.Claims(&claims); err != nil || isBound(claims) {

@@ -202,7 +202,7 @@ func introspectionInFile(t *testing.T, how *mcpauth.Introspection) *fileIntrospe
 	variable := "MCPAUTH_TEST_" + rand.Text() // tests run side by side
 	require.NoError(t, os.Setenv(variable, secret))
 	t.Cleanup(func() { _ = os.Unsetenv(variable) })
-	return &fileIntrospection{Endpoint: how.Endpoint, ClientID: id, SecretEnv: variable, Prefix: how.Prefix}
+	return &fileIntrospection{Endpoint: how.Endpoint, ClientID: id, SecretEnv: variable, Prefix: how.Prefix, JWTs: how.JWTs}
 }
 
 // MarshalJSON writes a duration as it is read.

@@ -58,6 +58,7 @@ type fileIntrospection struct {
 	ClientID  string `json:"client_id"`
 	SecretEnv string `json:"client_secret_env"`
 	Prefix    string `json:"prefix"`
+	JWTs      bool   `json:"jwts"`
 	Tokeninfo bool   `json:"tokeninfo"`
 }
 
@@ -65,7 +66,7 @@ func (i *fileIntrospection) introspection() *mcpauth.Introspection {
 	if i == nil {
 		return nil
 	}
-	out := &mcpauth.Introspection{Endpoint: i.Endpoint, Prefix: i.Prefix, Tokeninfo: i.Tokeninfo}
+	out := &mcpauth.Introspection{Endpoint: i.Endpoint, Prefix: i.Prefix, JWTs: i.JWTs, Tokeninfo: i.Tokeninfo}
 	if !i.Tokeninfo {
 		out.Client = clientauth.SecretBasic(i.ClientID, os.Getenv(i.SecretEnv))
 	}

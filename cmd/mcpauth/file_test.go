@@ -23,7 +23,7 @@ const fullFile = `{
     "url": "https://login.example.com", "audiences": ["https://mcp.example.com/mcp"], "algorithms": ["RS256"], "token_types": ["at+jwt"],
     "claims": {"scopes": ["scope"], "union": true, "roles": ["roles"], "role_scopes": {"analyst": ["a"]}, "client_id": "azp", "audience": "client_id"},
     "require_claims": {"tid": ["t"]}, "max_lifetime": "1h", "allow_missing_subject": true, "allow_id_token_claims": true, "dpop": "required", "allow_private": true, "on_behalf": true,
-    "introspect": {"endpoint": "https://login.example.com/introspect", "client_id": "c", "client_secret_env": "PATH", "prefix": "at_", "tokeninfo": false}, "unlisted": true,
+    "introspect": {"endpoint": "https://login.example.com/introspect", "client_id": "c", "client_secret_env": "PATH", "prefix": "at_", "jwts": true, "tokeninfo": false}, "unlisted": true,
     "jwks_uri": "https://login.example.com/keys", "keys": {"keys": []}
   }],
   "scopes": ["a"], "implies": {"a": ["b"]}, "allowed_origins": ["https://app.example.com"], "metadata": {"resource_name": "Example"},

@@ -15,6 +15,8 @@ var scopeCauses = []Cause{
 		"Define the scopes at the authorization server for this API and grant them to the client; for Keycloak: with Include in token scope on in each client scope. Some servers never put scopes into tokens: see Issuer.Claims for what they send instead."},
 	{"scope-not-granted", "insufficient_scope", "The token has scopes, and not the one that this call needs.",
 		"Nothing, if the client now asks the user for more. If it comes back without, the authorization server does not know the scope or the client may not have it."},
+	{"scopes-withdrawn", "insufficient_scope", "The token has the scopes, and its issuer does not grant them any more.",
+		"Nothing, if rights were taken away. Otherwise look at what the introspection endpoint answers: with Introspect.JWTs those scopes count that stand there, too."},
 	{"no-rule", "forbidden", "The policy has no rule for the target.",
 		"Add it to Rules under its exact name, or a rule \"*\" for the rest. What is not listed is refused."},
 	{"required-claim", "forbidden", "The token lacks a claim that Issuer.RequireClaims demands.",

@@ -41,6 +41,15 @@ var introspection = []Fault{
 			return opaqueScene(tb, nil).issuer(func(i *mcpauth.Issuer) { i.Introspect.Prefix = "ory_at_" })
 		},
 	}, {
+		Name: "the authorization server grants less than a JWT says", Cause: "scopes-withdrawn", Status: 403,
+		Setup: func(tb testing.TB) *Scene {
+			s := newScene(tb)
+			s.Config.Issuers[0].Introspect = s.AS.Introspection()
+			s.Config.Issuers[0].Introspect.JWTs = true
+			s.AS.Answer(s.Token, `{"active":true,"scope":"other"}`)
+			return s
+		},
+	}, {
 		Name: "this server's client secret at the authorization server is wrong", Cause: "introspection-credentials", Status: 503, Mentions: []string{"401"},
 		Setup: func(tb testing.TB) *Scene {
 			return opaqueScene(tb, nil).issuer(func(i *mcpauth.Issuer) {

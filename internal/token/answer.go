@@ -1,6 +1,7 @@
 package token
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"time"
@@ -39,6 +40,58 @@ func (t *Token) Said() Unverified {
 		Issuer: c.iss.value, Subject: c.sub.value, Audiences: c.aud, OfIDToken: c.foreign,
 		IssuedAt: c.iat.time(), NotBefore: c.nbf.time(), Expiry: c.exp.time(), claims: *c,
 	}
+}
+
+// Confirm holds what an authorization server says of a verified JWT, and that it calls active, against the JWT. All
+// that the answer says must be good, too, and be of the same holder; what it leaves out is as in the JWT. Of the scopes
+// in the facts those stay that both grant, and of the two ends the first.
+func (k *Checker) Confirm(t *Token, f *Facts, answer *Token, now time.Time, leeway time.Duration) *refusal.Refusal {
+	c, sub := &answer.claims, answer.claims.sub
+	grants := k.grants(c)
+	c.fill(&t.claims)
+	denied := cmp.Or(c.checkAnswer(), k.checkTime(c, now, leeway), k.checkAudience(c), k.checkBinding(c), k.checkPurpose(c, &t.JWS.Header))
+	key, bound := c.boundTo()
+	switch client := k.clientID(c); {
+	case denied != nil:
+		return denied
+	case sub.wrong, sub.present && sub.value != t.claims.sub.value && (t.claims.sub.present || sub.value != f.ClientID):
+		return refusal.New(refusal.Claims, "sub of the answer", sub.value, "that of the token").Because("subject")
+	case client != "" && client != f.ClientID:
+		return refusal.New(refusal.Claims, "client of the answer", client, "that of the token").Because("subject")
+	case bound != f.Bound || key != f.Key:
+		return refusal.New(refusal.SenderConstrained, "cnf of the answer", "", "that of the token")
+	}
+	if end := c.exp.time(); end.Before(f.Expiry) {
+		f.Expiry = end
+	}
+	if !grants {
+		return nil
+	}
+	granted, denied := k.scopes(c)
+	f.Scopes = slices.DeleteFunc(f.Scopes, func(scope string) bool { return !slices.Contains(granted, scope) })
+	return denied
+}
+
+// fill takes from the claims of a JWT what an answer about it leaves out.
+func (c *claims) fill(own *claims) {
+	if c.endless {
+		c.exp, c.endless = own.exp, false
+	}
+	if !c.iat.present {
+		c.iat = own.iat
+	}
+	if !c.audPresent {
+		c.aud, c.audPresent = own.aud, true
+	}
+	if c.cnf == nil {
+		c.cnf = own.cnf
+	}
+}
+
+// grants reports whether one of the claims that grant scopes is there.
+func (k *Checker) grants(c *claims) bool {
+	present := func(path Path) bool { return c.at(path).raw != nil }
+	return slices.ContainsFunc(k.ScopeClaims, present) || slices.ContainsFunc(k.RoleClaims, present)
 }
 
 // bearerTypes are values of token_type for tokens that whoever has them may use. Some servers name the kind of
