@@ -300,7 +300,9 @@ func tokenConfusions() []proofAttack {
 		otherBinding("MTLS-01 a certificate", `{"x5t#S256":"bwcK0esc3ACC3DB2Y5_lESsXE8o9ltc05O89jdN-dg2"}`),
 		otherBinding("DPOP-19 empty", `{}`), otherBinding("DPOP-19 null", `null`), otherBinding("DPOP-19 a text", `"JKT"`), otherBinding("DPOP-19 a list", `["JKT"]`),
 		otherBinding("DPOP-19 kid", `{"kid":"JKT"}`), otherBinding("DPOP-19 jwk", `{"jwk":{"kty":"EC"}}`), otherBinding("DPOP-19 jkt null", `{"jkt":null}`), otherBinding("DPOP-19 jkt empty", `{"jkt":""}`),
-		otherBinding("DPOP-19 jkt padded", `{"jkt":"JKT="}`), otherBinding("DPOP-19 jkt in a list", `{"jkt":["JKT"]}`), otherBinding("DPOP-19 jkt and something unknown", `{"jkt":"JKT","x":1}`),
+		otherBinding("DPOP-19 jkt padded", `{"jkt":"JKT="}`), otherBinding("DPOP-19 jkt in a list", `{"jkt":["JKT"]}`), otherBinding("DPOP-19 jkt and jwk", `{"jkt":"JKT","jwk":{"kty":"EC"}}`),
+		otherBinding("DPOP-19 jkt and jwe", `{"jkt":"JKT","jwe":"x"}`), otherBinding("DPOP-19 kid and jkt", `{"kid":"x","jkt":"JKT"}`), otherBinding("DPOP-19 jkt and jku", `{"jkt":"JKT","jku":"https://evil.example.com"}`),
+		otherBinding("DPOP-19 jkt and osc", `{"jkt":"JKT","osc":{}}`), otherBinding("DPOP-19 something unknown alone", `{"kc-jkt-type":"DPoP"}`),
 		otherBinding("DPOP-19 jkt in capitals", `{"JKT":"x"}`),
 	}
 }

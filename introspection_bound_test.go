@@ -29,7 +29,10 @@ func newBoundOpaqueLab(tb testing.TB, mode mcpauth.DPoP) *proofLab {
 	return l
 }
 
-func bindingOf(key *mcpauthtest.Key) map[string]any { return map[string]any{"jkt": key.Thumbprint()} }
+// bindingOf is as Keycloak has it.
+func bindingOf(key *mcpauthtest.Key) map[string]any {
+	return map[string]any{"jkt": key.Thumbprint(), "kc-jkt-type": "DPoP"}
+}
 
 // boundOpaque lives for long, so that streams end for another reason.
 func (l *proofLab) boundOpaque(key *mcpauthtest.Key, claims mcpauthtest.Claims) string {

@@ -9,7 +9,7 @@ var proofCauses = []Cause{
 	{"token-unbound", "sender_constrained", "The token is not bound to a key, and was sent as if it were, or has to be.",
 		"Have the client send a DPoP proof with its token request, and the authorization server bind the token (cnf with jkt). Tokens that are not bound go under the scheme Bearer, unless Issuer.DPoP is DPoPRequired. An answer of introspection has cnf too, if the token is bound."},
 	{"bound-otherwise", "sender_constrained", "The token is bound in a way that is not checked here, such as to a certificate.",
-		"Have the authorization server bind tokens for this resource by DPoP (cnf with jkt and nothing else), or not at all."},
+		"Have the authorization server bind tokens for this resource by DPoP (cnf with jkt and no other key), or not at all."},
 	{"proof-missing", "invalid_dpop_proof", "A bound token came without a DPoP proof.",
 		"Have the client send a new proof in the DPoP header with each request. If it does, a proxy drops the header: let it pass."},
 	{"proof-several", "invalid_dpop_proof", "More than one DPoP proof came with a request.",

@@ -129,12 +129,17 @@ func (k *Checker) checkBinding(c *claims) *refusal.Refusal {
 	case c.cnf != nil && !k.AcceptsBound:
 		return refusal.New(refusal.SenderConstrained, "cnf is present", "", "a token without cnf: Issuer.DPoP is not set")
 	case c.cnf != nil && !bound:
-		return refusal.New(refusal.SenderConstrained, "cnf", "", "an object with jkt, a JWK thumbprint, and nothing else: no other binding is checked here").Because("bound-otherwise")
+		return refusal.New(refusal.SenderConstrained, "cnf", "", "an object with jkt, a JWK thumbprint, and no other key: no other binding is checked here").Because("bound-otherwise")
 	}
 	return nil
 }
 
-// boundTo reads cnf (RFC 9449 section 6.1). One that says more than jkt wants more to be proved.
+// otherBindings are the members of cnf, jkt aside, that name a key (the registry of RFC 7800 section 6.2). Keycloak
+// has one there that names none.
+var otherBindings = []string{"jwk", "jwe", "kid", "jku", "x5t#S256", "osc"}
+
+// boundTo reads cnf (RFC 9449 section 6.1). One that names another key beside jkt wants more to be proved; members
+// that are not known mean nothing (RFC 7800 section 3.1).
 func (c *claims) boundTo() (key jose.Thumbprint, ok bool) {
 	if c.cnf == nil {
 		return key, false
@@ -147,12 +152,14 @@ func (c *claims) boundTo() (key jose.Thumbprint, ok bool) {
 		if !more {
 			return key, ok && r.End() == nil
 		}
-		if string(name) != "jkt" || r.Kind() != strictjson.String {
+		switch {
+		case string(name) == "jkt" && r.Kind() == strictjson.String:
+			jkt, _ := r.String()
+			key, ok = jose.ParseThumbprint(string(jkt))
+		case string(name) == "jkt", slices.Contains(otherBindings, string(name)):
 			return key, false
-		}
-		jkt, _ := r.String()
-		if key, ok = jose.ParseThumbprint(string(jkt)); !ok {
-			return key, false
+		default:
+			_, _ = r.Skip()
 		}
 	}
 }
