@@ -102,6 +102,7 @@ func StartHydra(t testing.TB, registration bool) *Server {
 		must(t, app.importKey(t.Context(), set)) // or else Hydra makes some of 4096 bits at the first token, which takes its time
 	}
 	server.Issuer = mcpauth.Issuer{URL: issuer}
+	server.Introspection = app.admin + "/admin/oauth2/introspect"
 	server.Rotate = app.rotate
 	server.Revoke, server.Revoked = app.revoke, app.revoked
 	for id, strategy := range map[string]string{"interop": "jwt", HydraOpaque: "opaque"} {

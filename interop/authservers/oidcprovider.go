@@ -19,6 +19,9 @@ type OIDCProviderOptions struct {
 	// FreeScopes lets a registered client ask for more than the scope that it
 	// registered with.
 	FreeScopes bool
+
+	// Asking makes access tokens opaque. It is the secret of the client mcp-server, which may ask about them.
+	Asking string
 }
 
 // StartOIDCProvider starts the npm package oidc-provider.
@@ -40,7 +43,7 @@ func StartOIDCProvider(t testing.TB, options OIDCProviderOptions) *Server {
 	serve(t, server.Record, func(origin string) http.Handler {
 		server.Issuer = mcpauth.Issuer{URL: origin}
 		ready := node.Start(t, "oidc-provider.mjs", "ISSUER="+origin, "SHORT_LIFE="+strconv.Itoa(ShortLife),
-			"DEFAULT_RESOURCE="+options.DefaultResource, "KEEP_SCOPE="+keep)
+			"DEFAULT_RESOURCE="+options.DefaultResource, "KEEP_SCOPE="+keep, "ASKING_SECRET="+options.Asking)
 		return forward(ready.Port)
 	})
 	return server

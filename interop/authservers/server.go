@@ -82,6 +82,9 @@ type Server struct {
 	Revoke  func(ctx context.Context, person string) error
 	Revoked func(context.Context, *mcpauth.Principal) (bool, error)
 
+	// Introspection is where to ask about tokens, if the metadata does not say.
+	Introspection string
+
 	// Prepare is called before each scenario of a person, if the server does not
 	// know whose tokens live how long, or knows the person from before.
 	Prepare func(person string)

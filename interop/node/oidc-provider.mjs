@@ -4,12 +4,13 @@
 //   ISSUER            the issuer, whose host reaches this process through a proxy
 //   SHORT_LIFE        the lifetime of ron's tokens, in seconds
 //   DEFAULT_RESOURCE  optional: the audience for clients that send no resource
+//   ASKING_SECRET     optional: access tokens are opaque, and mcp-server with this secret may ask about them
 //   KEEP_SCOPE        "no": registered clients are not held to the scope they registered with
 import { generateKeyPairSync, randomBytes } from 'node:crypto'
 import { text } from 'node:stream/consumers'
 import Provider, { errors } from 'oidc-provider'
 
-const { ISSUER, SHORT_LIFE, DEFAULT_RESOURCE, KEEP_SCOPE } = process.env
+const { ISSUER, SHORT_LIFE, DEFAULT_RESOURCE, ASKING_SECRET, KEEP_SCOPE } = process.env
 const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
 
 const resourceIndicators = {
@@ -22,7 +23,7 @@ const resourceIndicators = {
     return {
       scope: 'mcp:read mcp:admin',
       audience: resource,
-      accessTokenFormat: 'jwt',
+      accessTokenFormat: ASKING_SECRET ? 'opaque' : 'jwt',
       jwt: { sign: { alg: 'ES256' } },
     }
   },
@@ -31,11 +32,15 @@ const resourceIndicators = {
 const provider = new Provider(ISSUER, {
   jwks: { keys: [{ ...privateKey.export({ format: 'jwk' }), use: 'sig', alg: 'ES256' }] },
   cookies: { keys: [randomBytes(32).toString('hex')] },
+  clients: ASKING_SECRET
+    ? [{ client_id: 'mcp-server', client_secret: ASKING_SECRET, redirect_uris: [], response_types: [], grant_types: [] }]
+    : [],
   clientDefaults: { id_token_signed_response_alg: 'ES256' },
   enabledJWA: { idTokenSigningAlgValues: ['ES256'] },
   features: {
     devInteractions: { enabled: false },
     registration: { enabled: true },
+    introspection: { enabled: Boolean(ASKING_SECRET) },
     revocation: { enabled: true },
     resourceIndicators,
   },
