@@ -144,6 +144,11 @@ func TestBoundTokens_DPOP_01_DPOP_07_DPOP_08_DPOP_10_INTRO_14(t *testing.T) {
 			return server
 		}},
 		{"Keycloak", "interop", func(t *testing.T) *authservers.Server { return authservers.StartKeycloakRealm(t).Server }},
+		{"Keycloak, asked", "interop", func(t *testing.T) *authservers.Server {
+			realm := authservers.StartKeycloakRealm(t)
+			realm.Issuer = asking(realm.Issuer, mcpServer(t, realm, authservers.KeycloakAudience))
+			return realm.Server
+		}},
 	} {
 		t.Run(product.name, func(t *testing.T) {
 			server := product.start(t)
