@@ -277,3 +277,31 @@ func TestExpiryOfConfirmedJWT_INTRO_05_INTRO_09(t *testing.T) {
 		l.endedWith(t, end.Add(-time.Second), end.Add(leeway), mcpauth.ErrExpired, streamOpens[0].owed(-31401, "token expired"))
 	})
 }
+
+// TestRolesOfConfirmedJWT: scopes and roles stand in claims of their own, and an answer that has the one kind says nothing
+// of the other.
+func TestRolesOfConfirmedJWT_INTRO_09(t *testing.T) {
+	for _, row := range []struct {
+		name, answer string
+		scopes       []string
+	}{
+		{"neither", `{"active":true}`, []string{"mcp:read", "mcp:admin"}},
+		{"scope alone", `{"active":true,"scope":"mcp:read"}`, []string{"mcp:read", "mcp:admin"}},
+		{"roles alone", `{"active":true,"roles":["admins"]}`, []string{"mcp:read", "mcp:admin"}},
+		{"both", `{"active":true,"scope":"mcp:read","roles":["admins"]}`, []string{"mcp:read", "mcp:admin"}},
+		{"the role is gone", `{"active":true,"roles":[]}`, []string{"mcp:read"}},
+		{"the role is gone, and the scope stays", `{"active":true,"scope":"mcp:read","roles":["others"]}`, []string{"mcp:read"}},
+		{"more of both", `{"active":true,"scope":"mcp:read other","roles":["admins","writers"]}`, []string{"mcp:read", "mcp:admin"}},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			f := newConfirmedFixture(t, func(c *mcpauth.Config) {
+				c.Issuers[0].Claims = mcpauth.ClaimMap{Roles: []string{"roles"}, RoleScopes: map[string][]string{"admins": {"mcp:admin"}, "writers": {"mcp:write"}}}
+			})
+			token := f.token(mcpauthtest.Claims{"roles": []string{"admins"}})
+			f.issuer.Answer(token, row.answer)
+			f.served(f.call(token, "echo"))
+			p, _ := mcpauth.FromContext(f.last.Context())
+			assert.Equal(t, row.scopes, p.Scopes)
+		})
+	}
+}

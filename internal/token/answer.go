@@ -47,7 +47,6 @@ func (t *Token) Said() Unverified {
 // in the facts those stay that both grant, and of the two ends the first.
 func (k *Checker) Confirm(t *Token, f *Facts, answer *Token, now time.Time, leeway time.Duration) *refusal.Refusal {
 	c, sub := &answer.claims, answer.claims.sub
-	grants := k.grants(c)
 	c.fill(&t.claims)
 	denied := cmp.Or(c.checkAnswer(), k.checkTime(c, now, leeway), k.checkAudience(c), k.checkBinding(c), k.checkPurpose(c, &t.JWS.Header))
 	key, bound := c.boundTo()
@@ -64,10 +63,7 @@ func (k *Checker) Confirm(t *Token, f *Facts, answer *Token, now time.Time, leew
 	if end := c.exp.time(); end.Before(f.Expiry) {
 		f.Expiry = end
 	}
-	if !grants {
-		return nil
-	}
-	granted, denied := k.scopes(c)
+	granted, denied := k.granted(c.orOf(&t.claims, k.ScopeClaims), c.orOf(&t.claims, k.RoleClaims))
 	f.Scopes = slices.DeleteFunc(f.Scopes, func(scope string) bool { return !slices.Contains(granted, scope) })
 	return denied
 }
@@ -88,10 +84,12 @@ func (c *claims) fill(own *claims) {
 	}
 }
 
-// grants reports whether one of the claims that grant scopes is there.
-func (k *Checker) grants(c *claims) bool {
-	present := func(path Path) bool { return c.at(path).raw != nil }
-	return slices.ContainsFunc(k.ScopeClaims, present) || slices.ContainsFunc(k.RoleClaims, present)
+// orOf returns the claims of an answer if one of the paths is there, and those of the JWT if none is.
+func (c *claims) orOf(own *claims, paths []Path) *claims {
+	if slices.ContainsFunc(paths, func(path Path) bool { return c.at(path).raw != nil }) {
+		return c
+	}
+	return own
 }
 
 // bearerTypes are values of token_type for tokens that whoever has them may use. Some servers name the kind of

@@ -77,9 +77,12 @@ func (k *Checker) clientID(c *claims) string {
 }
 
 // scopes collects what the token grants.
-func (k *Checker) scopes(c *claims) (granted []string, denied *refusal.Refusal) {
+func (k *Checker) scopes(c *claims) ([]string, *refusal.Refusal) { return k.granted(c, c) }
+
+// granted collects the scopes of one token, and those for which the roles of another stand.
+func (k *Checker) granted(scopes, roles *claims) (granted []string, denied *refusal.Refusal) {
 	for _, path := range k.ScopeClaims {
-		claim := c.at(path)
+		claim := scopes.at(path)
 		if granted, denied = scopeList(granted, claim); denied != nil {
 			return nil, denied
 		}
@@ -88,7 +91,7 @@ func (k *Checker) scopes(c *claims) (granted []string, denied *refusal.Refusal) 
 		}
 	}
 	for _, path := range k.RoleClaims {
-		for _, role := range c.rolesAt(path) {
+		for _, role := range roles.rolesAt(path) {
 			if granted, denied = addScopes(granted, k.RoleScopes[role]); denied != nil {
 				return nil, denied
 			}
