@@ -20,7 +20,7 @@ const catalogueFile = "internal/archtest/requirements.tsv"
 
 // doneIssues are the issues whose MUST requirements need a test. Whoever
 // finishes an issue adds its number here.
-var doneIssues = []string{"2", "3", "4", "5", "6", "9", "10", "11", "12", "14", "15", "16"}
+var doneIssues = []string{"2", "3", "4", "5", "6", "9", "10", "11", "12", "14", "15", "16", "17"}
 
 var printTable = flag.Bool("table", false, "print the table requirement -> tests")
 
