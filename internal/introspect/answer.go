@@ -109,15 +109,14 @@ func decimal(raw any) (int64, bool) {
 	return int64(seconds), err == nil
 }
 
-// saysInvalid reports whether an answer of Google's dialect says that there is no such token.
+// saysInvalid reports whether an answer of Google's dialect says that there is no such token: by a code, or by nothing but
+// the description.
 func saysInvalid(status int, body []byte) bool {
-	said := ""
-	err := eachMember(body, func(name string, raw []byte) {
-		if name == "error" {
-			said = string(raw)
-		}
-	})
-	return status == http.StatusBadRequest && err == nil && said == `"invalid_token"`
+	said := map[string]string{}
+	err := eachMember(body, func(name string, raw []byte) { said[name] = string(raw) })
+	code, coded := said["error"]
+	return status == http.StatusBadRequest && err == nil &&
+		(code == `"invalid_token"` || !coded && said["error_description"] == `"Invalid Value"`)
 }
 
 // minEchoed is from what length on a token is looked for in the answer to the question about it.

@@ -25,6 +25,7 @@ import (
 // What is remembered of tokens.
 const (
 	refusedFor   = 10 * time.Second // that a token is refused
+	troubledFor  = 5 * time.Second  // that an answer about it cannot be used
 	maxRefused   = 1 << 14          // of those,
 	refusedBytes = 2 << 20          // in all
 	knownFor     = 10 * time.Minute // that a token was good
@@ -64,6 +65,7 @@ type Server struct {
 	mu      sync.Mutex // guards the rest
 	flights map[tokencache.Key]*flight
 	told    time.Time // that the server does not let us ask
+	warned  time.Time // of a question of a stranger's without an answer
 	doubt   neverActive
 }
 
@@ -113,6 +115,7 @@ func (v *Verdict) refusal() *refusal.Refusal {
 // flight is one question, whoever waits for its answer.
 type flight struct {
 	begun  time.Time
+	known  bool // the token was good lately
 	done   chan struct{}
 	answer Answer
 	denied *refusal.Refusal
@@ -134,7 +137,9 @@ func (s *Server) Ask(ctx context.Context, token string, since time.Time, vouched
 	select {
 	case <-f.done:
 	case <-ctx.Done():
-		return Answer{}, Verdict{Denied: s.unavailable(context.Cause(ctx), "introspection-unreachable", retrySoon)}
+		denied := s.unavailable(context.Cause(ctx), "introspection-unreachable", retrySoon)
+		denied.Unsettled = !f.known // a stranger may have left
+		return Answer{}, Verdict{Denied: denied}
 	}
 	if f.denied == nil {
 		return f.answer, Verdict{}
@@ -152,14 +157,15 @@ func (s *Server) join(token string, since, now time.Time, vouched bool) *flight 
 	if f := s.flights[key]; f != nil && !f.begun.Before(since) {
 		return f
 	}
-	f := &flight{begun: now, done: make(chan struct{})}
+	f := &flight{begun: now, known: known, done: make(chan struct{})}
 	s.flights[key] = f
-	go s.run(f, key, token, known)
+	go s.run(f, key, token)
 	return f
 }
 
 // run puts one question. It belongs to no request: the one that began it may leave while others still wait.
-func (s *Server) run(f *flight, key tokencache.Key, token string, known bool) {
+func (s *Server) run(f *flight, key tokencache.Key, token string) {
+	known := f.known
 	defer func() {
 		if recovered := recover(); recovered != nil { // a signer that is not ours may panic
 			f.denied = s.unavailable(errPanic, "introspection-unreachable", retrySoon)
@@ -179,7 +185,7 @@ func (s *Server) run(f *flight, key tokencache.Key, token string, known bool) {
 	}()
 	b := s.breaker(known)
 	if wait := b.resting(time.Now()); wait > 0 {
-		f.denied = s.unavailable(errResting, "introspection-unreachable", wait)
+		f.denied = s.resting(wait, known)
 		return
 	}
 	if !s.gate.enter(known) {
@@ -189,7 +195,7 @@ func (s *Server) run(f *flight, key tokencache.Key, token string, known bool) {
 	}
 	if wait, open := b.open(time.Now()); !open { // it has failed while we waited
 		s.gate.leave(known)
-		f.denied = s.unavailable(errResting, "introspection-unreachable", wait)
+		f.denied = s.resting(wait, known)
 		return
 	}
 	f.answer, f.denied = s.ask(token, known)
@@ -240,19 +246,14 @@ func (s *Server) ask(token string, known bool) (Answer, *refusal.Refusal) {
 	got, err := s.poster.Post(ctx, fetch.PostRequest{
 		URL: endpoint, Header: header, Form: form, Limit: maxAnswer, Guarded: guarded, Returned: leave,
 	})
-	if err != nil {
-		return Answer{}, s.failed(err, causeOf(err), known, 0)
+	var failed *fetch.Error
+	switch {
+	case errors.As(err, &failed) && (failed.Class == fetch.Redirect || failed.Class == fetch.TooLarge):
+		return Answer{}, s.troubled(token, err, "introspection-answer", known, 0)
+	case err != nil:
+		return Answer{}, s.failed(err, "introspection-unreachable", known, 0)
 	}
 	return s.read(got, token, asked, known)
-}
-
-// causeOf is the cause of a request that has failed, as internal/explain calls it.
-func causeOf(err error) string {
-	var failed *fetch.Error
-	if errors.As(err, &failed) && (failed.Class == fetch.Redirect || failed.Class == fetch.TooLarge) {
-		return "introspection-answer"
-	}
-	return "introspection-unreachable"
 }
 
 // read makes something of an answer.
@@ -262,13 +263,16 @@ func (s *Server) read(got *fetch.Posted, token string, asked time.Time, known bo
 	case s.config.Tokeninfo && saysInvalid(got.Status, body):
 		s.answered()
 		return Answer{}, notActive.Denied
-	case got.Status == http.StatusUnauthorized, got.Status == http.StatusForbidden:
+	case got.Status == http.StatusUnauthorized && !s.config.Tokeninfo:
 		s.tellCredentials(got.Status)
 		return Answer{}, s.failed(status, "introspection-credentials", known, got.RetryAfter)
 	case got.Status == http.StatusTooManyRequests, got.Status >= 500:
 		return Answer{}, s.failed(status, "introspection-unreachable", known, got.RetryAfter)
+	case got.Status == http.StatusForbidden: // of the server, or of what filters requests in front of it
+		s.tellCredentials(got.Status)
+		return Answer{}, s.troubled(token, status, "introspection-credentials", known, got.RetryAfter)
 	case got.Status != http.StatusOK:
-		return Answer{}, s.failed(status, "introspection-answer", known, got.RetryAfter)
+		return Answer{}, s.troubled(token, status, "introspection-answer", known, got.RetryAfter)
 	}
 	answer, active, err := Answer{Claims: body, Asked: asked}, true, error(nil)
 	var denied *refusal.Refusal
@@ -278,7 +282,7 @@ func (s *Server) read(got *fetch.Posted, token string, asked time.Time, known bo
 		active, err = readActive(body)
 	}
 	if err != nil {
-		return Answer{}, s.failed(err, "introspection-answer", known, 0)
+		return Answer{}, s.troubled(token, err, "introspection-answer", known, 0)
 	}
 	s.answered()
 	if !active {
@@ -294,7 +298,8 @@ func (s *Server) answered() {
 	}
 }
 
-// failed takes note of a question without an answer. One about a token that was good lately says more about the
+// failed takes note of a question for which the server itself has no answer: it cannot be reached, is broken, has too much to do,
+// or does not know us. One about a token that was good lately says more about the
 // server than one about any token. wish is when the server wants to be asked again.
 func (s *Server) failed(err error, cause string, known bool, wish time.Duration) *refusal.Refusal {
 	now := time.Now()
@@ -302,7 +307,41 @@ func (s *Server) failed(err error, cause string, known bool, wish time.Duration)
 	if known {
 		retry = s.breakers[1].note(false, now)
 	}
-	return s.unavailable(err, cause, max(retry, wish))
+	denied := s.unavailable(err, cause, max(retry, wish))
+	denied.Unsettled = !known && !s.mayTell(&s.warned)
+	return denied
+}
+
+// troubled takes note that the server answers, but what nobody can use. Any other failure than those of [Server.failed] may come of
+// what was asked: of this token, or of what is said of its holder. So it is the trouble of whoever has it, and
+// counts against nobody else. For a moment it is not asked about again.
+func (s *Server) troubled(token string, err error, cause string, known bool, wish time.Duration) *refusal.Refusal {
+	s.answered()
+	denied := s.unavailable(err, cause, max(troubledFor, wish))
+	again := *denied
+	again.Unsettled = true // it has been told
+	s.refused.Add(s.refused.Key(token), 0, &Verdict{Denied: &again}, time.Now(), troubledFor)
+	denied.Unsettled = !known && !s.mayTell(&s.warned)
+	return denied
+}
+
+// resting is for a question that is not put.
+func (s *Server) resting(wait time.Duration, known bool) *refusal.Refusal {
+	denied := s.unavailable(errResting, "introspection-unreachable", wait)
+	denied.Unsettled = !known
+	return denied
+}
+
+// mayTell reports whether the operator is to be told of what anybody can bring about: once a minute.
+func (s *Server) mayTell(last *time.Time) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := time.Now()
+	if now.Sub(*last) < tellEvery {
+		return false
+	}
+	*last = now
+	return true
 }
 
 // unavailable is a 503: the client keeps its token and comes back, not before there can be another answer.
@@ -339,14 +378,7 @@ func (s *Server) Warm(ctx context.Context) *refusal.Refusal {
 
 // tellCredentials tells the operator that the server does not let us ask, now and then.
 func (s *Server) tellCredentials(status int) {
-	s.mu.Lock()
-	now := time.Now()
-	tell := now.Sub(s.told) >= tellEvery
-	if tell {
-		s.told = now
-	}
-	s.mu.Unlock()
-	if tell {
+	if s.mayTell(&s.told) {
 		s.log.Error("mcpauth: the authorization server does not let this server ask about tokens", "issuer", s.config.Issuer,
 			"status", status, "cause", "introspection-credentials", "fix", explain.Finding{Cause: "introspection-credentials"}.Fix())
 	}

@@ -20,7 +20,7 @@ type Refusal struct {
 
 	Scopes     []string      // of the whole operation, when scopes would help
 	RetryAfter time.Duration // after a 503
-	Unsettled  bool          // the keys are too old to judge the token: nothing is said against it
+	Unsettled  bool          // nothing is said against the token, and anybody can bring it about: the keys are too old to judge it, or nobody can be asked
 	InBand     bool          // to be answered with a tool result
 	ByStatus   bool          // whoever sent it looks at the status alone
 }
