@@ -2,10 +2,13 @@ package introspect
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strconv"
 	"time"
 
@@ -122,10 +125,53 @@ func saysInvalid(status int, body []byte) bool {
 // minEchoed is from what length on a token is looked for in the answer to the question about it.
 const minEchoed = 16
 
-// withoutToken takes the token out of an answer that repeats it: what is kept of the answer must not lead to it.
+// withoutToken puts a hash in place of the token where an answer repeats it: what is kept of the answer must not lead to
+// it, and what stands around it must make no other name.
 func withoutToken(body []byte, token string) []byte {
 	if len(token) < minEchoed {
 		return body
 	}
-	return bytes.ReplaceAll(body, []byte(token), nil)
+	if bytes.IndexByte(body, '\\') >= 0 {
+		body = unescaped(body)
+	}
+	for _, spelled := range []string{token, url.QueryEscape(token)} {
+		if bytes.Contains(body, []byte(spelled)) {
+			sum := sha256.Sum256([]byte(token))
+			body = bytes.ReplaceAll(body, []byte(spelled), []byte("sha256:"+base64.RawURLEncoding.EncodeToString(sum[:])))
+		}
+	}
+	return body
+}
+
+// unescaped writes the characters of tokens as themselves in the texts of an answer, which means the same.
+func unescaped(body []byte) []byte {
+	out, inText := make([]byte, 0, len(body)), false
+	for i := 0; i < len(body); i++ {
+		switch c := body[i]; {
+		case c == '\\' && inText && i+1 < len(body):
+			plain, size := unescape(body[i:])
+			out = append(out, plain...)
+			i += size - 1
+		case c == '"':
+			inText = !inText
+			fallthrough
+		default:
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+// unescape returns what an escape stands for, if that can be a part of a token, and the escape as it is otherwise.
+func unescape(text []byte) (plain []byte, size int) {
+	switch {
+	case text[1] == '/':
+		return text[1:2], 2
+	case text[1] == 'u' && len(text) >= 6:
+		code, err := strconv.ParseUint(string(text[2:6]), 16, 16)
+		if c := string(rune(code)); err == nil && (c == "=" || IsToken(c)) {
+			return []byte(c), 6
+		}
+	}
+	return text[:2], 2
 }
