@@ -46,6 +46,8 @@ func TestJWTsAreConfirmed_INTRO_09_INTRO_16(t *testing.T) {
 		{name: "of a client without subject, by its id", claims: mcpauthtest.Claims{"sub": nil}, answer: said("user-1", "client-1")},
 		{name: "of a client without subject", claims: mcpauthtest.Claims{"sub": nil}, answer: `{"active":true}`},
 		{name: "username of another", answer: said(`"sub"`, `"username":"root","sub"`)},
+		{name: "of a client without subject, username is empty", claims: mcpauthtest.Claims{"sub": nil}, answer: `{"active":true,"username":""}`},
+		{name: "a user by username, and no subject", claims: mcpauthtest.Claims{"sub": nil}, answer: `{"active":true,"username":"alice"}`, status: 401, words: mcpauth.ErrClaims, cause: "subject"},
 		{name: "inactive", answer: `{"active":false}`, status: 401, words: mcpauth.ErrRevoked, cause: "token-inactive"},
 		{name: "unknown", answer: "", status: 401, words: mcpauth.ErrRevoked, cause: "token-inactive"},
 		{name: "active is a text", answer: said("true", `"true"`), status: 401, words: mcpauth.ErrRevoked, cause: "token-inactive"},
@@ -88,7 +90,11 @@ func TestJWTsAreConfirmed_INTRO_09_INTRO_16(t *testing.T) {
 					assert.Equal(t, invalidToken(string(row.words)), w.Header().Get("WWW-Authenticate"))
 				}
 				assert.Contains(t, f.log.String(), "cause="+row.cause+" ")
-				assert.Contains(t, f.log.String(), `user-1`, "it was verified: the line says whose it is")
+				whose := "user-1"
+				if row.claims != nil {
+					whose = "client:client-1"
+				}
+				assert.Contains(t, f.log.String(), whose, "it was verified: the line says whose it is")
 				assert.NotContains(t, f.log.String(), token)
 			}
 			if row.status != 503 {

@@ -1,6 +1,7 @@
 package mcpauth_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -153,11 +154,14 @@ func TestAsksOneIssuer_INTRO_17(t *testing.T) {
 // TestClientTokens_INTRO_18: a client without a subject is a principal where that is configured.
 func TestClientTokens_INTRO_18(t *testing.T) {
 	f := newOpaqueFixture(t, allowMissingSubject)
-	f.served(f.call(f.opaque(mcpauthtest.Claims{"sub": nil, "iss": nil}), "echo"))
-	p, _ := mcpauth.FromContext(f.last.Context())
-	assert.Equal(t, "client:client-1", p.Subject)
-	assert.True(t, p.Client)
-	assert.Equal(t, testIssuerURL, p.Issuer)
+	for _, username := range []any{nil, "", json.RawMessage("null")} {
+		f.ran = 0
+		f.served(f.call(f.opaque(mcpauthtest.Claims{"sub": nil, "iss": nil, "username": username}), "echo"))
+		p, _ := mcpauth.FromContext(f.last.Context())
+		assert.Equal(t, "client:client-1", p.Subject)
+		assert.True(t, p.Client)
+		assert.Equal(t, testIssuerURL, p.Issuer)
+	}
 }
 
 // TestRemembered_INTRO_05: what is remembered is no older than a minute, and never lives beyond exp.

@@ -151,6 +151,9 @@ var introspectionAttacks = []introspectionAttack{
 		words: words(mcpauth.ErrClaims), cause: "claim-missing"},
 
 	{name: "INTRO-12 only username", claims: mcpauthtest.Claims{"sub": nil, "username": "user-1"}, words: words(mcpauth.ErrClaims), cause: "subject"},
+	{name: "INTRO-12 only username, AllowMissingSubject", claims: mcpauthtest.Claims{"sub": nil, "username": "user-1"}, change: allowMissingSubject, words: words(mcpauth.ErrClaims), cause: "subject"},
+	{name: "INTRO-12 only username, which is the client's id, AllowMissingSubject", claims: mcpauthtest.Claims{"sub": nil, "username": "client-1"}, change: allowMissingSubject, words: words(mcpauth.ErrClaims), cause: "subject"},
+	{name: "INTRO-12 username is a number, AllowMissingSubject", claims: mcpauthtest.Claims{"sub": nil, "username": 7}, change: allowMissingSubject, words: words(mcpauth.ErrClaims), cause: "subject"},
 	{name: "INTRO-12 sub is empty", claims: mcpauthtest.Claims{"sub": ""}, words: words(mcpauth.ErrClaims), cause: "subject"},
 	{name: "INTRO-12 sub is a number", claims: mcpauthtest.Claims{"sub": 7}, words: words(mcpauth.ErrClaims), cause: "subject"},
 	{name: "INTRO-12 sub has a line break", claims: mcpauthtest.Claims{"sub": "user-1\nroot"}, words: words(mcpauth.ErrClaims), cause: "subject"},

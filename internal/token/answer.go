@@ -55,6 +55,8 @@ func (k *Checker) Confirm(t *Token, f *Facts, answer *Token, now time.Time, leew
 		return denied
 	case sub.wrong, sub.present && sub.value != t.claims.sub.value && (t.claims.sub.present || sub.value != f.ClientID):
 		return refusal.New(refusal.Claims, "sub of the answer", sub.value, "that of the token").Because("subject")
+	case c.ofUser && !sub.present && !t.claims.sub.present:
+		return denyUser()
 	case client != "" && client != f.ClientID:
 		return refusal.New(refusal.Claims, "client of the answer", client, "that of the token").Because("subject")
 	case bound != f.Bound || key != f.Key:
@@ -66,6 +68,11 @@ func (k *Checker) Confirm(t *Token, f *Facts, answer *Token, now time.Time, leew
 	granted, denied := k.granted(c.orOf(&t.claims, k.ScopeClaims), c.orOf(&t.claims, k.RoleClaims))
 	f.Scopes = slices.DeleteFunc(f.Scopes, func(scope string) bool { return !slices.Contains(granted, scope) })
 	return denied
+}
+
+// denyUser is for a token of a user whom nobody identifies: without sub all users of a client would be one, the client.
+func denyUser() *refusal.Refusal {
+	return refusal.New(refusal.Claims, "sub is missing, and username names a user", "", "a subject: username is none").Because("subject")
 }
 
 // fill takes from the claims of a JWT what an answer about it leaves out.

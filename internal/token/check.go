@@ -99,6 +99,8 @@ func (k *Checker) checkIdentity(c *claims) *refusal.Refusal {
 		return refusal.New(refusal.TokenTooComplex, "sub is longer than 2,048 bytes", "", "")
 	case c.sub.wrong, c.sub.present && !validSubject(c.sub.value):
 		return refusal.New(refusal.Claims, "sub", "", "a string that is not empty and has no control characters").Because("subject")
+	case !c.sub.present && c.ofUser:
+		return denyUser()
 	case !c.sub.present && (!k.AllowMissingSubject || !validSubject(k.clientID(c))):
 		return refusal.New(refusal.Claims, "sub is missing", "", "a subject, or Issuer.AllowMissingSubject and a client id").Because("subject")
 	case k.AllowMissingSubject && strings.HasPrefix(c.sub.value, clientSubject):

@@ -33,6 +33,7 @@ type claims struct {
 	endless   bool // it says nothing of an end
 	tokenType text
 	refresh   bool // it is a refresh token
+	ofUser    bool // there is a username
 }
 
 // text is a string claim.
@@ -152,6 +153,8 @@ func (c *claims) member(r *strictjson.Reader, name []byte) *refusal.Refusal {
 		err = use.read(r, c.text)
 		c.isID = c.isID || strings.EqualFold(use.value, "id")
 		c.refresh = c.refresh || isRefresh(use.value)
+	case "username":
+		err = c.readUser(r)
 	case "token_type":
 		err = c.tokenType.read(r, c.text)
 	case "nonce", "at_hash", "c_hash", "s_hash", "events":
@@ -223,6 +226,18 @@ func number(raw []byte) (value float64, ok bool) {
 		whole = 10*whole + int64(c-'0')
 	}
 	return float64(whole), true
+}
+
+// readUser takes note that an answer names a user (RFC 7662 section 2.2). Who it is, sub alone says.
+func (c *claims) readUser(r *strictjson.Reader) error {
+	if !c.answered || r.Kind() == strictjson.Null {
+		_, err := r.Skip()
+		return err
+	}
+	var user text
+	err := user.read(r, c.text)
+	c.ofUser = user.wrong || user.value != ""
+	return err
 }
 
 // readAudience takes a string or an array of strings; anything else is no
