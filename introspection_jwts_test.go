@@ -104,6 +104,49 @@ func TestJWTsAreConfirmed_INTRO_09_INTRO_16(t *testing.T) {
 	}
 }
 
+// TestClaimsOfConfirmedJWT: what must be in a JWT must be in what is said of it, as far as that is said; and a JWT that
+// names no client is nobody else's because the answer names one.
+func TestClaimsOfConfirmedJWT_INTRO_09(t *testing.T) {
+	tenants := func(c *mcpauth.Config) { c.Issuers[0].RequireClaims = map[string][]string{"tid": {"mine"}, "org.id": {"1"}} }
+	good := mcpauthtest.Claims{"tid": "mine", "org": map[string]any{"id": "1"}}
+	for _, row := range []struct {
+		name   string
+		claims mcpauthtest.Claims
+		change func(*mcpauth.Config)
+		answer string
+		status int
+	}{
+		{"nothing is said of the tenant", good, tenants, `{"active":true}`, 200},
+		{"the same tenant", good, tenants, `{"active":true,"tid":"mine","org":{"id":["0","1"]}}`, 200},
+		{"another part of the organization", good, tenants, `{"active":true,"org":{"name":"x"}}`, 200},
+		{"another tenant", good, tenants, `{"active":true,"tid":"other"}`, 403},
+		{"no tenant by now", good, tenants, `{"active":true,"tid":null}`, 403},
+		{"another organization", good, tenants, `{"active":true,"tid":"mine","org":{"id":"2"}}`, 403},
+		{"no client in the JWT", mcpauthtest.Claims{"client_id": nil}, nil, `{"active":true,"sub":"user-1","client_id":"client-1"}`, 200},
+		{"the client is another", nil, nil, `{"active":true,"sub":"user-1","client_id":"client-2"}`, 401},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			f := newConfirmedFixture(t, row.change)
+			token := f.token(row.claims)
+			f.issuer.Answer(token, row.answer)
+			for range 2 {
+				f.ran = 0
+				w := f.call(token, "echo")
+				assert.Equal(t, row.status, w.Code, "body %s", w.Body)
+				assert.Equal(t, row.status == 200, f.ran == 1)
+			}
+			switch row.status {
+			case 200:
+				p, _ := mcpauth.FromContext(f.last.Context())
+				assert.Equal(t, "user-1", p.Subject)
+				assert.False(t, p.Client)
+			case 403:
+				assert.Equal(t, 2, strings.Count(f.log.String(), "cause=required-claim "))
+			}
+		})
+	}
+}
+
 // TestBadJWTsAreNotAskedAbout: what is refused here is refused, whatever the issuer would say of it.
 func TestBadJWTsAreNotAskedAbout_INTRO_09_INTRO_16(t *testing.T) {
 	f := newConfirmedFixture(t, nil)

@@ -57,10 +57,13 @@ func (k *Checker) Confirm(t *Token, f *Facts, answer *Token, now time.Time, leew
 		return refusal.New(refusal.Claims, "sub of the answer", sub.value, "that of the token").Because("subject")
 	case c.ofUser && !sub.present && !t.claims.sub.present:
 		return denyUser()
-	case client != "" && client != f.ClientID:
+	case client != "" && f.ClientID != "" && client != f.ClientID:
 		return refusal.New(refusal.Claims, "client of the answer", client, "that of the token").Because("subject")
 	case bound != f.Bound || key != f.Key:
 		return refusal.New(refusal.SenderConstrained, "cnf of the answer", "", "that of the token")
+	}
+	if denied = k.checkSaid(c); denied != nil {
+		return denied
 	}
 	if end := c.exp.time(); end.Before(f.Expiry) {
 		f.Expiry = end
@@ -73,6 +76,18 @@ func (k *Checker) Confirm(t *Token, f *Facts, answer *Token, now time.Time, leew
 // denyUser is for a token of a user whom nobody identifies: without sub all users of a client would be one, the client.
 func denyUser() *refusal.Refusal {
 	return refusal.New(refusal.Claims, "sub is missing, and username names a user", "", "a subject: username is none").Because("subject")
+}
+
+// checkSaid holds an answer about a JWT against Issuer.RequireClaims, as far as it names what is required.
+func (k *Checker) checkSaid(c *claims) *refusal.Refusal {
+	for i := range k.Required {
+		if got := c.written.at(k.Required[i].Path); got.raw != nil {
+			if denied := k.Required[i].check(got); denied != nil {
+				return denied
+			}
+		}
+	}
+	return nil
 }
 
 // fill takes from the claims of a JWT what an answer about it leaves out.

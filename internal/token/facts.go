@@ -185,11 +185,19 @@ func actors(act written) (subjects []string) {
 // checkRequired holds the token against Issuer.RequireClaims. The token is
 // good; its holder has no business here.
 func (k *Checker) checkRequired(c *claims) *refusal.Refusal {
-	for _, required := range k.Required {
-		got, _ := c.written.at(required.Path).list()
-		if !slices.ContainsFunc(got, func(v string) bool { return slices.Contains(required.Values, v) }) {
-			return refusal.New(refusal.Forbidden, "claim "+required.Name, strings.Join(got, " "), fmt.Sprintf("one of %q", required.Values)).Because("required-claim")
+	for i := range k.Required {
+		if denied := k.Required[i].check(c.written.at(k.Required[i].Path)); denied != nil {
+			return denied
 		}
+	}
+	return nil
+}
+
+// check wants one of the values.
+func (r *Required) check(claim written) *refusal.Refusal {
+	got, _ := claim.list()
+	if !slices.ContainsFunc(got, func(v string) bool { return slices.Contains(r.Values, v) }) {
+		return refusal.New(refusal.Forbidden, "claim "+r.Name, strings.Join(got, " "), fmt.Sprintf("one of %q", r.Values)).Because("required-claim")
 	}
 	return nil
 }
