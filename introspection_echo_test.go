@@ -4,8 +4,11 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
+	"errors"
 	"fmt"
+	"io"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
@@ -14,6 +17,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed-1e292522/mcpauth"
+	"github.com/seed-1e292522/mcpauth/clientauth"
+	"github.com/seed-1e292522/mcpauth/mcpauthtest"
 )
 
 // hashOf stands in claims where the issuer repeats the token.
@@ -100,4 +105,67 @@ func TestEchoOutsideOfText_INTRO_11(t *testing.T) {
 		assert.Equal(t, http.StatusServiceUnavailable, w.Code, text)
 	}
 	assert.Zero(t, f.ran)
+}
+
+// TestWordsOfTransports: what is said of a question that fails has neither the token nor a secret of this server, whoever
+// repeats them and however.
+func TestWordsOfTransports_INTRO_06_INTRO_13(t *testing.T) {
+	const token = "CANARYTOKEN+abcdef/0123456789=="
+	for _, client := range []clientauth.Method{
+		clientauth.SecretBasic("rs", "CANARYSECRET:/+ "), clientauth.SecretPost("rs", "CANARYSECRET:/+ "), clientauth.SecretPost("rs", "CANARY"), clientauth.SecretBasic("rs", "CANARY"),
+	} {
+		for name, fails := range map[string]func(r *http.Request, body string) error{
+			"form":       func(_ *http.Request, body string) error { return errors.New("cannot post " + body) },
+			"header":     func(r *http.Request, _ string) error { return fmt.Errorf("cannot send %v", r.Header) },
+			"the answer": func(_ *http.Request, body string) error { return fmt.Errorf("malformed HTTP response %q", body) },
+			"values":     func(r *http.Request, _ string) error { return fmt.Errorf("cannot post %v", r.PostForm) },
+			"request":    func(r *http.Request, _ string) error { return fmt.Errorf("cannot send %+v", *r) },
+			"cut": func(r *http.Request, _ string) error {
+				return errors.New(strings.Repeat("x", 180) + r.PostForm.Get("token") + r.Header.Get("Authorization"))
+			},
+			"around": func(r *http.Request, body string) error {
+				return &url.Error{Op: "Post", URL: r.URL.String(), Err: errors.New(body)}
+			},
+		} {
+			f := newOpaqueFixture(t, func(c *mcpauth.Config) {
+				c.Issuers[0].Introspect.Client = client
+				rest := c.Transport
+				c.Transport = roundTripper(func(r *http.Request) (*http.Response, error) {
+					if r.Method != http.MethodPost {
+						return rest.RoundTrip(r)
+					}
+					require.NoError(t, r.ParseForm())
+					return nil, fails(r, r.PostForm.Encode())
+				})
+			})
+			w := f.call(token, "echo")
+			assert.Equal(t, http.StatusServiceUnavailable, w.Code)
+			log := f.log.String()
+			require.Contains(t, log, "cause=introspection-unreachable ")
+			for _, canary := range []string{"CANARY", "abcdef", base64.StdEncoding.EncodeToString([]byte("rs:CANARY"))[:11]} {
+				assert.NotContains(t, log, canary, name)
+			}
+		}
+	}
+}
+
+// TestEndpointThatEchoes: the house's own transport repeats what it cannot read.
+func TestEndpointThatEchoes_INTRO_06_INTRO_13(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		c, _, err := http.NewResponseController(w).Hijack()
+		if err == nil {
+			_, _ = c.Write(append(body, "\r\n\r\n"...))
+			_ = c.Close()
+		}
+	}))
+	defer server.Close()
+	f := newFixtureOf(t, mcpauthtest.NewIssuer(t), func(c *mcpauth.Config) {
+		c.Issuers[0].Introspect = &mcpauth.Introspection{Client: clientauth.SecretPost("rs", "CANARYSECRET"), Endpoint: server.URL}
+		c.AllowInsecureLoopback, c.Transport = true, nil
+	})
+	w := f.call("CANARYTOKEN0123456789", "echo")
+	assert.Equal(t, http.StatusServiceUnavailable, w.Code)
+	assert.Contains(t, f.log.String(), "malformed HTTP response")
+	assert.NotContains(t, f.log.String(), "CANARY")
 }

@@ -107,7 +107,9 @@ func TestJWTsAreConfirmed_INTRO_09_INTRO_16(t *testing.T) {
 // TestClaimsOfConfirmedJWT: what must be in a JWT must be in what is said of it, as far as that is said; and a JWT that
 // names no client is nobody else's because the answer names one.
 func TestClaimsOfConfirmedJWT_INTRO_09(t *testing.T) {
-	tenants := func(c *mcpauth.Config) { c.Issuers[0].RequireClaims = map[string][]string{"tid": {"mine"}, "org.id": {"1"}} }
+	tenants := func(c *mcpauth.Config) {
+		c.Issuers[0].RequireClaims = map[string][]string{"tid": {"mine"}, "org.id": {"1"}}
+	}
 	good := mcpauthtest.Claims{"tid": "mine", "org": map[string]any{"id": "1"}}
 	for _, row := range []struct {
 		name   string

@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/seed-1e292522/mcpauth/internal/foreign"
 )
 
 // postTimeout bounds one request of a [Poster]: somebody waits for each.
@@ -62,7 +64,7 @@ func (p *Poster) Post(ctx context.Context, req PostRequest) (*Posted, error) {
 	ctx, cancel := context.WithTimeout(ctx, postTimeout)
 	defer cancel()
 	fail := func(class Class, err error) (*Posted, error) {
-		return nil, &Error{Method: http.MethodPost, Class: class, URL: req.URL, Err: err}
+		return nil, &Error{Method: http.MethodPost, Class: class, URL: req.URL, Err: withoutSecrets(err, &req)}
 	}
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, req.URL, strings.NewReader(req.Form.Encode()))
 	if err != nil {
@@ -109,6 +111,28 @@ func (p *Poster) Post(ctx context.Context, req PostRequest) (*Posted, error) {
 	case <-ctx.Done():
 		return fail(TimedOut, context.Cause(ctx))
 	}
+}
+
+// secretFields are those of a form that nobody may see.
+var secretFields = []string{"token", "access_token", "client_secret", "client_assertion"}
+
+// withoutSecrets keeps the words of an error alone, and of those nothing that was sent: a transport may repeat the
+// request, and net/http repeats an answer that it cannot read.
+func withoutSecrets(err error, req *PostRequest) error {
+	_, credentials, _ := strings.Cut(req.Header.Get("Authorization"), " ")
+	_, password, _ := (&http.Request{Header: req.Header}).BasicAuth()
+	plain, _ := url.QueryUnescape(password)
+	secrets := []string{credentials, password, plain}
+	for _, name := range secretFields {
+		secrets = append(secrets, req.Form.Get(name), url.QueryEscape(req.Form.Get(name)))
+	}
+	text := foreign.Redact(secrets...)(err.Error())
+	for _, secret := range secrets { // one that is too short to be told from other words
+		if secret != "" && strings.Contains(text, secret) {
+			text = "in words that repeat what was sent"
+		}
+	}
+	return errors.New(text)
 }
 
 // post makes the request and reads the answer. After a failure no connection is used again: one that
