@@ -306,7 +306,7 @@ func TestProofMemoryIsFull_DPOP_09(t *testing.T) {
 	}
 	l := newProofLab(t, nil)
 	l.key = mcpauthtest.NewKey("busy", "EdDSA")
-	l.token = l.issuer.BoundToken(l.key, mcpauthtest.Claims{"aud": testResource})
+	l.token = l.issuer.BoundToken(l.key, mcpauthtest.Claims{"aud": testResource, "sub": "busy"})
 	come := func(token, proof string) error {
 		_, err := l.auth.Authenticate(l.send("DPoP "+token, proof))
 		return err

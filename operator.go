@@ -95,7 +95,7 @@ func (o *operator) tellFull(tokens int) {
 
 // tellProofsFull tells that of so many DPoP proofs some do not count for as long as they could.
 func (o *operator) tellProofsFull() {
-	o.log.Warn("mcpauth: more DPoP proofs are in use than there is memory for, and those of the busiest keys count for less than 5 minutes")
+	o.log.Warn("mcpauth: more DPoP proofs are in use than there is memory for, and those of the busiest callers count for less than 5 minutes")
 }
 
 // logRefusal writes the operator's line about a refusal, with its likely cause.

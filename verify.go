@@ -83,7 +83,7 @@ func (e *evidence) await(ctx context.Context, asked time.Time) *refusal.Refusal 
 func (v *verified) take(facts *token.Facts) {
 	v.principal.take(v.issuer.url, facts)
 	if facts.Bound {
-		v.binding = dpop.NewBinding(facts.Key)
+		v.binding = dpop.NewBinding(facts.Key, v.principal.caller().Key())
 	}
 }
 

@@ -21,11 +21,12 @@ const Window = 5 * time.Minute
 // and nobody copies it.
 type Binding struct {
 	key   jose.Thumbprint
+	owner string                        // who has the token: principal and client
 	known atomic.Pointer[jose.ProofKey] // the last one that was read and has this thumbprint
 }
 
-// NewBinding makes the binding to a key.
-func NewBinding(key jose.Thumbprint) *Binding { return &Binding{key: key} }
+// NewBinding makes the binding to a key, of the token of an owner.
+func NewBinding(key jose.Thumbprint, owner string) *Binding { return &Binding{key: key, owner: owner} }
 
 // Equal reports whether both are to the same key, or to none.
 func (b *Binding) Equal(other *Binding) bool {
@@ -36,7 +37,7 @@ func (b *Binding) Equal(other *Binding) bool {
 }
 
 // MaxBinding is what a binding may take, in bytes: a key that is larger is read anew for each proof.
-const MaxBinding = jose.MaxKnown + 64
+const MaxBinding = jose.MaxKnown + 128
 
 // Request is what a proof is compared with.
 type Request struct {
@@ -84,7 +85,7 @@ func (c *Checker) Check(r Request, b *Binding, now time.Time, nonce bool) (full 
 	if denied != nil {
 		return false, denied
 	}
-	return c.used.use(b.key, p.jti.value, p.second(), now)
+	return c.used.use(b.owner, b.key, p.jti.value, p.second(), now)
 }
 
 // compare holds what a proof says against the request that it came with. Nothing of it is believed yet.

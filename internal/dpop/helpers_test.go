@@ -51,7 +51,7 @@ func (c client) binding() *Binding {
 	if err != nil {
 		panic(err)
 	}
-	return NewBinding(proof.Thumbprint)
+	return NewBinding(proof.Thumbprint, "somebody")
 }
 
 func (c client) sign(header, payload string) string {

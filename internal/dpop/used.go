@@ -3,7 +3,6 @@ package dpop
 import (
 	"crypto/sha256"
 	"math"
-	"slices"
 	"sync"
 	"time"
 
@@ -13,38 +12,38 @@ import (
 
 // Bounds of what is remembered of proofs that were used.
 const (
-	maxUsed    = 1 << 17 // of all keys
-	maxOwnUsed = 1 << 14 // of one key
+	maxUsed    = 1 << 17 // of all callers
+	maxOwnUsed = 1 << 14 // of one caller
 )
 
-// sweepEvery is how often proofs whose time is over are looked for, and futileFor how long nobody looks for room
-// again where there was none.
-const (
-	sweepEvery = time.Minute
-	futileFor  = time.Second
-)
+// expiredAtOnce is how many proofs whose time is over one request takes away: more than it adds, and no more than is done in
+// microseconds, because all others wait.
+const expiredAtOnce = 16
 
-// memory remembers which proofs were used, for as long as they could be used again. Each belongs to its key: a key
-// with more than its share loses its own oldest ones, and from then on no proof counts that was made by that time.
-// So what was forgotten is refused, too, and whoever makes proofs at the moment of their use notices nothing.
+// memory remembers which proofs were used, for as long as they could be used again. Each belongs to the caller, who
+// makes keys at will: one with more than its share loses its own oldest ones, and from then on none of its proofs counts that was
+// made by that time. So what was forgotten is refused, too, and whoever makes proofs at the moment of their use notices nothing.
 type memory struct {
 	limit, share int
 
 	mu     sync.Mutex
 	ids    map[id]struct{}
-	owners map[jose.Thumbprint]*owner
-	swept  time.Time // when the memory was last looked through
-	futile time.Time // when no room could be made
-	told   bool      // the operator, that proofs are forgotten before their time
+	owners map[string]*owner
+	oldest heap[*owner] // who has the oldest use in front
+	most   heap[*owner] // who has most in front
+	floor  int64        // as that of an owner, of those who are gone
+	told   bool         // the operator, that proofs are forgotten before their time
 }
 
 // id names a proof: its key and its jti.
 type id [16]byte
 
-// owner is what is remembered of one key.
+// owner is what is remembered of one caller: at least one use.
 type owner struct {
-	uses  []use // the oldest first
-	floor int64 // proofs of this second and of those before do not count
+	name             string
+	uses             heap[use] // the oldest in front
+	floor            int64     // proofs of this second and of those before do not count
+	oldestAt, mostAt int       // where it stands
 }
 
 type use struct {
@@ -53,112 +52,94 @@ type use struct {
 }
 
 func newMemory() memory {
-	return memory{limit: maxUsed, share: maxOwnUsed, ids: map[id]struct{}{}, owners: map[jose.Thumbprint]*owner{}}
+	return memory{
+		limit: maxUsed, share: maxOwnUsed, ids: map[id]struct{}{}, owners: map[string]*owner{}, floor: math.MinInt64,
+		oldest: heap[*owner]{
+			less:  func(a, b *owner) bool { return earlier(a.uses.all[0], b.uses.all[0]) },
+			moved: func(o *owner, at int) { o.oldestAt = at },
+		},
+		most: heap[*owner]{
+			less:  func(a, b *owner) bool { return len(a.uses.all) > len(b.uses.all) },
+			moved: func(o *owner, at int) { o.mostAt = at },
+		},
+	}
 }
 
-// use takes note that a proof is used, and refuses one that was before, or of which nobody can say.
-func (m *memory) use(key jose.Thumbprint, jti string, second int64, now time.Time) (full bool, denied *refusal.Refusal) {
+func earlier(a, b use) bool { return a.second < b.second }
+
+// use takes note that a proof of a caller is used, and refuses one that was before, or of which nobody can say.
+func (m *memory) use(by string, key jose.Thumbprint, jti string, second int64, now time.Time) (full bool, denied *refusal.Refusal) {
 	sum := sha256.Sum256(append(key[:], jti...))
 	u := use{second: second, id: id(sum[:16])}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if now.Sub(m.swept) > sweepEvery {
-		m.sweep(now)
-	}
-	o := m.owners[key]
+	m.expire(now)
+	o := m.owners[by]
 	switch _, known := m.ids[u.id]; {
 	case known:
 		return false, deny("a proof that was used before", "", "a new one for each request").Because("proof-replayed")
-	case o != nil && second <= o.floor:
-		return false, deny("a proof older than what is remembered of this key", "", "one made for this request").Because("proof-replayed")
+	case second <= m.floor, o != nil && second <= o.floor:
+		return false, deny("a proof older than what is remembered of this caller", "", "one made for this request").Because("proof-replayed")
+	case o == nil && len(m.ids) >= m.limit && len(m.most.all[0].uses.all) == 1:
+		return false, deny("more callers are there than there is memory for", "", "").Because("proof-replayed")
 	}
-	if len(m.ids) >= m.limit && (o == nil || len(o.uses) == 0) && !m.makeRoom(now) {
-		return false, deny("more keys are in use than there is memory for", "", "").Because("proof-replayed")
-	}
-	if o = m.owners[key]; o == nil {
-		o = &owner{floor: math.MinInt64}
-		m.owners[key] = o
-	}
-	m.expire(o, now)
-	return m.add(o, u, now), nil
+	return m.add(by, o, u), nil
 }
 
-// add keeps a use, and takes the owner's oldest one away where there is too much.
-func (m *memory) add(o *owner, u use, now time.Time) (full bool) {
-	at := len(o.uses)
-	for at > 0 && o.uses[at-1].second > u.second {
-		at--
-	}
-	o.uses = slices.Insert(o.uses, at, u)
+// add keeps a use. Where there is too much, who has most loses its oldest one: of several, whoever comes.
+func (m *memory) add(by string, o *owner, u use) (full bool) {
 	m.ids[u.id] = struct{}{}
-	held := len(m.ids)
-	if held > m.limit {
-		m.makeRoom(now)
+	if o == nil {
+		o = &owner{name: by, floor: math.MinInt64, uses: heap[use]{all: []use{u}, less: earlier}}
+		m.owners[by] = o
+		m.oldest.push(o)
+		m.most.push(o)
+	} else {
+		o.uses.push(u)
+		m.changed(o)
 	}
-	if len(o.uses) > m.share || len(m.ids) > m.limit {
-		m.forget(o, 1)
+	if len(o.uses.all) <= m.share && len(m.ids) <= m.limit {
+		return false
 	}
-	full = !m.told && len(m.ids) < held
-	m.told = m.told || full
+	if first := m.most.all[0]; len(o.uses.all) > m.share || len(o.uses.all) >= len(first.uses.all) {
+		m.forget(o)
+	} else {
+		m.forget(first)
+	}
+	full = !m.told
+	m.told = true
 	return full
 }
 
-// forget takes the n oldest uses away, and with them all proofs of that age.
-func (m *memory) forget(o *owner, n int) {
-	for _, u := range o.uses[:n] {
-		delete(m.ids, u.id)
-	}
-	o.floor = max(o.floor, o.uses[n-1].second)
-	o.uses = o.uses[n:]
+// changed finds the places of an owner that has one more or one less.
+func (m *memory) changed(o *owner) {
+	m.oldest.fix(o.oldestAt)
+	m.most.fix(o.mostAt)
 }
 
-// expire takes away what could not be used again anyway.
-func (m *memory) expire(o *owner, now time.Time) {
+// forget takes the oldest use away, and with it all proofs of that age.
+func (m *memory) forget(o *owner) {
+	u := o.uses.all[0]
+	delete(m.ids, u.id)
+	o.floor = max(o.floor, u.second)
+	if len(o.uses.all) > 1 {
+		o.uses.remove(0)
+		m.changed(o)
+		return
+	}
+	m.floor = max(m.floor, o.floor)
+	m.oldest.remove(o.oldestAt)
+	m.most.remove(o.mostAt)
+	delete(m.owners, o.name)
+}
+
+// expire takes away what could not be used again anyway: unless the clock is set back, for which there are the floors.
+func (m *memory) expire(now time.Time) {
 	over := now.Add(-Window).Unix() - 1 // the second may not have been over when the proof came
-	n := 0
-	for n < len(o.uses) && o.uses[n].second < over {
-		delete(m.ids, o.uses[n].id)
-		n++
-	}
-	o.uses = o.uses[n:]
-}
-
-// sweep lets go of what is over.
-func (m *memory) sweep(now time.Time) {
-	m.swept = now
-	for key, o := range m.owners {
-		if m.expire(o, now); len(o.uses) == 0 && o.floor < now.Add(-Window).Unix()-1 {
-			delete(m.owners, key)
+	for range expiredAtOnce {
+		if len(m.oldest.all) == 0 || m.oldest.all[0].uses.all[0].second >= over {
+			return
 		}
+		m.forget(m.oldest.all[0])
 	}
-}
-
-// makeRoom has the keys with most proofs lose some, so that a quarter is free, and reports whether there is
-// room now. A key that has but one keeps it.
-func (m *memory) makeRoom(now time.Time) bool {
-	if !m.futile.IsZero() && now.Sub(m.futile) < futileFor {
-		return len(m.ids) < m.limit
-	}
-	m.sweep(now)
-	most, enough := m.share, m.limit-m.limit/4
-	for m.atMost(most) > enough && most > 1 {
-		most /= 2
-	}
-	for _, o := range m.owners {
-		if n := len(o.uses) - most; n > 0 {
-			m.forget(o, n)
-		}
-	}
-	if len(m.ids) > enough {
-		m.futile = now
-	}
-	return len(m.ids) < m.limit
-}
-
-// atMost counts what is left if no key has more than most.
-func (m *memory) atMost(most int) (left int) {
-	for _, o := range m.owners {
-		left += min(len(o.uses), most)
-	}
-	return left
 }

@@ -29,20 +29,25 @@ func small(limit, share int) *memory {
 
 var start = time.Unix(1_800_000_000, 0)
 
-func (m *memory) accepts(key int, jti string, second int64, now time.Time) bool {
-	_, denied := m.use(keyNamed(key), jti, second, now)
+// accepts uses a proof of somebody with one key.
+func (m *memory) accepts(by int, jti string, second int64, now time.Time) bool {
+	return m.acceptsFrom(by, by, jti, second, now)
+}
+
+func (m *memory) acceptsFrom(by, key int, jti string, second int64, now time.Time) bool {
+	_, denied := m.use(strconv.Itoa(by), keyNamed(key), jti, second, now)
 	return denied == nil
 }
 
-// A key that is used more than there is room for loses its own oldest proofs, which are refused from then on. Nobody
+// Who uses more than there is room for loses his own oldest proofs, which are refused from then on. Nobody
 // else notices.
-func TestOneKeyFillsItsShare_DPOP_09(t *testing.T) {
+func TestOneFillsHisShare_DPOP_09(t *testing.T) {
 	m, now := small(1000, 100), start
 	require.True(t, m.accepts(1, "quiet", now.Unix(), now))
 	fulls := 0
 	for i := range 10_000 {
 		now = start.Add(time.Duration(i) * 10 * time.Millisecond)
-		full, _ := m.use(keyNamed(2), fmt.Sprint("p", i), now.Unix(), now)
+		full, _ := m.use("2", keyNamed(2), fmt.Sprint("p", i), now.Unix(), now)
 		if full {
 			fulls++
 		}
@@ -57,8 +62,8 @@ func TestOneKeyFillsItsShare_DPOP_09(t *testing.T) {
 	assert.True(t, m.accepts(2, "fresh", now.Unix()+1, now))
 }
 
-// However many keys somebody has, those who have little keep it, and a proof of this moment counts.
-func TestManyKeys_DPOP_09(t *testing.T) {
+// However many have much, those who have little keep it, and a proof of this moment counts.
+func TestManyBusy_DPOP_09(t *testing.T) {
 	m, now := small(1000, 100), start
 	for i := range 5 {
 		require.True(t, m.accepts(1, fmt.Sprint("quiet", i), now.Unix(), now))
@@ -72,15 +77,21 @@ func TestManyKeys_DPOP_09(t *testing.T) {
 		assert.False(t, m.accepts(1, fmt.Sprint("quiet", i), start.Unix(), now))
 	}
 	assert.True(t, m.accepts(1, "quiet, not used", start.Unix(), now))
-	assert.True(t, m.accepts(100, "a new key", now.Unix(), now))
+	for i := range 20 {
+		assert.True(t, m.accepts(100+i, "somebody new", now.Unix(), now), "who has most makes room")
+	}
+	for i := range 20 {
+		assert.False(t, m.accepts(100+i, "somebody new", now.Unix(), now))
+		assert.True(t, m.accepts(100+i, "a little older", now.Unix()-5, now))
+	}
 	for i := 40_000 - 2000; i < 40_000; i++ {
 		made := start.Add(time.Duration(i) * 2 * time.Millisecond)
 		require.False(t, m.accepts(2+i%40, fmt.Sprint("p", i), made.Unix(), now))
 	}
 }
 
-// More keys at once than there are places: those that are there stay, and one more is refused until a place is free.
-func TestAllKeysHaveOne_DPOP_09(t *testing.T) {
+// More callers at once than there are places: those that are there stay, and one more is refused until a place is free.
+func TestAllHaveOne_DPOP_09(t *testing.T) {
 	m, now := small(100, 10), start
 	for i := range 100 {
 		require.True(t, m.accepts(i, "p", now.Unix(), now))
@@ -105,10 +116,91 @@ func TestOldUsesAreForgotten_DPOP_09(t *testing.T) {
 	}
 	now = now.Add(Window)
 	assert.False(t, m.accepts(7, "p", start.Unix(), now), "it is still within the window")
-	now = now.Add(Window + sweepEvery)
-	require.True(t, m.accepts(1000, "p", now.Unix(), now))
-	assert.Len(t, m.ids, 1)
+	now = now.Add(2 * time.Second)
+	for i := range 50 {
+		before := len(m.ids)
+		require.True(t, m.accepts(1000, fmt.Sprint(i), now.Unix()+int64(i), now))
+		assert.LessOrEqual(t, before-len(m.ids), expiredAtOnce, "work of one request")
+	}
+	assert.Len(t, m.ids, 10)
 	assert.Len(t, m.owners, 1)
+	assert.Len(t, m.oldest.all, 1)
+	assert.Len(t, m.most.all, 1)
+}
+
+// A client makes keys at will: with many of them it fills its own share, and nobody else is refused.
+func TestManyKeys_DPOP_09(t *testing.T) {
+	m, now := small(1000, 100), start
+	for i := range 5 {
+		require.True(t, m.accepts(1, fmt.Sprint("quiet", i), now.Unix(), now))
+	}
+	for i := range 5000 {
+		at := now.Add(time.Duration(i) * 10 * time.Millisecond)
+		m.acceptsFrom(2, 1000+i, "p", at.Unix()+200, at)
+		require.LessOrEqual(t, len(m.ids), 105)
+	}
+	now = now.Add(50 * time.Second)
+	for i := range 500 {
+		at := now.Add(time.Duration(i) * 10 * time.Millisecond)
+		require.True(t, m.accepts(10+i, "new", at.Unix(), at), "somebody new")
+	}
+	for i := range 5 {
+		assert.False(t, m.accepts(1, fmt.Sprint("quiet", i), start.Unix(), now))
+	}
+	for i := range 5000 {
+		require.False(t, m.acceptsFrom(2, 1000+i, "p", start.Add(time.Duration(i)*10*time.Millisecond).Unix()+200, now), "a second time")
+	}
+}
+
+// A wall clock that is ahead for a moment makes no proof good twice, of whomever and whoever came meanwhile.
+func TestClockStep_DPOP_09(t *testing.T) {
+	for by := 1; by <= 2; by++ {
+		m, now, ahead := small(1000, 100), start, start.Add(8*time.Minute)
+		require.True(t, m.accepts(1, "stolen", now.Unix(), now))
+		require.True(t, m.accepts(by, "other", ahead.Unix(), ahead))
+		now = now.Add(10 * time.Second)
+		assert.False(t, m.accepts(1, "stolen", start.Unix(), now), "the same proof twice")
+		assert.True(t, m.accepts(1, "new", now.Unix(), now))
+		assert.True(t, m.accepts(3, "new", now.Unix(), now))
+	}
+}
+
+// What one has that grew gets smaller again.
+func TestRoomIsGivenBack_DPOP_09(t *testing.T) {
+	m, now := small(20_000, 10_000), start
+	for i := range 10_000 {
+		require.True(t, m.accepts(1, strconv.Itoa(i), now.Unix(), now))
+	}
+	now = now.Add(2*Window + 2*time.Second)
+	for i := range 2000 {
+		m.accepts(1, fmt.Sprint("later", i%2), now.Unix(), now.Add(time.Duration(i)))
+	}
+	assert.Len(t, m.ids, 2)
+	assert.Less(t, cap(m.owners["1"].uses.all), 1000)
+}
+
+// The front is the least after any change, and everybody knows where he stands.
+func TestHeap_DPOP_09(t *testing.T) {
+	type member struct{ value, at int }
+	random := rand.New(rand.NewPCG(1, 2))
+	h := heap[*member]{less: func(a, b *member) bool { return a.value < b.value }, moved: func(m *member, at int) { m.at = at }}
+	for range 5000 {
+		switch n := random.IntN(5); {
+		case n < 2 || len(h.all) == 0:
+			h.push(&member{value: random.IntN(50)})
+		case n == 2:
+			h.remove(random.IntN(len(h.all)))
+		default:
+			m := h.all[random.IntN(len(h.all))]
+			m.value = random.IntN(50)
+			h.fix(m.at)
+		}
+		for i, m := range h.all {
+			if i != m.at || h.all[max(i-1, 0)/2].value > m.value {
+				require.Fail(t, "out of order", "%d", i)
+			}
+		}
+	}
 }
 
 // The model remembers everything for ever. The memory may refuse more, and never accepts what the model refuses.
@@ -119,10 +211,13 @@ func TestMemoryAgainstModel_DPOP_09(t *testing.T) {
 		accepted := 0
 		for i := range 2000 {
 			now = now.Add(time.Duration(random.IntN(500)) * time.Millisecond)
-			key, jti := random.IntN(1+random.IntN(30)), strconv.Itoa(random.IntN(300))
+			by, key, jti := random.IntN(1+random.IntN(30)), random.IntN(3), strconv.Itoa(random.IntN(300))
+			if random.IntN(200) == 0 { // the clock is set, and may be set back
+				now = now.Add(time.Duration(random.IntN(1200)-600) * time.Second)
+			}
 			second := now.Unix() - random.Int64N(int64(Window.Seconds()))
-			name := fmt.Sprint(key, " ", jti, " ", second) // the same jti with another time is another proof
-			good := m.accepts(key, jti, second, now)
+			name := fmt.Sprint(by, " ", key, " ", jti, " ", second) // the same jti with another time is another proof
+			good := m.acceptsFrom(by, 3*by+key, jti, second, now)
 			if good && used[name] {
 				require.Fail(t, "a proof twice", name)
 			} else if good {
@@ -135,8 +230,9 @@ func TestMemoryAgainstModel_DPOP_09(t *testing.T) {
 			require.LessOrEqual(t, len(m.ids), m.limit)
 			total := 0
 			for _, o := range m.owners {
-				require.LessOrEqual(t, len(o.uses), m.share)
-				total += len(o.uses)
+				require.NotEmpty(t, o.uses.all)
+				require.LessOrEqual(t, len(o.uses.all), m.share)
+				total += len(o.uses.all)
 			}
 			require.Equal(t, len(m.ids), total)
 		}
