@@ -518,6 +518,56 @@ func TestOpaqueStreamBegins_INTRO_23(t *testing.T) {
 	})
 }
 
+// TestOpaqueStreamEndsEarlier_INTRO_24: where a later answer tells an earlier end than the first, or one at all, the
+// stream ends then. A later one changes nothing.
+func TestOpaqueStreamEndsEarlier_INTRO_04_INTRO_24(t *testing.T) {
+	answer := func(exp any) string {
+		text := `{"active":true,"sub":"user-1","client_id":"client-1","aud":"` + testResource + `","scope":"mcp:read"`
+		if exp != nil {
+			text += fmt.Sprint(`,"exp":`, exp)
+		}
+		return text + "}"
+	}
+	far := time.Now().Add(50 * 365 * 24 * time.Hour).Unix()
+	for _, row := range []struct {
+		name  string
+		first any
+		after time.Duration // from the second answer to the end that it tells
+	}{
+		{"earlier", far, 90 * time.Second},
+		{"earlier than the next question", far, 70 * time.Second},
+		{"an end at last", nil, 90 * time.Second},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := newOpaqueFixture(t, nil)
+				token := f.answered(answer(row.first))
+				l := f.lasts(streamOpens[0].send(f, token))
+				time.Sleep(10 * time.Minute)
+				synctest.Wait()
+				require.Zero(t, l.ended)
+				end := time.Now().Add(row.after)
+				f.issuer.Answer(token, answer(end.Unix()))
+				time.Sleep(67 * time.Second)
+				f.issuer.Answer(token, answer(far)) // says somebody else meanwhile
+				time.Sleep(time.Hour)
+				leeway := 30 * time.Second
+				l.endedWith(t, end.Add(-time.Second), end.Add(leeway), mcpauth.ErrExpired, streamOpens[0].owed(-31401, "token expired"))
+				assert.Contains(t, f.log.String(), `reason="token expired: exp `+end.UTC().Format(time.RFC3339))
+			})
+		})
+	}
+	synctest.Test(t, func(t *testing.T) { // an answer without an end says nothing of one
+		f := newOpaqueFixture(t, nil)
+		end := time.Now().Add(20 * time.Minute)
+		token := f.answered(answer(end.Unix()))
+		l := f.lasts(streamOpens[0].send(f, token))
+		f.issuer.Answer(token, answer(nil))
+		time.Sleep(time.Hour)
+		l.endedWith(t, end.Add(-time.Second), end.Add(30*time.Second), mcpauth.ErrExpired, streamOpens[0].owed(-31401, "token expired"))
+	})
+}
+
 // TestOpaqueStreamInOutage_INTRO_23: an outage ends a stream five minutes after the last good answer.
 func TestOpaqueStreamInOutage_INTRO_23(t *testing.T) {
 	for _, exp := range []any{time.Now().Add(50 * 365 * 24 * time.Hour).Unix(), nil} {

@@ -32,7 +32,9 @@ type inquiry struct {
 
 	mu     sync.Mutex  // guards the rest
 	timer  *time.Timer // the only one; nil when it is over
-	ends   time.Time   // when the token does
+	ends   time.Time   // when the token does,
+	exp    time.Time   // by its own account
+	due    time.Time   // when the timer fires
 	good   time.Time   // the last good answer
 	asking questions   // which are under way, see ask
 	doubt  *refusal.Refusal
@@ -75,8 +77,8 @@ func (q *inquiry) begin() *refusal.Refusal {
 	defer q.mu.Unlock()
 	now := time.Now()
 	q.ends = now.Add(unlimited)
-	if a := q.lease.token.answer; a == nil || !a.endless {
-		q.ends = now.Add(q.lease.x.m.generation().verifier.endOf(&q.lease.token.principal).Sub(now)) // on both clocks
+	if ends, ok := q.endOf(q.lease.token, now); ok {
+		q.ends, q.exp = ends, q.lease.token.principal.Expiry
 	}
 	at := q.good.Add(pause())
 	if oldest := now.Add(-lastChance); q.good.Before(oldest) {
@@ -87,9 +89,32 @@ func (q *inquiry) begin() *refusal.Refusal {
 	}
 	denied := q.overdue(now)
 	if denied == nil {
+		q.due = at
 		q.timer = time.AfterFunc(at.Sub(now), q.tick)
 	}
 	return denied
+}
+
+// endOf is when a token is good no more, on both clocks. Without ok that is not known.
+func (q *inquiry) endOf(token *verified, now time.Time) (ends time.Time, ok bool) {
+	ends = now.Add(q.lease.x.m.generation().verifier.endOf(&token.principal).Sub(now))
+	return ends, token.answer == nil || !token.answer.endless
+}
+
+// endBy brings the end nearer, where the issuer tells an earlier one by now.
+func (q *inquiry) endBy(again *verified) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	now := time.Now()
+	ends, ok := q.endOf(again, now)
+	if !ok || !ends.Before(q.ends) || q.timer == nil {
+		return
+	}
+	q.ends, q.exp = ends, again.principal.Expiry
+	if ends.Before(q.due) {
+		q.due = ends
+		q.timer.Reset(ends.Sub(now))
+	}
 }
 
 // stop lets go of the timer.
@@ -129,7 +154,8 @@ func (q *inquiry) turn(now time.Time) (ask questions, denied *refusal.Refusal) {
 	if denied = q.overdue(now); denied != nil {
 		return ask, denied
 	}
-	q.timer.Reset(q.next(now).Sub(now))
+	q.due = q.next(now)
+	q.timer.Reset(q.due.Sub(now))
 	for i, asking := range q.asking {
 		ask[i] = !asking
 	}
@@ -141,7 +167,7 @@ func (q *inquiry) turn(now time.Time) (ask questions, denied *refusal.Refusal) {
 func (q *inquiry) overdue(now time.Time) *refusal.Refusal {
 	switch {
 	case reached(now, q.ends):
-		exp := q.lease.token.principal.Expiry.UTC().Format(time.RFC3339)
+		exp := q.exp.UTC().Format(time.RFC3339)
 		return refusal.New(refusal.Expired, "exp "+exp, "", "later than "+now.UTC().Format(time.RFC3339))
 	case reached(now, q.good.Add(maxDoubt)):
 		if q.doubt == nil {
@@ -241,6 +267,7 @@ func (q *inquiry) askEvidence(ctx context.Context, asked time.Time, vouched bool
 	again, denied := l.x.m.verifyAgain(ctx, l.token, asked)
 	if denied == nil {
 		l.narrow(again.principal.Scopes)
+		q.endBy(again)
 	}
 	return denied
 }
