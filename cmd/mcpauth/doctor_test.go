@@ -386,12 +386,14 @@ func TestDoctorUnjudged_OBS_08(t *testing.T) {
 func TestDoctorBoundToken_DPOP_01(t *testing.T) {
 	key := mcpauthtest.NewKey("client", "ES256")
 	issuer := newIssuer(t)
-	serve := func(open bool) (code int, out string) {
+	serve := func(instead int) (code int, out string) {
 		var handler http.Handler
 		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if open && r.Method == http.MethodPost && r.Header.Get("Authorization") != "" {
-				w.WriteHeader(http.StatusOK)
-				return
+			if instead != 0 && r.Method == http.MethodPost && r.Header.Get("Authorization") != "" {
+				if r.Header.Del("Authorization"); instead != http.StatusUnauthorized {
+					w.WriteHeader(instead)
+					return
+				}
 			}
 			handler.ServeHTTP(w, r)
 		}))
@@ -406,11 +408,22 @@ func TestDoctorBoundToken_DPOP_01(t *testing.T) {
 		got := mcpauthCommand(t, token, "doctor", "--resource", config.Resource, "--policy", writeConfig(t, config), "--token", "-")
 		return got.code, got.stdout
 	}
-	code, out := serve(false)
+	code, out := serve(0)
 	assert.Equal(t, exitOK, code, out)
 	assert.Contains(t, out, "good with a proof by that key")
 	assert.Contains(t, out, "it refuses the token without a proof, as it must")
-	code, out = serve(true)
-	assert.Equal(t, exitFindings, code)
-	assert.Contains(t, out, "it serves a token that is refused here")
+	for instead, said := range map[int]string{
+		http.StatusOK:                  "it serves a token that is refused here",
+		http.StatusAccepted:            "it serves a token that is refused here",
+		http.StatusUnauthorized:        "it sees no token",
+		http.StatusForbidden:           "it does not refuse a bound token without a proof with 401",
+		http.StatusNotFound:            "it does not refuse a bound token without a proof with 401",
+		http.StatusInternalServerError: "it does not refuse a bound token without a proof with 401",
+		http.StatusServiceUnavailable:  "it cannot check the token now",
+	} {
+		code, out = serve(instead)
+		assert.Equal(t, exitFindings, code, "%d", instead)
+		assert.Contains(t, out, said)
+		assert.NotContains(t, out, "it refuses the token without a proof, as it must")
+	}
 }

@@ -96,10 +96,10 @@ func (d *doctor) tryLive(ctx context.Context) {
 	bare := answer.status == http.StatusUnauthorized && parameter(answer.challenge, "error") == ""
 	agreed := d.library != nil && d.Faults == 0
 	switch {
-	case answer.status == http.StatusOK && d.shut:
+	case answer.status/100 == 2 && d.shut:
 		d.fault("", "it serves a token that is refused here", status,
 			"compare the server's configuration with the one given here; if they are the same, its handler is not behind the middleware")
-	case d.bound:
+	case d.bound && answer.status == http.StatusUnauthorized && !bare:
 		d.ok("it refuses the token without a proof, as it must", status)
 	case answer.status == http.StatusOK:
 		d.ok("it accepts the token", "")
@@ -118,6 +118,9 @@ func (d *doctor) tryLive(ctx context.Context) {
 	case answer.status == http.StatusServiceUnavailable:
 		d.fault("revocation", "it cannot check the token now, and keys can be fetched from here", status,
 			"compare the egress rules of the server with those of this machine, and look at what Config.Revoked asks")
+	case d.bound:
+		d.fault("", "it does not refuse a bound token without a proof with 401", status,
+			"compare the server's configuration with the one given here, and look for what answers in its place")
 	default:
 		d.fault("", "it refuses the token that the same configuration accepts here", status,
 			"compare the server's configuration with the one given here")
