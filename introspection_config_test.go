@@ -2,6 +2,7 @@ package mcpauth_test
 
 import (
 	"encoding/json"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -211,6 +212,69 @@ func TestUnlisted_TENANT_09(t *testing.T) {
 	}
 	require.NoError(t, json.Unmarshal(f.auth.MetadataJSON(), &document))
 	assert.Equal(t, []string{testIssuerURL}, document.Servers)
+}
+
+// TestUnlistedAreNotConfirmed: who makes tokens up learns from no answer that an issuer is configured, or how its tokens
+// begin. The log tells what is wrong.
+func TestUnlistedAreNotConfirmed_TENANT_09_INTRO_17(t *testing.T) {
+	second := mcpauthtest.NewIssuerAt(t, secondIssuerURL)
+	f := newFixture(t, func(c *mcpauth.Config) {
+		first := c.Transport
+		c.Transport = roundTripper(func(r *http.Request) (*http.Response, error) {
+			if r.URL.Host == "as2.example.com" {
+				return second.Transport().RoundTrip(r)
+			}
+			return first.RoundTrip(r)
+		})
+		other := second.Config()
+		other.Unlisted = true
+		other.Introspect = second.Introspection()
+		other.Introspect.Prefix = "acme_at_"
+		c.Issuers = append(c.Issuers, other)
+	})
+	f.served(f.call(second.TokenFor(testResource, "mcp:read"), "echo"))
+	ago := time.Now().Add(-10 * time.Minute).Unix()
+	made := func(claims mcpauthtest.Claims) func(iss string) string { // by a stranger
+		return func(iss string) string {
+			all := mcpauthtest.Claims{"iss": iss, "iat": ago}
+			maps.Copy(all, claims)
+			return f.token(all)
+		}
+	}
+	type answer struct {
+		status int
+		header http.Header
+		body   string
+	}
+	ask := func(token string) answer {
+		w := f.call(token, "echo")
+		return answer{w.Code, w.Header(), w.Body.String()}
+	}
+	for cause, token := range map[string]func(iss string) string{
+		"signature":      made(nil),
+		"expired":        made(mcpauthtest.Claims{"exp": time.Now().Add(-time.Hour).Unix()}),
+		"audience-other": made(mcpauthtest.Claims{"aud": "https://other.example.com/api"}),
+		"claim-missing":  made(mcpauthtest.Claims{"exp": nil}),
+		"subject":        made(mcpauthtest.Claims{"sub": nil}),
+		"token-unsigned": func(iss string) string { return f.issuer.Sign(`{"alg":"none"}`, `{"iss":"`+iss+`"}`) },
+		"key-unknown": func(iss string) string {
+			return f.keyToken(mcpauthtest.NewKey("k9", "ES256"), mcpauthtest.Claims{"iss": iss, "iat": ago})
+		},
+	} {
+		unknown := ask(token("https://as3.example.com"))
+		assert.Equal(t, http.StatusUnauthorized, unknown.status)
+		f.log.Reset()
+		assert.Equal(t, unknown, ask(token(secondIssuerURL)), cause)
+		assert.Contains(t, f.log.String(), "cause="+cause+" ")
+	}
+	inactive := ask("acme_at_x")
+	assert.Equal(t, 1, second.Fetches(mcpauthtest.Introspection))
+	assert.Equal(t, inactive, ask("other_at_x"))
+	assert.Contains(t, f.log.String(), "cause=opaque-prefix ")
+	assert.Equal(t, 1, second.Fetches(mcpauthtest.Introspection))
+
+	second.Break(mcpauthtest.Introspection, mcpauthtest.Down)
+	assert.Equal(t, http.StatusServiceUnavailable, ask("acme_at_y").status, "an outage is never 401, for anybody")
 }
 
 // TestNarrowed_INTRO_23: a new answer with fewer scopes counts at once on a stream, and one with more does not.

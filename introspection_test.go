@@ -220,7 +220,7 @@ var introspectionAttacks = []introspectionAttack{
 	{name: "INTRO-15 no b64token", silent: true, token: func(f *fixture) string { return f.rescued("opaque_\u00e9") }, words: words(mcpauth.ErrMalformedToken), cause: "token-opaque"},
 	{name: "INTRO-15 padding in the middle", silent: true, token: func(f *fixture) string { return f.rescued("opaque_a=b") }, words: words(mcpauth.ErrMalformedToken), cause: "token-opaque"},
 	{name: "INTRO-15 4,097 bytes", silent: true, token: func(f *fixture) string { return f.rescued(strings.Repeat("o", 4097)) }, words: words(mcpauth.ErrTokenTooComplex), cause: "token-size"},
-	{name: "INTRO-17 another prefix", silent: true, change: func(c *mcpauth.Config) { c.Issuers[0].Introspect.Prefix = "other_" }, words: words(mcpauth.ErrIssuer), cause: "opaque-prefix"},
+	{name: "INTRO-17 another prefix", silent: true, change: func(c *mcpauth.Config) { c.Issuers[0].Introspect.Prefix = "other_" }, words: words(mcpauth.ErrRevoked), cause: "opaque-prefix"},
 
 	{name: "INTRO-07 our credentials are wrong", change: func(c *mcpauth.Config) {
 		c.Issuers[0].Introspect.Client = clientauth.SecretBasic("resource-server", "wrong")

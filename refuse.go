@@ -215,6 +215,17 @@ var tokenReasons = []refusal.Reason{
 	refusal.Expired, refusal.NotYetValid, refusal.UnknownKey, refusal.Signature, refusal.SenderConstrained, refusal.InvalidProof, refusal.UseNonce, refusal.Revoked,
 }
 
+// hide tells whoever sends a token that nobody has verified what he would be told of an issuer that is not configured,
+// where the issuer is nobody's business. That nobody can tell now is told all the same.
+func (s *issuer) hide(denied *refusal.Refusal) *refusal.Refusal {
+	if s == nil || !s.unlisted || denied.Said() == refusal.Unavailable {
+		return denied
+	}
+	hidden := *denied
+	hidden.Told = refusal.Issuer
+	return &hidden
+}
+
 // cannedAnswer is the answer to a request without a good token, rendered once: strangers cost little.
 type cannedAnswer struct {
 	// fields are the values of the response header, in the order in which serve names them.

@@ -177,11 +177,11 @@ func (v *verifier) verifyAnew(ctx context.Context, compact string, now, since ti
 		denied = s.tokens.Check(&t, now, v.leeway)
 	}
 	if denied != nil {
-		return nil, denied
+		return nil, s.hide(denied)
 	}
 	proof, denied := s.keys.Verify(ctx, &t.JWS, t.IssuedAt(), now)
 	if denied != nil {
-		return nil, denied
+		return nil, s.hide(denied)
 	}
 	good := &verified{evidence: evidence{issuer: s, proof: proof}, notBefore: t.NotBefore().UnixMicro()}
 	facts, denied := s.tokens.Facts(&t)
@@ -258,7 +258,9 @@ func (v *verifier) askedAbout(compact string) (found *issuer, denied *refusal.Re
 		}
 	}
 	if found == nil {
-		return nil, refusal.New(refusal.Issuer, "a token that is no JWT", "", "one that begins with Introspect.Prefix of an issuer").Because("opaque-prefix")
+		denied = refusal.New(refusal.Issuer, "a token that is no JWT", "", "one that begins with Introspect.Prefix of an issuer").Because("opaque-prefix")
+		denied.Told = refusal.Revoked // as of one that is made up
+		return nil, denied
 	}
 	return found, nil
 }

@@ -3,6 +3,7 @@
 package refusal
 
 import (
+	"cmp"
 	"net/http"
 	"strings"
 	"time"
@@ -20,6 +21,7 @@ type Refusal struct {
 
 	Scopes     []string      // of the whole operation, when scopes would help
 	RetryAfter time.Duration // after a 503
+	Told       Reason        // to the client, where Reason would tell whoever guesses what is configured; "" for Reason
 	Unsettled  bool          // nothing is said against the token, and anybody can bring it about: the keys are too old to judge it, or nobody can be asked
 	InBand     bool          // to be answered with a tool result
 	ByStatus   bool          // whoever sent it looks at the status alone
@@ -63,8 +65,8 @@ func (r *Refusal) Error() string {
 // Unwrap returns the reason, what the client is told, and the error that explains it.
 func (r *Refusal) Unwrap() []error {
 	all := []error{r.Reason}
-	if r.Unsettled {
-		all = append(all, r.Said())
+	if said := r.Said(); said != r.Reason {
+		all = append(all, said)
 	}
 	if r.Err != nil {
 		all = append(all, r.Err)
@@ -78,7 +80,7 @@ func (r *Refusal) Said() Reason {
 	if r.Unsettled {
 		return Unavailable
 	}
-	return r.Reason
+	return cmp.Or(r.Told, r.Reason)
 }
 
 // Status is that of the HTTP response. Clients of the message endpoint of HTTP+SSE wait for answers on
