@@ -118,6 +118,30 @@ func TestShapes_INTRO_16_INTRO_17(t *testing.T) {
 	assert.Equal(t, before, f.questions(), "a JWT was asked about")
 }
 
+// TestTokensOfOthers_INTRO_17: what says that it is another issuer's is not shown to the one without a prefix.
+func TestTokensOfOthers_INTRO_16_INTRO_17(t *testing.T) {
+	f := newOpaqueFixture(t, nil)
+	encrypted := func(iss string) string {
+		return b64([]byte(`{"alg":"RSA-OAEP-256","enc":"A256GCM","cty":"JWT"`+iss+`}`)) + ".QUFB.QUFB.QUFB.QUFB"
+	}
+	for name, token := range map[string]string{
+		"encrypted, of another issuer":       encrypted(`,"iss":"` + secondIssuerURL + `"`),
+		"encrypted, of nobody":               encrypted(`,"iss":7`),
+		"encrypted, of two":                  encrypted(`,"iss":"` + testIssuerURL + `","ISS":"x"`),
+		"signed, and dots":                   f.token(nil) + "..",
+		"signed by another issuer, and dots": mcpauthtest.NewIssuerAt(t, secondIssuerURL).TokenFor(testResource, "mcp:read") + "..",
+	} {
+		w := f.call(f.rescued(token), "echo")
+		assert.Equal(t, http.StatusUnauthorized, w.Code, name)
+		assert.Zero(t, f.questions(), name)
+	}
+	assert.Zero(t, f.ran)
+	for _, token := range []string{encrypted(""), encrypted(`,"iss":"` + testIssuerURL + `"`)} {
+		f.ran = 0
+		f.served(f.call(f.rescued(token), "echo"))
+	}
+}
+
 // TestAsksOneIssuer_INTRO_17: of several issuers one is asked, by the prefix, and never a second.
 func TestAsksOneIssuer_INTRO_17(t *testing.T) {
 	second := mcpauthtest.NewIssuerAt(t, secondIssuerURL)

@@ -95,7 +95,7 @@ type Introspection struct {
 	Client clientauth.Method
 
 	// Prefix is how tokens of this issuer begin ("ory_at_"). A token that is no JWT names no issuer: of
-	// several that are asked all but one need a prefix, and none is asked about tokens of another.
+	// several that are asked all but one need a prefix, and that one is asked about all the rest.
 	Prefix string
 
 	// JWTs has the issuer asked about its JWTs, too, once they have been verified here: both must find a token good. So

@@ -257,7 +257,7 @@ func (v *verifier) askedAbout(compact string) (found *issuer, denied *refusal.Re
 			found = s
 		}
 	}
-	if found == nil {
+	if found == nil || introspect.IsOfOther(compact, found.url) {
 		denied = refusal.New(refusal.Issuer, "a token that is no JWT", "", "one that begins with Introspect.Prefix of an issuer").Because("opaque-prefix")
 		denied.Told = refusal.Revoked // as of one that is made up
 		return nil, denied

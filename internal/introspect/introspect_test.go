@@ -39,14 +39,19 @@ func TestShape_INTRO_15_INTRO_16(t *testing.T) {
 		header(`{"alg":"x","alg":"y`) + ".e30.AA": true,
 		header(`{"alg":"x"}`) + "==.e30.AA":       true,
 		strings.NewReplacer("-", "+", "_", "/").Replace(header(`{"a":"???>>>","alg":"x"}`)) + ".a.b": true,
-		header(`{"alg":"dir"}`) + ".a.b.c.d": false, // encrypted
-		header(`{"enc":"x"}`) + ".a.b":       false,
-		header(`["alg"]`) + ".a.b":           false,
-		header(`{"a":"alg"}`) + ".a.b":       false,
-		"a.b.c":                              false,
-		"opaque":                             false,
-		"":                                   false,
-		"....":                               false,
+		header(`{"alg":"dir","enc":"A256GCM"}`) + ".a.b.c.d":                                         false, // encrypted
+		header(`{"alg":"dir","enc":"A256GCM"}`) + ".a.b.c":                                           true,
+		header(`{"alg":"RS256"}`) + ".e30.AA..":                                                      true, // signed, and dots
+		header(`{"alg":"dir","enc`) + ".a.b.c.d":                                                     true,
+		header(`{"enc":"A256GCM"}`) + ".a.b.c.d":                                                     false,
+		"a.b.c.d.e":                                                                                  false,
+		header(`{"enc":"x"}`) + ".a.b":                                                               false,
+		header(`["alg"]`) + ".a.b":                                                                   false,
+		header(`{"a":"alg"}`) + ".a.b":                                                               false,
+		"a.b.c":                                                                                      false,
+		"opaque":                                                                                     false,
+		"":                                                                                           false,
+		"....":                                                                                       false,
 	} {
 		assert.Equal(t, want, IsJWT(token), token)
 	}
