@@ -156,6 +156,42 @@ func TestJunkThatAFirewallHolds_INTRO_06_INTRO_22(t *testing.T) {
 	}
 }
 
+// TestJunkAfterAnOutage: what a firewall holds does not use up the one question that is let through after a rest, and says
+// nothing of the server behind it.
+func TestJunkAfterAnOutage_INTRO_06_INTRO_22(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newOpaqueFixture(t, endpointSays(t, func(token string) (int, string) {
+			if strings.HasPrefix(token, "../..") {
+				return http.StatusForbidden, "<html>"
+			}
+			return 0, ""
+		}))
+		n := 0
+		newcomer := func() int {
+			n++
+			return f.call(longOpaque(f, mcpauthtest.Claims{"sub": fmt.Sprint("n", n)}), "echo").Code
+		}
+		junk := func() {
+			n++
+			assert.Equal(t, http.StatusServiceUnavailable, f.call(fmt.Sprint("../../", n), "echo").Code)
+		}
+		f.issuer.Break(mcpauthtest.Introspection, mcpauthtest.Down)
+		for range 5 {
+			assert.Equal(t, http.StatusServiceUnavailable, newcomer())
+			junk()
+		}
+		asked := f.questions()
+		assert.Equal(t, http.StatusServiceUnavailable, newcomer())
+		assert.Equal(t, asked, f.questions(), "it is left alone")
+		f.issuer.Break(mcpauthtest.Introspection, mcpauthtest.None)
+		time.Sleep(10 * time.Second)
+		for range 3 {
+			junk()
+		}
+		assert.Equal(t, http.StatusOK, newcomer())
+	})
+}
+
 // TestStrangersWriteNoWarnings: while the endpoint is left alone, and where it fails at what is made up, a warning a
 // minute tells the operator.
 func TestStrangersWriteNoWarnings_INTRO_06_INTRO_22(t *testing.T) {

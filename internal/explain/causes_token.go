@@ -60,7 +60,7 @@ var introspectionCauses = []Cause{
 	{"introspection-unreachable", "unavailable", "The authorization server cannot be asked about tokens, or does not answer in time.",
 		"Look at it: an answer has 3 seconds. Tokens that were good less than a minute ago are served meanwhile; after five failures in a row it is left alone for 10 seconds."},
 	{"introspection-answer", "unavailable", "What the authorization server answers about a token is no answer of RFC 7662.",
-		"Send the request by hand and look: status 200 and one JSON object of at most 64 KiB, no redirect and no signed answer. With another address than the introspection endpoint's, set Issuer.Introspect.Endpoint."},
+		"Send the request by hand and look: status 200 and one JSON object of at most 64 KiB, no redirect and no signed answer. With another address than the introspection endpoint's, set Issuer.Introspect.Endpoint. If it is about some tokens only, look at what is said of these: half a character, a name that stands twice, more than 16 levels. Others are not concerned."},
 	{"introspection-busy", "unavailable", "More questions about tokens are under way than the authorization server is asked at a time.",
 		"Nothing, if somebody makes up tokens: those that were good in the last ten minutes have places of their own. Otherwise the authorization server is too slow: look at the time that its answers take."},
 	{"introspection-never", "", "The authorization server has called every token inactive since the start.",

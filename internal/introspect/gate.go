@@ -130,6 +130,13 @@ func (b *breaker) open(now time.Time) (wait time.Duration, open bool) {
 	return 0, true
 }
 
+// again lets the next one ask, where an answer tells neither.
+func (b *breaker) again(now time.Time) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.until = now
+}
+
 // note takes note of an answer, or that there was none, and returns when it is worth while to ask again.
 func (b *breaker) note(good bool, now time.Time) time.Duration {
 	b.mu.Lock()

@@ -312,11 +312,11 @@ func (s *Server) failed(err error, cause string, known bool, wish time.Duration)
 	return denied
 }
 
-// troubled takes note that the server answers, but what nobody can use. Any other failure than those of [Server.failed] may come of
+// troubled takes note of an answer that nobody can use. Any other failure than those of [Server.failed] may come of
 // what was asked: of this token, or of what is said of its holder. So it is the trouble of whoever has it, and
 // counts against nobody else. For a moment it is not asked about again.
 func (s *Server) troubled(token string, err error, cause string, known bool, wish time.Duration) *refusal.Refusal {
-	s.answered()
+	s.breaker(known).again(time.Now())
 	denied := s.unavailable(err, cause, max(troubledFor, wish))
 	again := *denied
 	again.Unsettled = true // it has been told

@@ -85,6 +85,11 @@ func TestBreaker_INTRO_06(t *testing.T) {
 	assert.Equal(t, restFor, b.note(false, now))
 	_, open = b.open(now.Add(restFor))
 	assert.True(t, open)
+	b.again(now.Add(restFor))
+	_, open = b.open(now.Add(restFor))
+	assert.True(t, open, "the last one has told nothing")
+	_, open = b.open(now.Add(restFor))
+	assert.False(t, open)
 	b.note(true, now.Add(restFor))
 	for range 10 {
 		_, open = b.open(now)
