@@ -164,14 +164,18 @@ func unescaped(body []byte) []byte {
 
 // unescape returns what an escape stands for, if that can be a part of a token, and the escape as it is otherwise.
 func unescape(text []byte) (plain []byte, size int) {
-	switch {
-	case text[1] == '/':
+	switch text[1] {
+	case '/':
 		return text[1:2], 2
-	case text[1] == 'u' && len(text) >= 6:
-		code, err := strconv.ParseUint(string(text[2:6]), 16, 16)
-		if c := string(rune(code)); err == nil && (c == "=" || IsToken(c)) {
+	case 'u':
+		code, err := strconv.ParseUint(string(text[2:min(6, len(text))]), 16, 16)
+		if err != nil || len(text) < 6 { // no JSON: what follows must not make it one
+			return text, len(text)
+		}
+		if c := string(rune(code)); c == "=" || IsToken(c) {
 			return []byte(c), 6
 		}
+		return text[:6], 6
 	}
 	return text[:2], 2
 }

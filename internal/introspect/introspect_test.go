@@ -7,9 +7,11 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"io"
 	"log/slog"
+	mathrand "math/rand/v2"
 	"net/http"
 	"strings"
 	"sync"
@@ -240,4 +242,30 @@ func TestRefusalsAreCopies(t *testing.T) {
 		v.Denied.ByStatus, v.Denied.Cause = true, "another"
 	}
 	assert.Equal(t, "token-inactive", notActive.Denied.Cause)
+}
+
+// TestUnescaped: an answer means the same, and what means nothing means nothing still.
+func TestUnescaped_INTRO_11_INTRO_13(t *testing.T) {
+	random := mathrand.New(mathrand.NewPCG(1, 2))
+	pieces := []string{`"`, `\`, `\\`, `\"`, `\/`, `\u002b`, `\u002F`, `\u0061`, `\u0031`, `\u005c`, `\u0022`, `\ud83d\ude00`, `\ud83d`, `\u00`, `\n`, "u0061", "a", "/", "{", "}", ":", ",", "1", "[", "]", " "}
+	valid := 0
+	for range 200_000 {
+		text := ""
+		for range 1 + random.IntN(8) {
+			text += pieces[random.IntN(len(pieces))]
+		}
+		if random.IntN(2) == 0 {
+			text = `{"a":"` + text + `"}`
+		}
+		var before, after any
+		errBefore := json.Unmarshal([]byte(text), &before)
+		plain := unescaped([]byte(text))
+		errAfter := json.Unmarshal(plain, &after)
+		require.Equal(t, errBefore == nil, errAfter == nil, "%s made %s", text, plain)
+		require.Equal(t, before, after, "%s made %s", text, plain)
+		if errBefore == nil {
+			valid++
+		}
+	}
+	require.Greater(t, valid, 10_000)
 }
