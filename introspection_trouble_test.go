@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -63,12 +65,13 @@ func TestTroubleOfOneToken_INTRO_06_INTRO_08_INTRO_11_INTRO_22(t *testing.T) {
 }
 
 func troubleOfOneToken(t *testing.T, status int, text, cause string, jwts bool) {
-	bad, asked := map[string]bool{}, 0
+	var bad sync.Map
+	var asked atomic.Int64
 	f := newOpaqueFixture(t, func(c *mcpauth.Config) {
 		c.Issuers[0].Introspect.JWTs = jwts
 		endpointSays(t, func(token string) (int, string) {
-			if bad[token] {
-				asked++
+			if _, ok := bad.Load(token); ok {
+				asked.Add(1)
 				return status, text
 			}
 			return 0, ""
@@ -93,7 +96,7 @@ func troubleOfOneToken(t *testing.T, status int, text, cause string, jwts bool) 
 	f.inner = nil
 	time.Sleep(61 * time.Second) // nothing is remembered
 	for _, token := range mine {
-		bad[token] = true
+		bad.Store(token, true)
 	}
 	const seconds = 6 * 60
 	for i := range seconds {
@@ -111,11 +114,11 @@ func troubleOfOneToken(t *testing.T, status int, text, cause string, jwts bool) 
 	}
 	synctest.Wait()
 	assert.Zero(t, l.ended, "the stream of somebody else")
-	assert.LessOrEqual(t, asked, len(mine)*seconds/5, "a token in trouble is not asked about again for 5 s")
-	assert.Greater(t, asked, len(mine)*seconds/10, "it may be over")
+	assert.LessOrEqual(t, int(asked.Load()), len(mine)*seconds/5, "a token in trouble is not asked about again for 5 s")
+	assert.Greater(t, int(asked.Load()), len(mine)*seconds/10, "it may be over")
 	assert.Contains(t, f.log.String(), "cause="+cause+" ")
 	for _, token := range mine {
-		delete(bad, token)
+		bad.Delete(token)
 	}
 	time.Sleep(5 * time.Second)
 	for _, token := range mine {
