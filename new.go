@@ -210,12 +210,7 @@ func (b *builder) policy() {
 		b.fail("Policy", fmt.Sprintf("a nil %T", policy), "nobody answers there: give a policy; no policy at all refuses every tool, prompt and resource")
 		return
 	}
-	rules, declared := policy.(Rules)
-	if pointer, ok := policy.(*Rules); ok {
-		rules, declared = *pointer, true
-	}
-	if policy == nil || declared {
-		book, errs := rules.compile()
+	if book, errs := declared(policy); book != nil {
 		b.errs = append(b.errs, errs...)
 		b.g.policy.policy, b.g.policy.listed = book, book.targets()
 		known = append(known, book.scopes()...)
@@ -224,6 +219,21 @@ func (b *builder) policy() {
 		b.g.policy.policy = policy
 	}
 	b.g.refuser.granted = newGrantFilter(known)
+}
+
+// declared returns the rules of a policy, nil if it is code.
+func declared(p Policy) (*ruleBook, []error) {
+	switch p := p.(type) {
+	case nil:
+		return Rules{}.compile()
+	case Rules:
+		return p.compile()
+	case *Rules:
+		return p.compile()
+	case *ruleBook:
+		return p, nil
+	}
+	return nil, nil
 }
 
 func (b *builder) sessions() {

@@ -65,7 +65,7 @@ func doctorCommand(env environment) *cli.Command {
 			}
 			d := &doctor{
 				resource: c.String("resource"), file: file, issuers: c.StringSlice("issuer"), token: token, hasToken: c.IsSet("token"),
-				tool: c.String("tool"), origin: c.String("origin"), hasPolicy: file.Rules.given,
+				tool: c.String("tool"), origin: c.String("origin"), hasPolicy: file.hasRules,
 			}
 			if d.resource == "" {
 				d.resource = file.Resource

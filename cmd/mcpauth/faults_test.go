@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -163,10 +162,10 @@ func writeConfig(t *testing.T, c mcpauth.Config) string {
 		}
 		all["rules"] = map[string]any{"tools": tools, "resources": resources}
 	}
-	issuers := make([]fileIssuer, len(c.Issuers))
+	issuers := make([]map[string]any, len(c.Issuers))
 	for i, one := range c.Issuers {
-		issuers[i] = fileIssuer{URL: one.URL, Audiences: one.Audiences, Algorithms: one.Algorithms, TokenTypes: one.TokenTypes,
-			RequireClaims: one.RequireClaims, Claims: fileClaims{Scopes: one.Claims.Scopes}, MaxLifetime: duration(one.MaxLifetime)}
+		issuers[i] = map[string]any{"url": one.URL, "audiences": one.Audiences, "algorithms": one.Algorithms, "token_types": one.TokenTypes,
+			"require_claims": one.RequireClaims, "claims": map[string]any{"scopes": one.Claims.Scopes}, "max_lifetime": one.MaxLifetime.String()}
 	}
 	all["issuers"] = issuers
 	content, err := json.Marshal(all)
@@ -175,9 +174,6 @@ func writeConfig(t *testing.T, c mcpauth.Config) string {
 	require.NoError(t, os.WriteFile(name, content, 0o600))
 	return name
 }
-
-// MarshalJSON writes a duration as it is read.
-func (d duration) MarshalJSON() ([]byte, error) { return json.Marshal(time.Duration(d).String()) }
 
 // golden compares a text with a file, or writes the file.
 func golden(t *testing.T, name, got string) {

@@ -241,7 +241,7 @@ func TestDoctorLearned_DISC_30(t *testing.T) {
 			asked = 0
 		}
 	}
-	f := &file{Issuers: []fileIssuer{{URL: "https://10.0.0.2"}}}
+	f := &file{Config: mcpauth.Config{Issuers: []mcpauth.Issuer{{URL: "https://10.0.0.2"}}}}
 	f.withIssuers([]string{"https://10.0.0.1", "https://10.0.0.2", "https://login.example.com"})
 	var allowed []bool
 	for _, one := range f.Issuers {

@@ -20,7 +20,7 @@ func (p *policyRun) lint(ctx context.Context, auth *mcpauth.Middleware, report *
 			return err
 		}
 	}
-	if len(p.file.Holders) > 0 {
+	if len(p.file.holders) > 0 {
 		for _, row := range report.Rules {
 			for _, scope := range p.unavailable(row, p.heldScopes()) {
 				report.add("scope-nobody-can-get", row.Kind+" "+row.Name+" needs "+scope+": no holder has it", "define the scope and grant it, or correct its name")
@@ -44,10 +44,10 @@ func (p *policyRun) lintLive(ctx context.Context, auth *mcpauth.Middleware, repo
 		return usageError("--live: %w", errNoURL)
 	}
 	server := newLive(p.live)
-	rules := &p.file.Rules
+	rules := &p.file.rules
 	for _, group := range []struct {
 		kind  mcpauth.Kind
-		rules map[string]fileRequirement
+		rules map[string]mcpauth.Requirement
 		lists []listKind
 	}{
 		{mcpauth.KindTool, rules.Tools, listed[:1]}, {mcpauth.KindPrompt, rules.Prompts, listed[1:2]}, {mcpauth.KindResource, rules.Resources, listed[2:]},
@@ -71,7 +71,7 @@ func (p *policyRun) lintLive(ctx context.Context, auth *mcpauth.Middleware, repo
 }
 
 // lintNames asks the middleware which names have a rule, and which rules have a name.
-func lintNames(ctx context.Context, auth *mcpauth.Middleware, report *policyReport, kind mcpauth.Kind, rules map[string]fileRequirement, names []string) {
+func lintNames(ctx context.Context, auth *mcpauth.Middleware, report *policyReport, kind mcpauth.Kind, rules map[string]mcpauth.Requirement, names []string) {
 	word := string(kind)
 	for _, name := range names {
 		if !hasRule(ctx, auth, kind, name) {
@@ -102,15 +102,15 @@ var nobody = &mcpauth.Principal{Issuer: standInIssuer, Subject: "nobody"}
 
 // ruleAlone is a middleware that has this rule and no other.
 func ruleAlone(kind mcpauth.Kind, rule string) (*mcpauth.Middleware, error) {
-	f := file{Issuers: []fileIssuer{{URL: standInIssuer}}}
-	one := map[string]fileRequirement{rule: {mcpauth.Authenticated()}}
+	f := file{Config: mcpauth.Config{Issuers: []mcpauth.Issuer{{URL: standInIssuer}}}}
+	one := map[string]mcpauth.Requirement{rule: mcpauth.Authenticated()}
 	switch kind {
 	case mcpauth.KindTool:
-		f.Rules.Tools = one
+		f.rules.Tools = one
 	case mcpauth.KindPrompt:
-		f.Rules.Prompts = one
+		f.rules.Prompts = one
 	case mcpauth.KindResource:
-		f.Rules.Resources = one
+		f.rules.Resources = one
 	}
 	return mcpauth.New(f.config(standInResource))
 }
@@ -165,14 +165,14 @@ func (p *policyRun) covers(available []string, scope string) bool {
 }
 
 func (p *policyRun) requirement(row policyRow) mcpauth.Requirement {
-	return map[string]map[string]fileRequirement{
-		"tool": p.file.Rules.Tools, "prompt": p.file.Rules.Prompts, "resource": p.file.Rules.Resources, "method": p.file.Rules.Methods,
-	}[row.Kind][row.Name].Requirement
+	return map[string]map[string]mcpauth.Requirement{
+		"tool": p.file.rules.Tools, "prompt": p.file.rules.Prompts, "resource": p.file.rules.Resources, "method": p.file.rules.Methods,
+	}[row.Kind][row.Name]
 }
 
 func (p *policyRun) heldScopes() (all []string) {
-	for _, group := range sortedKeys(p.file.Holders) {
-		all = append(all, p.file.Holders[group]...)
+	for _, group := range sortedKeys(p.file.holders) {
+		all = append(all, p.file.holders[group]...)
 	}
 	return all
 }

@@ -103,7 +103,7 @@ func (p *policyRun) run(ctx context.Context, env environment, asJSON bool) error
 	auth, err := p.middleware()
 	report := &policyReport{Findings: []policyFinding{}, redact: foreign.Redact(p.token)}
 	if err != nil {
-		for _, one := range unjoin(err) {
+		for _, one := range unjoin(p.file.located(err)) {
 			report.add("invalid", strings.TrimPrefix(one.Error(), "mcpauth: "), "correct the file")
 		}
 	}
@@ -144,7 +144,7 @@ func (p *policyRun) middleware() (*mcpauth.Middleware, error) {
 	}
 	f := *p.file
 	if len(f.Issuers) == 0 {
-		f.Issuers = []fileIssuer{{URL: standInIssuer}}
+		f.Issuers = []mcpauth.Issuer{{URL: standInIssuer}}
 	}
 	return mcpauth.New(f.config(resource))
 }
@@ -152,10 +152,10 @@ func (p *policyRun) middleware() (*mcpauth.Middleware, error) {
 func (p *policyRun) rows(ctx context.Context, auth *mcpauth.Middleware) (rows []policyRow) {
 	for _, group := range []struct {
 		kind  string
-		rules map[string]fileRequirement
-	}{{"tool", p.file.Rules.Tools}, {"prompt", p.file.Rules.Prompts}, {"resource", p.file.Rules.Resources}, {"method", p.file.Rules.Methods}} {
+		rules map[string]mcpauth.Requirement
+	}{{"tool", p.file.rules.Tools}, {"prompt", p.file.rules.Prompts}, {"resource", p.file.rules.Resources}, {"method", p.file.rules.Methods}} {
 		for _, name := range sortedKeys(group.rules) {
-			rows = append(rows, policyRow{Kind: group.kind, Name: name, Requires: group.rules[name].String(), Holders: p.holders(ctx, auth, group.rules[name].Requirement)})
+			rows = append(rows, policyRow{Kind: group.kind, Name: name, Requires: group.rules[name].String(), Holders: p.holders(ctx, auth, group.rules[name])})
 		}
 	}
 	return rows
@@ -166,14 +166,14 @@ const probe = "probe"
 
 // holders are the groups whose scopes meet a requirement, with what they imply.
 func (p *policyRun) holders(ctx context.Context, _ *mcpauth.Middleware, req mcpauth.Requirement) (groups []string) {
-	f := file{Implies: p.file.Implies, Issuers: []fileIssuer{{URL: standInIssuer}}}
-	f.Rules.Tools = map[string]fileRequirement{probe: {req}}
+	f := file{Config: mcpauth.Config{Implies: p.file.Implies, Issuers: []mcpauth.Issuer{{URL: standInIssuer}}}}
+	f.rules.Tools = map[string]mcpauth.Requirement{probe: req}
 	auth, err := mcpauth.New(f.config(standInResource))
 	if err != nil {
 		return nil
 	}
-	for _, group := range sortedKeys(p.file.Holders) {
-		caller := &mcpauth.Principal{Issuer: standInIssuer, Subject: group, Scopes: p.file.Holders[group]}
+	for _, group := range sortedKeys(p.file.holders) {
+		caller := &mcpauth.Principal{Issuer: standInIssuer, Subject: group, Scopes: p.file.holders[group]}
 		if auth.Authorize(ctx, caller, toolCall(probe)) == nil {
 			groups = append(groups, group)
 		}
@@ -185,7 +185,7 @@ func (p *policyRun) holders(ctx context.Context, _ *mcpauth.Middleware, req mcpa
 // the scopes, and tells which rule it was.
 func (p *policyRun) decide(ctx context.Context) (*policyDecision, error) {
 	f := *p.file
-	f.Issuers = []fileIssuer{{URL: standInIssuer}}
+	f.Issuers = []mcpauth.Issuer{{URL: standInIssuer}}
 	config, signer, err := trusting(f.config(standInResource))
 	if err != nil {
 		return nil, err
@@ -210,9 +210,9 @@ func (p *policyRun) decide(ctx context.Context) (*policyDecision, error) {
 	d := &policyDecision{Tool: p.tool, Scopes: p.scopes, Allowed: decision.Err == nil, Why: "the scopes meet the rule"}
 	if len(decision.Rulings) > 0 {
 		d.Missing = decision.Rulings[0].Missing
-		for _, name := range sortedKeys(p.file.Rules.Tools) {
+		for _, name := range sortedKeys(p.file.rules.Tools) {
 			if strings.Contains(decision.Rulings[0].Rule, fmt.Sprintf("tools[%q]", name)) {
-				d.Rule, d.Requires = name, p.file.Rules.Tools[name].String()
+				d.Rule, d.Requires = name, p.file.rules.Tools[name].String()
 			}
 		}
 	}

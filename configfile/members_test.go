@@ -1,0 +1,169 @@
+package configfile
+
+import (
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed-1e292522/mcpauth"
+)
+
+// fullFile has every member, and none that is zero.
+const fullFile = `{
+  "resource": "https://mcp.example.com/mcp",
+  "issuers": [{
+    "url": "https://login.example.com", "audiences": ["https://mcp.example.com/mcp"], "algorithms": ["RS256"], "token_types": ["at+jwt"],
+    "claims": {"scopes": ["scope"], "union": true, "roles": ["roles"], "role_scopes": {"analyst": ["a"]}, "client_id": "azp", "audience": "client_id"},
+    "require_claims": {"tid": ["t"]}, "max_lifetime": "1h", "allow_missing_subject": true, "allow_id_token_claims": true, "allow_private": true, "on_behalf": true,
+    "jwks_uri": "https://login.example.com/keys", "keys": {"keys": []}
+  }],
+  "scopes": ["a"], "implies": {"a": ["b"]}, "allowed_origins": ["https://app.example.com"], "metadata": {"resource_name": "Example", "x": [1, {"y": null}]},
+  "leeway": "30s", "max_body": 1048576, "allow_insecure_loopback": true, "legacy_as_metadata": true, "delegate_tasks": true,
+  "session_key": {"env": "MCPAUTH_TEST_KEY"},
+  "rules": {
+    "tools": {"whoami": "authenticated", "edit": {"all": ["a"], "any": [["b", "c"]], "visible": true, "in_band": true}},
+    "prompts": {"p": ["a"]}, "resources": {"r://r": ["a"]}, "methods": {"m": ["a"]}
+  },
+  "holders": {"analysts": ["a"]}
+}`
+
+// TestEveryField_OBS_12_RELOAD_09: each field that is data has a name in the file, and docs/cli.md has it.
+func TestEveryField_OBS_12_RELOAD_09(t *testing.T) {
+	t.Setenv("MCPAUTH_TEST_KEY", strings.Repeat("k3y", 11))
+	f, errs := read("full.json", []byte(fullFile))
+	require.Empty(t, append(errs, f.readSecrets()...))
+	require.Len(t, f.Config.Issuers, 1)
+	rules := f.Config.Policy.(mcpauth.Rules)
+	page, err := os.ReadFile("../docs/cli.md")
+	require.NoError(t, err)
+	fields := 0
+	for _, part := range []any{f.Config, f.Config.Issuers[0], f.Config.Issuers[0].Claims, rules, rules.Tools["edit"]} {
+		v := reflect.ValueOf(part)
+		for i := range v.NumField() {
+			field := v.Type().Field(i)
+			if !field.IsExported() || field.Type.Kind() == reflect.Func || isNoData[field.Name] {
+				continue
+			}
+			fields++
+			assert.False(t, v.Field(i).IsZero(), "%s.%s has no name in the file: see members.go", v.Type(), field.Name)
+			assert.True(t, strings.Contains(string(page), `"`+inFile(field.Name)+`":`), "docs/cli.md has no %s.%s", v.Type(), field.Name)
+		}
+	}
+	assert.Greater(t, fields, 35)
+	assert.Equal(t, map[string][]string{"analysts": {"a"}}, f.Holders)
+	assert.Equal(t, mcpauth.Authenticated(), rules.Tools["whoami"])
+	assert.Equal(t, map[string]any{"resource_name": "Example", "x": []any{float64(1), map[string]any{"y": nil}}}, f.Config.Metadata)
+	for _, name := range allNames() {
+		assert.True(t, strings.Contains(string(page), `"`+name+`":`), "docs/cli.md has no %s", name)
+	}
+}
+
+// isNoData are fields that belong to a program, beside its functions.
+var isNoData = map[string]bool{"Transport": true, "Logger": true}
+
+// TestKeys_OBS_12: keys are a JWK Set, or PEM as a text.
+func TestKeys_OBS_12(t *testing.T) {
+	for text, want := range map[string]string{
+		`{"keys": []}`:                   `{"keys": []}`,
+		`"-----BEGIN PUBLIC KEY-----\n"`: "-----BEGIN PUBLIC KEY-----\n",
+	} {
+		f, err := Read("keys.json", []byte(`{"issuers": [{"keys": `+text+`}]}`))
+		require.NoError(t, err)
+		assert.Equal(t, want, string(f.Config.Issuers[0].Keys))
+	}
+}
+
+// TestNull_RELOAD_09: null is as good as nothing, and an empty list is not.
+func TestNull_RELOAD_09(t *testing.T) {
+	members := func(value string) *File {
+		f, err := Read("null.json", []byte(strings.ReplaceAll(`{"resource": ~, "issuers": ~, "scopes": ~, "leeway": ~, "max_body": ~, "rules": ~, "session_key": ~}`, "~", value)))
+		require.NoError(t, err)
+		return f
+	}
+	assert.Equal(t, mcpauth.Config{}, members("null").Config)
+	f, err := Read("null.json", []byte(`{"issuers": [], "scopes": [], "rules": {}}`))
+	require.NoError(t, err)
+	assert.NotNil(t, f.Config.Issuers)
+	assert.NotNil(t, f.Config.Scopes)
+	assert.Equal(t, mcpauth.Rules{}, f.Config.Policy)
+}
+
+// TestSecrets_RELOAD_09: a secret is read from its place, beside the file if its name is relative, and nobody else has rights there.
+func TestSecrets_RELOAD_09(t *testing.T) {
+	dir := t.TempDir()
+	key := strings.Repeat("0123456789abcdef", 2)
+	for _, tt := range []struct {
+		name, content string
+		mode          os.FileMode
+		want          string
+	}{
+		{"plain", key, 0o600, key},
+		{"read-only", key, 0o400, key},
+		{"a line", key + "\n", 0o600, key},
+		{"a line of Windows", key + "\r\n", 0o600, key},
+		{"two lines", key + "\n\n", 0o600, key + "\n"},
+		{"group", key, 0o640, ""},
+		{"everybody", key, 0o644, ""},
+		{"empty", "\n", 0o600, ""},
+		{"large", strings.Repeat(key, 4096), 0o600, ""},
+	} {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, "key"), []byte(tt.content), 0o600))
+		require.NoError(t, os.Chmod(filepath.Join(dir, "key"), tt.mode))
+		config, err := Parse(filepath.Join(dir, "mcpauth.json"), []byte(`{"session_key": {"file": "key"}}`))
+		if tt.want == "" {
+			require.Error(t, err, tt.name)
+			assert.NotContains(t, err.Error(), "0123", tt.name)
+		} else {
+			require.NoError(t, err, tt.name)
+			assert.Equal(t, tt.want, string(config.SessionKey), tt.name)
+		}
+	}
+	f, err := Read("no/mcpauth.json", []byte(`{"session_key": {"file": "no-such-key"}}`))
+	require.NoError(t, err, "the command needs none")
+	assert.Nil(t, f.Config.SessionKey)
+}
+
+// TestFurtherFields_RELOAD_09: what a field can be of which there is none yet: an object that may be left out, with a secret text.
+func TestFurtherFields_RELOAD_09(t *testing.T) {
+	type client struct{ ID, Secret string }
+	type holder struct{ Client *client }
+	all := members[holder]{"client": to(func(h *holder) **client { return &h.Client }, optional(object(members[client]{
+		"id":     to(func(c *client) *string { return &c.ID }, aText),
+		"secret": to(func(c *client) *string { return &c.Secret }, aSecretText),
+	})))}
+	t.Setenv("MCPAUTH_TEST_KEY", "s3cret")
+	for text, want := range map[string]*client{
+		`{}`: nil, `{"client": null}`: nil, `{"client": {"id": "a", "secret": {"env": "MCPAUTH_TEST_KEY"}}}`: {ID: "a", Secret: "s3cret"},
+	} {
+		r := &reader{text: &source{data: []byte(text), places: map[string]int{}}, failed: map[string]bool{}}
+		root, err := r.text.parse()
+		require.Nil(t, err)
+		var h holder
+		object(all)(r, &h, root, "")
+		require.Empty(t, r.errs)
+		f := &File{text: r.text, secrets: r.secrets}
+		require.Empty(t, f.readSecrets())
+		assert.Equal(t, want, h.Client, text)
+	}
+}
+
+// TestPlain: a member of the file and a field of a Config have one plain path.
+func TestPlain(t *testing.T) {
+	for field, member := range map[string]string{
+		"Issuers[0].JWKSURI":                      "issuers[0].jwks_uri",
+		`Issuers[12].Claims.RoleScopes["A_B.\""]`: `issuers[12].claims.role_scopes["A_B.\""]`,
+		`Policy.Tools["Policy"]`:                  `rules.tools["Policy"]`,
+		"AllowIDTokenClaims":                      "allow_id_token_claims",
+	} {
+		assert.Equal(t, plain(member), plain(field))
+		assert.Equal(t, member, inFile(field))
+	}
+	assert.Equal(t, `rules.tools`, parent(`rules.tools["a.b[0]\"."]`))
+	assert.Equal(t, "issuers", parent("issuers[0]"))
+	assert.Empty(t, parent("issuers"))
+}

@@ -1,0 +1,121 @@
+package configfile
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+
+	"github.com/seed-1e292522/mcpauth/internal/foreign"
+	"github.com/seed-1e292522/mcpauth/internal/strictjson"
+)
+
+// maxSecret bounds a file with a secret, in bytes.
+const maxSecret = 64 << 10
+
+// secret is where a secret is.
+type secret struct {
+	at        int
+	path      string
+	file, env string
+	take      func([]byte)
+}
+
+var secretMembers = members[secret]{
+	"file": to(func(s *secret) *string { return &s.file }, aText),
+	"env":  to(func(s *secret) *string { return &s.env }, aText),
+}
+
+const whereSecret = `name its place, {"file": "/run/secrets/name"} or {"env": "NAME"}`
+
+func aSecret(r *reader, into *[]byte, n *node, path string) {
+	r.secret(n, path, func(content []byte) { *into = content })
+}
+
+func aSecretText(r *reader, into *string, n *node, path string) {
+	r.secret(n, path, func(content []byte) { *into = string(content) })
+}
+
+// secret reads where a secret is. What stands in its place is not shown: it may be one.
+func (r *reader) secret(n *node, path string, take func([]byte)) {
+	s := secret{at: n.at, path: path, take: take}
+	if n.kind != strictjson.Object {
+		r.fail(n.at, path, "a secret that stands in the file", whereSecret)
+		return
+	}
+	before := len(r.errs)
+	object(secretMembers)(r, &s, n, path)
+	if len(r.errs) > before {
+		return
+	}
+	if (s.file == "") == (s.env == "") {
+		r.fail(n.at, path, "not one place of a secret", whereSecret)
+		return
+	}
+	r.secrets = append(r.secrets, s)
+}
+
+// readSecrets reads what the file refers to.
+func (f *File) readSecrets() (errs []*Error) {
+	for _, s := range f.secrets {
+		var content []byte
+		var what, fix string
+		if s.env == "" {
+			content, what, fix = readSecret(f.text.name, s.file)
+		} else if content = []byte(os.Getenv(s.env)); len(content) == 0 {
+			what, fix = "the environment has no "+foreign.Quote(s.env), "set it, or correct its name"
+		}
+		if s.take(content); what != "" {
+			errs = append(errs, f.text.mistake(s.at, s.path, what, fix))
+			f.doubts = append(f.doubts, plain(s.path))
+		}
+	}
+	return errs
+}
+
+// readSecret reads a file with a secret, whose name is relative to that of the configuration. The end of its last line is not
+// part of the secret.
+func readSecret(beside, name string) (content []byte, what, fix string) {
+	path := name
+	if !filepath.IsAbs(path) {
+		path = filepath.Join(filepath.Dir(beside), path)
+	}
+	info, err := os.Stat(path) // before it is opened: a pipe would not let go
+	switch {
+	case err != nil:
+		return nil, foreign.Quote(name) + " cannot be read", "correct its name or rights: " + reasonOf(err)
+	case !info.Mode().IsRegular():
+		return nil, foreign.Quote(name) + " is no file", "name a file"
+	}
+	if others := info.Mode().Perm() &^ 0o600; others != 0 && runtime.GOOS != "windows" {
+		return nil, foreign.Quote(name) + " has mode " + info.Mode().Perm().String(),
+			"nobody else may read it: chmod 600, in Kubernetes defaultMode: 0400, or use env"
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, foreign.Quote(name) + " cannot be read", "correct its rights: " + reasonOf(err)
+	}
+	defer file.Close()
+	content, err = io.ReadAll(io.LimitReader(file, maxSecret+1))
+	switch content = bytes.TrimSuffix(bytes.TrimSuffix(content, []byte("\n")), []byte("\r")); {
+	case err != nil:
+		return nil, foreign.Quote(name) + " cannot be read", reasonOf(err)
+	case len(content) == 0:
+		return nil, foreign.Quote(name) + " is empty", "write the secret into it"
+	case len(content) > maxSecret:
+		return nil, foreign.Quote(name) + " has more than 64 KiB", "name the file with the secret"
+	}
+	return content, "", ""
+}
+
+// reasonOf is an error without the name of the file, which may be anywhere.
+func reasonOf(err error) string {
+	var in *fs.PathError
+	if errors.As(err, &in) {
+		err = in.Err
+	}
+	return foreign.Line(err.Error())
+}
