@@ -2,9 +2,14 @@ package mcpauth
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"net/http"
+	"reflect"
+	"slices"
 	"time"
+
+	"github.com/seed-1e292522/mcpauth/internal/edition"
 )
 
 // Config describes a resource server. Resource, Issuers and Policy are needed;
@@ -100,3 +105,47 @@ const (
 	defaultLeeway = 30 * time.Second
 	maxLeeway     = 5 * time.Minute
 )
+
+// notCompared are fields of a Config that are no part of its fingerprint: of the program, a secret, or told piece by piece.
+var notCompared = []string{"Issuers", "Policy", "SessionKey", "Transport", "Logger", "OnDecision", "OnServed"}
+
+// edition names the parts of the configuration, and makes its fingerprint.
+func (b *builder) edition() {
+	fields := map[string]edition.Digest{}
+	config := reflect.ValueOf(b.config).Elem()
+	for i := range config.NumField() {
+		field := config.Type().Field(i)
+		if field.IsExported() && !slices.Contains(notCompared, field.Name) {
+			fields[field.Name] = edition.Of(config.Field(i).Interface())
+		}
+	}
+	var urls []string
+	for i := range b.config.Issuers {
+		one := &b.config.Issuers[i]
+		urls = append(urls, one.URL)
+		fields[fmt.Sprintf("issuers[%q]", one.URL)] = edition.Of(one)
+	}
+	fields["Issuers"] = edition.Of(urls) // in this order
+	if book, declared := b.g.policy.policy.(*ruleBook); declared {
+		for kind, set := range map[Kind]*ruleSet{KindTool: &book.tools, KindPrompt: &book.prompts, KindResource: &book.resources} {
+			for i, key := range set.keys {
+				fields[fmt.Sprintf("%ss[%q]", kind, key)] = edition.Of(set.needs[i])
+			}
+		}
+		for method, need := range book.methods {
+			fields[fmt.Sprintf("methods[%q]", method)] = edition.Of(need)
+		}
+	}
+	if _, declared := b.g.policy.policy.(*ruleBook); !declared || b.g.policy.adds != nil {
+		fields["Policy"] = edition.Of(fmt.Sprintf("%T", b.config.Policy)) // code
+	}
+	b.g.edition = edition.New(b.before.edition.Number+1, fields)
+}
+
+func (b *builder) fixed() {
+	c := b.config
+	b.g.fixed = fixed{
+		resource: c.Resource, sessionKey: edition.OfAll(c.SessionKey), loopback: c.AllowInsecureLoopback, transport: c.Transport,
+		onDecision: reflect.ValueOf(c.OnDecision).Pointer(), onServed: reflect.ValueOf(c.OnServed).Pointer(),
+	}
+}

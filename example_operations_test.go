@@ -2,15 +2,20 @@ package mcpauth_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
+	"os/signal"
+	"syscall"
 	"time"
 
 	"github.com/seed-1e292522/mcpauth"
+	"github.com/seed-1e292522/mcpauth/configfile"
 	"github.com/seed-1e292522/mcpauth/sealed"
 )
 
@@ -46,6 +51,28 @@ func withState(auth *mcpauth.Middleware, proxy http.Handler, resource string, ke
 		return nil, err
 	}
 	return auth.Wrap(sealer.Handler(proxy)), nil
+}
+
+// fromFile makes a Middleware of a file, and follows what changes in it until ctx ends.
+func fromFile(ctx context.Context, name string) (*mcpauth.Middleware, error) {
+	base := func(c *mcpauth.Config) { c.Logger = slog.Default() } // what is code
+	auth, err := configfile.New(name, base)
+	if err != nil {
+		return nil, err
+	}
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	go configfile.Watch(ctx, auth, name, configfile.Options{Signal: hangup, Base: base})
+	return auth, nil
+}
+
+// A configuration that a file holds.
+func Example_configFile() {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	_, err := fromFile(ctx, "testdata/no-such-file.json")
+	fmt.Println(errors.Is(err, os.ErrNotExist))
+	// Output: true
 }
 
 // What a server on the Internet needs beside the wrapper. Limits on the rate of

@@ -3,6 +3,7 @@ package mcpauth
 import (
 	"time"
 
+	"github.com/seed-1e292522/mcpauth/internal/edition"
 	"github.com/seed-1e292522/mcpauth/internal/keys"
 	"github.com/seed-1e292522/mcpauth/internal/token"
 )
@@ -105,6 +106,8 @@ type issuer struct {
 	url    string
 	keys   *keys.Source   // that sign its tokens
 	tokens *token.Checker // what its tokens must look like
+	entry  edition.Digest // of the whole Issuer
+	place  edition.Digest // of where its keys come from
 
 	onBehalf bool // its tokens may be exchanged
 	private  bool // what it names may be at a private address

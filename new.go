@@ -2,9 +2,6 @@ package mcpauth
 
 import (
 	"bytes"
-	"crypto/hmac"
-	"crypto/rand"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -14,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/seed-1e292522/mcpauth/internal/challenge"
 	"github.com/seed-1e292522/mcpauth/internal/explain"
@@ -21,8 +19,6 @@ import (
 	"github.com/seed-1e292522/mcpauth/internal/jose"
 	"github.com/seed-1e292522/mcpauth/internal/keys"
 	"github.com/seed-1e292522/mcpauth/internal/onward"
-	"github.com/seed-1e292522/mcpauth/internal/owned"
-	"github.com/seed-1e292522/mcpauth/internal/seal"
 )
 
 // New checks the whole configuration and makes a [Middleware] of it. It makes
@@ -35,7 +31,21 @@ func New(config Config) (*Middleware, error) {
 	if m.operator.log == nil {
 		m.operator.log = slog.New(slog.DiscardHandler)
 	}
-	b := builder{config: &config, m: m, g: newGeneration(&m.operator)}
+	m.keys = keys.NewRegistry(config.Transport, m.operator.log)
+	b := builder{config: &config, m: m, before: ofNobody}
+	if err := errors.Join(append(b.compile(), b.belongings())...); err != nil {
+		return nil, err
+	}
+	m.current.Store(b.g)
+	m.standing.Good("", time.Now(), true)
+	b.tellWarnings()
+	return m, nil
+}
+
+// compile makes a generation of the configuration, and returns every mistake.
+func (b *builder) compile() []error {
+	config := b.config
+	b.g = newGeneration(&b.m.operator)
 	b.g.resource, b.g.maxBody, b.g.public.legacyAS = config.Resource, config.MaxBody, config.LegacyASMetadata
 	b.g.verifier = verifier{leeway: config.Leeway, revoked: config.Revoked, issuers: make(map[string]*issuer, len(config.Issuers))}
 	b.resource()
@@ -47,16 +57,19 @@ func New(config Config) (*Middleware, error) {
 	b.issuers()
 	b.metadata()
 	b.sessions()
-	if len(b.errs) > 0 {
-		return nil, errors.Join(b.errs...)
+	if len(b.errs) == 0 {
+		b.g.refuser.renderAnswers()
+		b.g.public.issuers = b.g.verifier.ordered
+		b.edition()
+		b.fixed()
 	}
-	b.g.refuser.renderAnswers()
-	b.g.public.issuers = b.g.verifier.ordered
-	b.m.current.Store(b.g)
+	return b.errs
+}
+
+func (b *builder) tellWarnings() {
 	for _, warning := range b.warnings {
 		b.m.operator.log.Warn("mcpauth: "+warning.text, warning.args...)
 	}
-	return b.m, nil
 }
 
 func newGeneration(o *operator) *generation {
@@ -71,7 +84,9 @@ type builder struct {
 	config   *Config
 	m        *Middleware
 	g        *generation
-	url      *url.URL // of the resource; nil if it is unusable
+	before   *generation // that this one follows
+	cold     []*issuer   // whose keys come from a new place
+	url      *url.URL    // of the resource; nil if it is unusable
 	errs     []error
 	warnings []warning
 }
@@ -237,26 +252,14 @@ func declared(p Policy) (*ruleBook, []error) {
 }
 
 func (b *builder) sessions() {
-	b.m.owned.tasks.Tasks = owned.NewTasks[taskCall]()
 	book, declared := b.g.policy.policy.(*ruleBook)
 	b.g.bindsTasks = !b.config.DelegateTasks && (!declared || book.opensTasks())
-	var own [32]byte
 	switch key := b.config.SessionKey; {
 	case key == nil:
-		_, _ = rand.Read(own[:])
 	case len(key) < 32:
 		b.fail("SessionKey", fmt.Sprintf("%d bytes", len(key)), "must be 32 random bytes or more, the same in every replica")
 	case bytes.Count(key, key[:1]) == len(key):
 		b.fail("SessionKey", fmt.Sprintf("%d equal bytes", len(key)), "a buffer that nothing was written to, or a key that anybody can guess: fill it once from crypto/rand, and give the same to every replica")
-	default:
-		h := hmac.New(sha256.New, key) // an id of one resource is none of another
-		h.Write([]byte(b.config.Resource))
-		h.Sum(own[:0])
-	}
-	b.m.owned.sessions = owned.NewSessions(own)
-	var err error
-	if b.m.owned.cursors, err = seal.New(own[:], "cursor"); err != nil {
-		b.fail("SessionKey", "no cipher", err.Error())
 	}
 }
 
@@ -313,7 +316,6 @@ func (b *builder) issuers() {
 	if isNilInside(b.config.Transport) {
 		b.fail("Transport", fmt.Sprintf("a nil %T", b.config.Transport), "it would fail at the first fetch: give a transport, or leave the field out")
 	}
-	b.m.keys = keys.NewRegistry(b.config.Transport, b.m.operator.log)
 	var names []string
 	for i := range b.config.Issuers {
 		s, named := b.issuer(fmt.Sprintf("Issuers[%d]", i), &b.config.Issuers[i])

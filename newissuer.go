@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/seed-1e292522/mcpauth/internal/edition"
 	"github.com/seed-1e292522/mcpauth/internal/fetch"
 	"github.com/seed-1e292522/mcpauth/internal/jose"
 	"github.com/seed-1e292522/mcpauth/internal/keys"
@@ -32,12 +33,31 @@ func (b *builder) issuer(field string, c *Issuer) (s *issuer, named bool) {
 		}
 		rules.Required = append(rules.Required, token.Required{Name: name, Path: b.path(claim, name), Values: values})
 	}
-	s = &issuer{url: c.URL, tokens: token.NewChecker(rules), onBehalf: c.OnBehalf, private: where.Private}
-	if named = where.Location != nil; named {
-		where.Audiences, where.Algorithms = rules.Audiences, rules.Algorithms
-		s.keys = b.keysOf(field, c, where)
+	s = &issuer{
+		url: c.URL, tokens: token.NewChecker(rules), onBehalf: c.OnBehalf, private: where.Private,
+		entry: edition.OfAll(c), place: placeOfKeys(c),
 	}
-	return s, named
+	if named = where.Location != nil; !named {
+		return s, false
+	}
+	where.Audiences, where.Algorithms = rules.Audiences, rules.Algorithms
+	before := b.before.verifier.issuers[c.URL]
+	switch {
+	case before != nil && before.entry == s.entry: // tokens that it has verified stay verified
+		return before, true
+	case before != nil && before.place == s.place:
+		s.keys = before.keys
+	default:
+		if s.keys = b.keysOf(field, c, where); s.keys != nil {
+			b.cold = append(b.cold, s)
+		}
+	}
+	return s, true
+}
+
+// placeOfKeys tells whether the keys of two issuers come from the same place by the same way.
+func placeOfKeys(c *Issuer) edition.Digest {
+	return edition.OfAll([]any{c.URL, c.JWKSURI, c.Keys, c.AllowPrivate})
 }
 
 // issuerURL checks where an issuer is. Without a usable URL the result has no Location.

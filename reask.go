@@ -4,7 +4,9 @@ import (
 	"cmp"
 	"context"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -53,7 +55,59 @@ func (l *lease) inquire() *refusal.Refusal {
 		return nil
 	}
 	l.inquiry = &inquiry{lease: l, good: l.verified}
+	l.x.m.owned.lasts.add(l.inquiry)
+	if denied := l.inquiry.withdrawn(l.x.m.generation()); denied != nil { // it is looked at after it can be found: see Reload
+		return denied
+	}
 	return l.inquiry.begin()
+}
+
+// withdrawn returns why a response must end at once under a configuration: it does not have the issuer as it was
+// when it vouched for the token.
+func (q *inquiry) withdrawn(g *generation) *refusal.Refusal {
+	if issuer := q.lease.token.issuer; !g.verifier.has(issuer) {
+		return refusal.New(refusal.Issuer, "issuer", issuer.url, "an issuer of the configuration in force, with the settings of before")
+	}
+	return nil
+}
+
+// review ends a response that a new configuration does not allow. Rules are asked at once, and a policy in code
+// when it is due: it may take its time.
+func (q *inquiry) review(g *generation) {
+	denied := q.withdrawn(g)
+	if denied == nil && g.policy.isDeclared() {
+		denied = g.policy.decide(&q.lease.x.ctx, &q.lease.token.principal, q.lease.x.calls, nil)
+	}
+	if denied != nil {
+		go q.lease.end(denied) // the client may read slowly
+	}
+}
+
+// lasting are the inquiries that are under way.
+type lasting struct {
+	mu  sync.Mutex
+	all map[*inquiry]struct{}
+}
+
+func (l *lasting) add(q *inquiry) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.all == nil {
+		l.all = map[*inquiry]struct{}{}
+	}
+	l.all[q] = struct{}{}
+}
+
+func (l *lasting) remove(q *inquiry) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.all, q)
+}
+
+func (l *lasting) list() []*inquiry {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Collect(maps.Keys(l.all))
 }
 
 // begin sets the timer, unless it is too late for that. The verification of the

@@ -2,6 +2,9 @@ package mcpauth
 
 import (
 	"bytes"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
 	"errors"
 	"net/http"
 	"strings"
@@ -22,6 +25,25 @@ type belongings struct {
 	tasks    tasks
 	running  owned.Running[*exchange]
 	held     owned.Accounts // bytes, by caller
+	lasts    lasting
+}
+
+// belongings makes room for what callers have.
+func (b *builder) belongings() error {
+	var own [32]byte
+	if b.config.SessionKey == nil {
+		_, _ = rand.Read(own[:])
+	} else {
+		h := hmac.New(sha256.New, b.config.SessionKey) // an id of one resource is none of another
+		h.Write([]byte(b.config.Resource))
+		h.Sum(own[:0])
+	}
+	b.m.owned.tasks.Tasks, b.m.owned.sessions = owned.NewTasks[taskCall](), owned.NewSessions(own)
+	var err error
+	if b.m.owned.cursors, err = seal.New(own[:], "cursor"); err != nil {
+		return &ConfigError{Field: "SessionKey", Value: "no cipher", Reason: err.Error()}
+	}
+	return nil
 }
 
 // fingerprint tells two secrets apart in a record and is of no use otherwise.

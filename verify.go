@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/bits"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -42,6 +43,9 @@ type verifier struct {
 	revoked func(context.Context, *Principal) (bool, error)
 }
 
+// has reports whether tokens of an issuer are judged now by the very rules by which they were.
+func (v *verifier) has(s *issuer) bool { return slices.Contains(v.ordered, s) }
+
 // endOf is when a token is good no more.
 func (v *verifier) endOf(p *Principal) time.Time { return p.Expiry.Add(v.leeway) }
 
@@ -66,7 +70,7 @@ func (v *verifier) verify(ctx context.Context, compact string, now time.Time, se
 	}
 	key := seen.tokens.Key(compact)
 	good := seen.get(key, now, v.leeway)
-	if good == nil {
+	if good == nil || !v.has(good.issuer) {
 		var denied *refusal.Refusal
 		if good, denied = v.verifyAnew(ctx, compact, now); denied != nil {
 			return good, denied
