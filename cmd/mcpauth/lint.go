@@ -44,75 +44,53 @@ func (p *policyRun) lintLive(ctx context.Context, auth *mcpauth.Middleware, repo
 		return usageError("--live: %w", errNoURL)
 	}
 	server := newLive(p.live)
+	var has mcpauth.Registered
+	for i, into := range []*[]string{&has.Tools, &has.Prompts, &has.Resources, &has.Templates} {
+		list := listed[i]
+		names, err := server.list(ctx, p.token, list)
+		switch {
+		case errors.Is(err, errRefused) && p.token == "":
+			return &codedError{exitFindings, fmt.Errorf("%s: %w, without a token: give one that may see all tools with --token FILE", list.method, err)}
+		case errors.Is(err, errRefused):
+			return &codedError{exitFindings, fmt.Errorf("%s: %w", list.method, err)}
+		case err != nil:
+			return &codedError{exitUnreachable, errors.New("the server cannot be reached: " + report.redact(connectionError(err)))}
+		}
+		*into = names
+	}
+	p.lintCoverage(auth.Coverage(has), report)
+	return nil
+}
+
+// lintCoverage tells which names have no rule, and which rules have no name.
+func (p *policyRun) lintCoverage(coverage mcpauth.Coverage, report *policyReport) {
 	rules := &p.file.rules
 	for _, group := range []struct {
 		kind  mcpauth.Kind
 		rules map[string]mcpauth.Requirement
-		lists []listKind
-	}{
-		{mcpauth.KindTool, rules.Tools, listed[:1]}, {mcpauth.KindPrompt, rules.Prompts, listed[1:2]}, {mcpauth.KindResource, rules.Resources, listed[2:]},
-	} {
-		var names []string
-		for _, list := range group.lists {
-			more, err := server.list(ctx, p.token, list)
-			switch {
-			case errors.Is(err, errRefused) && p.token == "":
-				return &codedError{exitFindings, fmt.Errorf("%s: %w, without a token: give one that may see all tools with --token FILE", list.method, err)}
-			case errors.Is(err, errRefused):
-				return &codedError{exitFindings, fmt.Errorf("%s: %w", list.method, err)}
-			case err != nil:
-				return &codedError{exitUnreachable, errors.New("the server cannot be reached: " + report.redact(connectionError(err)))}
+	}{{mcpauth.KindTool, rules.Tools}, {mcpauth.KindPrompt, rules.Prompts}, {mcpauth.KindResource, rules.Resources}} {
+		word := string(group.kind)
+		for _, e := range coverage.Entries {
+			if e.Kind == group.kind && e.Unreachable != "" {
+				report.add(word+"-without-rule", e.Name+" is listed by the server and every call of it is refused: "+e.Unreachable, "add a rule for it")
 			}
-			names = append(names, more...)
 		}
-		lintNames(ctx, auth, report, group.kind, group.rules, names)
-	}
-	return nil
-}
-
-// lintNames asks the middleware which names have a rule, and which rules have a name.
-func lintNames(ctx context.Context, auth *mcpauth.Middleware, report *policyReport, kind mcpauth.Kind, rules map[string]mcpauth.Requirement, names []string) {
-	word := string(kind)
-	for _, name := range names {
-		if !hasRule(ctx, auth, kind, name) {
-			report.add(word+"-without-rule", name+" is listed by the server and has no rule: every call of it is refused", "add a rule for it")
-		}
-	}
-	for _, rule := range sortedKeys(rules) {
-		alone, err := ruleAlone(kind, rule)
-		if err != nil {
-			continue // it is refused, which is reported
-		}
-		met := slices.ContainsFunc(names, func(name string) bool { return name == rule || hasRule(ctx, alone, kind, name) })
-		if !met {
-			report.add("rule-without-"+word, "the rule "+rule+" is about no "+word+" that the server lists", "correct its name or remove it; or list with a token that may see it")
+		for _, rule := range sortedKeys(group.rules) {
+			if slices.Contains(coverage.Unused, fmt.Sprintf("%ss[%q]", word, rule)) {
+				report.add("rule-without-"+word, "the rule "+rule+" is about no "+word+" that the server lists", "correct its name or remove it; or list with a token that may see it")
+			}
 		}
 	}
 }
 
-// hasRule reports whether there is anything that somebody could have who calls the target.
-func hasRule(ctx context.Context, auth *mcpauth.Middleware, kind mcpauth.Kind, name string) bool {
-	err := auth.Authorize(ctx, nobody, mcpauth.Call{Method: methodOf[kind], Kind: kind, Name: name})
-	return err == nil || errors.Is(err, mcpauth.ErrInsufficientScope)
-}
-
-var methodOf = map[mcpauth.Kind]string{mcpauth.KindTool: "tools/call", mcpauth.KindPrompt: "prompts/get", mcpauth.KindResource: "resources/read"}
-
-var nobody = &mcpauth.Principal{Issuer: standInIssuer, Subject: "nobody"}
-
-// ruleAlone is a middleware that has this rule and no other.
-func ruleAlone(kind mcpauth.Kind, rule string) (*mcpauth.Middleware, error) {
-	f := file{Config: mcpauth.Config{Issuers: []mcpauth.Issuer{{URL: standInIssuer}}}}
-	one := map[string]mcpauth.Requirement{rule: mcpauth.Authenticated()}
-	switch kind {
-	case mcpauth.KindTool:
-		f.rules.Tools = one
-	case mcpauth.KindPrompt:
-		f.rules.Prompts = one
-	case mcpauth.KindResource:
-		f.rules.Resources = one
+// lintScopes tells what the middleware finds doubtful about scopes.
+func lintScopes(log *collector, report *policyReport) {
+	for _, line := range log.lines {
+		if line["cause"] == "scope-alike" || line["cause"] == "scope-unused" {
+			report.take(policyFinding{Code: line["cause"], Warning: true,
+				Detail: strings.TrimSpace(strings.TrimPrefix(line["msg"], "mcpauth: ") + ": " + line["scope"] + " " + line["other"]), Fix: line["fix"]})
+		}
 	}
-	return mcpauth.New(f.config(standInResource))
 }
 
 // lintAnnounced warns of scopes that the issuer does not announce, each once:

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -100,7 +101,8 @@ type policyDecision struct {
 func (p *policyRun) run(ctx context.Context, env environment, asJSON bool) error {
 	ctx, cancel := context.WithTimeout(ctx, timeLimit)
 	defer cancel()
-	auth, err := p.middleware()
+	log := &collector{}
+	auth, err := p.middleware(log)
 	report := &policyReport{Findings: []policyFinding{}, redact: foreign.Redact(p.token)}
 	if err != nil {
 		for _, one := range unjoin(p.file.located(err)) {
@@ -113,6 +115,7 @@ func (p *policyRun) run(ctx context.Context, env environment, asJSON bool) error
 	if err := p.lint(ctx, auth, report); err != nil {
 		return err
 	}
+	lintScopes(log, report)
 	if auth != nil && p.tool != "" {
 		if report.Decision, err = p.decide(ctx); err != nil {
 			return err
@@ -137,7 +140,7 @@ const (
 
 // middleware compiles the rules, which finds every mistake in them. Resource and
 // issuer are stand-ins where the file has none: nothing is fetched.
-func (p *policyRun) middleware() (*mcpauth.Middleware, error) {
+func (p *policyRun) middleware(log *collector) (*mcpauth.Middleware, error) {
 	resource := p.file.Resource
 	if resource == "" {
 		resource = standInResource
@@ -146,7 +149,9 @@ func (p *policyRun) middleware() (*mcpauth.Middleware, error) {
 	if len(f.Issuers) == 0 {
 		f.Issuers = []mcpauth.Issuer{{URL: standInIssuer}}
 	}
-	return mcpauth.New(f.config(resource))
+	config := f.config(resource)
+	config.Logger = slog.New(log)
+	return mcpauth.New(config)
 }
 
 func (p *policyRun) rows(ctx context.Context, auth *mcpauth.Middleware) (rows []policyRow) {
