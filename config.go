@@ -1,7 +1,11 @@
 package mcpauth
 
 import (
+	"bytes"
 	"context"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -10,6 +14,9 @@ import (
 	"time"
 
 	"github.com/seed-1e292522/mcpauth/internal/edition"
+	"github.com/seed-1e292522/mcpauth/internal/owned"
+	"github.com/seed-1e292522/mcpauth/internal/seal"
+	"github.com/seed-1e292522/mcpauth/internal/shared"
 )
 
 // Config describes a resource server. Resource, Issuers and Policy are needed;
@@ -70,14 +77,12 @@ type Config struct {
 	// a document, because its issuer is not the origin; they never ask for it.
 	LegacyASMetadata bool
 
-	// SessionKey is the secret, 32 bytes or more, with which session ids and the cursors of
-	// lists are bound to their principals and clients. Replicas that serve the same sessions, or
-	// lists in pages, share one. Default: a random key of this [Middleware].
-	SessionKey []byte
+	// Replicas is what several processes that serve this resource share. One process needs nothing of it.
+	Replicas
 
 	// DelegateTasks leaves it to the handler to keep the tasks of different
 	// principals apart, by [Principal.Key]. By default the middleware
-	// remembers in memory who began a task: right for one process.
+	// remembers who began a task, in memory or in the Store of Replicas.
 	DelegateTasks bool
 
 	// Transport makes the requests to authorization servers. Limits on size
@@ -107,7 +112,7 @@ const (
 )
 
 // notCompared are fields of a Config that are no part of its fingerprint: of the program, a secret, or told piece by piece.
-var notCompared = []string{"Issuers", "Policy", "SessionKey", "Transport", "Logger", "OnDecision", "OnServed"}
+var notCompared = []string{"Issuers", "Policy", "Replicas", "Transport", "Logger", "OnDecision", "OnServed"}
 
 // edition names the parts of the configuration, and makes its fingerprint.
 func (b *builder) edition() {
@@ -145,7 +150,86 @@ func (b *builder) edition() {
 func (b *builder) fixed() {
 	c := b.config
 	b.g.fixed = fixed{
-		resource: c.Resource, sessionKey: edition.OfAll(c.SessionKey), loopback: c.AllowInsecureLoopback, transport: c.Transport,
+		resource: c.Resource, replicas: c.Replicas.digest(), store: c.Store, loopback: c.AllowInsecureLoopback, transport: c.Transport,
 		onDecision: reflect.ValueOf(c.OnDecision).Pointer(), onServed: reflect.ValueOf(c.OnServed).Pointer(),
 	}
+}
+
+// maxOldKeys bounds the keys of which each session may be.
+const maxOldKeys = 8
+
+// replicas checks what replicas share.
+func (b *builder) replicas() {
+	c := &b.config.Replicas
+	b.sessionKey("SessionKey", c.SessionKey, c.SessionKey == nil)
+	for i, key := range c.OldSessionKeys {
+		b.sessionKey(fmt.Sprintf("OldSessionKeys[%d]", i), key, false)
+	}
+	switch {
+	case len(c.OldSessionKeys) > maxOldKeys:
+		b.fail("OldSessionKeys", fmt.Sprintf("%d keys", len(c.OldSessionKeys)), "at most 8: what was begun under older ones is over")
+	case len(c.OldSessionKeys) > 0 && c.SessionKey == nil:
+		b.fail("OldSessionKeys", fmt.Sprintf("%d keys", len(c.OldSessionKeys)), "there is no SessionKey: give the one that is in use")
+	}
+	switch {
+	case c.Store == nil:
+	case isNilInside(c.Store):
+		b.fail("Store", fmt.Sprintf("a nil %T", c.Store), "it would fail at the first task: give a store, or leave the field out")
+	case c.SessionKey == nil:
+		b.fail("Store", fmt.Sprintf("a %T", c.Store), "needs a SessionKey, the same in every replica: what is stored is named and sealed with it")
+	}
+}
+
+func (b *builder) sessionKey(field string, key []byte, isDefault bool) {
+	switch {
+	case isDefault:
+	case len(key) < 32:
+		b.fail(field, fmt.Sprintf("%d bytes", len(key)), "must be 32 random bytes or more, the same in every replica")
+	case bytes.Count(key, key[:1]) == len(key):
+		b.fail(field, fmt.Sprintf("%d equal bytes", len(key)), "a buffer that nothing was written to, or a key that anybody can guess: fill it once from crypto/rand, and give the same to every replica")
+	}
+}
+
+// belongings makes room for what callers have.
+func (b *builder) belongings() error {
+	keys := b.ownKeys()
+	o := &b.m.owned
+	o.sessions = owned.NewSessions(keys[0], keys[1:]...)
+	texts := make([][]byte, len(keys))
+	for i := range keys {
+		texts[i] = keys[i][:]
+		sealer, err := seal.New(texts[i], "cursor")
+		if err != nil {
+			return noCipher(err)
+		}
+		o.cursors = append(o.cursors, sealer)
+	}
+	var space *shared.Space
+	if b.config.Store != nil {
+		var err error
+		if space, err = shared.NewSpace(shared.NewGuard(b.config.Store, b.m.operator.tellStore), texts...); err != nil {
+			return noCipher(err)
+		}
+	}
+	o.tasks.Tasks = owned.NewTasks[taskCall](space)
+	return nil
+}
+
+func noCipher(err error) error {
+	return &ConfigError{Field: "SessionKey", Value: "no cipher", Reason: err.Error()}
+}
+
+// ownKeys are the keys of this resource, that in use in front: an id of one resource is none of another.
+func (b *builder) ownKeys() [][32]byte {
+	own := make([][32]byte, 1+len(b.config.OldSessionKeys))
+	if b.config.SessionKey == nil {
+		_, _ = rand.Read(own[0][:])
+		return own
+	}
+	for i, key := range append([][]byte{b.config.SessionKey}, b.config.OldSessionKeys...) {
+		h := hmac.New(sha256.New, key)
+		h.Write([]byte(b.config.Resource))
+		h.Sum(own[i][:0])
+	}
+	return own
 }

@@ -41,7 +41,8 @@ type generation struct {
 // fixed is what no reload can change: something of before would be lost, or would be another resource.
 type fixed struct {
 	resource   string
-	sessionKey edition.Digest
+	replicas   edition.Digest
+	store      Store
 	loopback   bool
 	transport  http.RoundTripper
 	onDecision uintptr

@@ -254,13 +254,7 @@ func declared(p Policy) (*ruleBook, []error) {
 func (b *builder) sessions() {
 	book, declared := b.g.policy.policy.(*ruleBook)
 	b.g.bindsTasks = !b.config.DelegateTasks && (!declared || book.opensTasks())
-	switch key := b.config.SessionKey; {
-	case key == nil:
-	case len(key) < 32:
-		b.fail("SessionKey", fmt.Sprintf("%d bytes", len(key)), "must be 32 random bytes or more, the same in every replica")
-	case bytes.Count(key, key[:1]) == len(key):
-		b.fail("SessionKey", fmt.Sprintf("%d equal bytes", len(key)), "a buffer that nothing was written to, or a key that anybody can guess: fill it once from crypto/rand, and give the same to every replica")
-	}
+	b.replicas()
 }
 
 func (b *builder) origins() {

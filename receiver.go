@@ -3,6 +3,7 @@ package mcpauth
 import (
 	"bytes"
 	"context"
+	"time"
 
 	"github.com/seed-1e292522/mcpauth/internal/jsonrpc"
 	"github.com/seed-1e292522/mcpauth/internal/mcp"
@@ -14,8 +15,9 @@ import (
 // receiver is the one who gets an answer. What it is shown, and hears of, is decided as its requests are.
 type receiver struct {
 	x      *exchange
-	query  string       // of the request, as the handler sees it
-	filter reply.Filter // of the answer
+	query  string        // of the request, as the handler sees it
+	filter reply.Filter  // of the answer
+	spent  time.Duration // on asking the store
 }
 
 // newFilter returns what takes out of the answer what is not for the principal. That of a call
@@ -48,14 +50,36 @@ func (r *receiver) Hears(method, name string) bool {
 	return r.admits(Call{Method: method, Kind: Kind(mcp.KindOf(method)), Name: name})
 }
 
-// admits reports whether the principal's request for a call would be let through.
+// admits reports whether the principal's request for a call would be let through. What lasts does without
+// what nobody knows; any other answer is withheld for it.
 func (r *receiver) admits(call Call) bool {
-	if call.Name == "" {
+	if call.Name == "" || r.filter.Doubt != nil {
 		return false
 	}
 	g := r.x.current()
-	calls, notOwn := r.x.m.owned.withTaskCalls(g, []Call{call}, r.x.principal)
-	return notOwn == nil && g.policy.decide(r.filter.Context, r.x.principal, calls, nil) == nil
+	asked, err := r.tasksOf(g, call)
+	if err != nil && !r.x.isStream() {
+		r.filter.Doubt = doubtStore(err)
+	}
+	return err == nil && asked.notOwn == nil && g.policy.decide(r.filter.Context, r.x.principal, asked.calls, nil) == nil
+}
+
+// tasksOf asks whose a task is. One answer spends no more time on that than one request.
+func (r *receiver) tasksOf(g *generation, call Call) (tasksAsked, error) {
+	o := &r.x.m.owned
+	if !o.tasks.IsCommon() || !mcp.IsTask(call.Method) {
+		return o.tasksOf(r.filter.Context, g, []Call{call}, r.x.principal)
+	}
+	left := storeTimeout
+	if !r.x.isStream() {
+		left -= r.spent
+	}
+	ctx, done := context.WithTimeout(r.filter.Context, left)
+	defer done()
+	began := time.Now()
+	asked, err := o.tasksOf(ctx, g, []Call{call}, r.x.principal)
+	r.spent += time.Since(began)
+	return asked, err
 }
 
 // Unreadable tells the operator what is left out.
@@ -78,7 +102,7 @@ func (r *receiver) Endpoint(uri string) string { return r.x.sealEndpoint(r.query
 // Seal makes a cursor one that only its principal can send back, and for this list. One of a replayed page
 // that does not show its list is sealed for no list: nobody can go on from it.
 func (r *receiver) Seal(list string, cursor []byte) string {
-	return r.x.m.owned.cursors.Seal(cursor, r.x.principal.caller().Binding(list))
+	return r.x.m.owned.cursors[0].Seal(cursor, r.x.principal.caller().Binding(list))
 }
 
 // listMethod returns the list that is asked for, "" for none.
@@ -91,6 +115,16 @@ func (x *exchange) listMethod() string {
 	return ""
 }
 
+// openCursor opens a cursor that was sealed under one of our keys.
+func (o *belongings) openCursor(sealed string, binding []byte) (text []byte, ok bool) {
+	for i := range o.cursors {
+		if text, ok = o.cursors[i].Open(sealed, binding); ok {
+			break
+		}
+	}
+	return text, ok
+}
+
 // openCursors puts the cursors of the handler in the place of those that were
 // sealed. Nothing else of the body changes.
 func (o *belongings) openCursors(x *exchange) *refusal.Refusal {
@@ -100,7 +134,7 @@ func (o *belongings) openCursors(x *exchange) *refusal.Refusal {
 	pages := *x.pages
 	opened := make([][]byte, 0, len(pages))
 	for _, p := range pages {
-		text, ok := o.cursors.Open(string(p.Cursor.Value), x.principal.caller().Binding(p.List))
+		text, ok := o.openCursor(string(p.Cursor.Value), x.principal.caller().Binding(p.List))
 		if p.Cursor.State != jsonrpc.String || !ok {
 			return refusal.New(refusal.UnknownCursor, p.List+" cursor", "", "one that this principal and client got from this list")
 		}

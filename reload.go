@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/http"
 	"reflect"
 	"slices"
 	"sync"
@@ -24,7 +23,7 @@ import (
 // nothing changes. A stream ends when its issuer is not there any more, or not the same, or when rules do not allow its
 // calls; what passes on it is judged by the new configuration.
 //
-// Resource, SessionKey, AllowInsecureLoopback and Transport cannot change, nor can code follow Rules as the
+// Resource, Replicas, AllowInsecureLoopback and Transport cannot change, nor can code follow Rules as the
 // Policy. Logger, OnDecision and OnServed stay those of New, and may be left out.
 //
 // The source says where the configuration comes from, for the record: [Decision].Change, which OnDecision gets in any case, and
@@ -162,8 +161,11 @@ func (b *builder) keep() {
 	if now.resource != old.resource {
 		b.fail("Resource", shownURL(now.resource), restart)
 	}
-	if now.sessionKey != old.sessionKey {
-		b.fail("SessionKey", "another one", restart)
+	if now.replicas != old.replicas {
+		b.fail("SessionKey", "another one, or other OldSessionKeys", restart)
+	}
+	if !isSame(now.store, old.store) {
+		b.fail("Store", "another one", restart)
 	}
 	if now.loopback != old.loopback {
 		b.fail("AllowInsecureLoopback", fmt.Sprint(now.loopback), restart)
@@ -183,8 +185,8 @@ func (b *builder) keep() {
 	}
 }
 
-// isSame compares transports, of which some cannot be compared as they are.
-func isSame(a, b http.RoundTripper) bool {
+// isSame compares transports, or stores, of which some cannot be compared as they are.
+func isSame(a, b any) bool {
 	va, vb := reflect.ValueOf(a), reflect.ValueOf(b)
 	switch {
 	case !va.IsValid() || !vb.IsValid() || va.Type() != vb.Type():

@@ -141,6 +141,8 @@ func TestReloadBroken_RELOAD_02_RELOAD_06(t *testing.T) {
 	}{
 		"resource":                {func(c *mcpauth.Config) { c.Resource = "https://mcp.example.com/other" }, "Resource"},
 		"session key":             {func(c *mcpauth.Config) { c.SessionKey = []byte(strings.Repeat("0123", 8)) }, "SessionKey"},
+		"old session keys":        {func(c *mcpauth.Config) { c.OldSessionKeys = [][]byte{storeKey}; c.SessionKey = oldStoreKey }, "SessionKey"},
+		"store":                   {func(c *mcpauth.Config) { c.SessionKey, c.Store = storeKey, mcpauth.MemoryStore() }, "SessionKey Store"},
 		"transport":               {func(c *mcpauth.Config) { c.Transport = &http.Transport{} }, "Transport"},
 		"no transport":            {func(c *mcpauth.Config) { c.Transport = nil }, "Transport"},
 		"loopback":                {func(c *mcpauth.Config) { c.AllowInsecureLoopback = true }, "AllowInsecureLoopback"},

@@ -2,13 +2,12 @@ package mcpauth
 
 import (
 	"bytes"
-	"crypto/hmac"
-	"crypto/rand"
-	"crypto/sha256"
+	"context"
 	"errors"
 	"net/http"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/seed-1e292522/mcpauth/internal/mcp"
 	"github.com/seed-1e292522/mcpauth/internal/overhear"
@@ -20,30 +19,12 @@ import (
 // belongings are what callers have here, whatever the configuration.
 type belongings struct {
 	sessions *owned.Sessions
-	cursors  seal.Sealer
+	cursors  []seal.Sealer // by key, that in use in front
 	streams  owned.Streams
 	tasks    tasks
 	running  owned.Running[*exchange]
 	held     owned.Accounts // bytes, by caller
 	lasts    lasting
-}
-
-// belongings makes room for what callers have.
-func (b *builder) belongings() error {
-	var own [32]byte
-	if b.config.SessionKey == nil {
-		_, _ = rand.Read(own[:])
-	} else {
-		h := hmac.New(sha256.New, b.config.SessionKey) // an id of one resource is none of another
-		h.Write([]byte(b.config.Resource))
-		h.Sum(own[:0])
-	}
-	b.m.owned.tasks.Tasks, b.m.owned.sessions = owned.NewTasks[taskCall](), owned.NewSessions(own)
-	var err error
-	if b.m.owned.cursors, err = seal.New(own[:], "cursor"); err != nil {
-		return &ConfigError{Field: "SessionKey", Value: "no cipher", Reason: err.Error()}
-	}
-	return nil
 }
 
 // fingerprint tells two secrets apart in a record and is of no use otherwise.
@@ -53,11 +34,18 @@ func (o *belongings) fingerprint(use, secret string) string {
 
 // check verifies that the session of a request is the caller's, and so are the tasks that it names.
 func (o *belongings) check(r *http.Request, x *exchange) *refusal.Refusal {
-	denied := o.checkSession(r, x)
-	if denied == nil {
-		x.calls, x.notOwn = o.withTaskCalls(x.g, x.calls, x.principal)
+	if denied := o.checkSession(r, x); denied != nil {
+		return denied
 	}
-	return denied
+	asked, err := o.tasksOf(r.Context(), x.g, x.calls, x.principal)
+	if err != nil {
+		return doubtStore(err)
+	}
+	x.calls, x.notOwn = asked.calls, asked.notOwn
+	if u := x.unnamed; u != nil && u.alias != "" && asked.alias != "" {
+		u.alias = asked.alias
+	}
+	return nil
 }
 
 // take is for a request that the policy allows: it opens cursors, and takes the place of a stream.
@@ -181,9 +169,10 @@ type tasks struct {
 // taskCall is the call that began a task, without its arguments, and the alias under
 // which it did if it had no session.
 type taskCall struct {
-	method      string
-	kind        Kind
-	name, alias string
+	Method string `json:"m,omitempty"`
+	Kind   Kind   `json:"k,omitempty"`
+	Name   string `json:"n,omitempty"`
+	Alias  string `json:"a,omitempty"`
 }
 
 func begunBy(call *Call, alias string) owned.Begun[taskCall] {
@@ -191,30 +180,61 @@ func begunBy(call *Call, alias string) owned.Begun[taskCall] {
 }
 
 func callOf(b owned.Begun[taskCall]) Call {
-	return Call{Method: b.Call.method, Kind: b.Call.kind, Name: b.Call.name, Arguments: b.Arguments}
+	return Call{Method: b.Call.Method, Kind: b.Call.Kind, Name: b.Call.Name, Arguments: b.Arguments}
 }
 
-// withTaskCalls lets a principal use only the tasks that it began here, and
+// tasksAsked is what is known of the tasks that calls are on.
+type tasksAsked struct {
+	calls  []Call           // with those that began the tasks
+	notOwn *refusal.Refusal // that a task is not the caller's
+	alias  string           // under which the task of the first call was begun, "" if it has a session
+}
+
+// tasksOf lets a principal use only the tasks that it began here, and
 // only while it may make the calls that began them: these are added to the
 // calls on tasks. The refusal is the same for somebody else's task and for one
-// that never was. Requests, lists and notifications are all decided by it.
-func (o *belongings) withTaskCalls(g *generation, calls []Call, p *Principal) (all []Call, notOwn *refusal.Refusal) {
-	all = calls
+// that never was. Requests, lists and notifications are all decided by it. The error says that nobody knows.
+func (o *belongings) tasksOf(ctx context.Context, g *generation, calls []Call, p *Principal) (asked tasksAsked, err error) {
+	asked.calls = calls
 	if !g.bindsTasks {
-		return all, nil
+		return asked, nil
 	}
-	for _, call := range calls {
+	done := context.CancelFunc(nil)
+	for i, call := range calls {
 		if !mcp.IsTask(call.Method) || call.Name == "" {
 			continue
 		}
-		began, ok := o.tasks.Of(p.caller(), call.Name)
+		if done == nil && o.tasks.IsCommon() {
+			ctx, done = context.WithTimeout(ctx, storeTimeout)
+			defer done()
+		}
+		began, ok, err := o.tasks.Of(ctx, p.caller(), call.Name)
+		if err != nil {
+			return asked, err
+		}
 		if !ok {
-			notOwn = refusal.New(refusal.UnknownTask, "taskId", call.Name, "a task that this principal began here")
+			asked.notOwn = refusal.New(refusal.UnknownTask, "taskId", call.Name, "a task that this principal began here")
 			continue
 		}
-		all = append(all, callOf(began))
+		if i == 0 {
+			asked.alias = began.Call.Alias
+		}
+		asked.calls = append(asked.calls, callOf(began))
 	}
-	return all, notOwn
+	return asked, nil
+}
+
+// storeTimeout bounds what one request, or one answer, waits for the store.
+const storeTimeout = 500 * time.Millisecond
+
+// doubtStore is the refusal where nobody knows whose a task is: "not found" would have its owner drop it.
+func doubtStore(err error) *refusal.Refusal {
+	if err == nil {
+		return nil
+	}
+	denied := refusal.For(refusal.Unavailable, "Store", err).Because("store")
+	denied.RetryAfter = retrySoon
+	return denied
 }
 
 // errNoCall is why a task that begins is nobody's, beside those of [owned.Tasks.Begin].
@@ -306,19 +326,34 @@ func (h *hearing) alias() string {
 
 // heard is told of an answer.
 func (h *hearing) heard(a overhear.Answer) {
-	c := h.x.principal.caller()
 	began, known := h.answered(a.ID)
-	for _, id := range a.Tasks {
-		_, own := h.x.m.owned.tasks.Of(c, id)
+	if len(a.Tasks) > 0 {
+		h.x.m.owned.bind(h, a.Tasks, began, known)
+	}
+	h.tell(a.Flaw)
+}
+
+// bind makes tasks that begin the caller's. It does so also when the client has left: it may come back for them.
+func (o *belongings) bind(h *hearing, ids []string, began owned.Begun[taskCall], known bool) {
+	ctx := context.WithoutCancel(h.x.ctx.Context)
+	if o.tasks.IsCommon() {
+		bounded, done := context.WithTimeout(ctx, storeTimeout)
+		defer done()
+		ctx = bounded
+	}
+	c := h.x.principal.caller()
+	for _, id := range ids {
+		_, own, err := o.tasks.Of(ctx, c, id)
 		switch {
 		case own:
 		case known:
-			h.tell(h.x.m.owned.tasks.Begin(c, id, began))
+			h.tell(o.tasks.Begin(ctx, c, id, began))
+		case err != nil:
+			h.tell(err)
 		default:
 			h.tell(errNoCall)
 		}
 	}
-	h.tell(a.Flaw)
 }
 
 // answered returns the call that has been answered, if it is known.
@@ -346,7 +381,11 @@ func isSameID(a, b []byte) bool {
 
 // tell tells the operator why a task that began is nobody's.
 func (h *hearing) tell(err error) {
-	if err != nil {
+	switch {
+	case err == nil:
+	case errors.Is(err, owned.ErrLate):
+		h.x.m.operator.log.Error("mcpauth: a task is known to this process alone, until it is used when the store answers again", "reason", shownError(err))
+	default:
 		h.x.m.operator.log.Warn("mcpauth: a task that the handler has begun belongs to nobody: whoever asks for it is told that there is none", "reason", shownError(err))
 	}
 }

@@ -119,7 +119,7 @@ func (f *File) isDoubtful(e *Error) bool {
 var fileNames = func() map[string]string {
 	names := map[string]string{"Policy": "rules", "AllOf": "all", "AnyOf": "any"}
 	for _, kind := range []reflect.Type{
-		reflect.TypeFor[mcpauth.Config](), reflect.TypeFor[mcpauth.Issuer](), reflect.TypeFor[mcpauth.ClaimMap](),
+		reflect.TypeFor[mcpauth.Config](), reflect.TypeFor[mcpauth.Replicas](), reflect.TypeFor[mcpauth.Issuer](), reflect.TypeFor[mcpauth.ClaimMap](),
 		reflect.TypeFor[mcpauth.Rules](), reflect.TypeFor[mcpauth.Requirement](),
 	} {
 		for i := range kind.NumField() {

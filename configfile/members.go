@@ -22,6 +22,7 @@ var (
 		"allow_insecure_loopback": to(func(f *File) *bool { return &f.Config.AllowInsecureLoopback }, aBool),
 		"legacy_as_metadata":      to(func(f *File) *bool { return &f.Config.LegacyASMetadata }, aBool),
 		"session_key":             to(func(f *File) *[]byte { return &f.Config.SessionKey }, aSecret),
+		"old_session_keys":        to(func(f *File) *[][]byte { return &f.Config.OldSessionKeys }, list(aSecret)),
 		"delegate_tasks":          to(func(f *File) *bool { return &f.Config.DelegateTasks }, aBool),
 		"rules":                   to(func(f *File) *mcpauth.Policy { return &f.Config.Policy }, someRules),
 		"holders":                 to(func(f *File) *map[string][]string { return &f.Holders }, byName(texts)),
