@@ -34,6 +34,17 @@ func newServer(handler http.Handler) *http.Server {
 	}
 }
 
+// shutDown ends a server that has open streams. Calls have a while to be answered; streams would go on, and are closed after it. Their
+// clients come back, to another replica.
+func shutDown(server *http.Server, while time.Duration) error {
+	ctx, cancel := context.WithTimeout(context.Background(), while)
+	defer cancel()
+	if server.Shutdown(ctx) == nil {
+		return nil
+	}
+	return server.Close()
+}
+
 // inContainers is for development: the authorization server has the browser's name for it, and
 // is dialed by that of its container.
 func inContainers(c *mcpauth.Config) {
@@ -136,4 +147,26 @@ func ExampleMiddleware_Metadata() {
 	// /api/mcp 401
 	// /.well-known/oauth-protected-resource/api/mcp 200
 	// /api/mcp 401
+}
+
+// Two MCP servers on one host, behind one handler.
+func ExampleNewHost() {
+	issuers := []mcpauth.Issuer{{URL: "https://login.example.com"}}
+	sales := mcpauth.Config{Resource: "https://mcp.example.com/sales", Issuers: issuers, Policy: mcpauth.Rules{Tools: map[string]mcpauth.Requirement{"orders": mcpauth.Scopes("sales:read")}}}
+	stock := mcpauth.Config{Resource: "https://mcp.example.com/stock", Issuers: issuers, Policy: mcpauth.Rules{Tools: map[string]mcpauth.Requirement{"parts": mcpauth.Scopes("stock:read")}}}
+	salesServer, stockServer := http.NotFoundHandler(), http.NotFoundHandler() // yours
+	host, err := mcpauth.NewHost(sales, stock)
+	if err != nil {
+		panic(err)
+	}
+	handler := host.Wrap(map[string]http.Handler{sales.Resource: salesServer, stock.Resource: stockServer})
+	for _, path := range []string{"/sales", "/stock", ""} {
+		w := httptest.NewRecorder()
+		handler.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "https://mcp.example.com/.well-known/oauth-protected-resource"+path, nil))
+		fmt.Println(w.Code, w.Body)
+	}
+	// Output:
+	// 200 {"authorization_servers":["https://login.example.com"],"bearer_methods_supported":["header"],"resource":"https://mcp.example.com/sales"}
+	// 200 {"authorization_servers":["https://login.example.com"],"bearer_methods_supported":["header"],"resource":"https://mcp.example.com/stock"}
+	// 404
 }

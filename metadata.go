@@ -146,7 +146,7 @@ func (p *public) serveWellKnown(w http.ResponseWriter, r *http.Request) bool {
 		return false
 	}
 	switch doc := &p.metadata; {
-	case doc.spells(r.URL) && (path == doc.path && r.URL.RawQuery == doc.query || path == doc.alias && doc.alias != ""):
+	case p.isAt(r.URL), doc.spells(r.URL) && path == doc.alias && doc.alias != "":
 		p.unasked.over.Store(true)
 		doc.serve(w, r)
 		return true
@@ -155,6 +155,12 @@ func (p *public) serveWellKnown(w http.ResponseWriter, r *http.Request) bool {
 		return true
 	}
 	return false
+}
+
+// isAt reports whether a URL is that of the metadata, and of no other resource's.
+func (p *public) isAt(u *url.URL) bool {
+	doc := &p.metadata
+	return doc.spells(u) && u.Path == doc.path && u.RawQuery == doc.query
 }
 
 // spells reports whether no slash of the path is encoded that is not encoded

@@ -2,6 +2,7 @@ package mcpauth
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -24,16 +25,21 @@ import (
 // New checks the whole configuration and makes a [Middleware] of it. It makes
 // no network request and starts nothing. The error joins one *[ConfigError]
 // for each mistake.
-func New(config Config) (*Middleware, error) {
+func New(config Config) (*Middleware, error) { return newBeside(nil, config) }
+
+// newBeside is New for a resource that has the keys of issuers together with another one, if there is one.
+func newBeside(other *Middleware, config Config) (*Middleware, error) {
 	m := &Middleware{memory: newMemory()}
 	m.operator.onDecision, m.operator.onServed = config.OnDecision, config.OnServed
-	m.operator.log, m.operator.loops = config.Logger, newLoops()
-	if m.operator.log == nil {
-		m.operator.log = slog.New(slog.DiscardHandler)
+	m.operator.log, m.operator.loops = cmp.Or(config.Logger, slog.New(slog.DiscardHandler)), newLoops()
+	if m.keys = keys.NewRegistry(config.Transport, m.operator.log); other != nil {
+		m.keys = other.keys
 	}
-	m.keys = keys.NewRegistry(config.Transport, m.operator.log)
 	b := builder{config: &config, m: m, before: ofNobody}
 	if err := errors.Join(append(b.compile(), b.belongings())...); err != nil {
+		for _, s := range b.cold {
+			s.keys.Close()
+		}
 		return nil, err
 	}
 	m.current.Store(b.g)

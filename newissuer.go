@@ -48,7 +48,8 @@ func (b *builder) issuer(field string, c *Issuer) (s *issuer, named bool) {
 	case before != nil && before.place == s.place:
 		s.keys = before.keys
 	default:
-		if s.keys = b.keysOf(field, c, where); s.keys != nil {
+		place := keys.Place{Digest: s.place, Loopback: where.Loopback, Private: where.Private}
+		if s.keys = b.m.keys.Hold(place, func() *keys.Source { return b.keysOf(field, c, where) }); s.keys != nil {
 			b.cold = append(b.cold, s)
 		}
 	}

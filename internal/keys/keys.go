@@ -36,6 +36,8 @@ type Source struct {
 	fixedAt  keyLocation
 	count    fetchCount
 	closed   bool // guarded by the registry's mu
+	place    Place
+	holders  int // guarded by the registry's holding
 
 	announced sync.Once // the line that says what was found
 }

@@ -26,6 +26,15 @@ type Registry struct {
 	log    *slog.Logger
 	mu     sync.Mutex
 	sets   map[keyLocation]*sharedKeys
+
+	holding sync.Mutex // is taken in front of mu
+	held    map[Place]*Source
+}
+
+// Place tells apart where the keys of issuers come from, and by which way.
+type Place struct {
+	Digest            [sha256.Size]byte
+	Loopback, Private bool
 }
 
 // NewRegistry returns a registry whose sources fetch by a transport, nil for one of its own, and
@@ -96,9 +105,45 @@ func (g *Registry) leave(location keyLocation, issuer *Source) {
 	}
 }
 
+// Hold returns the source of a place, so that several resources have one copy of what is fetched for it. Who is the first makes
+// it, nil for none. Each has to close it.
+func (g *Registry) Hold(place Place, first func() *Source) *Source {
+	g.holding.Lock()
+	defer g.holding.Unlock()
+	s := g.held[place]
+	if s == nil {
+		if s = first(); s == nil {
+			return nil
+		}
+		if g.held == nil {
+			g.held = map[Place]*Source{}
+		}
+		s.place, g.held[place] = place, s
+	}
+	s.holders++
+	return s
+}
+
+// letGo reports whether nobody holds the source any more.
+func (s *Source) letGo() bool {
+	g := s.registry
+	g.holding.Lock()
+	defer g.holding.Unlock()
+	if s.holders--; s.holders > 0 {
+		return false
+	}
+	if g.held[s.place] == s {
+		delete(g.held, s.place)
+	}
+	return true
+}
+
 // Close lets go of what the source shares with others, when no configuration has it any more. Who still uses it goes
 // on with what is there.
 func (s *Source) Close() {
+	if !s.letGo() {
+		return
+	}
 	if s.keys.fixed != nil {
 		s.registry.leave(s.fixedAt, s)
 	}
