@@ -17,7 +17,7 @@ type receiver struct {
 	x      *exchange
 	query  string        // of the request, as the handler sees it
 	filter reply.Filter  // of the answer
-	spent  time.Duration // on asking the store
+	spent  time.Duration // on asking the store about the entries of lists
 }
 
 // newFilter returns what takes out of the answer what is not for the principal. That of a call
@@ -34,8 +34,8 @@ func (x *exchange) filterFor(query string) *reply.Filter {
 // Shows reports whether the principal may use an entry of a list, or may see that it exists.
 func (r *receiver) Shows(list, method, name string) bool {
 	call := Call{Method: method, Kind: Kind(mcp.KindOf(method)), Name: name}
-	if mcp.IsTask(method) {
-		return r.admits(call) // a task tells more than that it exists
+	if mcp.IsTask(method) { // a task tells more than that it exists
+		return r.showsTask(call)
 	}
 	ctx := r.filter.Context
 	if list == "resources/templates/list" {
@@ -47,39 +47,44 @@ func (r *receiver) Shows(list, method, name string) bool {
 // Hears reports whether the principal may hear of what a notification names. Since it
 // subscribed, the policy may have changed.
 func (r *receiver) Hears(method, name string) bool {
-	return r.admits(Call{Method: method, Kind: Kind(mcp.KindOf(method)), Name: name})
+	may, _ := r.admits(Call{Method: method, Kind: Kind(mcp.KindOf(method)), Name: name}, storeTimeout)
+	return may // what nobody knows is left out
 }
 
-// admits reports whether the principal's request for a call would be let through. What lasts does without
-// what nobody knows; any other answer is withheld for it.
-func (r *receiver) admits(call Call) bool {
-	if call.Name == "" || r.filter.Doubt != nil {
-		return false
+// showsTask is Shows for a task. All entries of an answer have the time of one request; of those that last, each has it. Without
+// entries of which nobody knows, a list would say that there are no tasks: it is withheld.
+func (r *receiver) showsTask(call Call) bool {
+	if r.x.isStream() {
+		may, _ := r.admits(call, storeTimeout)
+		return may
 	}
-	g := r.x.current()
-	asked, err := r.tasksOf(g, call)
-	if err != nil && !r.x.isStream() {
+	began := time.Now()
+	may, err := r.admits(call, storeTimeout-r.spent)
+	r.spent += time.Since(began)
+	if err != nil {
 		r.filter.Doubt = doubtStore(err)
 	}
-	return err == nil && asked.notOwn == nil && g.policy.decide(r.filter.Context, r.x.principal, asked.calls, nil) == nil
+	return may
 }
 
-// tasksOf asks whose a task is. One answer spends no more time on that than one request.
-func (r *receiver) tasksOf(g *generation, call Call) (tasksAsked, error) {
-	o := &r.x.m.owned
-	if !o.tasks.IsCommon() || !mcp.IsTask(call.Method) {
-		return o.tasksOf(r.filter.Context, g, []Call{call}, r.x.principal)
+// admits reports whether the principal's request for a call would be let through. The error says that nobody knows, within
+// the time that there is for it.
+func (r *receiver) admits(call Call, left time.Duration) (bool, error) {
+	if call.Name == "" || r.filter.Doubt != nil {
+		return false, nil
 	}
-	left := storeTimeout
-	if !r.x.isStream() {
-		left -= r.spent
+	g, o := r.x.current(), &r.x.m.owned
+	ctx := r.filter.Context
+	if o.tasks.IsCommon() && mcp.IsTask(call.Method) {
+		bounded, done := context.WithTimeout(ctx, left)
+		defer done()
+		ctx = bounded
 	}
-	ctx, done := context.WithTimeout(r.filter.Context, left)
-	defer done()
-	began := time.Now()
 	asked, err := o.tasksOf(ctx, g, []Call{call}, r.x.principal)
-	r.spent += time.Since(began)
-	return asked, err
+	if err != nil {
+		return false, err
+	}
+	return asked.notOwn == nil && g.policy.decide(r.filter.Context, r.x.principal, asked.calls, nil) == nil, nil
 }
 
 // Unreadable tells the operator what is left out.

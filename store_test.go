@@ -281,6 +281,25 @@ func TestStoreLists_STORE_07_STORE_14(t *testing.T) {
 	})
 }
 
+// TestStoreNotices_STORE_07: a message about a task of which nobody knows whose it is is left out, and the answer that it came with is not.
+func TestStoreNotices_STORE_07(t *testing.T) {
+	store := newTestStore()
+	b := newTaskBed(t, shares(store))
+	b.begin(b.token(nil), "echo", "t")
+	const notice = `{"jsonrpc":"2.0","method":"notifications/tasks/status","params":{"taskId":"t","status":"working"}}`
+	const result = `{"jsonrpc":"2.0","id":1,"result":{"content":[]}}`
+	b.contentType, b.reply = "text/event-stream", "data: "+notice+"\n\ndata: "+result+"\n\n"
+	for _, row := range []struct {
+		fails func(context.Context) error
+		want  string
+	}{{nil, b.reply}, {storeGone, "\ndata: " + result + "\n\n"}} {
+		store.is(row.fails)
+		w := b.legacyCall(b.token(nil), "echo")
+		b.served(w)
+		assert.Equal(t, row.want, w.Body.String())
+	}
+}
+
 // TestStoreCost_STORE_14: whatever the store does, no request waits for it longer than half a second, and none at all once that is known.
 func TestStoreCost_STORE_14(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -140,13 +140,10 @@ func (f *Filter) message(raw []byte) ([]byte, error) {
 // time is up. Then nobody is asked any more, and an answer that came after that counts for
 // nothing: who was asked may have given up, too. Nor does an answer in doubt go on.
 func (f *Filter) goesOn() error {
-	if f.Doubt != nil {
-		return f.Doubt
-	}
 	if err := f.Context.Err(); err != nil {
 		return fmt.Errorf("%w: %w", ErrOver, err)
 	}
-	return nil
+	return f.Doubt
 }
 
 // mayAnswer reports whether some reader may find a result in a text that we cannot read.

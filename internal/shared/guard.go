@@ -62,6 +62,9 @@ const (
 
 // ask makes a call, and leaves it behind when its time is over.
 func (g *Guard) ask(ctx context.Context, call func(context.Context) answer) answer {
+	if ctx.Err() != nil {
+		return answer{err: context.Cause(ctx)}
+	}
 	probe, ok := g.enter()
 	if !ok {
 		return answer{err: ErrDown}

@@ -161,6 +161,12 @@ func TestGuardFailures_STORE_14(t *testing.T) {
 		_, err := spent(g)
 		assert.NoError(t, err)
 		assert.Empty(t, *told)
+		over, cancel := context.WithCancel(t.Context())
+		cancel()
+		asked := w.times()
+		_, err = g.Get(over, "k")
+		assert.ErrorIs(t, err, context.Canceled)
+		assert.Equal(t, asked, w.times(), "nobody waits for an answer")
 	})
 }
 
