@@ -45,6 +45,7 @@ var beyond = map[string]string{
 	"a proxy rewrites the MCP headers":                "lies in the client's requests",
 	"replicas do not share a session key":             "needs two replicas and a session",
 	"the body is too large":                           "lies in the client",
+	"the store that replicas share cannot be reached": "needs a task",
 	"the session key is a buffer of zeros":            "is a secret of the server",
 
 	"no policy is set":                          "the server here lists nothing in any case; New warns",
