@@ -93,7 +93,7 @@ func storeGone(context.Context) error { return errors.New("connection refused") 
 
 // storeSlow answers after 200 ms, and storeDeaf never and whatever its context says.
 func storeSlow(context.Context) error { time.Sleep(200 * time.Millisecond); return nil }
-func storeDeaf(context.Context) error { time.Sleep(3 * time.Second); return storeGone(nil) }
+func storeDeaf(ctx context.Context) error { time.Sleep(3 * time.Second); return storeGone(ctx) }
 
 // shares has a replica share a store.
 func shares(store mcpauth.Store, more ...func(*mcpauth.Config)) func(*mcpauth.Config) {
