@@ -92,7 +92,7 @@ func (s *testStore) Add(ctx context.Context, key string, n, limit int64, ttl tim
 func storeGone(context.Context) error { return errors.New("connection refused") }
 
 // storeSlow answers after 200 ms, and storeDeaf never and whatever its context says.
-func storeSlow(context.Context) error { time.Sleep(200 * time.Millisecond); return nil }
+func storeSlow(context.Context) error     { time.Sleep(200 * time.Millisecond); return nil }
 func storeDeaf(ctx context.Context) error { time.Sleep(3 * time.Second); return storeGone(ctx) }
 
 // shares has a replica share a store.

@@ -186,10 +186,10 @@ func (t *storeTest) limit() {
 	}
 }
 
-// ends waits for the end of an entry, which the store has told of, and for no more than that.
+// awaitEnd waits until an entry is over.
 func (t *storeTest) awaitEnd() {
 	t.Helper()
-	for range 1000 {
+	for range 300 {
 		value, err := t.store.Get(t.Context(), t.key)
 		if err != nil {
 			t.Fatalf("Get: %v", err)
