@@ -13,12 +13,12 @@ import (
 // is fetched once. Everything else is each one's own: rules, tokens, sessions, tasks.
 type Host struct {
 	resources []*hosted // the longest paths first
-	legacyAS  *hosted   // that has LegacyASMetadata
 }
 
 type hosted struct {
 	*Middleware
 	resource, path string
+	folded         string // the path in lower case
 }
 
 // NewHost makes a [Middleware] of each configuration, as [New] does. They have one scheme and host, one Transport, and each a path. The
@@ -31,6 +31,7 @@ func NewHost(configs ...Config) (*Host, error) {
 	}
 	var first *Middleware
 	var origin string
+	legacyAS := false
 	for i, config := range configs {
 		auth, err := newBeside(first, config)
 		if err != nil {
@@ -41,10 +42,13 @@ func NewHost(configs ...Config) (*Host, error) {
 		if first == nil {
 			first, origin = auth, u.Scheme+"://"+u.Host
 		}
-		one := &hosted{auth, config.Resource, strings.TrimSuffix(u.Path, "/")}
+		path := strings.TrimSuffix(u.Path, "/")
+		one := &hosted{auth, config.Resource, path, strings.ToLower(path)}
 		switch {
 		case origin != u.Scheme+"://"+u.Host:
 			fail(i, "Resource", shownURL(config.Resource), "must be on the host of the others, "+origin+": another one has a handler of its own")
+		case !hasOneReading(u):
+			fail(i, "Resource", shownURL(config.Resource), "its path can be read in more than one way: write it without empty and dot segments, semicolons, backslashes, and encoded signs of these")
 		case u.RawQuery != "":
 			fail(i, "Resource", shownURL(config.Resource), "resources of one host are told apart by their paths: take the query away")
 		case slices.ContainsFunc(h.resources, func(other *hosted) bool { return other.path == one.path }):
@@ -52,11 +56,10 @@ func NewHost(configs ...Config) (*Host, error) {
 		case !isSame(config.Transport, configs[0].Transport):
 			fail(i, "Transport", "another one", "what is fetched for one is there for all: give all the same")
 		}
-		if config.LegacyASMetadata && h.legacyAS != nil {
+		if config.LegacyASMetadata && legacyAS {
 			fail(i, "LegacyASMetadata", "true", "a host has one authorization server to show to clients of 2025-03-26: set it for one resource")
-		} else if config.LegacyASMetadata {
-			h.legacyAS = one
 		}
+		legacyAS = legacyAS || config.LegacyASMetadata
 		h.resources = append(h.resources, one)
 	}
 	if len(configs) == 0 {
@@ -120,25 +123,47 @@ func (h *Host) Wrap(handlers map[string]http.Handler) http.Handler {
 	})
 }
 
-// of finds the resource that answers a URL, nil for none.
+// of finds the resource that answers a URL, nil for none, and for one that the handlers might take for another resource's.
 func (h *Host) of(u *url.URL) *hosted {
-	switch {
-	case isUnder(u.Path, metadataRoot):
-		i := slices.IndexFunc(h.resources, func(one *hosted) bool { return one.generation().public.isAt(u) })
-		if i < 0 {
-			return nil
-		}
-		return h.resources[i]
-	case h.legacyAS != nil && slices.Contains(originAS, u.Path):
-		return h.legacyAS
+	if !hasOneReading(u) {
+		return nil
 	}
-	for _, one := range h.resources {
-		if isUnder(u.Path, one.path) {
-			return one
-		}
+	if isUnder(u.Path, metadataRoot) {
+		return h.first(func(one *hosted) bool { return one.generation().public.isAt(u) })
+	}
+	if one := h.first(func(one *hosted) bool { return one.generation().public.isOriginAS(u.Path) }); one != nil {
+		return one
+	}
+	one := h.first(func(one *hosted) bool { return isUnder(u.Path, one.path) })
+	if one == nil {
+		return nil
+	}
+	folded := strings.ToLower(u.Path)
+	nearest := h.first(func(other *hosted) bool { return isUnder(folded, other.folded) })
+	if len(nearest.path) > len(one.path) { // to a handler that ignores case it is below that one
+		return nil
+	}
+	return one
+}
+
+func (h *Host) first(is func(*hosted) bool) *hosted {
+	if i := slices.IndexFunc(h.resources, is); i >= 0 {
+		return h.resources[i]
 	}
 	return nil
 }
 
-// originAS are the places at the origin that clients of 2025-03-26 take for the authorization server's.
-var originAS = []string{"/.well-known/oauth-authorization-server", "/.well-known/openid-configuration", "/authorize", "/token", "/register"}
+// hasOneReading reports whether everybody finds the same segments in a path: also who decodes it twice, resolves dots, joins empty
+// segments, or takes parameters off (RFC 3986 section 3.3), as servers and proxies behind a handler may.
+func hasOneReading(u *url.URL) bool {
+	raw := strings.ToLower(u.EscapedPath())
+	if strings.Contains(raw, "%2f") || strings.ContainsFunc(u.Path, func(r rune) bool { return r < ' ' || r == 0x7f || strings.ContainsRune(`;\%`, r) }) {
+		return false
+	}
+	for segment := range strings.SplitSeq(u.Path, "/") {
+		if segment == "." || segment == ".." {
+			return false
+		}
+	}
+	return !strings.Contains(u.Path, "//")
+}

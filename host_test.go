@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"testing"
 
@@ -149,6 +150,71 @@ func TestHostWithRoot_PRM_07(t *testing.T) {
 	assert.Equal(t, http.StatusNotFound, b.do(http.MethodGet, "/.well-known/oauth-protected-resource/x", "").Code)
 	assert.Contains(t, b.do(http.MethodGet, "/.well-known/oauth-authorization-server", "").Body.String(), `"issuer":"`+testIssuerURL+`"`)
 	assert.Equal(t, http.StatusFound, b.do(http.MethodGet, "/authorize", "").Code)
+}
+
+// TestHostPaths_PRM_07: a handler, or a server behind it, may read a path in another way than we do. What has two readings is of no resource.
+func TestHostPaths_PRM_07(t *testing.T) {
+	b := newHostBed(t)
+	nested := b.config(hostStock)
+	nested.Resource = hostStock + "/deep"
+	host, err := mcpauth.NewHost(b.config(hostSales), b.config(hostStock), nested)
+	require.NoError(t, err)
+	b.handler = host.Wrap(map[string]http.Handler{hostSales: named("sales"), hostStock: named("stock"), hostStock + "/deep": named("deep")})
+	for path, want := range map[string]string{
+		"/stock/../sales/mcp": "", "/stock/%2e%2e/sales/mcp": "", "/stock/.%2E/sales/mcp": "", "/stock//../sales/mcp": "", "/stock/..": "", "/stock/.": "",
+		"/stock/..%2fsales/mcp": "", "/stock/..%2Fsales/mcp": "", "/stock/a%2fb": "", "/stock/..%5csales/mcp": "", `/stock/..\sales/mcp`: "",
+		"/stock/..;/sales/mcp": "", "/stock/;/../sales/mcp": "", "/stock/x;a=b": "", "/stock/.%3b/x": "", "/stock/./x": "",
+		"/stock/%252e%252e/sales/mcp": "", "/stock/..%252fsales/mcp": "", "/stock/..%00/sales/mcp": "", "/stock/.%09./sales/mcp": "",
+		"//sales/mcp": "", "/sales//mcp": "", "/stock//": "", "/stock//deep": "", "/stock/./deep": "", "/stock/x/../deep": "", "/stock/dee%70/..": "",
+		"/stock/Deep": "", "/stock/DEEP/x": "", "/SALES/mcp": "", "/STOCK": "",
+		"/stock": "stock", "/stock/": "stock", "/stock/x": "stock", "/stock/a.b/..c/d..": "stock", "/stock/a%20b": "stock", "/stock/deeper": "stock", "/stock/DEEPER": "stock",
+		"/stock/...": "stock", "/stock/x,y:z@1": "stock", "/stoc%6b/x": "stock", "/stock/deep/": "deep", "/stock/dee%70": "deep", "/sales/mcp/x": "sales",
+	} {
+		parsed, err := url.Parse(hostOrigin + path)
+		require.NoError(t, err, path)
+		for _, resource := range []string{hostSales, hostStock, hostStock + "/deep"} {
+			r := newRequest(http.MethodPost, hostStock, b.issuer.TokenFor(resource), `{"jsonrpc":"2.0","id":1,"method":"ping"}`)
+			r.URL, r.RequestURI = parsed, path
+			w := httptest.NewRecorder()
+			b.handler.ServeHTTP(w, r)
+			status, handler := http.StatusUnauthorized, ""
+			switch {
+			case want == "":
+				status = http.StatusNotFound
+			case strings.HasSuffix(strings.TrimSuffix(resource, "/mcp"), "/"+want):
+				status, handler = http.StatusOK, want
+			}
+			assert.Equal(t, status, w.Code, "%s with a token for %s", path, resource)
+			assert.Equal(t, handler, w.Header().Get("Handler"), path)
+		}
+	}
+	for _, path := range []string{"/a//b", "/a/../b", "/a/%2e%2e/b", "/a;b", "/a%2Fb", "//", "/a//"} {
+		other := b.config(hostStock)
+		other.Resource = hostOrigin + path
+		_, err := mcpauth.NewHost(b.config(hostSales), other)
+		var mistake *mcpauth.ConfigError
+		require.ErrorAs(t, err, &mistake, path)
+		assert.Equal(t, "[1].Resource", mistake.Field, path)
+	}
+}
+
+// TestHostLegacyASReload_PRM_07: who answers for the authorization server is what the configurations in force say.
+func TestHostLegacyASReload_PRM_07_RELOAD_07(t *testing.T) {
+	b := newHostBed(t)
+	const document = "/.well-known/oauth-authorization-server"
+	get := func(path string) int { return b.do(http.MethodGet, path, "").Code }
+	with := b.config(hostSales)
+	with.LegacyASMetadata = true
+	assert.Equal(t, http.StatusNotFound, get(document))
+	require.NoError(t, b.host.Resource(hostSales).Reload(t.Context(), with, "on"))
+	assert.Equal(t, http.StatusOK, get(document))
+	assert.Equal(t, http.StatusFound, get("/authorize"))
+	require.NoError(t, b.host.Resource(hostSales).Reload(t.Context(), b.config(hostSales), "off"))
+	for _, path := range []string{document, "/.well-known/openid-configuration", "/authorize", "/token", "/register"} {
+		w := b.do(http.MethodPost, path, b.issuer.TokenFor(hostSales))
+		assert.Equal(t, http.StatusNotFound, w.Code, path)
+		assert.Empty(t, w.Header().Get("Handler"), "what is under no resource reaches no handler")
+	}
 }
 
 // TestHostMistakes_PRM_07: each mistake says of which resource it is.

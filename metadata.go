@@ -266,6 +266,12 @@ func (p *public) serveOriginAS(w http.ResponseWriter, r *http.Request) bool {
 	return true
 }
 
+// isOriginAS reports whether serveOriginAS answers at a path.
+func (p *public) isOriginAS(path string) bool { return p.legacyAS && slices.Contains(originAS, path) }
+
+// originAS are the places at the origin that clients of 2025-03-26 take for the authorization server's.
+var originAS = []string{"/.well-known/oauth-authorization-server", "/.well-known/openid-configuration", "/authorize", "/token", "/register"}
+
 // asMetadata returns the metadata of the first issuer that publishes any.
 func (p *public) asMetadata(r *http.Request) (json.RawMessage, *refusal.Refusal) {
 	i := slices.IndexFunc(p.issuers, func(s *issuer) bool { return s.keys.Discovers() })
