@@ -7,6 +7,7 @@ package redisstore
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -45,7 +46,11 @@ return false`)
 
 // Put implements the interface.
 func (s *Store) Put(ctx context.Context, key string, value []byte, ttl time.Duration) ([]byte, error) {
-	held, err := put.Run(ctx, s.client, []string{s.prefix + key}, value, millis(ttl)).Text()
+	life, err := millis(ttl)
+	if err != nil {
+		return nil, err
+	}
+	held, err := put.Run(ctx, s.client, []string{s.prefix + key}, value, life).Text()
 	if err != nil {
 		return orNone(nil, err)
 	}
@@ -54,12 +59,21 @@ func (s *Store) Put(ctx context.Context, key string, value []byte, ttl time.Dura
 
 // Swap implements the interface.
 func (s *Store) Swap(ctx context.Context, key string, value []byte, ttl time.Duration) ([]byte, error) {
-	old, err := s.client.SetArgs(ctx, s.prefix+key, value, redis.SetArgs{Get: true, TTL: time.Duration(millis(ttl)) * time.Millisecond}).Result()
+	life, err := millis(ttl)
 	if err != nil {
-		return orNone(nil, err)
+		return nil, err
 	}
-	return []byte(old), nil
+	set := once{redis.NewStringCmd(ctx, "set", s.prefix+key, value, "px", life, "get")}
+	set.SetFirstKeyPos(1)
+	_ = s.client.Process(ctx, set) // set has the error
+	return orNone(set.Bytes())
 }
+
+// once is a command that is not sent again when its answer has been lost: it may have happened, and what it then swapped would be lost.
+type once struct{ *redis.StringCmd }
+
+// NoRetry implements [redis.Cmder].
+func (once) NoRetry() bool { return true }
 
 // add compares before it adds, in numbers that Lua has exactly up to 2^53.
 var add = redis.NewScript(`
@@ -76,7 +90,11 @@ func (s *Store) Add(ctx context.Context, key string, n, limit int64, ttl time.Du
 	if n < 1 {
 		return 0, false, errors.New("redisstore: nothing to add")
 	}
-	answer, err := add.Run(ctx, s.client, []string{s.prefix + key}, n, limit, millis(ttl)).Int64Slice()
+	life, err := millis(ttl)
+	if err != nil {
+		return 0, false, err
+	}
+	answer, err := add.Run(ctx, s.client, []string{s.prefix + key}, n, limit, life).Int64Slice()
 	if err != nil {
 		return 0, false, err
 	}
@@ -99,5 +117,10 @@ func orNone(value []byte, err error) ([]byte, error) {
 	return value, err
 }
 
-// millis is a time to live in milliseconds, at least one: 0 would be an entry without an end.
-func millis(ttl time.Duration) int64 { return max(1, ttl.Milliseconds()) }
+// millis is a time to live in milliseconds, at least one: 0 would be an entry without an end, and less would be none at all.
+func millis(ttl time.Duration) (int64, error) {
+	if ttl <= 0 {
+		return 0, fmt.Errorf("redisstore: an entry cannot live for %s", ttl)
+	}
+	return max(1, ttl.Milliseconds()), nil
+}

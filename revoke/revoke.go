@@ -4,6 +4,7 @@ package revoke
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -41,7 +42,8 @@ func New(store mcpauth.Store, key []byte, old ...[]byte) (*List, error) {
 	return l, nil
 }
 
-// Token revokes one token, by its iss and jti. The list forgets it after until, which is best the token's exp and some minutes.
+// Token revokes one token, by its iss and jti. The list forgets it five minutes after until, as [mcpauth.Config].Leeway may be so long: until
+// is best the token's exp. No list remembers anything for more than ten years.
 func (l *List) Token(ctx context.Context, issuer, id string, until time.Time) error {
 	return l.revoke(ctx, mark{before: always, until: until}, "jti", issuer, id)
 }
@@ -53,7 +55,7 @@ func (l *List) Session(ctx context.Context, issuer, id string, until time.Time) 
 }
 
 // Subject revokes the tokens of a subject, by iss and sub, that were issued before a moment: what it is given from then on is good. A token
-// that does not tell its iat is revoked. iat has whole seconds, so that a token which is issued in the very second of the moment may be
+// that does not tell its iat is revoked. The authorization server's clock may be ahead, and so tokens of the half minute after the moment are
 // refused, too.
 func (l *List) Subject(ctx context.Context, issuer, subject string, before, until time.Time) error {
 	return l.revoke(ctx, mark{before: before, until: until}, "sub", issuer, subject)
@@ -105,8 +107,8 @@ func (l *List) ask(ctx context.Context, names shared.Names, what [3]string, issu
 	if err != nil || value == nil {
 		return err
 	}
-	m, err := readMark(value)
-	if err == nil && (issued.IsZero() || issued.Before(m.before)) {
+	m, _, err := readMark(value)
+	if err == nil && (issued.IsZero() || issued.Before(m.before.Add(skew))) {
 		err = errRevoked
 	}
 	return err
@@ -115,8 +117,30 @@ func (l *List) ask(ctx context.Context, names shared.Names, what [3]string, issu
 // always is later than any iat: nothing that a mark is about is good.
 var always = time.UnixMilli(1 << 52)
 
+const (
+	// skew is for the clock of an authorization server that is ahead of ours: a token may name a moment that has not come yet.
+	skew = 30 * time.Second
+
+	// leeway is how long after its exp a token may be accepted: [mcpauth.Config].Leeway is no more.
+	leeway = 5 * time.Minute
+
+	// longest is for how long a mark is remembered at most.
+	longest = 10 * 365 * 24 * time.Hour
+)
+
+// strictest is the mark of one who does not know what is revoked already: up to now, and until after whatever others have said.
+func strictest() mark {
+	now := time.Now()
+	return markOf(now.Truncate(time.Second).Add(time.Second), now.Add(longest).Truncate(24*time.Hour).Add(24*time.Hour))
+}
+
 // mark says from when on tokens are good.
 type mark struct{ before, until time.Time }
+
+// markOf makes a mark that is the same when it has been written and read.
+func markOf(before, until time.Time) mark {
+	return mark{time.UnixMilli(before.UnixMilli()), time.UnixMilli(until.UnixMilli())}
+}
 
 func (m mark) and(other mark) mark {
 	if other.before.After(m.before) {
@@ -128,30 +152,37 @@ func (m mark) and(other mark) mark {
 	return m
 }
 
+// covers reports whether another mark adds nothing.
+func (m mark) covers(other mark) bool { return m.and(other) == m }
+
 const version = "1"
 
-// write writes a mark so that it is told from every other one.
-func (m mark) write() []byte {
-	return fmt.Appendf(nil, "%s %d %d %s", version, m.before.UnixMilli(), m.until.UnixMilli(), rand.Text()[:13])
+// Each writing of a mark is told from every other one. One that its writer is going to replace has a sign.
+const (
+	forNow = "~"
+	toStay = ""
+)
+
+func (m mark) write(sign string) []byte {
+	return fmt.Appendf(nil, "%s %d %d %s%s", version, m.before.UnixMilli(), m.until.UnixMilli(), sign, rand.Text()[:13])
 }
 
 var errMark = errors.New("an entry of the store about revoked tokens cannot be read")
 
-func readMark(value []byte) (m mark, err error) {
+func readMark(value []byte) (m mark, stays bool, err error) {
 	fields := strings.Split(string(value), " ")
 	if len(fields) != 4 || fields[0] != version {
-		return m, errMark
+		return m, false, errMark
 	}
 	before, err1 := strconv.ParseInt(fields[1], 10, 64)
 	until, err2 := strconv.ParseInt(fields[2], 10, 64)
 	if err1 != nil || err2 != nil {
-		return m, errMark
+		return m, false, errMark
 	}
-	return mark{time.UnixMilli(before), time.UnixMilli(until)}, nil
+	return mark{time.UnixMilli(before), time.UnixMilli(until)}, !strings.HasPrefix(fields[3], forNow), nil
 }
 
-// revoke writes a mark. What others have revoked, before or meanwhile, stays revoked: until all that is known has been put together, and should this
-// process end in between, everything that was issued up to now is.
+// revoke writes a mark, if what is held does not say as much already.
 func (l *List) revoke(ctx context.Context, m mark, what, issuer, id string) error {
 	switch {
 	case issuer == "" || id == "":
@@ -159,17 +190,17 @@ func (l *List) revoke(ctx context.Context, m mark, what, issuer, id string) erro
 	case !m.until.After(time.Now()):
 		return errors.New("revoke: the time until which it is to be remembered is over")
 	}
+	if most := strictest().until; m.until.After(most) {
+		m.until = most
+	}
+	m = markOf(m.before, m.until)
 	name := l.names[0].Of(shared.Revocation, what, issuer, id)
-	strict := m.and(mark{before: time.Now()})
-	last := strict.write()
-	held, err := l.swap(ctx, name, last, strict)
-	for err == nil {
-		m = m.and(heldMark(held))
-		next := m.write()
-		if held, err = l.swap(ctx, name, next, m); bytes.Equal(held, last) {
-			break
+	held, err := l.store.Get(ctx, name)
+	if err == nil {
+		if known, stays, unreadable := readMark(held); unreadable == nil && stays && known.covers(m) {
+			return nil
 		}
-		last = next // somebody else was there in between
+		err = l.add(ctx, name, m.and(heldMark(held)))
 	}
 	if err != nil {
 		return fmt.Errorf("revoke: %w", err)
@@ -177,8 +208,36 @@ func (l *List) revoke(ctx context.Context, m mark, what, issuer, id string) erro
 	return nil
 }
 
+// add writes a mark so that what others revoke, before or meanwhile, stays revoked. Nobody is told in one step what an entry
+// says and that it says more: so the strictest mark stands there first, and stays if this process, or an answer of the store, is lost in between.
+func (l *List) add(ctx context.Context, name string, m mark) error {
+	for {
+		first := m.and(strictest())
+		strict := first.write(forNow)
+		old, err := l.swap(ctx, name, strict, first)
+		if err != nil {
+			return err
+		}
+		if bytes.Equal(old, strict) { // it came twice, and what stood there is lost
+			m = first
+		}
+		m = m.and(heldMark(old))
+		last := m.write(toStay)
+		old, err = l.swap(ctx, name, last, m)
+		if err != nil || bytes.Equal(old, last) {
+			m = m.and(first)
+			_, again := l.swap(context.WithoutCancel(ctx), name, m.write(forNow), m)
+			return cmp.Or(err, again)
+		}
+		if bytes.Equal(old, strict) || m.covers(heldMark(old)) {
+			return nil
+		}
+		m = m.and(heldMark(old)) // somebody else was there in between
+	}
+}
+
 func (l *List) swap(ctx context.Context, name string, value []byte, m mark) ([]byte, error) {
-	return l.store.Swap(ctx, name, value, time.Until(m.until)+time.Second)
+	return l.store.Swap(ctx, name, value, time.Until(m.until)+leeway)
 }
 
 // heldMark is the mark that was held, if there was one. What cannot be read may have said anything.
@@ -186,8 +245,9 @@ func heldMark(value []byte) mark {
 	if value == nil {
 		return mark{}
 	}
-	m, err := readMark(value)
+	m, _, err := readMark(value)
 	if err != nil {
+		m = strictest()
 		m.before = always
 	}
 	return m
