@@ -166,17 +166,12 @@ type tasks struct {
 	coded sync.Once // the operator has been told of compressed answers
 }
 
-// taskCall is the call that began a task, without its arguments, and the alias under
-// which it did if it had no session.
+// taskCall is the call that began a task, without its arguments.
 type taskCall struct {
 	Method string `json:"m,omitempty"`
 	Kind   Kind   `json:"k,omitempty"`
 	Name   string `json:"n,omitempty"`
-	Alias  string `json:"a,omitempty"`
-}
-
-func begunBy(call *Call, alias string) owned.Begun[taskCall] {
-	return owned.Begun[taskCall]{Call: taskCall{call.Method, call.Kind, call.Name, alias}, Arguments: call.Arguments}
+	Bare   bool   `json:"b,omitempty"` // it had arguments, at which rules do not look
 }
 
 func callOf(b owned.Begun[taskCall]) Call {
@@ -212,12 +207,12 @@ func (o *belongings) tasksOf(ctx context.Context, g *generation, calls []Call, p
 		if err != nil {
 			return asked, err
 		}
-		if !ok {
+		if !ok || began.Call.Bare && !g.policy.isDeclared() { // code may look at what nobody has kept
 			asked.notOwn = refusal.New(refusal.UnknownTask, "taskId", call.Name, "a task that this principal began here")
 			continue
 		}
 		if i == 0 {
-			asked.alias = began.Call.Alias
+			asked.alias = began.Alias
 		}
 		asked.calls = append(asked.calls, callOf(began))
 	}
@@ -245,6 +240,7 @@ var errNoCall = errors.New("no call of this session is known that awaits this an
 type hearing struct {
 	x        *exchange
 	call     *Call  // that may begin a task; nil on a stream of the server's own, which may answer earlier ones
+	bare     bool   // it is without its arguments
 	owed     string // name of the answer while it is awaited, "" if it is not
 	id       string // of the request, as idKey has it; "" without a session
 	written  []byte // as it is written: who writes late finds another request's body in its place
@@ -265,7 +261,7 @@ func (x *exchange) hearing() *hearing {
 		return nil
 	default:
 		if x.g.policy.isDeclared() {
-			call.Arguments = nil // rules do not look at them
+			h.bare, call.Arguments = len(call.Arguments) > 0, nil // rules do not look at them
 		}
 		h.call = &call
 		if ids := x.pending(); len(ids) == 1 {
@@ -306,7 +302,7 @@ func (h *hearing) await(session string) {
 	}
 	c := h.x.principal.caller()
 	h.owed = h.x.m.owned.sessions.Answer(c, session, h.id)
-	h.x.m.owned.tasks.Await(c, h.owed, begunBy(h.call, h.alias()))
+	h.x.m.owned.tasks.Await(c, h.owed, h.begun())
 }
 
 // forget is for a call that has its answer, or gets none.
@@ -317,11 +313,13 @@ func (h *hearing) forget() {
 	}
 }
 
-func (h *hearing) alias() string {
+// begun is the call as it is remembered of a task.
+func (h *hearing) begun() owned.Begun[taskCall] {
+	began := owned.Begun[taskCall]{Call: taskCall{h.call.Method, h.call.Kind, h.call.Name, h.bare}, Arguments: h.call.Arguments}
 	if u := h.x.unnamed; u != nil {
-		return u.alias
+		began.Alias = u.alias
 	}
-	return ""
+	return began
 }
 
 // heard is told of an answer.
@@ -343,14 +341,13 @@ func (o *belongings) bind(h *hearing, ids []string, began owned.Begun[taskCall],
 	}
 	c := h.x.principal.caller()
 	for _, id := range ids {
-		_, own, err := o.tasks.Of(ctx, c, id)
-		switch {
-		case own:
-		case known:
+		if known {
 			h.tell(o.tasks.Begin(ctx, c, id, began))
-		case err != nil:
+			continue
+		}
+		if _, own, err := o.tasks.Of(ctx, c, id); err != nil {
 			h.tell(err)
-		default:
+		} else if !own {
 			h.tell(errNoCall)
 		}
 	}
@@ -360,7 +357,7 @@ func (o *belongings) bind(h *hearing, ids []string, began owned.Begun[taskCall],
 func (h *hearing) answered(id []byte) (began owned.Begun[taskCall], known bool) {
 	if h.call != nil && isSameID(id, h.written) {
 		h.forget()
-		return begunBy(h.call, h.alias()), true
+		return h.begun(), true
 	}
 	key, c := idKey(id), h.x.principal.caller()
 	for _, session := range [...]string{h.x.session, h.x.announced} {

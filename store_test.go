@@ -176,6 +176,64 @@ func TestTaskArguments_STORE_04_MCP_80(t *testing.T) {
 	b.refused(b.legacyTask(b.token(mcpauthtest.Claims{"scope": nil}), "tasks/get", "t"), http.StatusForbidden, adminChallenge)
 }
 
+// TestTaskAgain_MCP_81: a handler that was restarted may give an id out anew. What the first call needed is not what the second one needs.
+func TestTaskAgain_MCP_81_STORE_04(t *testing.T) {
+	store := newTestStore()
+	a, b, alone := newTaskBed(t, shares(store)), newTaskBed(t, shares(store)), newTaskBed(t, nil)
+	low := mcpauthtest.Claims{"client_id": "phone", "scope": "mcp:read"}
+	high := mcpauthtest.Claims{"client_id": "desk", "scope": "mcp:read mcp:admin"}
+	for name, beds := range map[string][2]*taskBed{"two replicas": {a, b}, "without a store": {alone, alone}} {
+		first, second := beds[0], beds[1]
+		first.begin(first.token(low), "echo", "1")
+		second.served(second.legacyTask(second.token(low), "tasks/result", "1"))
+		first.begin(first.token(low), "echo", "1")
+		second.served(second.legacyTask(second.token(low), "tasks/result", "1"))
+		second.begin(second.token(high), "admin_delete", "1")
+		for _, bed := range beds {
+			bed.unknown(bed.legacyTask(bed.token(low), "tasks/result", "1"))
+			bed.unknown(bed.legacyTask(bed.token(high), "tasks/result", "1"))
+		}
+		assert.Contains(t, second.log.String(), "mcpauth: a task that the handler has begun belongs to nobody", name)
+	}
+}
+
+// TestTasksOfRules_STORE_04_RELOAD_04: rules keep no arguments. A policy in code that comes after them cannot judge their tasks, and lets nobody use them.
+func TestTasksOfRules_STORE_04_RELOAD_04(t *testing.T) {
+	code := mcpauth.PolicyFunc(func(_ context.Context, c mcpauth.Call) (mcpauth.Requirement, error) {
+		switch {
+		case strings.Contains(string(c.Arguments), "secret"):
+			return mcpauth.Scopes("mcp:admin"), nil
+		case c.Kind == mcpauth.KindTool:
+			return mcpauth.Scopes("mcp:read"), nil
+		}
+		return mcpauth.Authenticated(), nil
+	})
+	inCode := func(c *mcpauth.Config) { c.Policy = code }
+	begin := func(b *taskBed, id, arguments string) {
+		b.contentType, b.reply = "application/json", taskLegacy(id)
+		b.served(b.post(b.token(mcpauthtest.Claims{"scope": "mcp:read mcp:admin"}),
+			`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"echo"`+arguments+`}}`, "MCP-Protocol-Version: 2025-11-25"))
+	}
+	const secret = `,"arguments":{"what":"secret"}`
+	store := newTestStore()
+	rules, before, after := newTaskBed(t, shares(store)), newTaskBed(t, shares(store, inCode)), newTaskBed(t, shares(store, inCode))
+	begin(rules, "rules", secret)
+	begin(rules, "rules, none", "")
+	begin(before, "code", secret)
+	begin(before, "code, other", `,"arguments":{"what":"else"}`)
+	for _, scope := range []string{"mcp:read", "mcp:read mcp:admin"} {
+		token := mcpauthtest.Claims{"scope": scope}
+		rules.served(rules.legacyTask(rules.token(token), "tasks/result", "rules"))
+		after.unknown(after.legacyTask(after.token(token), "tasks/result", "rules"))
+		after.served(after.legacyTask(after.token(token), "tasks/result", "rules, none"))
+		after.served(after.legacyTask(after.token(token), "tasks/result", "code, other"))
+		rules.served(rules.legacyTask(rules.token(token), "tasks/result", "code"))
+	}
+	after.refused(after.legacyTask(after.token(mcpauthtest.Claims{"scope": "mcp:read"}), "tasks/result", "code"), http.StatusForbidden,
+		`Bearer error="insufficient_scope", scope="mcp:read mcp:admin", resource_metadata="`+testMetadataURL+`"`)
+	after.served(after.legacyTask(after.token(mcpauthtest.Claims{"scope": "mcp:admin"}), "tasks/result", "code"))
+}
+
 // TestUnnamedTasks_STORE_04: the handler of another replica finds a task by the name under which it was begun, whatever scopes its owner has by then.
 func TestUnnamedTasks_STORE_04_ISOL_04(t *testing.T) {
 	store := newTestStore()

@@ -44,14 +44,14 @@ func (t common[C]) of(ctx context.Context, c Caller, id string) (began Begun[C],
 	return began, true, nil
 }
 
-// begin makes a task the caller's. An id of somebody else's is nobody's from then on, and so is one whose entry cannot be read.
+// begin makes a task the caller's. An id of somebody else's, or of another call, is nobody's from then on, and so is one whose entry cannot be read.
 func (t common[C]) begin(ctx context.Context, c Caller, id string, began Begun[C]) error {
 	known, err := t.space.Read(ctx, shared.Task, id)
 	if err != nil {
 		return err
 	}
 	if known.Value != nil {
-		return t.again(ctx, c, known)
+		return t.again(ctx, c, began, known)
 	}
 	text, err := writeBegun(c.PrincipalKey(), began)
 	if err != nil {
@@ -66,12 +66,12 @@ func (t common[C]) begin(ctx context.Context, c Caller, id string, began Begun[C
 	if err != nil || held == nil {
 		return err
 	}
-	return t.again(ctx, c, shared.Entry{Name: name, Value: held, Text: t.space.Open(name, held)})
+	return t.again(ctx, c, began, shared.Entry{Name: name, Value: held, Text: t.space.Open(name, held)})
 }
 
 // again is begin for an id that is known.
-func (t common[C]) again(ctx context.Context, c Caller, known shared.Entry) error {
-	if owner, _ := readBegun[C](known.Text); owner != "" && owner == c.PrincipalKey() {
+func (t common[C]) again(ctx context.Context, c Caller, began Begun[C], known shared.Entry) error {
+	if owner, first := readBegun[C](known.Text); owner != "" && owner == c.PrincipalKey() && first.isThe(began) {
 		return nil
 	}
 	nobodys, err := writeBegun("", Begun[C]{})
@@ -132,16 +132,18 @@ func writeBegun[C comparable](owner string, began Begun[C]) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return append(AppendField(AppendField(nil, owner), string(call)), began.Arguments...), nil
+	text := AppendField(AppendField(AppendField(nil, owner), string(call)), began.Alias)
+	return append(text, began.Arguments...), nil
 }
 
 func readBegun[C comparable](text []byte) (owner string, began Begun[C]) {
 	owner, rest, ok := cutField(text)
 	call, rest, ok2 := cutField(rest)
-	if !ok || !ok2 || json.Unmarshal([]byte(call), &began.Call) != nil {
+	alias, rest, ok3 := cutField(rest)
+	if !ok || !ok2 || !ok3 || json.Unmarshal([]byte(call), &began.Call) != nil {
 		return "", Begun[C]{}
 	}
-	if len(rest) > 0 {
+	if began.Alias = alias; len(rest) > 0 {
 		began.Arguments = rest
 	}
 	return owner, began

@@ -2,6 +2,7 @@ package owned
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -78,19 +79,21 @@ func TestCommonBetween_STORE_04_STORE_07(t *testing.T) {
 	errGone := errors.New("gone")
 	for name, tt := range map[string]struct {
 		other    string // who comes between
+		call     string // with which, if it is another one
 		putFails error
 		want     error
 		own      bool
 	}{
-		"the same":    {other: "u1", own: true},
-		"another":     {other: "u2", want: ErrOthersTask},
-		"the failure": {putFails: errGone, want: ErrLate, own: true},
+		"the same":     {other: "u1", own: true},
+		"another call": {other: "u1", call: "admin", want: ErrOthersTask},
+		"another":      {other: "u2", want: ErrOthersTask},
+		"the failure":  {putFails: errGone, want: ErrLate, own: true},
 	} {
 		store := &between{Memory: shared.NewMemory()}
 		a, b := commonTasks(t, store), commonTasks(t, store.Memory)
 		store.put = func() error {
 			if tt.other != "" {
-				require.NoError(t, b.Begin(t.Context(), user(tt.other), "t", testCall{Call: "echo"}))
+				require.NoError(t, b.Begin(t.Context(), user(tt.other), "t", testCall{Call: cmp.Or(tt.call, "echo"), Arguments: []byte(`{}`)}))
 			}
 			return tt.putFails
 		}
@@ -120,18 +123,54 @@ func TestCommonBetween_STORE_04_STORE_07(t *testing.T) {
 	assert.False(t, own)
 }
 
+// TestSameID_MCP_80_MCP_81_STORE_04: an id that one principal's calls have both been given is nobody's, as by the time nobody knows which of
+// them has the task. The same call, sent twice, has it still.
+func TestSameID_MCP_80_MCP_81_STORE_04(t *testing.T) {
+	first, arguments := testCall{Call: "echo"}, testCall{Call: "echo", Arguments: []byte(`{"a":1}`)}
+	for name, tt := range map[string]struct {
+		second testCall
+		own    bool
+	}{
+		"the same call": {first, true}, "under another alias": {testCall{Call: "echo", Alias: "other"}, true}, "another tool": {testCall{Call: "admin"}, false}, "other arguments": {arguments, false},
+	} {
+		memory := shared.NewMemory()
+		late := &between{Memory: shared.NewMemory()}
+		for kind, beds := range map[string][2]*Tasks[string]{
+			"shared": {commonTasks(t, memory), commonTasks(t, memory)}, "late": {commonTasks(t, late), nil}, "own": {NewTasks[string](nil), nil},
+		} {
+			a, b := beds[0], beds[1]
+			if b == nil {
+				b = a
+			}
+			fail := func() { late.put = func() error { return errors.New("gone") } }
+			fail()
+			_ = a.Begin(t.Context(), user("u"), "1", first)
+			fail()
+			err := b.Begin(t.Context(), user("u"), "1", tt.second)
+			late.put = nil
+			assert.Equal(t, !tt.own, errors.Is(err, ErrOthersTask), "%s, %s: %v", name, kind, err)
+			for _, replica := range []*Tasks[string]{a, b} {
+				began, own, err := replica.Of(t.Context(), user("u"), "1")
+				assert.NoError(t, err, "%s, %s", name, kind)
+				assert.Equal(t, tt.own, own, "%s, %s", name, kind)
+				assert.Equal(t, tt.own, began.Call == "echo", "%s, %s", name, kind)
+			}
+		}
+	}
+}
+
 // TestBegunText_STORE_03: what is no text of ours is nobody's.
 func TestBegunText_STORE_03(t *testing.T) {
-	text, err := writeBegun("owner", testCall{Call: "echo", Arguments: []byte(`{"a":1}`)})
+	text, err := writeBegun("owner", testCall{Call: "echo", Arguments: []byte(`{"a":1}`), Alias: "alias"})
 	require.NoError(t, err)
 	owner, began := readBegun[string](text)
 	assert.Equal(t, "owner", owner)
-	assert.Equal(t, testCall{Call: "echo", Arguments: []byte(`{"a":1}`)}, began)
+	assert.Equal(t, testCall{Call: "echo", Arguments: []byte(`{"a":1}`), Alias: "alias"}, began)
 	for n := range len(text) - len(`{"a":1}`) {
 		owner, began = readBegun[string](text[:n])
 		assert.Empty(t, owner, n)
 		assert.Empty(t, began, n)
 	}
-	owner, _ = readBegun[string](AppendField(AppendField(nil, "owner"), "no JSON"))
+	owner, _ = readBegun[string](AppendField(AppendField(AppendField(nil, "owner"), "no JSON"), ""))
 	assert.Empty(t, owner)
 }

@@ -28,13 +28,14 @@ const (
 var (
 	ErrLongID        = errors.New("the id of the task is longer than 512 bytes")
 	ErrLongArguments = errors.New("the call that began it has arguments of more than 64 KiB, and the policy may look at them")
-	ErrOthersTask    = errors.New("its id is that of a task that another principal began, and belongs to neither from now on; or there is no room for it")
+	ErrOthersTask    = errors.New("its id is that of a task that another principal or another call began, and belongs to neither from now on; or there is no room for it")
 )
 
-// Begun is how a task was begun, or will be: by which call, with which arguments.
+// Begun is how a task was begun, or will be: by which call, with which arguments, and under which alias if in no session.
 type Begun[C comparable] struct {
 	Call      C
 	Arguments []byte
+	Alias     string
 }
 
 // Tasks remembers who began which task with which call, and which calls have not had the answer in which
@@ -72,8 +73,8 @@ func NewTasks[C comparable](space *shared.Space) *Tasks[C] {
 	return t
 }
 
-// Begin remembers a task, and reports why it cannot. An id that another principal has begun is
-// nobody's: the handler may have begun to count anew, and whose task it is by now cannot be known. A call with more
+// Begin remembers a task, and reports why it cannot. An id that another principal or another call has begun is
+// nobody's: the handler may have begun to count anew, and which task it is by now cannot be known. A call with more
 // arguments than we can keep begins a task that nobody can use: without them, a
 // policy that looks at arguments could later ask for less than it did.
 func (t *Tasks[C]) Begin(ctx context.Context, c Caller, id string, began Begun[C]) error {
@@ -88,10 +89,12 @@ func (t *Tasks[C]) Begin(ctx context.Context, c Caller, id string, began Begun[C
 	}
 	began.Arguments = bytes.Clone(began.Arguments)
 	t.begun.Add(c.PrincipalKey(), c.Key(), id, began, len(began.Arguments))
-	if _, ok := t.begun.Get(c.PrincipalKey(), id); !ok {
-		return ErrOthersTask
+	first, ok := t.begun.Get(c.PrincipalKey(), id)
+	if ok && first.isThe(began) {
+		return nil
 	}
-	return nil
+	t.begun.Disown(c.PrincipalKey(), id)
+	return ErrOthersTask
 }
 
 // beginInCommon is Begin where there is a store. A task that it does not take waits here until it is used: its owner has its id
@@ -103,7 +106,8 @@ func (t *Tasks[C]) beginInCommon(ctx context.Context, c Caller, id string, began
 	}
 	began.Arguments = bytes.Clone(began.Arguments)
 	t.late.Add(c.PrincipalKey(), c.Key(), id, lateTask[C]{began, c}, len(began.Arguments))
-	if _, ok := t.late.Get(c.PrincipalKey(), id); !ok {
+	if first, ok := t.late.Get(c.PrincipalKey(), id); !ok || !first.isThe(began) {
+		t.late.Disown(c.PrincipalKey(), id)
 		return ErrOthersTask
 	}
 	return fmt.Errorf("%w: %w", ErrLate, err)
@@ -151,7 +155,7 @@ func (t *Tasks[C]) Answered(c Caller, answer string) (call Begun[C], known bool)
 	return owed.Begun, known && !owed.several
 }
 
-// isThe reports whether two calls are one that was sent twice.
+// isThe reports whether two calls are one that was sent twice, each time under whatever alias.
 func (b Begun[C]) isThe(other Begun[C]) bool {
 	return b.Call == other.Call && bytes.Equal(b.Arguments, other.Arguments)
 }

@@ -100,7 +100,7 @@ func TestTaskMemory_MCP_83(t *testing.T) {
 // TestOwedAnswers_MCP_85_LIMITS_13: calls that await their answer are bounded, and who has many loses its own.
 func TestOwedAnswers_MCP_85_LIMITS_13(t *testing.T) {
 	o := NewTasks[string](nil)
-	began := func(tool string, arguments []byte) testCall { return testCall{tool, arguments} }
+	began := func(tool string, arguments []byte) testCall { return testCall{Call: tool, Arguments: arguments} }
 	takes := func(name, by, tool string) {
 		t.Helper()
 		got, known := o.Answered(user(by), name)
