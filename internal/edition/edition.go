@@ -2,7 +2,7 @@
 package edition
 
 import (
-	"cmp"
+	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
@@ -120,11 +120,20 @@ func (w *writer) list(v reflect.Value, depth int) {
 func (w *writer) table(v reflect.Value, depth int) {
 	w.flag(v.IsNil())
 	w.number(uint64(v.Len()))
-	keys := v.MapKeys()
-	slices.SortFunc(keys, func(a, b reflect.Value) int { return cmp.Compare(a.String(), b.String()) })
-	for _, key := range keys {
-		w.value(key, depth+1)
-		w.value(v.MapIndex(key), depth+1)
+	type member struct {
+		key    reflect.Value
+		digest Digest // puts keys of any type in an order
+	}
+	members := make([]member, 0, v.Len())
+	for _, key := range v.MapKeys() {
+		of := writer{hash: sha256.New(), secrets: w.secrets}
+		of.value(key, depth+1)
+		members = append(members, member{key, Digest(of.hash.Sum(nil))})
+	}
+	slices.SortFunc(members, func(a, b member) int { return bytes.Compare(a.digest[:], b.digest[:]) })
+	for _, m := range members {
+		w.hash.Write(m.digest[:])
+		w.value(v.MapIndex(m.key), depth+1)
 	}
 }
 

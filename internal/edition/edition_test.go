@@ -52,6 +52,21 @@ func TestDigest_RELOAD_08(t *testing.T) {
 	for range 10 {
 		assert.Equal(t, Of(table), Of(table))
 	}
+	type pair struct{ a, b int }
+	for name, again := range map[string]func() any{
+		"numbers":    func() any { return map[string]any{"x": map[int]string{1: "a", 2: "b", 3: "c", -1: "d"}} },
+		"flags":      func() any { return map[bool]int{true: 1, false: 2} },
+		"structs":    func() any { return map[pair]int{{1, 2}: 1, {2, 1}: 2, {}: 3} },
+		"arrays":     func() any { return map[[2]bool]int{{true, false}: 1, {false, true}: 2} },
+		"any":        func() any { return map[any]int{1: 1, "1": 2, true: 3, 1.5: 4, pair{}: 5} },
+		"in another": func() any { return map[string]map[uint8]bool{"a": {1: true, 2: false, 3: true}, "b": {}} },
+	} {
+		for range 50 {
+			assert.Equal(t, Of(again()), Of(again()), name)
+		}
+	}
+	assert.NotEqual(t, Of(map[int]string{1: "a", 2: "b"}), Of(map[int]string{1: "b", 2: "a"}))
+	assert.NotEqual(t, Of(map[any]int{1: 1}), Of(map[any]int{int64(1): 1}))
 	loop := &sample{}
 	loop.Point = loop
 	Of(loop)
