@@ -27,6 +27,7 @@ type Options struct {
 const (
 	defaultEvery = 2 * time.Second
 	settling     = 200 * time.Millisecond // a file counts when it was the same so long ago
+	restless     = 5 * time.Second        // one that always changes counts as it is after so long
 	retryEvery   = 30 * time.Second       // a file that cannot be put in force
 )
 
@@ -35,7 +36,7 @@ const (
 //
 // It looks at what is in the file, by its name, each time anew: it may be written anew, replaced by another one,
 // or stand behind symbolic links that change, as Kubernetes has it. What is only half written does not count: it counts
-// when it was the same 200 milliseconds before. A file that is not there, is empty or has mistakes
+// when it was the same 200 milliseconds before, or as it is after five seconds of changes. A file that is not there, is empty or has mistakes
 // leaves the configuration as it was, and that shows in the log, in [mcpauth.Middleware.Health] and in records; it is tried again
 // every 30 seconds, since what it refers to may change.
 //
@@ -76,7 +77,7 @@ type watcher struct {
 
 // look puts the file in force if it has changed.
 func (w *watcher) look(ctx context.Context, force bool) {
-	data, err := content(w.path)
+	data, err := w.read()
 	if !force && !w.isDue(data, err) {
 		return
 	}
@@ -103,21 +104,36 @@ func (w *watcher) isDue(data []byte, err error) bool {
 	return sha256.Sum256(data) != w.last || err != nil && !w.failed
 }
 
-var errEmpty = errors.New("the file is empty")
+var (
+	errEmpty  = errors.New("the file is empty")
+	errNoFile = errors.New("that is no file")
+)
 
-// settled waits until the file does not change any more, as long as ctx allows.
+// read reads the file. What is none is not opened: a pipe would not let go.
+func (w *watcher) read() ([]byte, error) {
+	info, err := os.Stat(w.path)
+	if err == nil && !info.Mode().IsRegular() {
+		err = errNoFile
+	}
+	if err != nil {
+		return nil, err
+	}
+	return content(w.path)
+}
+
+// settled waits until the file does not change any more, for a while, as long as ctx allows.
 func (w *watcher) settled(ctx context.Context, data []byte, err error) ([]byte, error) {
 	timer := time.NewTimer(settling)
 	defer timer.Stop()
-	for {
+	for began := time.Now(); ; {
 		select {
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		case <-timer.C:
 		}
-		again, errAgain := content(w.path)
+		again, errAgain := w.read()
 		same := bytes.Equal(data, again) && (err == nil) == (errAgain == nil)
-		if data, err = again, errAgain; same {
+		if data, err = again, errAgain; same || time.Since(began) >= restless {
 			break
 		}
 		timer.Reset(settling)
