@@ -10,6 +10,7 @@ package configfile
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"slices"
@@ -37,7 +38,7 @@ type File struct {
 
 // Read reads the text of a file and says what is wrong with it as a text. It looks at no secret, and
 // does not ask whether the configuration is a good one: the program may add to it. The name is for errors.
-// The error joins an *[Error] for each mistake.
+// The error joins an *[Error] for each mistake; of more than fifty, the last says how many there are.
 func Read(name string, data []byte) (*File, error) {
 	f, errs := read(name, data)
 	return f, joined(errs)
@@ -49,7 +50,10 @@ func Read(name string, data []byte) (*File, error) {
 func Parse(name string, data []byte) (mcpauth.Config, error) {
 	f, errs := read(name, data)
 	errs = append(errs, f.readSecrets()...)
-	_, err := mcpauth.New(f.Config)
+	var err error
+	if !slices.Contains(f.doubts, "") {
+		_, err = mcpauth.New(f.Config)
+	}
 	for _, mistake := range each(err) {
 		if e := f.locate(mistake); e != nil && !f.isDoubtful(e) {
 			errs = append(errs, e)
@@ -137,12 +141,23 @@ func each(err error) []error {
 
 // joined joins mistakes in the order of the file.
 func joined(errs []*Error) error {
+	more := 0
+	errs = slices.DeleteFunc(errs, func(e *Error) bool { more += e.more; return e.more > 0 })
 	slices.SortStableFunc(errs, func(a, b *Error) int {
 		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
 	})
-	all := make([]error, len(errs))
+	if len(errs) > maxMistakes {
+		more += len(errs) - maxMistakes
+		errs = errs[:maxMistakes]
+	}
+	all := make([]error, len(errs), len(errs)+1)
 	for i, e := range errs {
 		all[i] = e
+	}
+	if more > 0 {
+		last := errs[len(errs)-1]
+		all = append(all, &Error{File: last.File, Line: last.Line, Column: last.Column, Path: top,
+			What: fmt.Sprintf("and %d mistakes more", more), Fix: "mend these first", more: more})
 	}
 	return errors.Join(all...)
 }

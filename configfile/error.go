@@ -1,12 +1,12 @@
 package configfile
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"reflect"
 	"regexp"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/seed-1e292522/mcpauth"
 	"github.com/seed-1e292522/mcpauth/internal/foreign"
@@ -19,6 +19,8 @@ type Error struct {
 	Path         string // of the member: issuers[0].audiences
 	What         string // what stands there
 	Fix          string
+
+	more int // stands for so many mistakes that are not told
 }
 
 // Error says where the mistake stands, what it is, and what to write.
@@ -31,30 +33,24 @@ const top = "the file"
 
 // mistake makes an error about a place in the text.
 func (t *source) mistake(at int, path, what, fix string) *Error {
-	before := t.data[:min(at, len(t.data))]
-	line := before[strings.LastIndexByte(string(before), '\n')+1:]
-	if path == "" {
-		path = top
-	}
-	return &Error{
-		File: t.name, Line: strings.Count(string(before), "\n") + 1, Column: utf8.RuneCount(line) + 1,
-		Path: foreign.LineShort(path, maxPath), What: what, Fix: fix,
-	}
+	line, column := t.position(at)
+	return &Error{File: t.name, Line: line, Column: column, Path: foreign.LineShort(cmp.Or(path, top), maxPath), What: what, Fix: fix}
 }
 
-const maxPath = 300 // how much of a path is shown
+const (
+	maxPath     = 300 // how much of a path is shown
+	maxMistakes = 50  // that are told; of more, how many there are
+)
 
 // locate finds the place of a mistake that mcpauth has found in the configuration, nil if the file does not say
 // anything there.
 func (f *File) locate(err error) *Error {
 	var mistake *mcpauth.ConfigError
-	if !errors.As(err, &mistake) {
+	if !errors.As(err, &mistake) || f.text.root == nil {
 		return nil
 	}
-	for path := plain(mistake.Field); path != ""; path = parent(path) {
-		if at, ok := f.text.places[path]; ok {
-			return f.text.mistake(at, inFile(mistake.Field), mistake.Value, inWords(mistake.Reason))
-		}
+	if at, ok := f.text.root.find(plain(mistake.Field)); ok {
+		return f.text.mistake(at, inFile(mistake.Field), mistake.Value, inWords(mistake.Reason))
 	}
 	return nil
 }
@@ -85,22 +81,6 @@ func plain(path string) string {
 		return "rules" + rest
 	}
 	return b.String()
-}
-
-// parent is the path of what a member stands in, "" for the file.
-func parent(path string) string {
-	quoted, end := false, 0
-	for i := 0; i < len(path); i++ {
-		switch c := path[i]; {
-		case quoted && c == '\\':
-			i++
-		case c == '"':
-			quoted = !quoted
-		case !quoted && (c == '.' || c == '['):
-			end = i
-		}
-	}
-	return path[:end]
 }
 
 // isDoubtful reports whether a mistake may come of another one, which has been reported.

@@ -75,9 +75,9 @@ type members[T any] map[string]reading[T]
 func (m members[T]) names() []string { return slices.Sorted(maps.Keys(m)) }
 
 // reading takes a value of the file into one of the configuration.
-type reading[T any] func(r *reader, into *T, n *node, path string)
+type reading[T any] func(r *reader, into *T, n *node, path *trail)
 
 // to reads a member into a field.
 func to[T, V any](field func(*T) *V, of reading[V]) reading[T] {
-	return func(r *reader, into *T, n *node, path string) { of(r, field(into), n, path) }
+	return func(r *reader, into *T, n *node, path *trail) { of(r, field(into), n, path) }
 }

@@ -1,9 +1,11 @@
 package configfile
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -140,11 +142,11 @@ func TestFurtherFields_RELOAD_09(t *testing.T) {
 	for text, want := range map[string]*client{
 		`{}`: nil, `{"client": null}`: nil, `{"client": {"id": "a", "secret": {"env": "MCPAUTH_TEST_KEY"}}}`: {ID: "a", Secret: "s3cret"},
 	} {
-		r := &reader{text: &source{data: []byte(text), places: map[string]int{}}, failed: map[string]bool{}}
+		r := &reader{text: &source{data: []byte(text)}, failed: map[*trail]bool{}}
 		root, err := r.text.parse()
 		require.Nil(t, err)
 		var h holder
-		object(all)(r, &h, root, "")
+		object(all)(r, &h, root, nil)
 		require.Empty(t, r.errs)
 		f := &File{text: r.text, secrets: r.secrets}
 		require.Empty(t, f.readSecrets())
@@ -163,7 +165,75 @@ func TestPlain(t *testing.T) {
 		assert.Equal(t, plain(member), plain(field))
 		assert.Equal(t, member, inFile(field))
 	}
-	assert.Equal(t, `rules.tools`, parent(`rules.tools["a.b[0]\"."]`))
-	assert.Equal(t, "issuers", parent("issuers[0]"))
-	assert.Empty(t, parent("issuers"))
+	for path, first := range map[string]string{`rules.tools["a.b[0]\"."].x`: "rules", `.tools["a"]`: ".tools", `["a.b[0]\"."].x`: `["a.b[0]\"."]`, "[0][1]": "[0]", "issuers": "issuers"} {
+		got, rest := cutStep(path)
+		assert.Equal(t, first, got)
+		assert.Equal(t, path, got+rest)
+	}
+}
+
+// TestCost_RELOAD_09: what reading a file takes grows as the file does, whatever stands in it.
+func TestCost_RELOAD_09(t *testing.T) {
+	many := func(n int, between string, one func(i int) string) string {
+		var b strings.Builder
+		for i := range n {
+			if i > 0 {
+				b.WriteString(between)
+			}
+			b.WriteString(one(i))
+		}
+		return b.String()
+	}
+	tool := func(i int) string { return fmt.Sprintf(`"tool_number_%06d":["scope:number:%06d"]`, i, i) }
+	const head = `{"resource":"https://a.example/mcp","issuers":[{"url":"https://i.example"}],`
+	for name, file := range map[string]func(n int) string{
+		"tools, a line each": func(n int) string { return head + `"rules":{"tools":{` + many(n, ",\n", tool) + `}}}` },
+		"tools in one line":  func(n int) string { return head + `"rules":{"tools":{` + many(n, ",", tool) + `}}}` },
+		"a long name": func(n int) string {
+			return `{"metadata":{"` + strings.Repeat("n", 10*n) + `":{` + many(n, ",", func(i int) string { return fmt.Sprintf(`"%d":1`, i) }) + `}}}`
+		},
+		"a long name of a tool": func(n int) string {
+			return head + `"rules":{"tools":{"` + strings.Repeat("n", 10*n) + `":[` + many(n, ",", func(i int) string { return fmt.Sprintf(`"s%d"`, i) }) + `]}}}`
+		},
+		"mistakes": func(n int) string {
+			return head + many(n, ",", func(i int) string { return fmt.Sprintf(`"%s%d":1`, strings.Repeat("x", 100), i) }) + `}`
+		},
+		"the same": func(n int) string { return head + many(n, ",\n", func(int) string { return `"scopes":[]` }) + `}` },
+		"mistakes of the server": func(n int) string {
+			return head + `"scopes":[` + many(n, ",", func(int) string { return `"a b"` }) + `]}`
+		},
+	} {
+		bytes := func(n int) uint64 {
+			text := []byte(file(n))
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			_, _ = Parse("mcpauth.json", text)
+			runtime.ReadMemStats(&after)
+			return after.TotalAlloc - before.TotalAlloc
+		}
+		bytes(10)
+		few, many := bytes(1000), bytes(4000)
+		assert.Less(t, many, 7*few, name)
+		t.Logf("%s: %d KB, and %d KB for four times as much", name, few>>10, many>>10)
+	}
+}
+
+// TestManyMistakes_RELOAD_09: of many mistakes the first are told, and how many there are.
+func TestManyMistakes_RELOAD_09(t *testing.T) {
+	unknown, server := `{"resource":"https://a.example/mcp"`, `{"resource":"https://a.example/mcp","issuers":[{"url":"https://i.example"}],"scopes":["a b"`
+	for i := range 2000 {
+		unknown += fmt.Sprintf(",\n\"x%d\":1", i)
+		server += ",\n\"a b\""
+	}
+	for text, total := range map[string]int{unknown + "}": 2000, server + "]}": 2001} {
+		_, err := Parse("mcpauth.json", []byte(text))
+		all := each(err)
+		require.Len(t, all, maxMistakes+1)
+		var first, last *Error
+		require.ErrorAs(t, all[0], &first)
+		require.ErrorAs(t, all[maxMistakes], &last)
+		assert.LessOrEqual(t, first.Line, 2)
+		assert.Equal(t, fmt.Sprintf("and %d mistakes more", total-maxMistakes), last.What)
+		assert.Contains(t, last.Error(), ": the file: and ")
+	}
 }

@@ -19,7 +19,7 @@ const maxSecret = 64 << 10
 // secret is where a secret is.
 type secret struct {
 	at        int
-	path      string
+	path      *trail
 	file, env string
 	take      func([]byte)
 }
@@ -31,24 +31,24 @@ var secretMembers = members[secret]{
 
 const whereSecret = `name its place, {"file": "/run/secrets/name"} or {"env": "NAME"}`
 
-func aSecret(r *reader, into *[]byte, n *node, path string) {
+func aSecret(r *reader, into *[]byte, n *node, path *trail) {
 	r.secret(n, path, func(content []byte) { *into = content })
 }
 
-func aSecretText(r *reader, into *string, n *node, path string) {
+func aSecretText(r *reader, into *string, n *node, path *trail) {
 	r.secret(n, path, func(content []byte) { *into = string(content) })
 }
 
 // secret reads where a secret is. What stands in its place is not shown: it may be one.
-func (r *reader) secret(n *node, path string, take func([]byte)) {
+func (r *reader) secret(n *node, path *trail, take func([]byte)) {
 	s := secret{at: n.at, path: path, take: take}
 	if n.kind != strictjson.Object {
 		r.fail(n.at, path, "a secret that stands in the file", whereSecret)
 		return
 	}
-	before := len(r.errs)
+	before := r.found
 	object(secretMembers)(r, &s, n, path)
-	if len(r.errs) > before {
+	if r.found > before {
 		return
 	}
 	if (s.file == "") == (s.env == "") {
@@ -69,8 +69,8 @@ func (f *File) readSecrets() (errs []*Error) {
 			what, fix = "the environment has no "+foreign.Quote(s.env), "set it, or correct its name"
 		}
 		if s.take(content); what != "" {
-			errs = append(errs, f.text.mistake(s.at, s.path, what, fix))
-			f.doubts = append(f.doubts, plain(s.path))
+			errs = append(errs, f.text.mistake(s.at, s.path.String(), what, fix))
+			f.doubts = append(f.doubts, plain(s.path.String()))
 		}
 	}
 	return errs

@@ -14,19 +14,25 @@ import (
 
 // source is a file as it is written.
 type source struct {
-	name   string
-	data   []byte
-	places map[string]int // where each member stands, by its plain path
+	name string
+	data []byte
+	root *node // nil if the text cannot be read
+
+	// For position, made when it is asked for the first time.
+	lines      []int // where each line begins
+	characters []int // in front of each block
 }
 
 // node is a value and where it begins.
 type node struct {
 	at      int
 	kind    strictjson.Kind
-	text    string   // of a string or number
-	raw     []byte   // as it is written
-	members []member // of an object
-	items   []*node  // of an array
+	text    string         // of a string or number
+	raw     []byte         // as it is written
+	members []member       // of an object
+	items   []*node        // of an array
+	named   map[string]int // the first member of each name, by it; made when somebody looks for one
+	plainly map[string]int // and by the plain name
 }
 
 type member struct {

@@ -15,34 +15,42 @@ import (
 type reader struct {
 	text    *source
 	errs    []*Error
-	failed  map[string]bool // paths of mistakes
+	found   int             // mistakes, of which errs has the first
+	failed  map[*trail]bool // where mistakes are
 	doubts  []string
 	secrets []secret
 }
 
 // read reads the text of a file.
 func read(name string, data []byte) (*File, []*Error) {
-	t := &source{name: name, data: data, places: map[string]int{}}
+	t := &source{name: name, data: data}
 	f := &File{text: t}
 	root, err := t.parse()
 	if err != nil {
 		f.doubts = []string{""}
 		return f, []*Error{err}
 	}
-	r := &reader{text: t, failed: map[string]bool{}}
-	object(fileMembers)(r, f, root, "")
+	t.root = root
+	r := &reader{text: t, failed: map[*trail]bool{}}
+	object(fileMembers)(r, f, root, nil)
 	f.secrets, f.doubts = r.secrets, r.doubts
+	if more := r.found - len(r.errs); more > 0 {
+		r.errs, f.doubts = append(r.errs, &Error{more: more}), []string{""}
+	}
 	return f, r.errs
 }
 
-func (r *reader) fail(at int, path, what, fix string) {
-	r.errs = append(r.errs, r.text.mistake(at, path, what, fix))
+func (r *reader) fail(at int, path *trail, what, fix string) {
 	r.failed[path] = true
-	r.doubts = append(r.doubts, plain(path))
+	if r.found++; r.found > maxMistakes {
+		return
+	}
+	r.errs = append(r.errs, r.text.mistake(at, path.String(), what, fix))
+	r.doubts = append(r.doubts, plain(path.String()))
 }
 
 // is reports whether a value is of a kind, and fails otherwise.
-func (r *reader) is(n *node, kind strictjson.Kind, path, fix string) bool {
+func (r *reader) is(n *node, kind strictjson.Kind, path *trail, fix string) bool {
 	if n.kind != kind {
 		r.fail(n.at, path, kinds[n.kind], fix)
 	}
@@ -50,63 +58,51 @@ func (r *reader) is(n *node, kind strictjson.Kind, path, fix string) bool {
 }
 
 // each visits the members of an object, each name once.
-func (r *reader) each(n *node, path func(name string) string, visit func(m member, path string)) {
+func (r *reader) each(n *node, path *trail, step step, visit func(m member, path *trail)) {
 	first := map[string]int{}
 	for _, m := range n.members {
-		at := path(m.name)
-		if line, twice := first[m.name]; twice {
+		at := &trail{before: path, step: step, name: m.name}
+		if begin, twice := first[m.name]; twice {
+			line, _ := r.text.position(begin)
 			r.fail(m.at, at, "stands twice", fmt.Sprintf("remove one: the first is on line %d", line))
 			continue
 		}
-		first[m.name] = r.text.mistake(m.at, "", "", "").Line
+		first[m.name] = m.at
 		visit(m, at)
 	}
 }
 
 // object reads an object with members that are known: a misspelt one would be a rule that does not exist.
 func object[T any](of members[T]) reading[T] {
-	return func(r *reader, into *T, n *node, path string) {
+	return func(r *reader, into *T, n *node, path *trail) {
 		if !r.is(n, strictjson.Object, path, "write an object, {\"name\": value}") {
 			return
 		}
-		name := func(name string) string {
-			if path == "" {
-				return shortName(name)
-			}
-			return path + "." + shortName(name)
-		}
-		r.each(n, name, func(m member, at string) {
+		r.each(n, path, aMember, func(m member, at *trail) {
 			if read, known := of[m.name]; !known {
-				r.fail(m.at, at, "no such member", suggestion(m.name, of.names()))
-			} else if r.text.places[plain(at)] = m.value.at; !m.value.isNothing() {
+				fix := ""
+				if r.found < maxMistakes {
+					fix = suggestion(m.name, of.names())
+				}
+				r.fail(m.at, at, "no such member", fix)
+			} else if !m.value.isNothing() {
 				read(r, into, m.value, at)
 			}
-			if r.failed[at] { // what is said of the others may come of it
-				r.doubts = append(r.doubts, plain(path))
+			if r.failed[at] && r.found <= maxMistakes { // what is said of the others may come of it
+				r.doubts = append(r.doubts, plain(path.String()))
 			}
 		})
 	}
 }
 
-// shortName is a name in a path, in quotes if it could be read in another way.
-func shortName(name string) string {
-	for _, c := range name {
-		if c != '_' && (c < '0' || c > '9') && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') {
-			return foreign.Quote(name)
-		}
-	}
-	return name
-}
-
 // byName reads an object whose names are free.
 func byName[V any](of reading[V]) reading[map[string]V] {
-	return func(r *reader, into *map[string]V, n *node, path string) {
+	return func(r *reader, into *map[string]V, n *node, path *trail) {
 		if !r.is(n, strictjson.Object, path, "write an object, {\"name\": value}") {
 			return
 		}
 		*into = make(map[string]V, len(n.members))
-		r.each(n, func(name string) string { return fmt.Sprintf("%s[%q]", path, name) }, func(m member, at string) {
-			r.text.places[plain(at)] = m.at
+		r.each(n, path, aName, func(m member, at *trail) {
 			var value V
 			of(r, &value, m.value, at)
 			(*into)[m.name] = value
@@ -116,22 +112,20 @@ func byName[V any](of reading[V]) reading[map[string]V] {
 
 // list reads a list. An empty one is not the same as none.
 func list[V any](of reading[V]) reading[[]V] {
-	return func(r *reader, into *[]V, n *node, path string) {
+	return func(r *reader, into *[]V, n *node, path *trail) {
 		if !r.is(n, strictjson.Array, path, `write a list, ["a", "b"]`) {
 			return
 		}
 		*into = make([]V, len(n.items))
 		for i, item := range n.items {
-			at := fmt.Sprintf("%s[%d]", path, i)
-			r.text.places[plain(at)] = item.at
-			of(r, &(*into)[i], item, at)
+			of(r, &(*into)[i], item, &trail{before: path, step: anItem, index: i})
 		}
 	}
 }
 
 // optional reads into a pointer, which is nil without the member.
 func optional[V any](of reading[V]) reading[*V] {
-	return func(r *reader, into **V, n *node, path string) {
+	return func(r *reader, into **V, n *node, path *trail) {
 		*into = new(V)
 		of(r, *into, n, path)
 	}
@@ -139,19 +133,19 @@ func optional[V any](of reading[V]) reading[*V] {
 
 var texts = list(aText)
 
-func aText(r *reader, into *string, n *node, path string) {
+func aText(r *reader, into *string, n *node, path *trail) {
 	if r.is(n, strictjson.String, path, `write a text in double quotes`) {
 		*into = n.text
 	}
 }
 
-func aBool(r *reader, into *bool, n *node, path string) {
+func aBool(r *reader, into *bool, n *node, path *trail) {
 	if *into = n.kind == strictjson.True; !*into {
 		r.is(n, strictjson.False, path, "write true or false")
 	}
 }
 
-func anInteger(r *reader, into *int64, n *node, path string) {
+func anInteger(r *reader, into *int64, n *node, path *trail) {
 	const fix = "write a whole number, such as 4194304"
 	if !r.is(n, strictjson.Number, path, fix) {
 		return
@@ -162,7 +156,7 @@ func anInteger(r *reader, into *int64, n *node, path string) {
 	}
 }
 
-func aDuration(r *reader, into *time.Duration, n *node, path string) {
+func aDuration(r *reader, into *time.Duration, n *node, path *trail) {
 	const fix = `write a duration with its unit, such as "30s" or "1h30m"`
 	if !r.is(n, strictjson.String, path, fix) {
 		return
@@ -174,7 +168,7 @@ func aDuration(r *reader, into *time.Duration, n *node, path string) {
 }
 
 // anything reads what has no form of its own.
-func anything(r *reader, into *any, n *node, path string) {
+func anything(r *reader, into *any, n *node, path *trail) {
 	switch n.kind {
 	case strictjson.Object:
 		var object map[string]any
@@ -190,7 +184,7 @@ func anything(r *reader, into *any, n *node, path string) {
 }
 
 // keySet reads a JWK Set, or PEM as a text.
-func keySet(r *reader, into *[]byte, n *node, path string) {
+func keySet(r *reader, into *[]byte, n *node, path *trail) {
 	switch n.kind {
 	case strictjson.Object:
 		*into = n.raw
@@ -201,7 +195,7 @@ func keySet(r *reader, into *[]byte, n *node, path string) {
 	}
 }
 
-func someRules(r *reader, into *mcpauth.Policy, n *node, path string) {
+func someRules(r *reader, into *mcpauth.Policy, n *node, path *trail) {
 	var rules mcpauth.Rules
 	object(ruleMembers)(r, &rules, n, path)
 	*into = rules
@@ -209,7 +203,7 @@ func someRules(r *reader, into *mcpauth.Policy, n *node, path string) {
 
 // requirement reads a list of scopes of which all are needed, the word "authenticated" for any valid token,
 // or an object.
-func requirement(r *reader, into *mcpauth.Requirement, n *node, path string) {
+func requirement(r *reader, into *mcpauth.Requirement, n *node, path *trail) {
 	const fix = `write a list of scopes, an object with all and any, or the word "authenticated" for any valid token`
 	switch {
 	case n.kind == strictjson.Array:
