@@ -3,11 +3,14 @@ package mcpauth
 import (
 	"bytes"
 	"context"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/seed-1e292522/mcpauth/internal/jsonrpc"
 	"github.com/seed-1e292522/mcpauth/internal/mcp"
 	"github.com/seed-1e292522/mcpauth/internal/onward"
+	"github.com/seed-1e292522/mcpauth/internal/owned"
 	"github.com/seed-1e292522/mcpauth/internal/refusal"
 	"github.com/seed-1e292522/mcpauth/internal/reply"
 )
@@ -15,9 +18,17 @@ import (
 // receiver is the one who gets an answer. What it is shown, and hears of, is decided as its requests are.
 type receiver struct {
 	x      *exchange
-	query  string        // of the request, as the handler sees it
-	filter reply.Filter  // of the answer
-	spent  time.Duration // on asking the store about the entries of lists
+	query  string             // of the request, as the handler sees it
+	filter reply.Filter       // of the answer
+	spent  time.Duration      // on asking the store about the entries of lists
+	known  map[string]ownTask // of those that are decided about
+}
+
+// ownTask is what the store says of a task.
+type ownTask struct {
+	began owned.Begun[taskCall]
+	own   bool
+	err   error
 }
 
 // newFilter returns what takes out of the answer what is not for the principal. That of a call
@@ -28,7 +39,54 @@ func (x *exchange) newFilter() *reply.Filter { return x.filterFor("") }
 func (x *exchange) filterFor(query string) *reply.Filter {
 	r := &receiver{x: x, query: query}
 	r.filter = reply.Filter{Context: &x.ctx, Receiver: r, Asked: x.listMethod(), Paged: x.pages != nil, Replays: x.isStream()}
+	if x.g.bindsTasks && x.m.owned.tasks.IsCommon() {
+		r.filter.Ahead = r.ask
+	}
 	return &r.filter
+}
+
+// maxAsked bounds the calls of the store that one answer has under way.
+const maxAsked = 16
+
+// ask asks the store about the tasks of a list, many at a time: a list that has everybody's is not to take longer than there is time.
+func (r *receiver) ask(names []string) {
+	if r.known = nil; len(names) == 0 {
+		return
+	}
+	left := storeTimeout
+	if !r.x.isStream() {
+		left -= r.spent
+	}
+	ctx, done := context.WithTimeout(r.filter.Context, left)
+	defer done()
+	began := time.Now()
+	answers := make([]ownTask, len(names))
+	var next atomic.Int64
+	var all sync.WaitGroup
+	for range min(maxAsked, len(names)) {
+		all.Go(func() {
+			for i := next.Add(1) - 1; i < int64(len(names)); i = next.Add(1) - 1 {
+				a := &answers[i]
+				if a.began, a.own, a.err = r.x.m.owned.tasks.Of(ctx, r.x.principal.caller(), names[i]); a.err != nil {
+					done() // nobody else is going to be told
+				}
+			}
+		})
+	}
+	all.Wait()
+	r.spent += time.Since(began)
+	r.known = make(map[string]ownTask, len(names))
+	for i, name := range names {
+		r.known[name] = answers[i]
+	}
+}
+
+// taskOf is what the store says of a task, or has said.
+func (r *receiver) taskOf(ctx context.Context, id string) (owned.Begun[taskCall], bool, error) {
+	if told, is := r.known[id]; is {
+		return told.began, told.own, told.err
+	}
+	return r.x.m.owned.tasks.Of(ctx, r.x.principal.caller(), id)
 }
 
 // Shows reports whether the principal may use an entry of a list, or may see that it exists.
@@ -80,7 +138,7 @@ func (r *receiver) admits(call Call, left time.Duration) (bool, error) {
 		defer done()
 		ctx = bounded
 	}
-	asked, err := o.tasksOf(ctx, g, []Call{call}, r.x.principal)
+	asked, err := o.tasksOf(ctx, g, []Call{call}, r.taskOf)
 	if err != nil {
 		return false, err
 	}

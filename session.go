@@ -37,7 +37,9 @@ func (o *belongings) check(r *http.Request, x *exchange) *refusal.Refusal {
 	if denied := o.checkSession(r, x); denied != nil {
 		return denied
 	}
-	asked, err := o.tasksOf(r.Context(), x.g, x.calls, x.principal)
+	asked, err := o.tasksOf(r.Context(), x.g, x.calls, func(ctx context.Context, id string) (owned.Begun[taskCall], bool, error) {
+		return o.tasks.Of(ctx, x.principal.caller(), id)
+	})
 	if err != nil {
 		return doubtStore(err)
 	}
@@ -185,11 +187,14 @@ type tasksAsked struct {
 	alias  string           // under which the task of the first call was begun, "" if it has a session
 }
 
+// tasksBy says whether a task is the principal's, and how it began it.
+type tasksBy func(ctx context.Context, id string) (began owned.Begun[taskCall], own bool, err error)
+
 // tasksOf lets a principal use only the tasks that it began here, and
 // only while it may make the calls that began them: these are added to the
 // calls on tasks. The refusal is the same for somebody else's task and for one
 // that never was. Requests, lists and notifications are all decided by it. The error says that nobody knows.
-func (o *belongings) tasksOf(ctx context.Context, g *generation, calls []Call, p *Principal) (asked tasksAsked, err error) {
+func (o *belongings) tasksOf(ctx context.Context, g *generation, calls []Call, of tasksBy) (asked tasksAsked, err error) {
 	asked.calls = calls
 	if !g.bindsTasks {
 		return asked, nil
@@ -203,7 +208,7 @@ func (o *belongings) tasksOf(ctx context.Context, g *generation, calls []Call, p
 			ctx, done = context.WithTimeout(ctx, storeTimeout)
 			defer done()
 		}
-		began, ok, err := o.tasks.Of(ctx, p.caller(), call.Name)
+		began, ok, err := of(ctx, call.Name)
 		if err != nil {
 			return asked, err
 		}

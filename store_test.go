@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -337,6 +338,49 @@ func TestStoreLists_STORE_07_STORE_14(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestStoreListFlood_STORE_05_STORE_14: how many tasks others have in a list does not keep a caller from its own, nor from anybody else.
+func TestStoreListFlood_STORE_05_STORE_14(t *testing.T) {
+	for _, n := range []int{255, 256, 600, 3000} {
+		synctest.Test(t, func(t *testing.T) {
+			store := newTestStore()
+			b := newTaskBed(t, shares(store))
+			mine := []string{`{"taskId":"first","status":"working"}`, `{"taskId":"middle","status":"working"}`, `{"taskId":"last","status":"working"}`}
+			for _, id := range []string{"first", "middle", "last"} {
+				b.begin(b.token(nil), "echo", id)
+			}
+			all := []string{mine[0]}
+			for i := range n {
+				id := fmt.Sprint("m", i)
+				if i%3 > 0 { // of the others nobody knows anything
+					b.begin(b.token(mcpauthtest.Claims{"sub": "mallory", "client_id": fmt.Sprint(i / 900)}), "echo", id)
+				}
+				if all = append(all, fmt.Sprintf(`{"taskId":%q,"status":"working"}`, id)); i == n/2 {
+					all = append(all, mine[1])
+				}
+			}
+			all = append(all, mine[2])
+			b.inner = func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Content-Type", "application/json")
+				_, _ = io.WriteString(w, `{"jsonrpc":"2.0","id":1,"result":{"tasks":[`+strings.Join(all, ",")+`]}}`)
+			}
+			var underWay, most atomic.Int32
+			store.is(func(context.Context) error {
+				if now := underWay.Add(1); now > most.Load() {
+					most.Store(now)
+				}
+				time.Sleep(time.Millisecond)
+				underWay.Add(-1)
+				return nil
+			})
+			began := time.Now()
+			w := b.post(b.token(nil), `{"jsonrpc":"2.0","id":1,"method":"tasks/list"}`, "MCP-Protocol-Version: 2025-11-25")
+			assert.Equal(t, `{"jsonrpc":"2.0","id":1,"result":{"tasks":[`+strings.Join(mine, ",")+`]}}`, w.Body.String(), n)
+			assert.LessOrEqual(t, time.Since(began), 500*time.Millisecond)
+			assert.LessOrEqual(t, most.Load(), int32(20), "calls of the store at once")
+		})
+	}
 }
 
 // TestStoreNotices_STORE_07: a message about a task of which nobody knows whose it is is left out, and the answer that it came with is not.

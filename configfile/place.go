@@ -1,6 +1,7 @@
 package configfile
 
 import (
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -31,7 +32,7 @@ func (t *trail) String() string {
 	for ; t != nil; t = t.before {
 		switch {
 		case t.step == aName:
-			parts = append(parts, "["+strconv.Quote(t.name)+"]")
+			parts = append(parts, fmt.Sprintf("[%q]", t.name)) // as in the field of a [mcpauth.ConfigError]
 		case t.step == anItem:
 			parts = append(parts, "["+strconv.Itoa(t.index)+"]")
 		case t.before == nil:

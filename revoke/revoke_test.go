@@ -213,6 +213,24 @@ func TestDown_STORE_09_STORE_14(t *testing.T) {
 	}
 }
 
+// TestPause_STORE_14: one pause of the store is one failure, however many questions a token is asked about, and costs the next caller nothing.
+func TestPause_STORE_14_STORE_09(t *testing.T) {
+	for _, old := range [][][]byte{nil, {oldKey}} {
+		synctest.Test(t, func(t *testing.T) {
+			store := newRecorded()
+			r := newReplica(t, store, key, old...)
+			token := r.token(mcpauthtest.Claims{"sid": "s", "exp": time.Now().Add(time.Hour).Unix()})
+			for range 4 {
+				store.is(251*time.Millisecond, nil)
+				assert.Equal(t, http.StatusServiceUnavailable, r.status(token))
+				store.is(0, nil)
+				assert.Equal(t, http.StatusOK, r.status(token))
+			}
+			time.Sleep(time.Second)
+		})
+	}
+}
+
 // TestTogether_STORE_09: of several who revoke at once nobody undoes what another has, at no time; a failure in between leaves more revoked and not less.
 func TestTogether_STORE_09(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

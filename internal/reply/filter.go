@@ -41,6 +41,8 @@ type Filter struct {
 	Paged    bool   // the handler was given a cursor of its own, which an error may quote
 	Replays  bool   // it is a stream of the server's own, which may answer earlier requests
 
+	Ahead func(names []string) // if not nil, is told of tasks in a list, many at a time, before the Receiver is asked about each, and of none after that
+
 	Doubt error // set by the Receiver when nobody knows what it is shown: the answer is withheld
 
 	dropped bool // the message was, or had, something that is not for this receiver

@@ -34,7 +34,8 @@ type Guard struct {
 
 	mu       sync.Mutex
 	left     int // calls left behind
-	failures int // in a row
+	failures int // in a row; those of calls that were under way together are one
+	noted    int // failures, ever
 	pause    time.Duration
 	until    time.Time // when the next probe may go
 	probing  bool
@@ -65,7 +66,7 @@ func (g *Guard) ask(ctx context.Context, call func(context.Context) answer) answ
 	if ctx.Err() != nil {
 		return answer{err: context.Cause(ctx)}
 	}
-	probe, ok := g.enter()
+	turn, ok := g.enter()
 	if !ok {
 		return answer{err: ErrDown}
 	}
@@ -84,16 +85,16 @@ func (g *Guard) ask(ctx context.Context, call func(context.Context) answer) answ
 	}()
 	select {
 	case a := <-done:
-		g.leave(probe, judged(ctx, a.err), a.err)
+		g.leave(turn, judged(ctx, a.err), a.err)
 		return a
 	case <-inner.Done():
 	}
 	g.abandon(done)
 	if ctx.Err() != nil {
-		g.leave(probe, unknown, nil)
+		g.leave(turn, unknown, nil)
 		return answer{err: context.Cause(ctx)}
 	}
-	g.leave(probe, bad, errSlow)
+	g.leave(turn, bad, errSlow)
 	return answer{err: errSlow}
 }
 
@@ -109,48 +110,58 @@ func judged(ctx context.Context, err error) outcome {
 }
 
 // enter reports whether the store may be asked, and whether that is a probe.
-func (g *Guard) enter() (probe, ok bool) {
+func (g *Guard) enter() (t turn, ok bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	t.noted = g.noted
 	switch {
 	case g.failures < maxFailures:
-		return false, true
+		return t, true
 	case g.probing || time.Now().Before(g.until):
-		return false, false
+		return t, false
 	}
-	g.probing = true
-	return true, true
+	g.probing, t.probe = true, true
+	return t, true
+}
+
+// turn is one call.
+type turn struct {
+	probe bool
+	noted int // failures, ever, when it began
 }
 
 // leave takes note of what a call has shown.
-func (g *Guard) leave(probe bool, o outcome, err error) {
-	if told, is := g.note(probe, o, err); is {
+func (g *Guard) leave(t turn, o outcome, err error) {
+	if told, is := g.note(t, o, err); is {
 		g.tell(told)
 	}
 }
 
-func (g *Guard) note(probe bool, o outcome, err error) (told error, is bool) {
+func (g *Guard) note(t turn, o outcome, err error) (told error, is bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if probe {
+	if t.probe {
 		g.probing = false
 	}
 	switch wasDown := g.failures >= maxFailures; {
-	case o == unknown, wasDown && !probe: // it was under way before
+	case o == unknown, wasDown && !t.probe: // it was under way before
 		return nil, false
 	case o == good:
 		g.failures, g.pause = 0, 0
 		return nil, wasDown
-	case probe:
+	case t.probe:
 		g.pause = min(2*g.pause, maxPause)
+	case t.noted < g.noted && g.left < maxLeft: // what failed is what has failed another one meanwhile: one request may make many
+		return nil, false
 	default:
+		g.noted++
 		if g.failures++; g.failures < maxFailures && g.left < maxLeft {
 			return nil, false
 		}
 		g.failures, g.pause = maxFailures, firstPause
 	}
 	g.until = time.Now().Add(g.pause)
-	return err, !probe
+	return err, !t.probe
 }
 
 // abandon counts a call that was left behind, until it returns.
