@@ -32,6 +32,7 @@ type inquiry struct {
 
 	mu     sync.Mutex  // guards the rest
 	timer  *time.Timer // the only one; nil when it is over
+	due    time.Time   // when it fires
 	ends   time.Time   // when the token does
 	good   time.Time   // the last good answer
 	asking [2]bool     // which questions are under way, see ask
@@ -56,8 +57,10 @@ func (l *lease) inquire() *refusal.Refusal {
 	}
 	l.inquiry = &inquiry{lease: l, good: l.verified}
 	l.x.m.owned.lasts.add(l.inquiry)
-	if denied := l.inquiry.withdrawn(l.x.m.generation()); denied != nil { // it is looked at after it can be found: see Reload
-		return denied
+	if g := l.x.m.generation(); g != l.x.g { // it is looked at after it can be found: see Reload
+		if denied := l.inquiry.forbidden(g); denied != nil {
+			return denied
+		}
 	}
 	return l.inquiry.begin()
 }
@@ -71,16 +74,46 @@ func (q *inquiry) withdrawn(g *generation) *refusal.Refusal {
 	return nil
 }
 
-// review ends a response that a new configuration does not allow. Rules are asked at once, and a policy in code
+// forbidden returns why a configuration does not allow a response. Rules are asked at once, and a policy in code
 // when it is due: it may take its time.
-func (q *inquiry) review(g *generation) {
+func (q *inquiry) forbidden(g *generation) *refusal.Refusal {
 	denied := q.withdrawn(g)
 	if denied == nil && g.policy.isDeclared() {
 		denied = g.policy.decide(&q.lease.x.ctx, &q.lease.token.principal, q.lease.x.calls, nil)
 	}
+	return denied
+}
+
+// review ends a response that a new configuration does not allow.
+func (q *inquiry) review(g *generation) {
+	denied := q.forbidden(g)
+	if denied == nil {
+		denied = q.until(g)
+	}
 	if denied != nil {
 		go q.lease.end(denied) // the client may read slowly
 	}
+}
+
+// until has a response end when its token does by a configuration, which may have another leeway.
+func (q *inquiry) until(g *generation) *refusal.Refusal {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.timer == nil { // it begins with that configuration, or is over
+		return nil
+	}
+	now := time.Now()
+	q.ends = now.Add(g.verifier.endOf(&q.lease.token.principal).Sub(now))
+	if q.ends.Before(q.due) {
+		q.set(now, q.ends)
+	}
+	return q.overdue(now)
+}
+
+// set has the timer fire at a moment.
+func (q *inquiry) set(now, at time.Time) {
+	q.due = at
+	q.timer.Reset(at.Sub(now))
 }
 
 // lasting are the inquiries that are under way.
@@ -127,7 +160,7 @@ func (q *inquiry) begin() *refusal.Refusal {
 	}
 	denied := q.overdue(now)
 	if denied == nil {
-		q.timer = time.AfterFunc(at.Sub(now), q.tick)
+		q.due, q.timer = at, time.AfterFunc(at.Sub(now), q.tick)
 	}
 	return denied
 }
@@ -170,7 +203,7 @@ func (q *inquiry) turn(now time.Time) (ask [2]bool, denied *refusal.Refusal) {
 	if denied = q.overdue(now); denied != nil {
 		return ask, denied
 	}
-	q.timer.Reset(q.next(now).Sub(now))
+	q.set(now, q.next(now))
 	for i, asking := range q.asking {
 		ask[i] = !asking
 	}

@@ -601,3 +601,61 @@ func BenchmarkReload(b *testing.B) {
 		require.NoError(b, f.auth.Reload(b.Context(), f.config(func(c *mcpauth.Config) { c.Policy = mcpauth.Rules{Tools: tools} }), ""))
 	}
 }
+
+// TestReloadLeeway_RELOAD_03: an open stream ends when its token does by the leeway in force.
+func TestReloadLeeway_RELOAD_03(t *testing.T) {
+	for name, tt := range map[string]struct {
+		later time.Duration // than exp, comes the change
+		want  time.Duration // later than exp, the stream ends
+	}{"before the new end": {-2 * time.Minute, time.Second}, "long before": {-20 * time.Minute, time.Second}, "after it": {2 * time.Minute, 2 * time.Minute}} {
+		synctest.Test(t, func(t *testing.T) {
+			f := newFixture(t, func(c *mcpauth.Config) { c.Leeway = 5 * time.Minute })
+			exp := time.Now().Add(30 * time.Minute)
+			s := f.lasts(f.request(http.MethodPost, "/mcp", f.token(mcpauthtest.Claims{"exp": exp.Unix()}), modernCall("echo"), modernHeaders("tools/call", "echo")...))
+			for _, leeway := range []time.Duration{5 * time.Minute, time.Second} {
+				time.Sleep(time.Until(exp.Add(tt.later)))
+				require.NoError(t, f.auth.Reload(t.Context(), f.config(func(c *mcpauth.Config) { c.Leeway, c.Scopes = leeway, []string{"changed"} }), leeway.String()))
+			}
+			time.Sleep(time.Until(exp.Add(10 * time.Minute)))
+			assert.Equal(t, tt.want, s.ended.Sub(exp), name)
+			var denied *mcpauth.DeniedError
+			require.ErrorAs(t, s.cause, &denied, name)
+			assert.ErrorIs(t, denied, mcpauth.ErrExpired, name)
+		})
+	}
+}
+
+// TestReloadLateStream_RELOAD_03: an answer that becomes a stream after a change is looked at by the rules in force, as those are that were streams.
+func TestReloadLateStream_RELOAD_03(t *testing.T) {
+	for name, tt := range map[string]struct {
+		change func(*mcpauth.Config)
+		ends   bool
+	}{
+		"without the rule": {func(c *mcpauth.Config) { c.Policy = nil }, true},
+		"with it":          {func(c *mcpauth.Config) { c.Scopes = []string{"changed"} }, false},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			f := newFixture(t, nil)
+			var cause error
+			var took time.Duration
+			f.inner = func(w http.ResponseWriter, r *http.Request) {
+				assert.NoError(t, f.auth.Reload(r.Context(), f.config(tt.change), ""))
+				began := time.Now()
+				w.Header().Set("Content-Type", "text/event-stream")
+				_, _ = io.WriteString(w, streamEvent)
+				select {
+				case <-r.Context().Done():
+				case <-time.After(10 * time.Second):
+				}
+				cause, took = context.Cause(r.Context()), time.Since(began)
+			}
+			func() {
+				defer func() { _ = recover() }() // the response was cut
+				f.call(longToken(f, nil), "echo")
+			}()
+			var denied *mcpauth.DeniedError
+			assert.Equal(t, tt.ends, errors.As(cause, &denied), name)
+			assert.Equal(t, map[bool]time.Duration{true: 0, false: 10 * time.Second}[tt.ends], took, name)
+		})
+	}
+}

@@ -53,7 +53,7 @@ type Store interface {
 }
 
 // MemoryStore returns a [Store] in the memory of this process, for tests and for package revoke in a server that is one
-// process. It holds 64 MiB, and what does not fit is an error: it forgets nothing before its time.
+// process. It holds 64 MiB, a quarter of them for revocations alone, and what does not fit is an error: it forgets nothing before its time.
 func MemoryStore() Store { return shared.NewMemory() }
 
 // digest tells whether a reload changes a key.

@@ -297,7 +297,15 @@ func TestMemory_STORE_01(t *testing.T) {
 				break
 			}
 		}
-		assert.Equal(t, maxMemory/(entryCost+3+len(value)), n)
+		assert.Equal(t, maxOthers/(entryCost+3+len(value)), n)
+		revoked := 0
+		for ; ; revoked++ {
+			if _, err := m.Swap(ctx, fmt.Sprint("r:", revoked), value, time.Minute); err != nil {
+				assert.Equal(t, ErrFull, err)
+				break
+			}
+		}
+		assert.Equal(t, (maxMemory-maxOthers)/(entryCost+5+len(value)), revoked, "there is room for revocations")
 		_, err := m.Swap(ctx, "0", append(value, value...), time.Minute)
 		assert.Equal(t, ErrFull, err)
 		got, _ := m.Get(ctx, "0")
@@ -311,6 +319,7 @@ func TestMemory_STORE_01(t *testing.T) {
 		require.NoError(t, m.Delete(ctx, "0"))
 		require.NoError(t, m.Delete(ctx, "more"))
 		assert.Zero(t, m.size)
+		assert.Zero(t, m.others)
 
 		_, err = m.Put(ctx, "k", nil, time.Minute)
 		assert.Error(t, err)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 )
@@ -13,6 +14,7 @@ import (
 // Bounds of a [Memory].
 const (
 	maxMemory  = 64 << 20 // bytes
+	maxOthers  = 48 << 20 // of these, of all that is no revocation
 	entryCost  = 200      // bytes of an entry beside its key and value, about
 	sweepEvery = 10 * time.Second
 )
@@ -25,6 +27,7 @@ type Memory struct {
 	mu      sync.Mutex
 	entries map[string]held
 	size    int // bytes
+	others  int // of these, of all that is no revocation
 	swept   time.Time
 }
 
@@ -127,16 +130,26 @@ func (m *Memory) set(key string, value []byte, until time.Time) error {
 	if e, found := m.entries[key]; found {
 		cost -= entryCost + len(key) + len(e.value)
 	}
-	if m.size+cost > maxMemory {
+	if m.size+cost > maxMemory || !isRevocation(key) && m.others+cost > maxOthers {
 		return ErrFull
 	}
-	m.entries[key], m.size = held{bytes.Clone(value), until}, m.size+cost
+	m.entries[key] = held{bytes.Clone(value), until}
+	m.book(key, cost)
 	return nil
 }
 
+func (m *Memory) book(key string, cost int) {
+	if m.size += cost; !isRevocation(key) {
+		m.others += cost
+	}
+}
+
+// isRevocation reports whether an entry is one that callers cannot have written: what they fill leaves room for it.
+func isRevocation(key string) bool { return strings.HasPrefix(key, string(Revocation)+":") }
+
 func (m *Memory) forget(key string) {
 	if e, found := m.entries[key]; found {
-		m.size -= entryCost + len(key) + len(e.value)
+		m.book(key, -(entryCost + len(key) + len(e.value)))
 		delete(m.entries, key)
 	}
 }
