@@ -1,7 +1,6 @@
 package owned
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
@@ -10,6 +9,7 @@ import (
 	"errors"
 	"math"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -85,39 +85,72 @@ func (t common[C]) again(ctx context.Context, c Caller, began Begun[C], known sh
 }
 
 // takePlaces takes places for an entry that is to be written, and with them deletes those that had them. There
-// are as many as a caller may have tasks, and so its own oldest go, whatever others do.
+// are as many as a caller may have tasks, and so its own oldest go, whatever others do; and of its principal there are as many
+// as four clients may have, lest who has many clients fills the store.
 func (t common[C]) takePlaces(ctx context.Context, c Caller, name string, value []byte, size int) error {
-	payer, n := c.Key(), int64(1)
-	if size > placeSize {
-		n = int64((size + placeSize - 1) / placeSize)
-	}
-	total, _, err := t.space.Add(ctx, t.space.Name(shared.Count, payer), n, math.MaxInt64, countLife)
+	n := max(1, (size+placeSize-1)/placeSize)
+	var places [2][]string
+	err := together(2, func(i int) (err error) {
+		if i == 0 {
+			places[i], err = t.places(ctx, c.Key(), n, maxOwnTasks)
+		} else {
+			places[i], err = t.places(ctx, "principal "+c.PrincipalKey(), n, maxPrincipalTasks)
+		}
+		return err
+	})
 	if err != nil {
 		return err
 	}
-	reference := []byte(name + " " + fingerprint(value))
+	reference := name + " " + fingerprint(value)
+	return together(2*n, func(i int) error {
+		if i < n {
+			return t.takePlace(ctx, places[0][i], reference)
+		}
+		return t.takePlace(ctx, places[1][i-n], reference+" "+places[0][i-n])
+	})
+}
+
+// together does something so many times at once.
+func together(n int, do func(i int) error) error {
 	errs := make([]error, n)
 	var all sync.WaitGroup
 	for i := range n {
-		place := t.space.Name(shared.Place, payer, strconv.FormatInt((total-n+i)%maxOwnTasks, 10))
-		all.Go(func() { errs[i] = t.takePlace(ctx, place, reference) })
+		all.Go(func() { errs[i] = do(i) })
 	}
 	all.Wait()
 	return errors.Join(errs...)
 }
 
-// takePlace takes one place, and deletes the entry that had it if that is still the same one.
-func (t common[C]) takePlace(ctx context.Context, place string, reference []byte) error {
-	old, err := t.space.Swap(ctx, place, reference, taskLife)
+// places are the next places of who pays.
+func (t common[C]) places(ctx context.Context, payer string, n, most int) (names []string, err error) {
+	total, _, err := t.space.Add(ctx, t.space.Name(shared.Count, payer), int64(n), math.MaxInt64, countLife)
+	for i := range n {
+		names = append(names, t.space.Name(shared.Place, payer, strconv.FormatInt((total-int64(n-i))%int64(most), 10)))
+	}
+	return names, err
+}
+
+// takePlace takes one place, and deletes the entry that had it if that is still the same one. A place of the principal's names that of the
+// client, which is given back.
+func (t common[C]) takePlace(ctx context.Context, place, reference string) error {
+	old, err := t.space.Swap(ctx, place, []byte(reference), taskLife)
 	if err != nil || old == nil {
 		return err
 	}
-	name, was, _ := bytes.Cut(old, []byte(" "))
-	value, err := t.space.Get(ctx, string(name))
-	if err != nil || fingerprint(value) != string(was) {
+	name, rest, _ := strings.Cut(string(old), " ")
+	was, ofClient, given := strings.Cut(rest, " ")
+	value, err := t.space.Get(ctx, name)
+	if err == nil && fingerprint(value) == was {
+		err = t.space.Delete(ctx, name)
+	}
+	if err != nil || !given {
 		return err
 	}
-	return t.space.Delete(ctx, string(name))
+	held, err := t.space.Get(ctx, ofClient)
+	if err == nil && string(held) == name+" "+was {
+		err = t.space.Delete(ctx, ofClient)
+	}
+	return err
 }
 
 // fingerprint tells two sealed values apart.

@@ -159,6 +159,39 @@ func TestSameID_MCP_80_MCP_81_STORE_04(t *testing.T) {
 	}
 }
 
+// TestManyClients_STORE_05: one principal with many clients fills no store: others have room, and so have revocations. It loses its own oldest.
+func TestManyClients_STORE_05_LIMITS_13(t *testing.T) {
+	memory := shared.NewMemory()
+	tasks, ctx := commonTasks(t, memory), t.Context()
+	arguments := bytes.Repeat([]byte("a"), placeSize)
+	first := user("user-1")
+	require.NoError(t, tasks.Begin(ctx, first, "mine", testCall{Call: "echo", Arguments: arguments}))
+	const clients = 14
+	id := func(client, task int) string { return fmt.Sprint("m", client, "-", task) }
+	for client := range clients {
+		c := user("mallory")
+		c.ClientID = fmt.Sprint("client-", client)
+		for i := range maxOwnTasks {
+			require.NoError(t, tasks.Begin(ctx, c, id(client, i), testCall{Call: "echo", Arguments: arguments}), "%d %d", client, i)
+		}
+	}
+	_, err := memory.Swap(ctx, "r:revocation------------", bytes.Repeat([]byte("1"), 45), time.Hour)
+	assert.NoError(t, err)
+	for _, id := range []string{"mine", "another"} {
+		require.NoError(t, tasks.Begin(ctx, first, id, testCall{Call: "echo", Arguments: arguments}))
+		_, own, err := tasks.Of(ctx, first, id)
+		assert.NoError(t, err)
+		assert.True(t, own, id)
+	}
+	for task, want := range map[string]bool{
+		id(0, 0): false, id(clients-5, maxOwnTasks-1): false, id(clients-4, 0): true, id(clients-1, maxOwnTasks-1): true,
+	} {
+		_, own, err := tasks.Of(ctx, user("mallory"), task)
+		assert.NoError(t, err)
+		assert.Equal(t, want, own, task)
+	}
+}
+
 // TestBegunText_STORE_03: what is no text of ours is nobody's.
 func TestBegunText_STORE_03(t *testing.T) {
 	text, err := writeBegun("owner", testCall{Call: "echo", Arguments: []byte(`{"a":1}`), Alias: "alias"})

@@ -15,6 +15,7 @@ import (
 // the one who holds most does. A forgotten task belongs to nobody.
 const (
 	maxOwnTasks         = 1000    // of one principal and client
+	maxPrincipalTasks   = 4000    // of one principal, in a store
 	maxOwnTaskArguments = 4 << 20 // bytes, of the calls that began them
 	maxTaskMemory       = 64 << 20
 	maxOwedMemory       = 16 << 20                // of the calls whose answer has not come
