@@ -320,7 +320,7 @@ func TestFloodInRedis_STORE_05(t *testing.T) {
 	keys, err := server.client(server.address).DBSize(t.Context()).Result()
 	require.NoError(t, err)
 	t.Logf("%d keys", keys)
-	assert.LessOrEqual(t, keys, int64(2*1000+1+3+workers), "tasks, places and a count of the flooder; three of the owner")
+	assert.LessOrEqual(t, keys, int64(3*1000+2+5+3*workers), "tasks, of each two places, and two counts of the flooder; five of the owner")
 	assert.NotContains(t, r.log.String(), "belongs to nobody")
 	assert.NotContains(t, r.log.String(), "known to this process")
 }
@@ -340,7 +340,7 @@ func TestSecretsInRedis_STORE_02(t *testing.T) {
 	require.NoError(t, r.revoke[0].Subject(ctx, r.issuer.URL(), "canary-user", time.Now(), until))
 	assert.Equal(t, http.StatusUnauthorized, r.ask(r.lists[1], owner, "ping", "").status)
 	found := all(t, client)
-	assert.Len(t, found, 6, "a task, its place and the count; a token, a session and a subject")
+	assert.Len(t, found, 8, "a task, its places and the counts of client and principal; a token, a session and a subject")
 	for key, value := range found {
 		assert.Regexp(t, `^px[a-z]:[\w-]{22}$`, key)
 		for _, canary := range []string{"canary", owner[:40], "key.key.", "tools/call", resource} {

@@ -101,12 +101,9 @@ func (t common[C]) takePlaces(ctx context.Context, c Caller, name string, value 
 	if err != nil {
 		return err
 	}
-	reference := name + " " + fingerprint(value)
+	reference := name + " " + fingerprint(value) + " "
 	return together(2*n, func(i int) error {
-		if i < n {
-			return t.takePlace(ctx, places[0][i], reference)
-		}
-		return t.takePlace(ctx, places[1][i-n], reference+" "+places[0][i-n])
+		return t.takePlace(ctx, places[i%2][i/2], reference, places[1-i%2][i/2])
 	})
 }
 
@@ -130,25 +127,24 @@ func (t common[C]) places(ctx context.Context, payer string, n, most int) (names
 	return names, err
 }
 
-// takePlace takes one place, and deletes the entry that had it if that is still the same one. A place of the principal's names that of the
-// client, which is given back.
-func (t common[C]) takePlace(ctx context.Context, place, reference string) error {
-	old, err := t.space.Swap(ctx, place, []byte(reference), taskLife)
-	if err != nil || old == nil {
+// takePlace takes one place, and deletes the entry that had it if that is still the same one. Of client and principal each has a place for it, which
+// names the other: that is given back.
+func (t common[C]) takePlace(ctx context.Context, place, reference, other string) error {
+	old, err := t.space.Swap(ctx, place, []byte(reference+other), taskLife)
+	had := strings.Split(string(old), " ")
+	if err != nil || len(had) != 3 {
 		return err
 	}
-	name, rest, _ := strings.Cut(string(old), " ")
-	was, ofClient, given := strings.Cut(rest, " ")
-	value, err := t.space.Get(ctx, name)
-	if err == nil && fingerprint(value) == was {
-		err = t.space.Delete(ctx, name)
+	value, err := t.space.Get(ctx, had[0])
+	if err == nil && fingerprint(value) == had[1] {
+		err = t.space.Delete(ctx, had[0])
 	}
-	if err != nil || !given {
+	if err != nil {
 		return err
 	}
-	held, err := t.space.Get(ctx, ofClient)
-	if err == nil && string(held) == name+" "+was {
-		err = t.space.Delete(ctx, ofClient)
+	twin, err := t.space.Get(ctx, had[2])
+	if err == nil && string(twin) == had[0]+" "+had[1]+" "+place {
+		err = t.space.Delete(ctx, had[2])
 	}
 	return err
 }
