@@ -108,7 +108,7 @@ func (b *builder) warn(text string, args ...any) {
 }
 
 func (b *builder) fail(field, value, reason string) {
-	b.errs = append(b.errs, &ConfigError{Field: field, Value: value, Reason: reason})
+	b.errs = append(b.errs, newConfigError(field, value, reason))
 }
 
 // identifier checks a URL that identifies a resource or an issuer.

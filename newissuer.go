@@ -8,7 +8,6 @@ import (
 
 	"github.com/seed-1e292522/mcpauth/internal/edition"
 	"github.com/seed-1e292522/mcpauth/internal/fetch"
-	"github.com/seed-1e292522/mcpauth/internal/foreign"
 	"github.com/seed-1e292522/mcpauth/internal/jose"
 	"github.com/seed-1e292522/mcpauth/internal/keys"
 	"github.com/seed-1e292522/mcpauth/internal/token"
@@ -96,7 +95,7 @@ func (b *builder) audiences(field string, c *Issuer, rules *token.Rules) {
 	case len(c.Audiences) == 0:
 		b.fail(field+".Audiences", "empty", "an empty list accepts no token: leave it nil for the resource, or list audiences")
 	case b.url != nil && !slices.Contains(c.Audiences, b.config.Resource):
-		b.fail(field+".Audiences", foreign.Line(fmt.Sprintf("%q", c.Audiences)),
+		b.fail(field+".Audiences", fmt.Sprintf("%q", c.Audiences),
 			fmt.Sprintf("must contain the resource %s, which clients will ask for: add it", shown(b.config.Resource)))
 	}
 	for i, audience := range rules.Audiences {

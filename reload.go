@@ -73,7 +73,7 @@ type inChange struct{}
 // read. It is told as Reload tells its mistakes: in a record, in the log, and in [Middleware.Health] until a Reload succeeds. The
 // same of the same source is no news: it is told in the log again after five minutes.
 func (m *Middleware) ReloadFailed(ctx context.Context, source string, err error) {
-	if m.note(source, err) {
+	if m.current.Load() != nil && m.note(source, err) {
 		_ = m.operator.recordChange(context.WithValue(ctx, inChange{}, true), m.generation(), Change{Source: source, Err: err})
 	}
 }
@@ -118,10 +118,24 @@ func (b *builder) isSame() bool {
 		now.policy.isDeclared() && now.policy.adds == nil && old.policy.adds == nil && now.verifier.revoked == nil && old.verifier.revoked == nil
 }
 
+// code is what may have changed where nothing else has.
+func (b *builder) code() (names []string) {
+	if old, now := &b.before.policy, &b.g.policy; !now.isDeclared() || now.adds != nil || old.adds != nil {
+		names = append(names, "Policy")
+	}
+	if b.g.verifier.revoked != nil || b.before.verifier.revoked != nil {
+		names = append(names, "Revoked")
+	}
+	return names
+}
+
 // record tells of the change while it can still be refused.
 func (b *builder) record(ctx context.Context, source string) error {
 	c := Change{Source: source, To: b.g.edition.Fingerprint}
 	c.Added, c.Removed, c.Changed = b.g.edition.Changes(&b.before.edition)
+	if len(c.Added)+len(c.Removed)+len(c.Changed) == 0 {
+		c.Changed = b.code()
+	}
 	if refused := b.m.operator.recordChange(context.WithValue(ctx, inChange{}, true), b.before, c); refused != nil {
 		err := fmt.Errorf("mcpauth: the change has no record: %w", refused)
 		b.m.note(source, err)

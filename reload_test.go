@@ -180,6 +180,7 @@ func TestReloadBroken_RELOAD_02_RELOAD_06(t *testing.T) {
 	}
 	assert.Equal(t, uint64(1), f.auth.ConfigStatus().Generation)
 	assert.Error(t, new(mcpauth.Middleware).Reload(t.Context(), f.config(nil), ""))
+	new(mcpauth.Middleware).ReloadFailed(t.Context(), "file", errors.New("not there"))
 }
 
 func nobody(context.Context, mcpauth.Call) (mcpauth.Requirement, error) {
@@ -462,17 +463,26 @@ func TestReloadRecord_RELOAD_08(t *testing.T) {
 	assert.Empty(t, records, "nothing has changed")
 	assert.Equal(t, uint64(2), f.auth.ConfigStatus().Generation)
 
+	inCode := change
+	inCode.Revoked = func(context.Context, *mcpauth.Principal) (bool, error) { return false, nil }
+	require.NoError(t, f.auth.Reload(t.Context(), inCode, "code"))
+	assert.Equal(t, []string{"Revoked"}, only().Change.Changed)
+	require.NoError(t, f.auth.Reload(t.Context(), inCode, "perhaps other code"))
+	assert.Equal(t, []string{"Revoked"}, only().Change.Changed, "a record says what it is about")
+	require.NoError(t, f.auth.Reload(t.Context(), change, "as before"))
+	only()
+
 	err := f.auth.Reload(t.Context(), f.config(func(c *mcpauth.Config) { c.MaxBody = 1 }), "bad")
 	d = only()
 	assert.Equal(t, mcpauth.Change{Source: "bad", Err: err}, *d.Change)
-	assert.Equal(t, uint64(2), d.Generation)
+	assert.Equal(t, uint64(5), d.Generation)
 	require.Error(t, f.auth.Reload(t.Context(), f.config(func(c *mcpauth.Config) { c.MaxBody = 1 }), "bad"))
 	assert.Empty(t, records, "the same of the same is no news")
 
 	f.call(f.token(nil), "echo")
 	require.Len(t, records, 1)
 	assert.Equal(t, f.auth.Fingerprint(), records[0].Fingerprint)
-	assert.Equal(t, uint64(2), records[0].Generation)
+	assert.Equal(t, uint64(5), records[0].Generation)
 	records = nil
 
 	many := map[string]mcpauth.Requirement{}
