@@ -61,15 +61,19 @@ func (r *receiver) ask(names []string) {
 	defer done()
 	began := time.Now()
 	answers := make([]ownTask, len(names))
-	var next atomic.Int64
+	one := func(i int64) {
+		a := &answers[i]
+		if a.began, a.own, a.err = r.x.m.owned.tasks.Of(ctx, r.x.principal.caller(), names[i]); a.err != nil {
+			done() // nobody else is going to be told
+		}
+	}
+	one(0) // alone: a store that has been away is asked by one at first
+	var last atomic.Int64
 	var all sync.WaitGroup
-	for range min(maxAsked, len(names)) {
+	for range min(maxAsked, len(names)-1) {
 		all.Go(func() {
-			for i := next.Add(1) - 1; i < int64(len(names)); i = next.Add(1) - 1 {
-				a := &answers[i]
-				if a.began, a.own, a.err = r.x.m.owned.tasks.Of(ctx, r.x.principal.caller(), names[i]); a.err != nil {
-					done() // nobody else is going to be told
-				}
+			for i := last.Add(1); i < int64(len(names)); i = last.Add(1) {
+				one(i)
 			}
 		})
 	}
