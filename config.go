@@ -1,10 +1,23 @@
 package mcpauth
 
 import (
+	"bytes"
 	"context"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"fmt"
 	"log/slog"
 	"net/http"
+	"reflect"
+	"slices"
 	"time"
+
+	"github.com/seed-1e292522/mcpauth/internal/dpop"
+	"github.com/seed-1e292522/mcpauth/internal/edition"
+	"github.com/seed-1e292522/mcpauth/internal/owned"
+	"github.com/seed-1e292522/mcpauth/internal/seal"
+	"github.com/seed-1e292522/mcpauth/internal/shared"
 )
 
 // Config describes a resource server. Resource, Issuers and Policy are needed;
@@ -70,9 +83,18 @@ type Config struct {
 	// lists in pages, share one. Default: a random key of this [Middleware].
 	SessionKey []byte
 
+	// OldSessionKeys are further keys whose sessions, cursors and entries in the Store are good, so that a new SessionKey ends
+	// none: give the new key to all replicas here first, then make it their SessionKey with the one before here, and take
+	// that away when nothing of it is left. At most eight.
+	OldSessionKeys [][]byte
+
+	// Store is where replicas remember together who began which task, for a week. It needs a SessionKey. Package redisstore has one on
+	// Redis. Default: the memory of this process.
+	Store Store
+
 	// DelegateTasks leaves it to the handler to keep the tasks of different
 	// principals apart, by [Principal.Key]. By default the middleware
-	// remembers in memory who began a task: right for one process.
+	// remembers who began a task, in memory or in the Store.
 	DelegateTasks bool
 
 	// Transport makes the requests to authorization servers. Limits on size
@@ -100,3 +122,132 @@ const (
 	defaultLeeway = 30 * time.Second
 	maxLeeway     = 5 * time.Minute
 )
+
+// notCompared are fields of a Config that are no part of its fingerprint: of the program, a secret, or told piece by piece.
+var notCompared = []string{"Issuers", "Policy", "SessionKey", "OldSessionKeys", "Store", "Transport", "Logger", "OnDecision", "OnServed"}
+
+// edition names the parts of the configuration, and makes its fingerprint.
+func (b *builder) edition() {
+	fields := map[string]edition.Digest{}
+	config := reflect.ValueOf(b.config).Elem()
+	for i := range config.NumField() {
+		field := config.Type().Field(i)
+		if field.IsExported() && !slices.Contains(notCompared, field.Name) {
+			fields[field.Name] = edition.Of(config.Field(i).Interface())
+		}
+	}
+	var urls []string
+	for i := range b.config.Issuers {
+		one := &b.config.Issuers[i]
+		urls = append(urls, one.URL)
+		fields[fmt.Sprintf("issuers[%q]", one.URL)] = edition.Of(one)
+	}
+	fields["Issuers"] = edition.Of(urls) // in this order
+	if book, declared := b.g.policy.policy.(*ruleBook); declared {
+		for kind, set := range map[Kind]*ruleSet{KindTool: &book.tools, KindPrompt: &book.prompts, KindResource: &book.resources} {
+			for i, key := range set.keys {
+				fields[fmt.Sprintf("%ss[%q]", kind, key)] = edition.Of(set.needs[i])
+			}
+		}
+		for method, need := range book.methods {
+			fields[fmt.Sprintf("methods[%q]", method)] = edition.Of(need)
+		}
+	}
+	if _, declared := b.g.policy.policy.(*ruleBook); !declared || b.g.policy.adds != nil {
+		fields["Policy"] = edition.Of(fmt.Sprintf("%T", b.config.Policy)) // code
+	}
+	b.g.edition = edition.New(b.before.edition.Number+1, fields)
+}
+
+func (b *builder) fixed() {
+	c := b.config
+	b.g.fixed = fixed{
+		resource: c.Resource, keys: edition.OfAll([]any{c.SessionKey, c.OldSessionKeys}), store: c.Store, loopback: c.AllowInsecureLoopback, transport: c.Transport,
+		onDecision: reflect.ValueOf(c.OnDecision).Pointer(), onServed: reflect.ValueOf(c.OnServed).Pointer(),
+	}
+}
+
+// maxOldKeys bounds the keys of which each session may be.
+const maxOldKeys = 8
+
+// replicas checks what replicas share.
+func (b *builder) replicas() {
+	c := b.config
+	b.sessionKey("SessionKey", c.SessionKey, c.SessionKey == nil)
+	for i, key := range c.OldSessionKeys {
+		b.sessionKey(fmt.Sprintf("OldSessionKeys[%d]", i), key, false)
+	}
+	switch {
+	case len(c.OldSessionKeys) > maxOldKeys:
+		b.fail("OldSessionKeys", fmt.Sprintf("%d keys", len(c.OldSessionKeys)), "at most 8: what was begun under older ones is over")
+	case len(c.OldSessionKeys) > 0 && c.SessionKey == nil:
+		b.fail("OldSessionKeys", fmt.Sprintf("%d keys", len(c.OldSessionKeys)), "there is no SessionKey: give the one that is in use")
+	}
+	switch {
+	case c.Store == nil:
+	case isNilInside(c.Store):
+		b.fail("Store", fmt.Sprintf("a nil %T", c.Store), "it would fail at the first task: give a store, or leave the field out")
+	case c.SessionKey == nil:
+		b.fail("Store", fmt.Sprintf("a %T", c.Store), "needs a SessionKey, the same in every replica: what is stored is named and sealed with it")
+	}
+}
+
+func (b *builder) sessionKey(field string, key []byte, isDefault bool) {
+	switch {
+	case isDefault:
+	case len(key) < 32:
+		b.fail(field, fmt.Sprintf("%d bytes", len(key)), "must be 32 random bytes or more, the same in every replica")
+	case bytes.Count(key, key[:1]) == len(key):
+		b.fail(field, fmt.Sprintf("%d equal bytes", len(key)), "a buffer that nothing was written to, or a key that anybody can guess: fill it once from crypto/rand, and give the same to every replica")
+	}
+}
+
+// belongings makes room for what callers have.
+func (b *builder) belongings() {
+	if err := b.ownRoom(b.ownKeys()); err != nil {
+		b.fail("SessionKey", "no cipher", err.Error())
+	}
+}
+
+func (b *builder) ownRoom(keys [][32]byte) error {
+	o := &b.m.owned
+	o.sessions = owned.NewSessions(keys[0], keys[1:]...)
+	texts := make([][]byte, len(keys))
+	for i := range keys {
+		texts[i] = keys[i][:]
+		sealer, err := seal.New(texts[i], "cursor")
+		if err != nil {
+			return err
+		}
+		o.cursors = append(o.cursors, sealer)
+	}
+	var err error
+	var space *shared.Space
+	var common dpop.Common
+	if b.config.Store != nil {
+		if space, err = shared.NewSpace(shared.NewGuard(b.config.Store, b.m.operator.tellStore), texts...); err != nil {
+			return err
+		}
+		common = func(ctx context.Context, proof string, ttl time.Duration) (bool, error) {
+			return space.First(ctx, ttl, shared.Proof, proof)
+		}
+	}
+	o.tasks.Tasks = owned.NewTasks[taskCall](space)
+	o.proofs, err = dpop.New(b.url, common, texts...)
+	return err
+}
+
+// ownKeys are the keys of this resource, that in use in front: an id of one resource is none of another.
+func (b *builder) ownKeys() [][32]byte {
+	own := make([][32]byte, 1+len(b.config.OldSessionKeys))
+	if b.config.SessionKey == nil {
+		_, _ = rand.Read(own[0][:])
+		return own
+	}
+	for i, key := range append([][]byte{b.config.SessionKey}, b.config.OldSessionKeys...) {
+		h := hmac.New(sha256.New, key)
+		h.Write([]byte(b.config.Resource))
+		h.Sum(own[i][:0])
+	}
+	return own
+}

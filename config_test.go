@@ -303,6 +303,20 @@ func TestZeroConfig_TOK_10(t *testing.T) {
 	assert.Equal(t, []string{"Resource", "Issuers[0].URL", "Issuers[1].URL"}, fields)
 }
 
+// TestLongMistake_OBS_11: of a long value an error shows the beginning.
+func TestLongMistake_OBS_11_TEST_17(t *testing.T) {
+	long := strings.Repeat("a", 100_000)
+	_, err := mcpauth.New(mcpauth.Config{
+		Resource: testResource, Issuers: []mcpauth.Issuer{{URL: testIssuerURL, Audiences: []string{long, long}}}, Scopes: []string{long + " "}, AllowedOrigins: []string{long},
+	})
+	require.Error(t, err)
+	for _, one := range err.(interface{ Unwrap() []error }).Unwrap() {
+		var mistake *mcpauth.ConfigError
+		require.ErrorAs(t, one, &mistake)
+		assert.LessOrEqual(t, len(mistake.Value), 1100, mistake.Field)
+	}
+}
+
 // The zero Middleware, which no call of New has made, opens nothing either.
 func TestZeroMiddleware_TOK_10(t *testing.T) {
 	f := newFixture(t, nil)

@@ -1,9 +1,11 @@
 package mcpauth
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
+	"fmt"
 	"math/rand/v2"
 	"net/http"
 	"slices"
@@ -42,12 +44,32 @@ type Decision struct {
 	UnverifiedIssuer string
 	UnverifiedKeyID  string
 
+	Fingerprint string // of the configuration by which it was decided: see [Middleware.Fingerprint]
+	Generation  uint64 // of it: 1 for that of New, one more after each change
+
+	// Change is set in the record of a [Middleware.Reload]. Such a record is of no request: of the other fields
+	// it has ID, Time, Fingerprint and Generation, those in force so far.
+	Change *Change
+
 	// Why a request was refused and what to do, for the operator: the id of a
 	// cause in docs/troubleshooting.md, the facts of the case, the likely fix.
 	// "" when nothing is known beyond Err.
 	Cause, Detail, Fix string
 
 	refused *error
+}
+
+// Change is what a [Decision] tells of a [Middleware.Reload]. Of each list it has 100 at the most, and then how many more there are.
+type Change struct {
+	Source string // of the configuration, as Reload was told
+	To     string // its fingerprint; "" if it has mistakes
+
+	// What differs, by name: `tools["read"]`, `issuers["https://login.example.com"]`, "Leeway".
+	Added, Removed, Changed []string
+
+	// Err is why the configuration in force so far stays. Nil: the other one is in force when
+	// OnDecision has returned, unless that calls [Decision.Refuse].
+	Err error
 }
 
 // Ruling is what the policy said of one [Call].
@@ -63,7 +85,7 @@ type Ruling struct {
 
 // Refuse makes a refusal of a decision to let a request through: 503, and the
 // handler is not called. It is for an audit that must not miss a request, and
-// works until OnDecision returns. It cannot make a refusal anything else. The
+// works until OnDecision returns. Of a Change it keeps the configuration as it was. It cannot make a refusal anything else. The
 // error is for the operator's log and must not be nil.
 func (d Decision) Refuse(err error) {
 	if d.refused != nil {
@@ -146,6 +168,7 @@ func (o *operator) decisionOf(r *http.Request, x *exchange, denied *refusal.Refu
 	d := Decision{
 		Principal: x.principal.clone(), Calls: slices.Clone(x.calls), // the request's own go on to decide
 		ID: randomID(), Time: time.Now(),
+		Fingerprint: x.g.edition.Fingerprint, Generation: x.g.edition.Number,
 		Method: r.Method, Remote: r.RemoteAddr, Era: x.era.String(),
 	}
 	if denied != nil {
@@ -179,6 +202,23 @@ func (o *operator) decisionOf(r *http.Request, x *exchange, denied *refusal.Refu
 		d.Cause, d.Detail, d.Fix = f.Cause, f.Detail, f.Fix()
 	}
 	return d
+}
+
+// maxChanges is how many names of a change are told of each list.
+const maxChanges = 100
+
+// recordChange tells OnDecision of a change, which can refuse it.
+func (o *operator) recordChange(ctx context.Context, g *generation, c Change) (refused error) {
+	if o.onDecision == nil {
+		return nil
+	}
+	for _, list := range []*[]string{&c.Added, &c.Removed, &c.Changed} {
+		if more := len(*list) - maxChanges; more > 0 {
+			*list = append((*list)[:maxChanges:maxChanges], fmt.Sprintf("and %d more", more))
+		}
+	}
+	o.tell(ctx, Decision{ID: randomID(), Time: time.Now(), Fingerprint: g.edition.Fingerprint, Generation: g.edition.Number, Change: &c, refused: &refused})
+	return refused
 }
 
 // randomID names a request. It is not a secret.

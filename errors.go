@@ -115,6 +115,11 @@ type ConfigError struct {
 	Reason string // what is wrong with it, and the fix
 }
 
+// newConfigError bounds what is shown of a value.
+func newConfigError(field, value, reason string) *ConfigError {
+	return &ConfigError{Field: field, Value: foreign.Line(value), Reason: reason}
+}
+
 // Error names the field, the value and the fix.
 func (e *ConfigError) Error() string {
 	return fmt.Sprintf("mcpauth: Config.%s = %s: %s", e.Field, e.Value, e.Reason)

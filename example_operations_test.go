@@ -2,15 +2,20 @@ package mcpauth_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
+	"os/signal"
+	"syscall"
 	"time"
 
 	"github.com/seed-1e292522/mcpauth"
+	"github.com/seed-1e292522/mcpauth/configfile"
 	"github.com/seed-1e292522/mcpauth/sealed"
 )
 
@@ -27,6 +32,17 @@ func newServer(handler http.Handler) *http.Server {
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    64 << 10,
 	}
+}
+
+// shutDown ends a server that has open streams. Calls have a while to be answered; streams would go on, and are closed after it. Their
+// clients come back, to another replica.
+func shutDown(server *http.Server, while time.Duration) error {
+	ctx, cancel := context.WithTimeout(context.Background(), while)
+	defer cancel()
+	if server.Shutdown(ctx) == nil {
+		return nil
+	}
+	return server.Close()
 }
 
 // inContainers is for development: the authorization server has the browser's name for it, and
@@ -46,6 +62,28 @@ func withState(auth *mcpauth.Middleware, proxy http.Handler, resource string, ke
 		return nil, err
 	}
 	return auth.Wrap(sealer.Handler(proxy)), nil
+}
+
+// fromFile makes a Middleware of a file, and follows what changes in it until ctx ends.
+func fromFile(ctx context.Context, name string) (*mcpauth.Middleware, error) {
+	base := func(c *mcpauth.Config) { c.Logger = slog.Default() } // what is code
+	auth, err := configfile.New(name, base)
+	if err != nil {
+		return nil, err
+	}
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	go configfile.Watch(ctx, auth, name, configfile.Options{Signal: hangup, Base: base})
+	return auth, nil
+}
+
+// A configuration that a file holds.
+func Example_configFile() {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	_, err := fromFile(ctx, "testdata/no-such-file.json")
+	fmt.Println(errors.Is(err, os.ErrNotExist))
+	// Output: true
 }
 
 // What a server on the Internet needs beside the wrapper. Limits on the rate of
@@ -109,4 +147,26 @@ func ExampleMiddleware_Metadata() {
 	// /api/mcp 401
 	// /.well-known/oauth-protected-resource/api/mcp 200
 	// /api/mcp 401
+}
+
+// Two MCP servers on one host, behind one handler.
+func ExampleNewHost() {
+	issuers := []mcpauth.Issuer{{URL: "https://login.example.com"}}
+	sales := mcpauth.Config{Resource: "https://mcp.example.com/sales", Issuers: issuers, Policy: mcpauth.Rules{Tools: map[string]mcpauth.Requirement{"orders": mcpauth.Scopes("sales:read")}}}
+	stock := mcpauth.Config{Resource: "https://mcp.example.com/stock", Issuers: issuers, Policy: mcpauth.Rules{Tools: map[string]mcpauth.Requirement{"parts": mcpauth.Scopes("stock:read")}}}
+	salesServer, stockServer := http.NotFoundHandler(), http.NotFoundHandler() // yours
+	host, err := mcpauth.NewHost(sales, stock)
+	if err != nil {
+		panic(err)
+	}
+	handler := host.Wrap(map[string]http.Handler{sales.Resource: salesServer, stock.Resource: stockServer})
+	for _, path := range []string{"/sales", "/stock", ""} {
+		w := httptest.NewRecorder()
+		handler.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "https://mcp.example.com/.well-known/oauth-protected-resource"+path, nil))
+		fmt.Println(w.Code, w.Body)
+	}
+	// Output:
+	// 200 {"authorization_servers":["https://login.example.com"],"bearer_methods_supported":["header"],"resource":"https://mcp.example.com/sales"}
+	// 200 {"authorization_servers":["https://login.example.com"],"bearer_methods_supported":["header"],"resource":"https://mcp.example.com/stock"}
+	// 404
 }

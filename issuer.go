@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/seed-1e292522/mcpauth/clientauth"
+	"github.com/seed-1e292522/mcpauth/internal/edition"
 	"github.com/seed-1e292522/mcpauth/internal/introspect"
 	"github.com/seed-1e292522/mcpauth/internal/keys"
 	"github.com/seed-1e292522/mcpauth/internal/token"
@@ -160,10 +161,13 @@ type issuer struct {
 	url    string
 	keys   *keys.Source   // that sign its tokens
 	tokens *token.Checker // what its tokens must look like
+	entry  edition.Digest // of the whole Issuer
+	place  edition.Digest // of where its keys come from
 
 	onBehalf bool // its tokens may be exchanged
 	private  bool // what it names may be at a private address
 
+	asks     edition.Digest     // how it is asked
 	asked    *introspect.Server // about tokens that are no JWTs; nil: they are refused
 	prefix   string             // of those
 	confirms bool               // asked about JWTs, too

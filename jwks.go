@@ -37,7 +37,10 @@ type IssuerStatus struct {
 // Issuers reports on the keys of every issuer, in the order of the
 // configuration and without any network traffic: for readiness probes and status pages.
 func (m *Middleware) Issuers() []IssuerStatus {
-	issuers := m.generation().verifier.ordered
+	return statusOf(m.generation().verifier.ordered)
+}
+
+func statusOf(issuers []*issuer) []IssuerStatus {
 	all := make([]IssuerStatus, len(issuers))
 	for i, s := range issuers {
 		all[i] = s.status()
@@ -60,6 +63,28 @@ func (s *issuer) status() IssuerStatus {
 	}
 	return st
 }
+
+// ConfigStatus is what [Middleware.ConfigStatus] tells.
+type ConfigStatus struct {
+	Fingerprint string // "sha256:" and 64 hex digits; replicas with the same configuration have the same
+	Generation  uint64 // 1 for the configuration of New, one more after each change
+
+	Source      string    // of the configuration in force, as Reload was told; "" for that of New
+	InForce     time.Time // since when it is
+	LastSuccess time.Time // when a configuration was read last that can be used, if only the same one
+	StaleSince  time.Time // since when a newer one cannot be used; zero if none is waiting
+}
+
+// ConfigStatus tells which configuration is in force, and whether a newer one cannot be used: for status pages and metrics.
+func (m *Middleware) ConfigStatus() ConfigStatus {
+	now, e := m.standing.Status(), m.generation().edition
+	return ConfigStatus{Fingerprint: e.Fingerprint, Generation: e.Number,
+		Source: now.Source, InForce: now.InForce, LastSuccess: now.LastSuccess, StaleSince: now.StaleSince}
+}
+
+// Fingerprint names the configuration in force: all of it that decides, but for code, of which it has the type, and secrets. It
+// is "" of a Middleware that New has not made.
+func (m *Middleware) Fingerprint() string { return m.generation().edition.Fingerprint }
 
 // Warm fetches the metadata and keys of every issuer that has none yet or whose
 // copy is due, all issuers at once, and returns what went wrong. Call it
@@ -101,7 +126,7 @@ func (m *Middleware) Ready(ctx context.Context) error {
 // Health returns a handler for a readiness probe, at whatever path it is
 // mounted: 200 when [Middleware.Ready], else 503, and in either case a JSON
 // object that says of each issuer whether it is ready, how many keys there are,
-// how old they are, and the class of the last failure. It needs no token; mount
+// how old they are, and the class of the last failure, and since when a newer configuration cannot be used, if one cannot. It needs no token; mount
 // it where the public does not reach.
 func (m *Middleware) Health() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -136,12 +161,20 @@ func (m *Middleware) health(ready bool) []byte {
 		Age       *int64 `json:"age_seconds,omitempty"`
 		LastError string `json:"last_error,omitempty"`
 	}
+	type config struct {
+		StaleSince time.Time `json:"stale_since"`
+	}
 	report := struct {
 		Ready   bool     `json:"ready"`
 		Issuers []issuer `json:"issuers"`
+		Config  *config  `json:"config,omitempty"` // if a newer one cannot be used: the one in force serves
 	}{Ready: ready}
-	for n, status := range m.Issuers() {
-		if m.generation().verifier.ordered[n].unlisted {
+	if since := m.standing.Status().StaleSince; !since.IsZero() {
+		report.Config = &config{since.UTC().Truncate(time.Second)}
+	}
+	issuers := m.generation().verifier.ordered
+	for n, status := range statusOf(issuers) {
+		if issuers[n].unlisted {
 			status.URL = "" // a probe needs no token
 		}
 		i := issuer{URL: status.URL, Ready: status.Ready, Keys: len(status.Keys), LastError: status.LastError}

@@ -327,6 +327,7 @@ func (l *lease) stop() {
 	l.mu.Unlock()
 	if inquiry != nil {
 		inquiry.stop()
+		l.x.m.owned.lasts.remove(inquiry)
 	}
 	l.out.Lock() // who has cut it may not have come to the last word
 	defer l.out.Unlock()

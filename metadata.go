@@ -158,7 +158,7 @@ func (p *public) serveWellKnown(w http.ResponseWriter, r *http.Request) bool {
 		return false
 	}
 	switch doc := &p.metadata; {
-	case doc.spells(r.URL) && (path == doc.path && r.URL.RawQuery == doc.query || path == doc.alias && doc.alias != ""):
+	case p.isAt(r.URL), doc.spells(r.URL) && path == doc.alias && doc.alias != "":
 		p.unasked.over.Store(true)
 		doc.serve(w, r)
 		return true
@@ -167,6 +167,12 @@ func (p *public) serveWellKnown(w http.ResponseWriter, r *http.Request) bool {
 		return true
 	}
 	return false
+}
+
+// isAt reports whether a URL is that of the metadata, and of no other resource's.
+func (p *public) isAt(u *url.URL) bool {
+	doc := &p.metadata
+	return doc.spells(u) && u.Path == doc.path && u.RawQuery == doc.query
 }
 
 // spells reports whether no slash of the path is encoded that is not encoded
@@ -271,6 +277,12 @@ func (p *public) serveOriginAS(w http.ResponseWriter, r *http.Request) bool {
 	}
 	return true
 }
+
+// isOriginAS reports whether serveOriginAS answers at a path.
+func (p *public) isOriginAS(path string) bool { return p.legacyAS && slices.Contains(originAS, path) }
+
+// originAS are the places at the origin that clients of 2025-03-26 take for the authorization server's.
+var originAS = []string{"/.well-known/oauth-authorization-server", "/.well-known/openid-configuration", "/authorize", "/token", "/register"}
 
 // asMetadata returns the metadata of the first issuer that publishes any.
 func (p *public) asMetadata(r *http.Request) (json.RawMessage, *refusal.Refusal) {

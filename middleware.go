@@ -6,25 +6,31 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/seed-1e292522/mcpauth/internal/edition"
+	"github.com/seed-1e292522/mcpauth/internal/fetch"
 	"github.com/seed-1e292522/mcpauth/internal/identity"
 	"github.com/seed-1e292522/mcpauth/internal/keys"
 	"github.com/seed-1e292522/mcpauth/internal/mcp"
 	"github.com/seed-1e292522/mcpauth/internal/refusal"
 )
 
-// Middleware is a configured resource server. It is immutable, safe for
-// concurrent use, and holds nothing that must be closed.
+// Middleware is a configured resource server. It is safe for concurrent use and holds nothing that must be
+// closed. Nothing but [Middleware.Reload] changes its configuration.
 type Middleware struct {
 	current  atomic.Pointer[generation]
 	owned    belongings
 	operator operator
 	keys     *keys.Registry
+	poster   *fetch.Poster
 	memory   memory
+	standing edition.Standing // what became of changes
 }
 
 // generation is what one configuration decides. It never changes: a request is judged by one to its
 // end, and what lasts asks for the current one.
 type generation struct {
+	edition    edition.Edition
+	fixed      fixed
 	resource   string
 	public     public
 	verifier   verifier
@@ -32,6 +38,17 @@ type generation struct {
 	refuser    refuser
 	maxBody    int64
 	bindsTasks bool
+}
+
+// fixed is what no reload can change: something of before would be lost, or would be another resource.
+type fixed struct {
+	resource   string
+	keys       edition.Digest // of sessions
+	store      Store
+	loopback   bool
+	transport  http.RoundTripper
+	onDecision uintptr
+	onServed   uintptr
 }
 
 // ofNobody is the generation of a Middleware that New has not made.

@@ -1,10 +1,7 @@
 package mcpauth
 
 import (
-	"bytes"
-	"crypto/hmac"
-	"crypto/rand"
-	"crypto/sha256"
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -14,28 +11,46 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/seed-1e292522/mcpauth/internal/challenge"
-	"github.com/seed-1e292522/mcpauth/internal/dpop"
 	"github.com/seed-1e292522/mcpauth/internal/explain"
 	"github.com/seed-1e292522/mcpauth/internal/fetch"
 	"github.com/seed-1e292522/mcpauth/internal/keys"
 	"github.com/seed-1e292522/mcpauth/internal/onward"
-	"github.com/seed-1e292522/mcpauth/internal/owned"
-	"github.com/seed-1e292522/mcpauth/internal/seal"
 )
 
 // New checks the whole configuration and makes a [Middleware] of it. It makes
 // no network request and starts nothing. The error joins one *[ConfigError]
 // for each mistake.
-func New(config Config) (*Middleware, error) {
+func New(config Config) (*Middleware, error) { return newBeside(nil, config) }
+
+// newBeside is New for a resource that has the keys of issuers together with another one, if there is one.
+func newBeside(other *Middleware, config Config) (*Middleware, error) {
 	m := &Middleware{memory: newMemory()}
 	m.operator.onDecision, m.operator.onServed = config.OnDecision, config.OnServed
-	m.operator.log, m.operator.loops = config.Logger, newLoops()
-	if m.operator.log == nil {
-		m.operator.log = slog.New(slog.DiscardHandler)
+	m.operator.log, m.operator.loops = cmp.Or(config.Logger, slog.New(slog.DiscardHandler)), newLoops()
+	m.keys, m.poster = keys.NewRegistry(config.Transport, m.operator.log), fetch.NewPoster(config.Transport)
+	if other != nil {
+		m.keys, m.poster = other.keys, other.poster
 	}
-	b := builder{config: &config, m: m, g: newGeneration(&m.operator)}
+	b := builder{config: &config, m: m, before: ofNobody}
+	if err := errors.Join(b.compile()...); err != nil {
+		for _, s := range b.cold {
+			s.keys.Close()
+		}
+		return nil, err
+	}
+	m.current.Store(b.g)
+	m.standing.Good("", time.Now(), true)
+	b.tellWarnings()
+	return m, nil
+}
+
+// compile makes a generation of the configuration, and returns every mistake.
+func (b *builder) compile() []error {
+	config := b.config
+	b.g = newGeneration(&b.m.operator)
 	b.g.resource, b.g.maxBody, b.g.public.legacyAS = config.Resource, config.MaxBody, config.LegacyASMetadata
 	b.g.verifier = verifier{resource: config.Resource, leeway: config.Leeway, revoked: config.Revoked, issuers: make(map[string]*issuer, len(config.Issuers))}
 	b.resource()
@@ -47,16 +62,19 @@ func New(config Config) (*Middleware, error) {
 	b.issuers()
 	b.metadata()
 	b.sessions()
-	if len(b.errs) > 0 {
-		return nil, errors.Join(b.errs...)
+	if len(b.errs) == 0 {
+		b.g.refuser.renderAnswers()
+		b.g.public.issuers = slices.DeleteFunc(slices.Clone(b.g.verifier.ordered), func(s *issuer) bool { return s.unlisted })
+		b.edition()
+		b.fixed()
 	}
-	b.g.refuser.renderAnswers()
-	b.g.public.issuers = slices.DeleteFunc(slices.Clone(b.g.verifier.ordered), func(s *issuer) bool { return s.unlisted })
-	b.m.current.Store(b.g)
+	return b.errs
+}
+
+func (b *builder) tellWarnings() {
 	for _, warning := range b.warnings {
 		b.m.operator.log.Warn("mcpauth: "+warning.text, warning.args...)
 	}
-	return b.m, nil
 }
 
 func newGeneration(o *operator) *generation {
@@ -71,10 +89,12 @@ type builder struct {
 	config   *Config
 	m        *Middleware
 	g        *generation
-	url      *url.URL // of the resource; nil if it is unusable
+	before   *generation // that this one follows
+	cold     []*issuer   // whose keys come from a new place
+	asked    []*issuer   // that are asked about tokens in a new way
+	url      *url.URL    // of the resource; nil if it is unusable
 	errs     []error
 	warnings []warning
-	poster   *fetch.Poster
 }
 
 // warning is logged for a configuration that is accepted.
@@ -88,7 +108,7 @@ func (b *builder) warn(text string, args ...any) {
 }
 
 func (b *builder) fail(field, value, reason string) {
-	b.errs = append(b.errs, &ConfigError{Field: field, Value: value, Reason: reason})
+	b.errs = append(b.errs, newConfigError(field, value, reason))
 }
 
 // identifier checks a URL that identifies a resource or an issuer.
@@ -211,12 +231,7 @@ func (b *builder) policy() {
 		b.fail("Policy", fmt.Sprintf("a nil %T", policy), "nobody answers there: give a policy; no policy at all refuses every tool, prompt and resource")
 		return
 	}
-	rules, declared := policy.(Rules)
-	if pointer, ok := policy.(*Rules); ok {
-		rules, declared = *pointer, true
-	}
-	if policy == nil || declared {
-		book, errs := rules.compile()
+	if book, errs := declared(policy); book != nil {
 		b.errs = append(b.errs, errs...)
 		b.g.policy.policy, b.g.policy.listed = book, book.targets()
 		known = append(known, book.scopes()...)
@@ -227,32 +242,30 @@ func (b *builder) policy() {
 	b.g.refuser.granted = newGrantFilter(known)
 }
 
+// declared returns the rules of a policy, nil if it is code.
+func declared(p Policy) (*ruleBook, []error) {
+	switch p := p.(type) {
+	case nil:
+		return Rules{}.compile()
+	case Rules:
+		return p.compile()
+	case *Rules:
+		return p.compile()
+	case *ruleBook:
+		return p, nil
+	}
+	return nil, nil
+}
+
 func (b *builder) sessions() {
-	b.m.owned.tasks.Tasks = owned.NewTasks[taskCall]()
 	book, declared := b.g.policy.policy.(*ruleBook)
 	b.g.bindsTasks = !b.config.DelegateTasks && (!declared || book.opensTasks())
-	var own [32]byte
-	switch key := b.config.SessionKey; {
-	case key == nil:
-		_, _ = rand.Read(own[:])
-	case len(key) < 32:
-		b.fail("SessionKey", fmt.Sprintf("%d bytes", len(key)), "must be 32 random bytes or more, the same in every replica")
-	case bytes.Count(key, key[:1]) == len(key):
-		b.fail("SessionKey", fmt.Sprintf("%d equal bytes", len(key)), "a buffer that nothing was written to, or a key that anybody can guess: fill it once from crypto/rand, and give the same to every replica")
-	default:
-		h := hmac.New(sha256.New, key) // an id of one resource is none of another
-		h.Write([]byte(b.config.Resource))
-		h.Sum(own[:0])
+	b.replicas()
+	if len(b.errs) == 0 && b.before == ofNobody {
+		b.belongings()
 	}
-	b.m.owned.sessions = owned.NewSessions(own)
-	var err error
-	if b.m.owned.cursors, err = seal.New(own[:], "cursor"); err != nil {
-		b.fail("SessionKey", "no cipher", err.Error())
-	}
-	if b.g.refuser.offersDPoP && b.url != nil {
-		if b.g.verifier.proofs, err = dpop.New(b.url, own[:]); err != nil {
-			b.fail("SessionKey", "no key of nonces", err.Error())
-		}
+	if b.g.refuser.offersDPoP {
+		b.g.verifier.proofs = b.m.owned.proofs
 	}
 }
 
@@ -309,8 +322,6 @@ func (b *builder) issuers() {
 	if isNilInside(b.config.Transport) {
 		b.fail("Transport", fmt.Sprintf("a nil %T", b.config.Transport), "it would fail at the first fetch: give a transport, or leave the field out")
 	}
-	b.m.keys = keys.NewRegistry(b.config.Transport, b.m.operator.log)
-	b.poster = fetch.NewPoster(b.config.Transport)
 	var names []string
 	for i := range b.config.Issuers {
 		s, named := b.issuer(fmt.Sprintf("Issuers[%d]", i), &b.config.Issuers[i])

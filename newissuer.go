@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/seed-1e292522/mcpauth/internal/edition"
 	"github.com/seed-1e292522/mcpauth/internal/fetch"
 	"github.com/seed-1e292522/mcpauth/internal/introspect"
 	"github.com/seed-1e292522/mcpauth/internal/jose"
@@ -38,15 +39,35 @@ func (b *builder) issuer(field string, c *Issuer) (s *issuer, named bool) {
 		rules.Required = append(rules.Required, token.Required{Name: name, Path: b.path(claim, name), Values: values})
 	}
 	b.dpop(field, c, &rules)
-	s = &issuer{url: c.URL, tokens: token.NewChecker(rules), onBehalf: c.OnBehalf, private: where.Private, nonces: rules.NeedsBound, unlisted: c.Unlisted}
-	if named = where.Location != nil; named {
-		where.Audiences, where.Algorithms = rules.Audiences, rules.Algorithms
-		s.keys = b.keysOf(field, c, where)
+	s = &issuer{
+		url: c.URL, tokens: token.NewChecker(rules), onBehalf: c.OnBehalf, private: where.Private,
+		nonces: rules.NeedsBound, unlisted: c.Unlisted, entry: edition.OfAll(c), place: placeOfKeys(c),
+	}
+	if named = where.Location != nil; !named {
+		return s, false
+	}
+	where.Audiences, where.Algorithms = rules.Audiences, rules.Algorithms
+	before := b.before.verifier.issuers[c.URL]
+	switch {
+	case before != nil && before.entry == s.entry: // tokens that it has verified stay verified
+		return before, true
+	case before != nil && before.place == s.place:
+		s.keys = before.keys
+	default:
+		place := keys.Place{Digest: s.place, Loopback: where.Loopback, Private: where.Private}
+		if s.keys = b.m.keys.Hold(place, func() *keys.Source { return b.keysOf(field, c, where) }); s.keys != nil {
+			b.cold = append(b.cold, s)
+		}
 	}
 	if c.Introspect != nil && s.keys != nil {
-		b.introspection(field+".Introspect", c, s)
+		b.introspection(field+".Introspect", c, s, before)
 	}
-	return s, named
+	return s, true
+}
+
+// placeOfKeys tells whether the keys of two issuers come from the same place by the same way.
+func placeOfKeys(c *Issuer) edition.Digest {
+	return edition.OfAll([]any{c.URL, c.JWKSURI, c.Keys, c.AllowPrivate, c.isTokeninfo()})
 }
 
 // issuerURL checks where an issuer is. Without a usable URL the result has no Location.
@@ -218,9 +239,10 @@ func (c *Issuer) isTokeninfo() bool { return c.Introspect != nil && c.Introspect
 // googleTokeninfo is where Google is asked.
 const googleTokeninfo = "https://oauth2.googleapis.com/tokeninfo"
 
-// introspection checks how an issuer is asked about tokens.
-func (b *builder) introspection(field string, c *Issuer, s *issuer) {
+// introspection checks how an issuer is asked about tokens. What is known of them stays, if it was asked so before.
+func (b *builder) introspection(field string, c *Issuer, s, before *issuer) {
 	how := c.Introspect
+	s.asks = edition.OfAll([]any{how.Endpoint, how.Client, how.Tokeninfo})
 	config := introspect.Config{Issuer: s.url, Client: how.Client, Tokeninfo: how.Tokeninfo}
 	endpoint := how.Endpoint
 	if how.Tokeninfo && endpoint == "" {
@@ -256,7 +278,12 @@ func (b *builder) introspection(field string, c *Issuer, s *issuer) {
 		b.fail(field+".JWTs", "true", "this issuer makes no JWTs but ID tokens: remove it")
 	}
 	s.prefix, s.confirms = how.Prefix, how.JWTs
-	s.asked = introspect.New(b.poster, b.m.operator.log, config)
+	if before != nil && before.asked != nil && before.asks == s.asks && before.keys == s.keys {
+		s.asked = before.asked
+		return
+	}
+	s.asked = introspect.New(b.m.poster, b.m.operator.log, config)
+	b.asked = append(b.asked, s)
 }
 
 // prefixes sees to it that each token has one issuer that is asked about it.

@@ -2,11 +2,13 @@ package mcpauth_test
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -15,6 +17,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed-1e292522/mcpauth/mcpauthtest"
+
+	"github.com/seed-1e292522/mcpauth"
 )
 
 // pipeListener accepts connections that are in memory, so that a server's
@@ -157,5 +161,72 @@ func TestLargeHeader_LIMITS_01(t *testing.T) {
 		assert.Equal(t, http.StatusRequestHeaderFieldsTooLarge, response.StatusCode)
 		assert.Contains(t, response.Header.Get("Content-Type"), "text/plain", "from net/http, not from us")
 		assert.Zero(t, f.ran)
+	})
+}
+
+// TestShutdown: who calls has an answer, who listens is let go after a while and goes on at another replica, and nothing is left.
+func TestShutdown_SESS_06(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		with := func(c *mcpauth.Config) { c.SessionKey = storeKey }
+		f, other := newFixture(t, with), newFixture(t, with)
+		var over atomic.Int32
+		f.inner = func(w http.ResponseWriter, r *http.Request) {
+			defer over.Add(1)
+			if r.Method == http.MethodPost && strings.Contains(string(f.body), "tools/call") {
+				time.Sleep(5 * time.Second)
+				assert.NoError(t, r.Context().Err(), "a call goes on")
+				_, _ = io.WriteString(w, `{"jsonrpc":"2.0","id":1,"result":{}}`)
+				return
+			}
+			w.Header().Set("Content-Type", "text/event-stream")
+			_, _ = io.WriteString(w, ": open\n\n")
+			_ = http.NewResponseController(w).Flush()
+			<-r.Context().Done()
+		}
+		session := f.session(t, longToken(f, nil))
+		server := newServer(f.handler)
+		l := &pipeListener{make(chan net.Conn), make(chan struct{})}
+		go server.Serve(l)
+		carrier := &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) {
+			here, there := net.Pipe()
+			l.conns <- there
+			return here, nil
+		}}
+		hc := &http.Client{Transport: carrier}
+		send := func(open streamOpen) *http.Response {
+			r := open.send(f, longToken(f, nil))
+			out, err := http.NewRequestWithContext(t.Context(), r.Method, "http://mcp.example.com/mcp", r.Body)
+			require.NoError(t, err)
+			out.Header = r.Header
+			resp, err := hc.Do(out)
+			require.NoError(t, err)
+			return resp
+		}
+		get, listen := send(streamOpens[0]), send(streamOpens[1])
+		answer := make(chan string)
+		go func() {
+			resp := send(streamOpens[2])
+			body, _ := io.ReadAll(resp.Body)
+			answer <- string(body)
+		}()
+		time.Sleep(time.Second)
+		begun := time.Now()
+		ended := make(chan error)
+		go func() { ended <- shutDown(server, 10*time.Second) }()
+		assert.Equal(t, `{"jsonrpc":"2.0","id":1,"result":{}}`, <-answer)
+		require.NoError(t, <-ended)
+		assert.Equal(t, 10*time.Second, time.Since(begun))
+		for _, resp := range []*http.Response{get, listen} {
+			_, err := io.ReadAll(resp.Body)
+			assert.Error(t, err, "nobody takes a broken stream for a complete one")
+		}
+		synctest.Wait()
+		assert.Equal(t, int32(3), over.Load(), "all handlers have returned")
+		carrier.CloseIdleConnections()
+
+		other.inner = func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, ": open\n\n") }
+		w := other.do(http.MethodGet, "/mcp", longToken(other, nil), "", "Mcp-Session-Id: "+session)
+		assert.Equal(t, http.StatusOK, w.Code)
+		assert.Equal(t, ": open\n\n", w.Body.String())
 	})
 }

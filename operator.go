@@ -18,6 +18,7 @@ import (
 	"github.com/seed-1e292522/mcpauth/internal/onward"
 	"github.com/seed-1e292522/mcpauth/internal/owned"
 	"github.com/seed-1e292522/mcpauth/internal/refusal"
+	"github.com/seed-1e292522/mcpauth/internal/shared"
 	"github.com/seed-1e292522/mcpauth/internal/token"
 )
 
@@ -96,6 +97,19 @@ func (o *operator) tellFull(tokens int) {
 // tellProofsFull tells that of so many DPoP proofs some do not count for as long as they could.
 func (o *operator) tellProofsFull() {
 	o.log.Warn("mcpauth: more DPoP proofs are in use than there is memory for, and those of the busiest callers count for less than 5 minutes")
+}
+
+// tellStore tells the operator what has become of the store.
+func (o *operator) tellStore(err error) {
+	switch {
+	case err == nil:
+		o.log.Info("mcpauth: the store answers again")
+	case errors.Is(err, shared.ErrUnreadable):
+		o.log.Error("mcpauth: an entry of the store cannot be read",
+			"fix", "It was written under another SessionKey, or by another release, or not by us: whatever it is, it counts for nobody.")
+	default:
+		o.log.Error("mcpauth: the store cannot be reached, and until it can tasks are answered with 503", "error", shownError(err))
+	}
 }
 
 // logRefusal writes the operator's line about a refusal, with its likely cause.

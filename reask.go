@@ -4,7 +4,9 @@ import (
 	"cmp"
 	"context"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -66,7 +68,93 @@ func (l *lease) inquire() *refusal.Refusal {
 	if a := l.token.answer; a != nil { // it may have been remembered
 		l.inquiry.good = a.asked
 	}
+	l.x.m.owned.lasts.add(l.inquiry)
+	if g := l.x.m.generation(); g != l.x.g { // it is looked at after it can be found: see Reload
+		if denied := l.inquiry.forbidden(g); denied != nil {
+			return denied
+		}
+	}
 	return l.inquiry.begin()
+}
+
+// withdrawn returns why a response must end at once under a configuration: it does not have the issuer as it was
+// when it vouched for the token.
+func (q *inquiry) withdrawn(g *generation) *refusal.Refusal {
+	if issuer := q.lease.token.issuer; !g.verifier.has(issuer) {
+		return refusal.New(refusal.Issuer, "issuer", issuer.url, "an issuer of the configuration in force, with the settings of before")
+	}
+	return nil
+}
+
+// forbidden returns why a configuration does not allow a response. Rules are asked at once, and a policy in code
+// when it is due: it may take its time.
+func (q *inquiry) forbidden(g *generation) *refusal.Refusal {
+	denied := q.withdrawn(g)
+	if denied == nil && g.policy.isDeclared() {
+		denied = g.policy.decide(&q.lease.x.ctx, q.lease.holder(), q.lease.x.calls, nil)
+	}
+	return denied
+}
+
+// review ends a response that a new configuration does not allow.
+func (q *inquiry) review(g *generation) {
+	denied := q.forbidden(g)
+	if denied == nil {
+		denied = q.until(g)
+	}
+	if denied != nil {
+		go q.lease.end(denied) // the client may read slowly
+	}
+}
+
+// until has a response end when its token does by a configuration, which may have another leeway.
+func (q *inquiry) until(g *generation) *refusal.Refusal {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.timer == nil { // it begins with that configuration, or is over
+		return nil
+	}
+	now := time.Now()
+	if !q.exp.IsZero() {
+		q.ends = now.Add(g.verifier.endBy(q.exp).Sub(now))
+	}
+	if q.ends.Before(q.due) {
+		q.set(now, q.ends)
+	}
+	return q.overdue(now)
+}
+
+// set has the timer fire at a moment.
+func (q *inquiry) set(now, at time.Time) {
+	q.due = at
+	q.timer.Reset(at.Sub(now))
+}
+
+// lasting are the inquiries that are under way.
+type lasting struct {
+	mu  sync.Mutex
+	all map[*inquiry]struct{}
+}
+
+func (l *lasting) add(q *inquiry) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.all == nil {
+		l.all = map[*inquiry]struct{}{}
+	}
+	l.all[q] = struct{}{}
+}
+
+func (l *lasting) remove(q *inquiry) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.all, q)
+}
+
+func (l *lasting) list() []*inquiry {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Collect(maps.Keys(l.all))
 }
 
 // begin sets the timer, unless it is too late for that. The verification of the
@@ -89,8 +177,7 @@ func (q *inquiry) begin() *refusal.Refusal {
 	}
 	denied := q.overdue(now)
 	if denied == nil {
-		q.due = at
-		q.timer = time.AfterFunc(at.Sub(now), q.tick)
+		q.due, q.timer = at, time.AfterFunc(at.Sub(now), q.tick)
 	}
 	return denied
 }
@@ -112,8 +199,7 @@ func (q *inquiry) endBy(again *verified) {
 	}
 	q.ends, q.exp = ends, again.principal.Expiry
 	if ends.Before(q.due) {
-		q.due = ends
-		q.timer.Reset(ends.Sub(now))
+		q.set(now, ends)
 	}
 }
 
@@ -154,8 +240,7 @@ func (q *inquiry) turn(now time.Time) (ask questions, denied *refusal.Refusal) {
 	if denied = q.overdue(now); denied != nil {
 		return ask, denied
 	}
-	q.due = q.next(now)
-	q.timer.Reset(q.due.Sub(now))
+	q.set(now, q.next(now))
 	for i, asking := range q.asking {
 		ask[i] = !asking
 	}

@@ -3,10 +3,14 @@ package mcpauth
 import (
 	"bytes"
 	"context"
+	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/seed-1e292522/mcpauth/internal/jsonrpc"
 	"github.com/seed-1e292522/mcpauth/internal/mcp"
 	"github.com/seed-1e292522/mcpauth/internal/onward"
+	"github.com/seed-1e292522/mcpauth/internal/owned"
 	"github.com/seed-1e292522/mcpauth/internal/refusal"
 	"github.com/seed-1e292522/mcpauth/internal/reply"
 )
@@ -14,8 +18,17 @@ import (
 // receiver is the one who gets an answer. What it is shown, and hears of, is decided as its requests are.
 type receiver struct {
 	x      *exchange
-	query  string       // of the request, as the handler sees it
-	filter reply.Filter // of the answer
+	query  string             // of the request, as the handler sees it
+	filter reply.Filter       // of the answer
+	spent  time.Duration      // on asking the store about the entries of lists
+	known  map[string]ownTask // of those that are decided about
+}
+
+// ownTask is what the store says of a task.
+type ownTask struct {
+	began owned.Begun[taskCall]
+	own   bool
+	err   error
 }
 
 // newFilter returns what takes out of the answer what is not for the principal. That of a call
@@ -26,14 +39,65 @@ func (x *exchange) newFilter() *reply.Filter { return x.filterFor("") }
 func (x *exchange) filterFor(query string) *reply.Filter {
 	r := &receiver{x: x, query: query}
 	r.filter = reply.Filter{Context: &x.ctx, Receiver: r, Asked: x.listMethod(), Paged: x.pages != nil, Replays: x.isStream()}
+	if x.g.bindsTasks && x.m.owned.tasks.IsCommon() {
+		r.filter.Ahead = r.ask
+	}
 	return &r.filter
+}
+
+// maxAsked bounds the calls of the store that one answer has under way.
+const maxAsked = 16
+
+// ask asks the store about the tasks of a list, many at a time: a list that has everybody's is not to take longer than there is time.
+func (r *receiver) ask(names []string) {
+	if r.known = nil; len(names) == 0 {
+		return
+	}
+	left := storeTimeout
+	if !r.x.isStream() {
+		left -= r.spent
+	}
+	ctx, done := context.WithTimeout(r.filter.Context, left)
+	defer done()
+	began := time.Now()
+	answers := make([]ownTask, len(names))
+	one := func(i int64) {
+		a := &answers[i]
+		if a.began, a.own, a.err = r.x.m.owned.tasks.Of(ctx, r.x.principal.caller(), names[i]); a.err != nil {
+			done() // nobody else is going to be told
+		}
+	}
+	one(0) // alone: a store that has been away is asked by one at first
+	var last atomic.Int64
+	var all sync.WaitGroup
+	for range min(maxAsked, len(names)-1) {
+		all.Go(func() {
+			for i := last.Add(1); i < int64(len(names)); i = last.Add(1) {
+				one(i)
+			}
+		})
+	}
+	all.Wait()
+	r.spent += time.Since(began)
+	r.known = make(map[string]ownTask, len(names))
+	for i, name := range names {
+		r.known[name] = answers[i]
+	}
+}
+
+// taskOf is what the store says of a task, or has said.
+func (r *receiver) taskOf(ctx context.Context, id string) (owned.Begun[taskCall], bool, error) {
+	if told, is := r.known[id]; is {
+		return told.began, told.own, told.err
+	}
+	return r.x.m.owned.tasks.Of(ctx, r.x.principal.caller(), id)
 }
 
 // Shows reports whether the principal may use an entry of a list, or may see that it exists.
 func (r *receiver) Shows(list, method, name string) bool {
 	call := Call{Method: method, Kind: Kind(mcp.KindOf(method)), Name: name}
-	if mcp.IsTask(method) {
-		return r.admits(call) // a task tells more than that it exists
+	if mcp.IsTask(method) { // a task tells more than that it exists
+		return r.showsTask(call)
 	}
 	ctx := r.filter.Context
 	if list == "resources/templates/list" {
@@ -45,17 +109,44 @@ func (r *receiver) Shows(list, method, name string) bool {
 // Hears reports whether the principal may hear of what a notification names. Since it
 // subscribed, the policy may have changed.
 func (r *receiver) Hears(method, name string) bool {
-	return r.admits(Call{Method: method, Kind: Kind(mcp.KindOf(method)), Name: name})
+	may, _ := r.admits(Call{Method: method, Kind: Kind(mcp.KindOf(method)), Name: name}, storeTimeout)
+	return may // what nobody knows is left out
 }
 
-// admits reports whether the principal's request for a call would be let through.
-func (r *receiver) admits(call Call) bool {
-	if call.Name == "" {
-		return false
+// showsTask is Shows for a task. All entries of an answer have the time of one request; of those that last, each has it. Without
+// entries of which nobody knows, a list would say that there are no tasks: it is withheld.
+func (r *receiver) showsTask(call Call) bool {
+	if r.x.isStream() {
+		may, _ := r.admits(call, storeTimeout)
+		return may
 	}
-	g := r.x.current()
-	calls, notOwn := r.x.m.owned.withTaskCalls(g, []Call{call}, r.x.principal)
-	return notOwn == nil && g.policy.decide(r.filter.Context, r.x.lease.holder(), calls, nil) == nil
+	began := time.Now()
+	may, err := r.admits(call, storeTimeout-r.spent)
+	r.spent += time.Since(began)
+	if err != nil {
+		r.filter.Doubt = doubtStore(err)
+	}
+	return may
+}
+
+// admits reports whether the principal's request for a call would be let through. The error says that nobody knows, within
+// the time that there is for it.
+func (r *receiver) admits(call Call, left time.Duration) (bool, error) {
+	if call.Name == "" || r.filter.Doubt != nil {
+		return false, nil
+	}
+	g, o := r.x.current(), &r.x.m.owned
+	ctx := r.filter.Context
+	if o.tasks.IsCommon() && mcp.IsTask(call.Method) {
+		bounded, done := context.WithTimeout(ctx, left)
+		defer done()
+		ctx = bounded
+	}
+	asked, err := o.tasksOf(ctx, g, []Call{call}, r.taskOf)
+	if err != nil {
+		return false, err
+	}
+	return asked.notOwn == nil && g.policy.decide(r.filter.Context, r.x.lease.holder(), asked.calls, nil) == nil, nil
 }
 
 // Unreadable tells the operator what is left out.
@@ -78,7 +169,7 @@ func (r *receiver) Endpoint(uri string) string { return r.x.sealEndpoint(r.query
 // Seal makes a cursor one that only its principal can send back, and for this list. One of a replayed page
 // that does not show its list is sealed for no list: nobody can go on from it.
 func (r *receiver) Seal(list string, cursor []byte) string {
-	return r.x.m.owned.cursors.Seal(cursor, r.x.principal.caller().Binding(list))
+	return r.x.m.owned.cursors[0].Seal(cursor, r.x.principal.caller().Binding(list))
 }
 
 // listMethod returns the list that is asked for, "" for none.
@@ -91,6 +182,16 @@ func (x *exchange) listMethod() string {
 	return ""
 }
 
+// openCursor opens a cursor that was sealed under one of our keys.
+func (o *belongings) openCursor(sealed string, binding []byte) (text []byte, ok bool) {
+	for i := range o.cursors {
+		if text, ok = o.cursors[i].Open(sealed, binding); ok {
+			break
+		}
+	}
+	return text, ok
+}
+
 // openCursors puts the cursors of the handler in the place of those that were
 // sealed. Nothing else of the body changes.
 func (o *belongings) openCursors(x *exchange) *refusal.Refusal {
@@ -100,7 +201,7 @@ func (o *belongings) openCursors(x *exchange) *refusal.Refusal {
 	pages := *x.pages
 	opened := make([][]byte, 0, len(pages))
 	for _, p := range pages {
-		text, ok := o.cursors.Open(string(p.Cursor.Value), x.principal.caller().Binding(p.List))
+		text, ok := o.openCursor(string(p.Cursor.Value), x.principal.caller().Binding(p.List))
 		if p.Cursor.State != jsonrpc.String || !ok {
 			return refusal.New(refusal.UnknownCursor, p.List+" cursor", "", "one that this principal and client got from this list")
 		}

@@ -282,6 +282,9 @@ func denyUnfiltered(err error) *refusal.Refusal {
 	if errors.Is(err, errTooMuchHeld) {
 		return denyHeld()
 	}
+	if doubt := (*refusal.Refusal)(nil); errors.As(err, &doubt) {
+		return doubt
+	}
 	return refusal.For(refusal.Unfiltered, "", err)
 }
 

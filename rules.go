@@ -2,6 +2,7 @@ package mcpauth
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -51,8 +52,18 @@ type Rules struct {
 	Methods map[string]Requirement
 }
 
+// Compile checks the rules once and makes a [Policy] of them, for one of your own that asks them and adds to what they say.
+// [Config] takes Rules as they are. The error joins one *[ConfigError] for each mistake.
+func (r Rules) Compile() (Policy, error) {
+	book, errs := r.compile()
+	if len(errs) > 0 {
+		return nil, errors.Join(errs...)
+	}
+	return book, nil
+}
+
 // Require implements [Policy]. It compiles the rules at each call: give the
-// Rules to [Config] instead of calling it in a loop.
+// Rules to [Config], or use [Rules.Compile], instead of calling it in a loop.
 func (r Rules) Require(ctx context.Context, call Call) (Requirement, error) {
 	book, errs := r.compile()
 	if len(errs) > 0 {

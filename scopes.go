@@ -185,6 +185,12 @@ func (d *decider) isDeclared() bool {
 	return declared
 }
 
+// rules returns the rules of the policy, nil if it is code.
+func (d *decider) rules() *ruleBook {
+	book, _ := d.policy.(*ruleBook)
+	return book
+}
+
 // decide returns nil when the principal may make all of the calls. A call that
 // no scope can open outweighs any number of missing scopes, and missing scopes
 // are those of all calls together, so that one trip through consent is enough.

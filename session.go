@@ -2,11 +2,14 @@ package mcpauth
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"net/http"
 	"strings"
 	"sync"
+	"time"
 
+	"github.com/seed-1e292522/mcpauth/internal/dpop"
 	"github.com/seed-1e292522/mcpauth/internal/mcp"
 	"github.com/seed-1e292522/mcpauth/internal/overhear"
 	"github.com/seed-1e292522/mcpauth/internal/owned"
@@ -17,11 +20,13 @@ import (
 // belongings are what callers have here, whatever the configuration.
 type belongings struct {
 	sessions *owned.Sessions
-	cursors  seal.Sealer
+	cursors  []seal.Sealer // by key, that in use in front
 	streams  owned.Streams
 	tasks    tasks
 	running  owned.Running[*exchange]
 	held     owned.Accounts // bytes, by caller
+	lasts    lasting
+	proofs   *dpop.Checker
 }
 
 // fingerprint tells two secrets apart in a record and is of no use otherwise.
@@ -31,11 +36,20 @@ func (o *belongings) fingerprint(use, secret string) string {
 
 // check verifies that the session of a request is the caller's, and so are the tasks that it names.
 func (o *belongings) check(r *http.Request, x *exchange) *refusal.Refusal {
-	denied := o.checkSession(r, x)
-	if denied == nil {
-		x.calls, x.notOwn = o.withTaskCalls(x.g, x.calls, x.principal)
+	if denied := o.checkSession(r, x); denied != nil {
+		return denied
 	}
-	return denied
+	asked, err := o.tasksOf(r.Context(), x.g, x.calls, func(ctx context.Context, id string) (owned.Begun[taskCall], bool, error) {
+		return o.tasks.Of(ctx, x.principal.caller(), id)
+	})
+	if err != nil {
+		return doubtStore(err)
+	}
+	x.calls, x.notOwn = asked.calls, asked.notOwn
+	if u := x.unnamed; u != nil && u.alias != "" && asked.alias != "" {
+		u.alias = asked.alias
+	}
+	return nil
 }
 
 // take is for a request that the policy allows: it opens cursors, and takes the place of a stream.
@@ -156,43 +170,73 @@ type tasks struct {
 	coded sync.Once // the operator has been told of compressed answers
 }
 
-// taskCall is the call that began a task, without its arguments, and the alias under
-// which it did if it had no session.
+// taskCall is the call that began a task, without its arguments.
 type taskCall struct {
-	method      string
-	kind        Kind
-	name, alias string
-}
-
-func begunBy(call *Call, alias string) owned.Begun[taskCall] {
-	return owned.Begun[taskCall]{Call: taskCall{call.Method, call.Kind, call.Name, alias}, Arguments: call.Arguments}
+	Method string `json:"m,omitempty"`
+	Kind   Kind   `json:"k,omitempty"`
+	Name   string `json:"n,omitempty"`
+	Bare   bool   `json:"b,omitempty"` // it had arguments, at which rules do not look
 }
 
 func callOf(b owned.Begun[taskCall]) Call {
-	return Call{Method: b.Call.method, Kind: b.Call.kind, Name: b.Call.name, Arguments: b.Arguments}
+	return Call{Method: b.Call.Method, Kind: b.Call.Kind, Name: b.Call.Name, Arguments: b.Arguments}
 }
 
-// withTaskCalls lets a principal use only the tasks that it began here, and
+// tasksAsked is what is known of the tasks that calls are on.
+type tasksAsked struct {
+	calls  []Call           // with those that began the tasks
+	notOwn *refusal.Refusal // that a task is not the caller's
+	alias  string           // under which the task of the first call was begun, "" if it has a session
+}
+
+// tasksBy says whether a task is the principal's, and how it began it.
+type tasksBy func(ctx context.Context, id string) (began owned.Begun[taskCall], own bool, err error)
+
+// tasksOf lets a principal use only the tasks that it began here, and
 // only while it may make the calls that began them: these are added to the
 // calls on tasks. The refusal is the same for somebody else's task and for one
-// that never was. Requests, lists and notifications are all decided by it.
-func (o *belongings) withTaskCalls(g *generation, calls []Call, p *Principal) (all []Call, notOwn *refusal.Refusal) {
-	all = calls
+// that never was. Requests, lists and notifications are all decided by it. The error says that nobody knows.
+func (o *belongings) tasksOf(ctx context.Context, g *generation, calls []Call, of tasksBy) (asked tasksAsked, err error) {
+	asked.calls = calls
 	if !g.bindsTasks {
-		return all, nil
+		return asked, nil
 	}
-	for _, call := range calls {
+	done := context.CancelFunc(nil)
+	for i, call := range calls {
 		if !mcp.IsTask(call.Method) || call.Name == "" {
 			continue
 		}
-		began, ok := o.tasks.Of(p.caller(), call.Name)
-		if !ok {
-			notOwn = refusal.New(refusal.UnknownTask, "taskId", call.Name, "a task that this principal began here")
+		if done == nil && o.tasks.IsCommon() {
+			ctx, done = context.WithTimeout(ctx, storeTimeout)
+			defer done()
+		}
+		began, ok, err := of(ctx, call.Name)
+		if err != nil {
+			return asked, err
+		}
+		if !ok || began.Call.Bare && !g.policy.isDeclared() { // code may look at what nobody has kept
+			asked.notOwn = refusal.New(refusal.UnknownTask, "taskId", call.Name, "a task that this principal began here")
 			continue
 		}
-		all = append(all, callOf(began))
+		if i == 0 {
+			asked.alias = began.Alias
+		}
+		asked.calls = append(asked.calls, callOf(began))
 	}
-	return all, notOwn
+	return asked, nil
+}
+
+// storeTimeout bounds what one request, or one answer, waits for the store.
+const storeTimeout = 500 * time.Millisecond
+
+// doubtStore is the refusal where nobody knows whose a task is: "not found" would have its owner drop it.
+func doubtStore(err error) *refusal.Refusal {
+	if err == nil {
+		return nil
+	}
+	denied := refusal.For(refusal.Unavailable, "Store", err).Because("store")
+	denied.RetryAfter = retrySoon
+	return denied
 }
 
 // errNoCall is why a task that begins is nobody's, beside those of [owned.Tasks.Begin].
@@ -203,6 +247,7 @@ var errNoCall = errors.New("no call of this session is known that awaits this an
 type hearing struct {
 	x        *exchange
 	call     *Call  // that may begin a task; nil on a stream of the server's own, which may answer earlier ones
+	bare     bool   // it is without its arguments
 	owed     string // name of the answer while it is awaited, "" if it is not
 	id       string // of the request, as idKey has it; "" without a session
 	written  []byte // as it is written: who writes late finds another request's body in its place
@@ -223,7 +268,7 @@ func (x *exchange) hearing() *hearing {
 		return nil
 	default:
 		if x.g.policy.isDeclared() {
-			call.Arguments = nil // rules do not look at them
+			h.bare, call.Arguments = len(call.Arguments) > 0, nil // rules do not look at them
 		}
 		h.call = &call
 		if ids := x.pending(); len(ids) == 1 {
@@ -264,7 +309,7 @@ func (h *hearing) await(session string) {
 	}
 	c := h.x.principal.caller()
 	h.owed = h.x.m.owned.sessions.Answer(c, session, h.id)
-	h.x.m.owned.tasks.Await(c, h.owed, begunBy(h.call, h.alias()))
+	h.x.m.owned.tasks.Await(c, h.owed, h.begun())
 }
 
 // forget is for a call that has its answer, or gets none.
@@ -275,35 +320,51 @@ func (h *hearing) forget() {
 	}
 }
 
-func (h *hearing) alias() string {
+// begun is the call as it is remembered of a task.
+func (h *hearing) begun() owned.Begun[taskCall] {
+	began := owned.Begun[taskCall]{Call: taskCall{h.call.Method, h.call.Kind, h.call.Name, h.bare}, Arguments: h.call.Arguments}
 	if u := h.x.unnamed; u != nil {
-		return u.alias
+		began.Alias = u.alias
 	}
-	return ""
+	return began
 }
 
 // heard is told of an answer.
 func (h *hearing) heard(a overhear.Answer) {
-	c := h.x.principal.caller()
 	began, known := h.answered(a.ID)
-	for _, id := range a.Tasks {
-		_, own := h.x.m.owned.tasks.Of(c, id)
-		switch {
-		case own:
-		case known:
-			h.tell(h.x.m.owned.tasks.Begin(c, id, began))
-		default:
+	if len(a.Tasks) > 0 {
+		h.x.m.owned.bind(h, a.Tasks, began, known)
+	}
+	h.tell(a.Flaw)
+}
+
+// bind makes tasks that begin the caller's. It does so also when the client has left: it may come back for them.
+func (o *belongings) bind(h *hearing, ids []string, began owned.Begun[taskCall], known bool) {
+	ctx := context.WithoutCancel(h.x.ctx.Context)
+	if o.tasks.IsCommon() {
+		bounded, done := context.WithTimeout(ctx, storeTimeout)
+		defer done()
+		ctx = bounded
+	}
+	c := h.x.principal.caller()
+	for _, id := range ids {
+		if known {
+			h.tell(o.tasks.Begin(ctx, c, id, began))
+			continue
+		}
+		if _, own, err := o.tasks.Of(ctx, c, id); err != nil {
+			h.tell(err)
+		} else if !own {
 			h.tell(errNoCall)
 		}
 	}
-	h.tell(a.Flaw)
 }
 
 // answered returns the call that has been answered, if it is known.
 func (h *hearing) answered(id []byte) (began owned.Begun[taskCall], known bool) {
 	if h.call != nil && isSameID(id, h.written) {
 		h.forget()
-		return begunBy(h.call, h.alias()), true
+		return h.begun(), true
 	}
 	key, c := idKey(id), h.x.principal.caller()
 	for _, session := range [...]string{h.x.session, h.x.announced} {
@@ -324,7 +385,11 @@ func isSameID(a, b []byte) bool {
 
 // tell tells the operator why a task that began is nobody's.
 func (h *hearing) tell(err error) {
-	if err != nil {
+	switch {
+	case err == nil:
+	case errors.Is(err, owned.ErrLate):
+		h.x.m.operator.log.Error("mcpauth: a task is known to this process alone, until it is used when the store answers again", "reason", shownError(err))
+	default:
 		h.x.m.operator.log.Warn("mcpauth: a task that the handler has begun belongs to nobody: whoever asks for it is told that there is none", "reason", shownError(err))
 	}
 }

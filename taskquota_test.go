@@ -16,8 +16,11 @@ import (
 
 // crowd is a bed whose handler begins a task with each call: its name stands in the
 // call's argument "task".
-func crowd(tb testing.TB) *taskBed {
+func crowd(tb testing.TB, more ...func(*mcpauth.Config)) *taskBed {
 	b := newTaskBed(tb, func(c *mcpauth.Config) {
+		for _, change := range more {
+			change(c)
+		}
 		c.Policy = mcpauth.PolicyFunc(func(context.Context, mcpauth.Call) (mcpauth.Requirement, error) {
 			return mcpauth.Authenticated(), nil
 		})

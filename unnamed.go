@@ -84,12 +84,7 @@ func (o *belongings) checkUnnamed(r *http.Request, x *exchange) *refusal.Refusal
 // latter has no effect.
 func (o *belongings) aliasOf(x *exchange) (alias string, fixed bool) {
 	switch {
-	case x.usesTasks():
-		if call := &x.calls[0]; mcp.IsTask(call.Method) {
-			if began, ok := o.tasks.Of(x.principal.caller(), call.Name); ok && began.Call.alias != "" {
-				return began.Call.alias, true
-			}
-		}
+	case x.usesTasks(): // one that is known has that under which it was begun
 		return o.aliasFor(x.principal, "tasks"), true
 	case x.sets():
 		return o.aliasFor(x.principal, "settings"), true

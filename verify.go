@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/bits"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -87,8 +88,7 @@ func (v *verified) take(facts *token.Facts) {
 	}
 }
 
-// holder is the principal of a token, also of one that is refused for another
-// reason than its signature; nil for one that was not verified.
+// holder is the principal of a token that was verified, refused or not; nil for another one.
 func (v *verified) holder() *Principal {
 	if v == nil {
 		return nil
@@ -108,8 +108,13 @@ type verifier struct {
 	proofs   *dpop.Checker // nil where no issuer's tokens may be bound to a key
 }
 
+// has reports whether tokens of an issuer are judged now by the very rules by which they were.
+func (v *verifier) has(s *issuer) bool { return slices.Contains(v.ordered, s) }
+
 // endOf is when a token is good no more.
-func (v *verifier) endOf(p *Principal) time.Time { return p.Expiry.Add(v.leeway) }
+func (v *verifier) endOf(p *Principal) time.Time { return v.endBy(p.Expiry) }
+
+func (v *verifier) endBy(exp time.Time) time.Time { return exp.Add(v.leeway) }
 
 // clientOf names the client of a token that was not verified, "" if it names none.
 func (v *verifier) clientOf(said *token.Unverified) string {
@@ -138,7 +143,7 @@ func (v *verifier) verify(r *http.Request, sent credential, now time.Time, seen 
 	}
 	key := seen.tokens.Key(compact)
 	good := seen.get(key, now, v.leeway)
-	if good == nil {
+	if good == nil || !v.has(good.issuer) {
 		var denied *refusal.Refusal
 		if good, denied = v.verifyAnew(ctx, compact, now, time.Time{}); denied != nil {
 			return good, denied
@@ -194,7 +199,7 @@ func (v *verifier) verifyAnew(ctx context.Context, compact string, now, since ti
 
 // confirm asks the issuer about a JWT that was verified: it may have been revoked, or grant less by now.
 func (v *verifier) confirm(ctx context.Context, s *issuer, compact string, t *token.Token, facts *token.Facts, now, since time.Time) (*answer, *refusal.Refusal) {
-	said, verdict := s.asked.Ask(ctx, compact, since, true)
+	said, verdict := s.asked.Ask(ctx, s, compact, since, true)
 	if verdict.Denied != nil {
 		return nil, verdict.Denied
 	}
@@ -207,7 +212,7 @@ func (v *verifier) confirm(ctx context.Context, s *issuer, compact string, t *to
 	if denied != nil {
 		unverified := answered.Said()
 		explainAnswer(denied, &unverified, s, v.resource)
-		s.asked.Refuse(compact, introspect.Verdict{Denied: denied})
+		s.asked.Refuse(compact, introspect.Verdict{By: s, Denied: denied})
 		return nil, denied
 	}
 	s.asked.Good(compact, s.url, facts.Subject, strconv.FormatBool(facts.Client))
@@ -224,7 +229,7 @@ func (v *verifier) verifyOpaque(ctx context.Context, compact string, now, since 
 	if denied != nil {
 		return nil, denied
 	}
-	said, verdict := s.asked.Ask(ctx, compact, since, false)
+	said, verdict := s.asked.Ask(ctx, s, compact, since, false)
 	if verdict.Denied != nil {
 		known, _ := verdict.About.(*verified)
 		return known, verdict.Denied
@@ -236,14 +241,14 @@ func (v *verifier) verifyOpaque(ctx context.Context, compact string, now, since 
 	if denied != nil {
 		unverified := t.Said()
 		explainAnswer(denied, &unverified, s, v.resource)
-		s.asked.Refuse(compact, introspect.Verdict{Denied: denied})
+		s.asked.Refuse(compact, introspect.Verdict{By: s, Denied: denied})
 		return nil, denied
 	}
 	good := &verified{evidence: evidence{issuer: s, answer: &answer{asked: said.Asked, endless: t.IsEndless()}}, notBefore: t.NotBefore().UnixMicro()}
 	facts, denied := s.tokens.Facts(&t)
 	good.take(&facts)
 	if denied != nil {
-		s.asked.Refuse(compact, introspect.Verdict{Denied: denied, About: good, Size: good.size()})
+		s.asked.Refuse(compact, introspect.Verdict{By: s, Denied: denied, About: good, Size: good.size()})
 		return good, denied
 	}
 	s.asked.Good(compact, s.url, facts.Subject, strconv.FormatBool(facts.Client))
@@ -292,7 +297,7 @@ func (v *verifier) checkSender(r *http.Request, sent credential, good *verified,
 		return refusal.New(refusal.SenderConstrained, "cnf, and the scheme is Bearer", "", "the scheme DPoP, with a proof").Because("bound-as-bearer")
 	}
 	proof := dpop.Request{Field: r.Header["Dpop"], Method: r.Method, Path: r.URL.EscapedPath(), Token: sent.token}
-	full, denied := v.proofs.Check(proof, good.binding, now, good.issuer.nonces)
+	full, denied := v.proofs.Check(r.Context(), proof, good.binding, now, good.issuer.nonces)
 	if full {
 		by.tellProofsFull()
 	}

@@ -56,6 +56,7 @@ func (m *memory) last(tb testing.TB) auditlog.Record {
 type server struct {
 	tb     testing.TB
 	issuer *mcpauthtest.Issuer
+	auth   *mcpauth.Middleware
 	audit  *auditlog.Log
 	http.Handler
 	ran int
@@ -82,6 +83,7 @@ func newServer(tb testing.TB, sink auditlog.Sink, options auditlog.Options, chan
 	}
 	auth, err := mcpauth.New(config)
 	require.NoError(tb, err)
+	s.auth = auth
 	s.Handler = auth.Wrap(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		s.ran++
 		_, _ = io.WriteString(w, "{}")

@@ -21,7 +21,7 @@ type Record struct {
 	ID   string    `json:"id,omitempty"`  // random name of the request
 
 	// Event is "decision"; "scope_elevated" for the first call that is allowed
-	// after it was refused to the same principal for scopes; "sealed" for the line that a
+	// after it was refused to the same principal for scopes; "reload" for a change of the configuration; "sealed" for the line that a
 	// [File] writes after one that was cut off, which has no decision.
 	Event    string `json:"event"`
 	Decision string `json:"decision,omitempty"` // "allow" or "deny"
@@ -47,11 +47,26 @@ type Record struct {
 	Remote   string `json:"remote,omitempty"`
 	Duration int64  `json:"duration_us,omitempty"` // microseconds until the decision
 
+	Config     string `json:"config,omitempty"`     // fingerprint of the configuration that decided, 16 hex digits of it
+	Generation uint64 `json:"generation,omitempty"` // of it: it begins at 1 in each process
+
 	Calls   []Call `json:"calls,omitempty"`
 	Omitted int    `json:"calls_omitted,omitempty"` // calls of a batch beyond the 32 that are kept
 
+	Change *Change `json:"change,omitempty"` // with reload; denied if the configuration stays as it was
+
 	ElevatedFrom string `json:"elevated_from,omitempty"` // ID of the refusal, with scope_elevated
 	TornBytes    int    `json:"torn_bytes,omitempty"`    // with sealed
+}
+
+// Change is what a reload has changed, or would have.
+type Change struct {
+	Source  string   `json:"source,omitempty"`
+	To      string   `json:"to,omitempty"` // fingerprint, 16 hex digits of it
+	Added   []string `json:"added,omitempty"`
+	Removed []string `json:"removed,omitempty"`
+	Changed []string `json:"changed,omitempty"`
+	Error   string   `json:"error,omitempty"`
 }
 
 // Call is one operation of a request and what was decided about it.
@@ -68,6 +83,7 @@ type Call struct {
 const (
 	maxCalls = 32
 	maxText  = 256
+	maxError = 4096 // of the mistakes in a configuration
 )
 
 // record makes the record of a decision.
@@ -77,6 +93,11 @@ func (o *Options) record(ctx context.Context, d mcpauth.Decision) Record {
 		Cause: d.Cause, KeyID: clean(d.KeyID), Token: d.Token, Session: d.Session,
 		UnverifiedIssuer: clean(d.UnverifiedIssuer), UnverifiedKeyID: clean(d.UnverifiedKeyID),
 		Method: clean(d.Method), Era: d.Era, Duration: d.Duration.Microseconds(),
+		Config: short(d.Fingerprint), Generation: d.Generation,
+	}
+	if d.Change != nil {
+		r.change(d.Change)
+		return r
 	}
 	if d.Err != nil {
 		r.Decision, r.Reason, r.Status = "deny", d.Reason().Code(), d.Err.Status
@@ -100,6 +121,26 @@ func (o *Options) record(ctx context.Context, d mcpauth.Decision) Record {
 		r.Calls = append(r.Calls, callOf(call, d.Rulings, i))
 	}
 	return r
+}
+
+func (r *Record) change(c *mcpauth.Change) {
+	r.Event = "reload"
+	names := func(list []string) (cleaned []string) {
+		for _, name := range list {
+			cleaned = append(cleaned, clean(name))
+		}
+		return cleaned
+	}
+	r.Change = &Change{Source: clean(c.Source), To: short(c.To), Added: names(c.Added), Removed: names(c.Removed), Changed: names(c.Changed)}
+	if c.Err != nil {
+		r.Decision, r.Change.Error = "deny", strings.Clone(foreign.LineShort(strings.ReplaceAll(c.Err.Error(), "\n", "; "), maxError))
+	}
+}
+
+// short is what of a fingerprint tells configurations apart.
+func short(fingerprint string) string {
+	digits := strings.TrimPrefix(fingerprint, "sha256:")
+	return digits[:min(len(digits), 16)]
 }
 
 func callOf(call mcpauth.Call, rulings []mcpauth.Ruling, i int) Call {

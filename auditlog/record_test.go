@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -28,7 +29,7 @@ var schema = map[string]string{
 	"iss": `^"https://as\.example\.com"$`, "sub": `^"user-1"$`, "client_id": `^"client-1"$`, "kid": `^"k1"$`, "actors": `^\["gateway"\]$`,
 	"token_fingerprint": `^"[0-9a-f]{16}"$`, "session_fingerprint": `^"[0-9a-f]{16}"$`,
 	"unverified_iss": `^"`, "unverified_kid": `^"`, "http_method": `^"[A-Z]+"$`, "era": `^"(legacy|modern)"$`,
-	"remote": `^"192\.0\.2\.1"$`, "duration_us": `^\d+$`, "calls": `^\[`, "elevated_from": `^"[0-9a-f]{16}"$`,
+	"config": `^"[0-9a-f]{16}"$`, "generation": `^1$`, "remote": `^"192\.0\.2\.1"$`, "duration_us": `^\d+$`, "calls": `^\[`, "elevated_from": `^"[0-9a-f]{16}"$`,
 }
 
 func members(t *testing.T, r auditlog.Record) map[string]json.RawMessage {
@@ -46,7 +47,7 @@ func TestSchema_AUDIT_02(t *testing.T) {
 	s := newServer(t, sink, auditlog.Options{}, func(c *mcpauth.Config) {
 		c.Issuers[0].RequireClaims = map[string][]string{"tid": {"a"}}
 	})
-	const always = "time id event decision http_method remote duration_us"
+	const always = "time id event decision http_method remote duration_us config generation"
 	const principal = " iss sub client_id kid token_fingerprint"
 	for _, row := range []struct {
 		name, token, body, has string
@@ -72,6 +73,40 @@ func TestSchema_AUDIT_02(t *testing.T) {
 			assert.ElementsMatch(t, strings.Fields(always+row.has), names)
 		})
 	}
+}
+
+// TestReload_RELOAD_08: a change of the configuration is a record of its own, whether it comes into force or not, and with
+// FailClosed one that cannot be kept does not.
+func TestReload_RELOAD_08(t *testing.T) {
+	sink := &memory{}
+	var config mcpauth.Config
+	s := newServer(t, sink, auditlog.Options{FailClosed: true}, func(c *mcpauth.Config) { config = *c })
+	config.Leeway = 7 * time.Second
+	first := s.auth.Fingerprint()
+	require.NoError(t, s.auth.Reload(t.Context(), config, "mcpauth.json"))
+	now := s.auth.Fingerprint()
+	short := func(fingerprint string) string { return strings.TrimPrefix(fingerprint, "sha256:")[:16] }
+	got := sink.last(t)
+	assert.Regexp(t, "^[0-9a-f]{16}$", got.ID)
+	assert.NotZero(t, got.Time)
+	assert.Equal(t, auditlog.Record{
+		Time: got.Time, ID: got.ID, Event: "reload", Decision: "allow", Config: short(first), Generation: 1,
+		Change: &auditlog.Change{Source: "mcpauth.json", To: short(now), Changed: []string{"Leeway"}},
+	}, got)
+
+	config.Leeway, config.MaxBody = time.Hour, 1
+	require.Error(t, s.auth.Reload(t.Context(), config, "a\nb"))
+	got = sink.last(t)
+	assert.Equal(t, auditlog.Record{
+		Time: got.Time, ID: got.ID, Event: "reload", Decision: "deny", Config: short(now), Generation: 2,
+		Change: &auditlog.Change{Source: `a\nb`, Error: "mcpauth: Config.Leeway = 1h0m0s: must be between 0 and 5m; " +
+			"mcpauth: Config.MaxBody = 1: is in bytes: must be between 1024 and 67108864, or 0 for 4194304"},
+	}, got)
+
+	config.Leeway, config.MaxBody = 8*time.Second, 0
+	sink.before = func() error { return errors.New("disk full") }
+	require.ErrorContains(t, s.auth.Reload(t.Context(), config, ""), "disk full")
+	assert.Equal(t, now, s.auth.Fingerprint())
 }
 
 func TestRulings_AUDIT_02(t *testing.T) {

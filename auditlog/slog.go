@@ -43,6 +43,12 @@ func (r *Record) attrs() []slog.Attr {
 		attrs = append(attrs, slog.Any("actors", r.Actors))
 	}
 	attrs = append(attrs, slog.Int64("duration_us", r.Duration))
+	if r.Generation != 0 {
+		attrs = append(attrs, slog.String("config", r.Config), slog.Uint64("generation", r.Generation))
+	}
+	if r.Change != nil {
+		attrs = append(attrs, slog.Any("change", r.Change))
+	}
 	if r.Calls != nil {
 		attrs = append(attrs, slog.Any("calls", r.Calls), slog.Int("calls_omitted", r.Omitted))
 	}

@@ -63,6 +63,8 @@ func PrivateKeyJWT(clientID string, key Key) Method {
 	if m.err = err; err != nil {
 		return m
 	}
+	public, _ := x509.MarshalPKIXPublicKey(key.Signer.Public())
+	m.secret = digest("key", clientID, alg, string(public), key.ID, string(key.Certificate), key.Audience)
 	m.apply = func(_ context.Context, at Endpoint, _ http.Header, form url.Values) error {
 		assertion, err := key.assert(clientID, alg, at)
 		if err != nil {

@@ -5,8 +5,12 @@ package clientauth
 
 import (
 	"context"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 )
@@ -16,6 +20,22 @@ type Method struct {
 	clientID string
 	err      error // of the constructor
 	apply    func(ctx context.Context, at Endpoint, h http.Header, form url.Values) error
+
+	// secret tells two methods apart, in this process: what it stands for cannot be guessed from it.
+	secret [sha256.Size]byte
+}
+
+// digestKey is of this process.
+var digestKey = rand.Text()
+
+// digest stands for what a method is made of.
+func digest(parts ...string) (sum [sha256.Size]byte) {
+	h := hmac.New(sha256.New, []byte(digestKey))
+	for _, part := range parts {
+		fmt.Fprintf(h, "%d %s", len(part), part)
+	}
+	h.Sum(sum[:0])
+	return sum
 }
 
 // Endpoint is where the client authenticates.
@@ -52,7 +72,7 @@ func (m Method) Apply(ctx context.Context, at Endpoint, h http.Header, form url.
 // SecretBasic is client_secret_basic: the header field Authorization has id and secret, each encoded
 // as a form has it (RFC 6749 section 2.3.1).
 func SecretBasic(clientID, secret string) Method {
-	return withSecret(clientID, secret, func(_ context.Context, _ Endpoint, h http.Header, _ url.Values) error {
+	return withSecret("basic", clientID, secret, func(_ context.Context, _ Endpoint, h http.Header, _ url.Values) error {
 		pair := url.QueryEscape(clientID) + ":" + url.QueryEscape(secret)
 		h.Set("Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte(pair)))
 		return nil
@@ -61,15 +81,15 @@ func SecretBasic(clientID, secret string) Method {
 
 // SecretPost is client_secret_post: id and secret stand in the form, for servers that know nothing better.
 func SecretPost(clientID, secret string) Method {
-	return withSecret(clientID, secret, func(_ context.Context, _ Endpoint, _ http.Header, form url.Values) error {
+	return withSecret("post", clientID, secret, func(_ context.Context, _ Endpoint, _ http.Header, form url.Values) error {
 		form.Set("client_id", clientID)
 		form.Set("client_secret", secret)
 		return nil
 	})
 }
 
-func withSecret(clientID, secret string, apply func(context.Context, Endpoint, http.Header, url.Values) error) Method {
-	m := Method{clientID: clientID, apply: apply}
+func withSecret(way, clientID, secret string, apply func(context.Context, Endpoint, http.Header, url.Values) error) Method {
+	m := Method{clientID: clientID, apply: apply, secret: digest(way, clientID, secret)}
 	switch {
 	case clientID == "":
 		m.err = errNoID

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"sync"
 	"time"
@@ -37,9 +38,10 @@ type Telemetry struct {
 	verified  metric.Float64Histogram
 	handler   metric.Float64Histogram
 
+	changes       metric.Int64Counter
 	mu            sync.Mutex
 	registrations []metric.Registration
-	issuers       map[string]bool // configured, as Observe has learned
+	issuers       sync.Map // configured ones, as Observe has learned
 }
 
 // seconds are the buckets of durations: from a cached token to a slow issuer.
@@ -57,8 +59,8 @@ func New(config Config) (*Telemetry, error) {
 	if config.TracerProvider == nil {
 		config.TracerProvider = otel.GetTracerProvider()
 	}
-	t := &Telemetry{meter: config.MeterProvider.Meter(scopeName), tracer: config.TracerProvider.Tracer(scopeName), issuers: map[string]bool{}}
-	var errs [4]error
+	t := &Telemetry{meter: config.MeterProvider.Meter(scopeName), tracer: config.TracerProvider.Tracer(scopeName)}
+	var errs [5]error
 	t.decisions, errs[0] = t.meter.Int64Counter("mcpauth.decisions",
 		metric.WithUnit("{decision}"), metric.WithDescription("Requests that were decided about."))
 	t.decision, errs[1] = t.meter.Float64Histogram("mcpauth.decision.duration", seconds,
@@ -67,6 +69,8 @@ func New(config Config) (*Telemetry, error) {
 		metric.WithUnit("s"), metric.WithDescription("Time from the arrival of a request to the end of its token's verification."))
 	t.handler, errs[3] = t.meter.Float64Histogram("mcpauth.handler.duration", handling,
 		metric.WithUnit("s"), metric.WithDescription("Time that the handler took for a request that was let through, by the class of its status."))
+	t.changes, errs[4] = t.meter.Int64Counter("mcpauth.config.changes",
+		metric.WithUnit("{change}"), metric.WithDescription("Changes of the configuration that came into force (allow), or did not (deny)."))
 	return t, errors.Join(errs[:]...)
 }
 
@@ -84,6 +88,10 @@ func (t *Telemetry) OnServed(ctx context.Context, s mcpauth.Served) {
 // to have an audit too, call both from a function of your own.
 func (t *Telemetry) OnDecision(ctx context.Context, d mcpauth.Decision) {
 	outcome := attribute.String("mcpauth.outcome", outcomeOf(d))
+	if d.Change != nil {
+		t.changes.Add(ctx, 1, metric.WithAttributes(outcome))
+		return
+	}
 	labels := append(make([]attribute.KeyValue, 0, 6), outcome)
 	if d.Err != nil {
 		labels = append(labels, attribute.String("error.type", d.Reason().Code()))
@@ -105,13 +113,12 @@ func (t *Telemetry) OnDecision(ctx context.Context, d mcpauth.Decision) {
 
 // isConfigured reports whether an issuer that a token names is one that Observe was told of.
 func (t *Telemetry) isConfigured(issuer string) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.issuers[issuer]
+	_, configured := t.issuers.Load(issuer)
+	return configured
 }
 
 func outcomeOf(d mcpauth.Decision) string {
-	if d.Err != nil {
+	if d.Err != nil || d.Change != nil && d.Change.Err != nil {
 		return "deny"
 	}
 	return "allow"
@@ -148,10 +155,10 @@ func targetOf(d mcpauth.Decision) []attribute.KeyValue {
 	return labels
 }
 
-// Observe measures the keys of a middleware's issuers, and its memory of verified tokens, whenever metrics are
+// Observe measures the keys of a middleware's issuers, its memory of verified tokens, and whether its configuration is the newest one, whenever metrics are
 // collected, without any network traffic. Call it once for each.
 func (t *Telemetry) Observe(auth *mcpauth.Middleware) error {
-	k, tokens := keyInstruments{}, tokenInstruments{}
+	k, tokens, config := keyInstruments{}, tokenInstruments{}, configInstruments{}
 	instruments, err := k.make(t.meter)
 	if err != nil {
 		return err
@@ -160,13 +167,19 @@ func (t *Telemetry) Observe(auth *mcpauth.Middleware) error {
 	if err != nil {
 		return err
 	}
+	further, err := config.make(t.meter)
+	if err != nil {
+		return err
+	}
 	registration, err := t.meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
 		for _, status := range auth.Issuers() {
 			k.observe(o, status, time.Now())
+			t.issuers.Store(status.URL, true) // it may be new
 		}
 		tokens.observe(o, auth.TokenMemory())
+		config.observe(o, auth.ConfigStatus())
 		return nil
-	}, append(instruments, more...)...)
+	}, slices.Concat(instruments, more, further)...)
 	if err != nil {
 		return err
 	}
@@ -174,7 +187,7 @@ func (t *Telemetry) Observe(auth *mcpauth.Middleware) error {
 	defer t.mu.Unlock()
 	t.registrations = append(t.registrations, registration)
 	for _, status := range auth.Issuers() {
-		t.issuers[status.URL] = true
+		t.issuers.Store(status.URL, true)
 	}
 	return nil
 }

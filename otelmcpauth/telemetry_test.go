@@ -43,6 +43,8 @@ type server struct {
 	spans     *tracetest.SpanRecorder
 	traces    *sdktrace.TracerProvider
 	telemetry *otelmcpauth.Telemetry
+	auth      *mcpauth.Middleware
+	config    mcpauth.Config
 }
 
 func newServer(t *testing.T) *server {
@@ -54,16 +56,17 @@ func newServer(t *testing.T) *server {
 		MeterProvider: sdkmetric.NewMeterProvider(sdkmetric.WithReader(s.metrics)), TracerProvider: s.traces,
 	})
 	require.NoError(t, err)
-	auth, err := mcpauth.New(mcpauth.Config{
+	s.config = mcpauth.Config{
 		Resource: resource, Issuers: []mcpauth.Issuer{s.issuer.Config()}, Transport: s.issuer.Transport(),
 		OnDecision: s.telemetry.OnDecision, OnServed: s.telemetry.OnServed,
 		Policy: mcpauth.Rules{Tools: map[string]mcpauth.Requirement{
 			"echo": mcpauth.Scopes("mcp:read"), "admin": mcpauth.Scopes("mcp:admin"), "*": mcpauth.Authenticated(),
 		}},
-	})
+	}
+	s.auth, err = mcpauth.New(s.config)
 	require.NoError(t, err)
-	require.NoError(t, s.telemetry.Observe(auth))
-	s.Handler = auth.Wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	require.NoError(t, s.telemetry.Observe(s.auth))
+	s.Handler = s.auth.Wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if s.inner != nil {
 			s.inner(w, r)
 			return

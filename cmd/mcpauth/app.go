@@ -60,12 +60,15 @@ func doctorCommand(env environment) *cli.Command {
 				return err
 			}
 			file, err := readFile(c.String("policy"))
+			if err == nil {
+				err = file.readClients()
+			}
 			if err != nil {
 				return err
 			}
 			d := &doctor{
 				resource: c.String("resource"), file: file, issuers: c.StringSlice("issuer"), token: token, hasToken: c.IsSet("token"),
-				tool: c.String("tool"), origin: c.String("origin"), hasPolicy: file.Rules.given,
+				tool: c.String("tool"), origin: c.String("origin"), hasPolicy: file.hasRules,
 			}
 			if d.resource == "" {
 				d.resource = file.Resource

@@ -22,7 +22,7 @@ func (d *doctor) learnIssuers() {
 	for _, server := range d.servers {
 		u, err := url.Parse(server)
 		if err != nil || u.Hostname() == "" || fetch.HasOneReading(u.Hostname()) && !fetch.IsPrivateHost(u.Hostname()) {
-			d.file.Issuers = append(d.file.Issuers, fileIssuer{URL: server})
+			d.file.Issuers = append(d.file.Issuers, mcpauth.Issuer{URL: server})
 			continue
 		}
 		detail := "the server that is examined names it, and its address is private, or has more than one reading"
@@ -66,7 +66,7 @@ func (d *doctor) asServer(ctx context.Context) {
 		}
 	}
 	d.ok("the configuration is complete", "tokens must carry "+d.file.Resource+" in aud: this is the string to register at the authorization server")
-	if d.hasPolicy && d.file.Rules.empty() {
+	if d.hasPolicy && d.file.isEmpty() {
 		d.fault("no-policy", "the file has no rules", "without a policy every tool, prompt and resource is refused to everybody", "")
 	}
 	err = d.library.auth.Warm(ctx)

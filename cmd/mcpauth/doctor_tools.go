@@ -31,7 +31,7 @@ func (d *doctor) opens(ctx context.Context, l *library, token string, p *mcpauth
 	d.ok("scopes: "+scopes, "")
 	var shut []string
 	refusals := map[string]mcpauth.Decision{}
-	for _, name := range sortedKeys(d.file.Rules.Tools) {
+	for _, name := range sortedKeys(d.file.rules.Tools) {
 		if strings.ContainsAny(name, "*{") {
 			continue
 		}

@@ -12,7 +12,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -49,6 +48,7 @@ var beyond = map[string]string{
 	"a proxy rewrites the MCP headers":                "lies in the client's requests",
 	"replicas do not share a session key":             "needs two replicas and a session",
 	"the body is too large":                           "lies in the client",
+	"the store that replicas share cannot be reached": "needs a task",
 	"the session key is a buffer of zeros":            "is a secret of the server",
 
 	"no policy is set":                          "the server here lists nothing in any case; New warns",
@@ -175,12 +175,11 @@ func writeConfig(t *testing.T, c mcpauth.Config) string {
 		}
 		all["rules"] = map[string]any{"tools": tools, "resources": resources}
 	}
-	issuers := make([]fileIssuer, len(c.Issuers))
-	modes := map[mcpauth.DPoP]fileDPoP{mcpauth.DPoPAccepted: "accepted", mcpauth.DPoPRequired: "required"}
+	issuers := make([]map[string]any, len(c.Issuers))
 	for i, one := range c.Issuers {
-		issuers[i] = fileIssuer{URL: one.URL, Audiences: one.Audiences, Algorithms: one.Algorithms, TokenTypes: one.TokenTypes,
-			RequireClaims: one.RequireClaims, Claims: fileClaims{Scopes: one.Claims.Scopes}, MaxLifetime: duration(one.MaxLifetime),
-			Introspect: introspectionInFile(t, one.Introspect), DPoP: modes[one.DPoP]}
+		issuers[i] = map[string]any{"url": one.URL, "audiences": one.Audiences, "algorithms": one.Algorithms, "token_types": one.TokenTypes,
+			"require_claims": one.RequireClaims, "claims": map[string]any{"scopes": one.Claims.Scopes}, "max_lifetime": one.MaxLifetime.String(),
+			"introspect": introspectionInFile(t, one.Introspect), "dpop": []string{"off", "accepted", "required"}[one.DPoP]}
 	}
 	all["issuers"] = issuers
 	content, err := json.Marshal(all)
@@ -191,7 +190,7 @@ func writeConfig(t *testing.T, c mcpauth.Config) string {
 }
 
 // introspectionInFile writes down how an issuer is asked, and puts the secret into the environment.
-func introspectionInFile(t *testing.T, how *mcpauth.Introspection) *fileIntrospection {
+func introspectionInFile(t *testing.T, how *mcpauth.Introspection) map[string]any {
 	t.Helper()
 	if how == nil {
 		return nil
@@ -202,11 +201,8 @@ func introspectionInFile(t *testing.T, how *mcpauth.Introspection) *fileIntrospe
 	variable := "MCPAUTH_TEST_" + rand.Text() // tests run side by side
 	require.NoError(t, os.Setenv(variable, secret))
 	t.Cleanup(func() { _ = os.Unsetenv(variable) })
-	return &fileIntrospection{Endpoint: how.Endpoint, ClientID: id, SecretEnv: variable, Prefix: how.Prefix, JWTs: how.JWTs}
+	return map[string]any{"endpoint": how.Endpoint, "client": map[string]any{"id": id, "secret": map[string]any{"env": variable}}, "prefix": how.Prefix, "jwts": how.JWTs}
 }
-
-// MarshalJSON writes a duration as it is read.
-func (d duration) MarshalJSON() ([]byte, error) { return json.Marshal(time.Duration(d).String()) }
 
 // golden compares a text with a file, or writes the file.
 func golden(t *testing.T, name, got string) {

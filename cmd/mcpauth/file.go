@@ -1,254 +1,91 @@
 package main
 
 import (
-	"bytes"
-	"encoding/json"
-	"fmt"
 	"net/url"
 	"os"
-	"time"
+	"slices"
 
 	"github.com/seed-1e292522/mcpauth"
 	"github.com/seed-1e292522/mcpauth/clientauth"
+	"github.com/seed-1e292522/mcpauth/configfile"
 	"github.com/seed-1e292522/mcpauth/internal/fetch"
 )
 
-// file is what --policy reads: the parts of a mcpauth.Config that can be
-// written down, and who holds which scopes.
+// file is what --policy names: the file of the operator's program, without its secrets.
 type file struct {
-	Resource string              `json:"resource"`
-	Issuers  []fileIssuer        `json:"issuers"`
-	Scopes   []string            `json:"scopes"`
-	Implies  map[string][]string `json:"implies"`
-	Origins  []string            `json:"allowed_origins"`
-	Metadata map[string]any      `json:"metadata"`
-	Leeway   duration            `json:"leeway"`
-	MaxBody  int64               `json:"max_body"`
-	Loopback bool                `json:"allow_insecure_loopback"` // also where the resource or an issuer is there
-	LegacyAS bool                `json:"legacy_as_metadata"`
-	Delegate bool                `json:"delegate_tasks"`
-	Rules    fileRules           `json:"rules"`
-	// Holders are groups of people or clients, and the scopes that they can get.
-	Holders map[string][]string `json:"holders"`
-}
-
-type fileIssuer struct {
-	URL                 string              `json:"url"`
-	Audiences           []string            `json:"audiences"`
-	Algorithms          []string            `json:"algorithms"`
-	TokenTypes          []string            `json:"token_types"`
-	Claims              fileClaims          `json:"claims"`
-	RequireClaims       map[string][]string `json:"require_claims"`
-	MaxLifetime         duration            `json:"max_lifetime"`
-	AllowMissingSubject bool                `json:"allow_missing_subject"`
-	AllowIDTokenClaims  bool                `json:"allow_id_token_claims"`
-	DPoP                fileDPoP            `json:"dpop"`
-	AllowPrivate        bool                `json:"allow_private"`
-	OnBehalf            bool                `json:"on_behalf"`
-	Introspect          *fileIntrospection  `json:"introspect"`
-	Unlisted            bool                `json:"unlisted"`
-	JWKSURI             string              `json:"jwks_uri"`
-	Keys                fileKeys            `json:"keys"`
-}
-
-// fileIntrospection says how an authorization server is asked about tokens. The client's secret stands in the
-// environment, and not in a file that others read; it is sent as client_secret_basic.
-type fileIntrospection struct {
-	Endpoint  string `json:"endpoint"`
-	ClientID  string `json:"client_id"`
-	SecretEnv string `json:"client_secret_env"`
-	Prefix    string `json:"prefix"`
-	JWTs      bool   `json:"jwts"`
-	Tokeninfo bool   `json:"tokeninfo"`
-}
-
-func (i *fileIntrospection) introspection() *mcpauth.Introspection {
-	if i == nil {
-		return nil
-	}
-	out := &mcpauth.Introspection{Endpoint: i.Endpoint, Prefix: i.Prefix, JWTs: i.JWTs, Tokeninfo: i.Tokeninfo}
-	if !i.Tokeninfo {
-		out.Client = clientauth.SecretBasic(i.ClientID, os.Getenv(i.SecretEnv))
-	}
-	return out
-}
-
-// fileDPoP is one of the modes, "" for off.
-type fileDPoP string
-
-var dpopModes = map[fileDPoP]mcpauth.DPoP{"": mcpauth.DPoPOff, "off": mcpauth.DPoPOff, "accepted": mcpauth.DPoPAccepted, "required": mcpauth.DPoPRequired}
-
-// UnmarshalJSON reads a mode.
-func (d *fileDPoP) UnmarshalJSON(text []byte) error {
-	var mode string
-	if err := json.Unmarshal(text, &mode); err != nil {
-		return err
-	}
-	if _, known := dpopModes[fileDPoP(mode)]; !known {
-		return fmt.Errorf("dpop is \"off\", \"accepted\" or \"required\", not %s", text)
-	}
-	*d = fileDPoP(mode)
-	return nil
-}
-
-// fileKeys are a JWK Set, or PEM as a text.
-type fileKeys []byte
-
-// UnmarshalJSON reads both forms, and null for none.
-func (k *fileKeys) UnmarshalJSON(text []byte) error {
-	switch text[0] {
-	case 'n':
-		return nil
-	case '"':
-		var pem string
-		err := json.Unmarshal(text, &pem)
-		*k = []byte(pem)
-		return err
-	}
-	*k = bytes.Clone(text)
-	return nil
-}
-
-type fileClaims struct {
-	Scopes     []string            `json:"scopes"`
-	Union      bool                `json:"union"`
-	Roles      []string            `json:"roles"`
-	RoleScopes map[string][]string `json:"role_scopes"`
-	ClientID   string              `json:"client_id"`
-	Audience   string              `json:"audience"`
-}
-
-type fileRules struct {
-	given bool // the file has rules, if only an empty object
-
-	Tools     map[string]fileRequirement `json:"tools"`
-	Prompts   map[string]fileRequirement `json:"prompts"`
-	Resources map[string]fileRequirement `json:"resources"`
-	Methods   map[string]fileRequirement `json:"methods"`
-}
-
-// fileRequirement is a list of scopes of which all are needed, the word
-// "authenticated" for any valid token, or an object.
-type fileRequirement struct{ mcpauth.Requirement }
-
-// UnmarshalJSON reads the three forms.
-func (r *fileRequirement) UnmarshalJSON(text []byte) error {
-	var object struct {
-		All     []string   `json:"all"`
-		Any     [][]string `json:"any"`
-		Visible bool       `json:"visible"`
-		InBand  bool       `json:"in_band"`
-	}
-	switch text[0] {
-	case '"':
-		if string(text) != `"authenticated"` {
-			return fmt.Errorf("a requirement is a list of scopes, an object, or the word \"authenticated\", not %s", text)
-		}
-		r.Requirement = mcpauth.Authenticated()
-		return nil
-	case '[':
-		if err := json.Unmarshal(text, &object.All); err != nil {
-			return err
-		}
-	default:
-		if err := strictly(text, &object); err != nil {
-			return err
-		}
-	}
-	r.Requirement = mcpauth.Requirement{AllOf: object.All, AnyOf: object.Any, Visible: object.Visible, InBand: object.InBand}
-	return nil
-}
-
-// duration is a text such as "90s".
-type duration time.Duration
-
-// UnmarshalJSON reads the text.
-func (d *duration) UnmarshalJSON(text []byte) error {
-	var s string
-	if err := json.Unmarshal(text, &s); err != nil {
-		return err
-	}
-	parsed, err := time.ParseDuration(s)
-	*d = duration(parsed)
-	return err
-}
-
-// strictly reads one JSON value in which every member is known: a misspelt one
-// would be a rule that does not exist.
-func strictly(text []byte, into any) error {
-	decoder := json.NewDecoder(bytes.NewReader(text))
-	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(into); err != nil {
-		return err
-	}
-	if decoder.More() {
-		return fmt.Errorf("something follows the object")
-	}
-	return nil
+	mcpauth.Config
+	rules    mcpauth.Rules
+	hasRules bool // if only an empty object
+	holders  map[string][]string
+	text     *configfile.File // nil if there is none
 }
 
 // readFile reads the file of --policy. No name is an empty file.
 func readFile(name string) (*file, error) {
-	f := &file{}
 	if name == "" {
-		return f, nil
+		return &file{}, nil
 	}
 	content, err := os.ReadFile(name)
 	if err != nil {
 		return nil, usageError("%w", err)
 	}
-	if err := strictly(content, f); err != nil {
-		return nil, usageError("%s: %w", name, err)
+	text, err := configfile.Read(name, content)
+	if err != nil {
+		return nil, &codedError{exitUsage, err}
 	}
+	f := &file{Config: text.Config, holders: text.Holders, text: text}
+	f.rules, f.hasRules = text.Config.Policy.(mcpauth.Rules)
 	return f, nil
 }
 
-// UnmarshalJSON notes that there are rules at all.
-func (r *fileRules) UnmarshalJSON(text []byte) error {
-	type plain fileRules
-	r.given = true
-	return strictly(text, (*plain)(r))
+// readClients reads the secrets with which authorization servers are asked about tokens.
+func (f *file) readClients() error {
+	if f.text == nil {
+		return nil
+	}
+	if err := f.text.Clients(); err != nil {
+		return &codedError{exitUsage, err}
+	}
+	return nil
 }
 
-func (r *fileRules) empty() bool {
-	return len(r.Tools)+len(r.Prompts)+len(r.Resources)+len(r.Methods) == 0
-}
-
-func (r *fileRules) rules() mcpauth.Rules {
-	plain := func(in map[string]fileRequirement) map[string]mcpauth.Requirement {
-		out := make(map[string]mcpauth.Requirement, len(in))
-		for name, requirement := range in {
-			out[name] = requirement.Requirement
+// withoutClients puts something in the place of secrets that were not read: for one who asks nobody.
+func (f *file) withoutClients() {
+	f.Issuers = slices.Clone(f.Issuers)
+	for i := range f.Issuers {
+		one := &f.Issuers[i]
+		if one.Introspect == nil || one.Introspect.Tokeninfo || one.Introspect.Client.ClientID() == "" || one.Introspect.Client.Validate() == nil {
+			continue
 		}
-		return out
+		how := *one.Introspect
+		how.Client = clientauth.SecretBasic(how.Client.ClientID(), "not read")
+		one.Introspect = &how
 	}
-	return mcpauth.Rules{Tools: plain(r.Tools), Prompts: plain(r.Prompts), Resources: plain(r.Resources), Methods: plain(r.Methods)}
 }
 
-func (i *fileIssuer) issuer() mcpauth.Issuer {
-	return mcpauth.Issuer{
-		URL: i.URL, Audiences: i.Audiences, Algorithms: i.Algorithms, TokenTypes: i.TokenTypes,
-		Claims: mcpauth.ClaimMap{Scopes: i.Claims.Scopes, Union: i.Claims.Union, Roles: i.Claims.Roles,
-			RoleScopes: i.Claims.RoleScopes, ClientID: i.Claims.ClientID, Audience: i.Claims.Audience},
-		RequireClaims: i.RequireClaims, MaxLifetime: time.Duration(i.MaxLifetime), AllowMissingSubject: i.AllowMissingSubject,
-		AllowIDTokenClaims: i.AllowIDTokenClaims, DPoP: dpopModes[i.DPoP], AllowPrivate: i.AllowPrivate, OnBehalf: i.OnBehalf, Introspect: i.Introspect.introspection(), Unlisted: i.Unlisted,
-		JWKSURI: i.JWKSURI, Keys: i.Keys,
-	}
+func (f *file) isEmpty() bool {
+	r := &f.rules
+	return len(r.Tools)+len(r.Prompts)+len(r.Resources)+len(r.Methods) == 0
 }
 
 // config makes what the operator's program has, for a resource and issuers that
 // may come from the command line.
 func (f *file) config(resource string) mcpauth.Config {
-	c := mcpauth.Config{
-		Resource: resource, Scopes: f.Scopes, Implies: f.Implies, AllowedOrigins: f.Origins, Leeway: time.Duration(f.Leeway),
-		Metadata: f.Metadata, MaxBody: f.MaxBody, LegacyASMetadata: f.LegacyAS, DelegateTasks: f.Delegate,
-		Policy: f.Rules.rules(), AllowInsecureLoopback: f.Loopback || onLoopback(resource),
-	}
-	for _, i := range f.Issuers {
-		c.Issuers = append(c.Issuers, i.issuer())
+	c := f.Config
+	c.Resource, c.Policy, c.Issuers = resource, f.rules, slices.Clone(f.Issuers)
+	c.AllowInsecureLoopback = c.AllowInsecureLoopback || onLoopback(resource)
+	for _, i := range c.Issuers {
 		c.AllowInsecureLoopback = c.AllowInsecureLoopback || onLoopback(i.URL)
 	}
 	return c
+}
+
+// located says of mistakes where in the file they stand.
+func (f *file) located(err error) error {
+	if f.text == nil {
+		return err
+	}
+	return f.text.Locate(err)
 }
 
 // withIssuers takes the URLs of the command line, with what the file says about
@@ -257,7 +94,7 @@ func (f *file) withIssuers(urls []string) {
 	if len(urls) == 0 {
 		return
 	}
-	known := map[string]fileIssuer{}
+	known := map[string]mcpauth.Issuer{}
 	for _, i := range f.Issuers {
 		known[i.URL] = i
 	}

@@ -167,6 +167,7 @@ func (h *healthy) serve(t *testing.T, web *httptest.Server, file, resource strin
 	t.Helper()
 	f, err := readFile(file)
 	require.NoError(t, err)
+	require.NoError(t, f.readClients())
 	auth, err := mcpauth.New(f.config(resource))
 	require.NoError(t, err)
 	backend := server.NewMCPServer("notes", "1.0.0")
@@ -334,7 +335,7 @@ func TestDoctorLearned_DISC_30(t *testing.T) {
 			asked = 0
 		}
 	}
-	f := &file{Issuers: []fileIssuer{{URL: "https://10.0.0.2"}}}
+	f := &file{Config: mcpauth.Config{Issuers: []mcpauth.Issuer{{URL: "https://10.0.0.2"}}}}
 	f.withIssuers([]string{"https://10.0.0.1", "https://10.0.0.2", "https://login.example.com"})
 	var allowed []bool
 	for _, one := range f.Issuers {

@@ -20,7 +20,7 @@ func (p *policyRun) lint(ctx context.Context, auth *mcpauth.Middleware, report *
 			return err
 		}
 	}
-	if len(p.file.Holders) > 0 {
+	if len(p.file.holders) > 0 {
 		for _, row := range report.Rules {
 			for _, scope := range p.unavailable(row, p.heldScopes()) {
 				report.add("scope-nobody-can-get", row.Kind+" "+row.Name+" needs "+scope+": no holder has it", "define the scope and grant it, or correct its name")
@@ -44,75 +44,53 @@ func (p *policyRun) lintLive(ctx context.Context, auth *mcpauth.Middleware, repo
 		return usageError("--live: %w", errNoURL)
 	}
 	server := newLive(p.live)
-	rules := &p.file.Rules
-	for _, group := range []struct {
-		kind  mcpauth.Kind
-		rules map[string]fileRequirement
-		lists []listKind
-	}{
-		{mcpauth.KindTool, rules.Tools, listed[:1]}, {mcpauth.KindPrompt, rules.Prompts, listed[1:2]}, {mcpauth.KindResource, rules.Resources, listed[2:]},
-	} {
-		var names []string
-		for _, list := range group.lists {
-			more, err := server.list(ctx, p.token, list)
-			switch {
-			case errors.Is(err, errRefused) && p.token == "":
-				return &codedError{exitFindings, fmt.Errorf("%s: %w, without a token: give one that may see all tools with --token FILE", list.method, err)}
-			case errors.Is(err, errRefused):
-				return &codedError{exitFindings, fmt.Errorf("%s: %w", list.method, err)}
-			case err != nil:
-				return &codedError{exitUnreachable, errors.New("the server cannot be reached: " + report.redact(connectionError(err)))}
-			}
-			names = append(names, more...)
+	var has mcpauth.Registered
+	for i, into := range []*[]string{&has.Tools, &has.Prompts, &has.Resources, &has.Templates} {
+		list := listed[i]
+		names, err := server.list(ctx, p.token, list)
+		switch {
+		case errors.Is(err, errRefused) && p.token == "":
+			return &codedError{exitFindings, fmt.Errorf("%s: %w, without a token: give one that may see all tools with --token FILE", list.method, err)}
+		case errors.Is(err, errRefused):
+			return &codedError{exitFindings, fmt.Errorf("%s: %w", list.method, err)}
+		case err != nil:
+			return &codedError{exitUnreachable, errors.New("the server cannot be reached: " + report.redact(connectionError(err)))}
 		}
-		lintNames(ctx, auth, report, group.kind, group.rules, names)
+		*into = names
 	}
+	p.lintCoverage(auth.Coverage(has), report)
 	return nil
 }
 
-// lintNames asks the middleware which names have a rule, and which rules have a name.
-func lintNames(ctx context.Context, auth *mcpauth.Middleware, report *policyReport, kind mcpauth.Kind, rules map[string]fileRequirement, names []string) {
-	word := string(kind)
-	for _, name := range names {
-		if !hasRule(ctx, auth, kind, name) {
-			report.add(word+"-without-rule", name+" is listed by the server and has no rule: every call of it is refused", "add a rule for it")
+// lintCoverage tells which names have no rule, and which rules have no name.
+func (p *policyRun) lintCoverage(coverage mcpauth.Coverage, report *policyReport) {
+	rules := &p.file.rules
+	for _, group := range []struct {
+		kind  mcpauth.Kind
+		rules map[string]mcpauth.Requirement
+	}{{mcpauth.KindTool, rules.Tools}, {mcpauth.KindPrompt, rules.Prompts}, {mcpauth.KindResource, rules.Resources}} {
+		word := string(group.kind)
+		for _, e := range coverage.Entries {
+			if e.Kind == group.kind && e.Unreachable != "" {
+				report.add(word+"-without-rule", e.Name+" is listed by the server and every call of it is refused: "+e.Unreachable, "add a rule for it")
+			}
 		}
-	}
-	for _, rule := range sortedKeys(rules) {
-		alone, err := ruleAlone(kind, rule)
-		if err != nil {
-			continue // it is refused, which is reported
-		}
-		met := slices.ContainsFunc(names, func(name string) bool { return name == rule || hasRule(ctx, alone, kind, name) })
-		if !met {
-			report.add("rule-without-"+word, "the rule "+rule+" is about no "+word+" that the server lists", "correct its name or remove it; or list with a token that may see it")
+		for _, rule := range sortedKeys(group.rules) {
+			if slices.Contains(coverage.Unused, fmt.Sprintf("%ss[%q]", word, rule)) {
+				report.add("rule-without-"+word, "the rule "+rule+" is about no "+word+" that the server lists", "correct its name or remove it; or list with a token that may see it")
+			}
 		}
 	}
 }
 
-// hasRule reports whether there is anything that somebody could have who calls the target.
-func hasRule(ctx context.Context, auth *mcpauth.Middleware, kind mcpauth.Kind, name string) bool {
-	err := auth.Authorize(ctx, nobody, mcpauth.Call{Method: methodOf[kind], Kind: kind, Name: name})
-	return err == nil || errors.Is(err, mcpauth.ErrInsufficientScope)
-}
-
-var methodOf = map[mcpauth.Kind]string{mcpauth.KindTool: "tools/call", mcpauth.KindPrompt: "prompts/get", mcpauth.KindResource: "resources/read"}
-
-var nobody = &mcpauth.Principal{Issuer: standInIssuer, Subject: "nobody"}
-
-// ruleAlone is a middleware that has this rule and no other.
-func ruleAlone(kind mcpauth.Kind, rule string) (*mcpauth.Middleware, error) {
-	f := file{Issuers: []fileIssuer{{URL: standInIssuer}}}
-	one := map[string]fileRequirement{rule: {mcpauth.Authenticated()}}
-	switch kind {
-	case mcpauth.KindTool:
-		f.Rules.Tools = one
-	case mcpauth.KindPrompt:
-		f.Rules.Prompts = one
-	case mcpauth.KindResource:
-		f.Rules.Resources = one
+// lintScopes tells what the middleware finds doubtful about scopes.
+func lintScopes(log *collector, report *policyReport) {
+	for _, line := range log.lines {
+		if line["cause"] == "scope-alike" || line["cause"] == "scope-unused" {
+			report.take(policyFinding{Code: line["cause"], Warning: true,
+				Detail: strings.TrimSpace(strings.TrimPrefix(line["msg"], "mcpauth: ") + ": " + line["scope"] + " " + line["other"]), Fix: line["fix"]})
+		}
 	}
-	return mcpauth.New(f.config(standInResource))
 }
 
 // lintAnnounced warns of scopes that the issuer does not announce, each once:
@@ -165,14 +143,14 @@ func (p *policyRun) covers(available []string, scope string) bool {
 }
 
 func (p *policyRun) requirement(row policyRow) mcpauth.Requirement {
-	return map[string]map[string]fileRequirement{
-		"tool": p.file.Rules.Tools, "prompt": p.file.Rules.Prompts, "resource": p.file.Rules.Resources, "method": p.file.Rules.Methods,
-	}[row.Kind][row.Name].Requirement
+	return map[string]map[string]mcpauth.Requirement{
+		"tool": p.file.rules.Tools, "prompt": p.file.rules.Prompts, "resource": p.file.rules.Resources, "method": p.file.rules.Methods,
+	}[row.Kind][row.Name]
 }
 
 func (p *policyRun) heldScopes() (all []string) {
-	for _, group := range sortedKeys(p.file.Holders) {
-		all = append(all, p.file.Holders[group]...)
+	for _, group := range sortedKeys(p.file.holders) {
+		all = append(all, p.file.holders[group]...)
 	}
 	return all
 }

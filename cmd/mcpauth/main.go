@@ -80,8 +80,14 @@ func run(ctx context.Context, args []string, env environment) int {
 	if errors.As(err, &coded) {
 		code = coded.code
 	}
-	if text := err.Error(); text != "" {
-		fmt.Fprintln(env.stderr, "mcpauth: "+foreign.Line(strings.ReplaceAll(text, "\n", "; ")))
+	mistakes := []error{err}
+	if coded != nil && coded.err != nil {
+		mistakes = unjoin(coded.err) // a file may have several
+	}
+	for _, mistake := range mistakes {
+		if text := mistake.Error(); text != "" {
+			fmt.Fprintln(env.stderr, "mcpauth: "+foreign.Line(strings.ReplaceAll(text, "\n", "; ")))
+		}
 	}
 	return code
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -37,9 +38,13 @@ func policyCommand(env environment) *cli.Command {
 				return err
 			}
 			token, err := readSecret(env.stdin, c.String("token"))
+			if err == nil && token != "" && c.IsSet("issuer") {
+				err = f.readClients()
+			}
 			if err != nil {
 				return err
 			}
+			f.withoutClients()
 			p := &policyRun{file: f, live: c.String("live"), token: token, issuer: c.String("issuer"), tool: c.String("tool"), scopes: strings.Fields(c.String("scopes"))}
 			return p.run(ctx, env, c.Bool("json"))
 		},
@@ -100,10 +105,11 @@ type policyDecision struct {
 func (p *policyRun) run(ctx context.Context, env environment, asJSON bool) error {
 	ctx, cancel := context.WithTimeout(ctx, timeLimit)
 	defer cancel()
-	auth, err := p.middleware()
+	log := &collector{}
+	auth, err := p.middleware(log)
 	report := &policyReport{Findings: []policyFinding{}, redact: foreign.Redact(p.token)}
 	if err != nil {
-		for _, one := range unjoin(err) {
+		for _, one := range unjoin(p.file.located(err)) {
 			report.add("invalid", strings.TrimPrefix(one.Error(), "mcpauth: "), "correct the file")
 		}
 	}
@@ -113,6 +119,7 @@ func (p *policyRun) run(ctx context.Context, env environment, asJSON bool) error
 	if err := p.lint(ctx, auth, report); err != nil {
 		return err
 	}
+	lintScopes(log, report)
 	if auth != nil && p.tool != "" {
 		if report.Decision, err = p.decide(ctx); err != nil {
 			return err
@@ -137,25 +144,27 @@ const (
 
 // middleware compiles the rules, which finds every mistake in them. Resource and
 // issuer are stand-ins where the file has none: nothing is fetched.
-func (p *policyRun) middleware() (*mcpauth.Middleware, error) {
+func (p *policyRun) middleware(log *collector) (*mcpauth.Middleware, error) {
 	resource := p.file.Resource
 	if resource == "" {
 		resource = standInResource
 	}
 	f := *p.file
 	if len(f.Issuers) == 0 {
-		f.Issuers = []fileIssuer{{URL: standInIssuer}}
+		f.Issuers = []mcpauth.Issuer{{URL: standInIssuer}}
 	}
-	return mcpauth.New(f.config(resource))
+	config := f.config(resource)
+	config.Logger = slog.New(log)
+	return mcpauth.New(config)
 }
 
 func (p *policyRun) rows(ctx context.Context, auth *mcpauth.Middleware) (rows []policyRow) {
 	for _, group := range []struct {
 		kind  string
-		rules map[string]fileRequirement
-	}{{"tool", p.file.Rules.Tools}, {"prompt", p.file.Rules.Prompts}, {"resource", p.file.Rules.Resources}, {"method", p.file.Rules.Methods}} {
+		rules map[string]mcpauth.Requirement
+	}{{"tool", p.file.rules.Tools}, {"prompt", p.file.rules.Prompts}, {"resource", p.file.rules.Resources}, {"method", p.file.rules.Methods}} {
 		for _, name := range sortedKeys(group.rules) {
-			rows = append(rows, policyRow{Kind: group.kind, Name: name, Requires: group.rules[name].String(), Holders: p.holders(ctx, auth, group.rules[name].Requirement)})
+			rows = append(rows, policyRow{Kind: group.kind, Name: name, Requires: group.rules[name].String(), Holders: p.holders(ctx, auth, group.rules[name])})
 		}
 	}
 	return rows
@@ -166,14 +175,14 @@ const probe = "probe"
 
 // holders are the groups whose scopes meet a requirement, with what they imply.
 func (p *policyRun) holders(ctx context.Context, _ *mcpauth.Middleware, req mcpauth.Requirement) (groups []string) {
-	f := file{Implies: p.file.Implies, Issuers: []fileIssuer{{URL: standInIssuer}}}
-	f.Rules.Tools = map[string]fileRequirement{probe: {req}}
+	f := file{Config: mcpauth.Config{Implies: p.file.Implies, Issuers: []mcpauth.Issuer{{URL: standInIssuer}}}}
+	f.rules.Tools = map[string]mcpauth.Requirement{probe: req}
 	auth, err := mcpauth.New(f.config(standInResource))
 	if err != nil {
 		return nil
 	}
-	for _, group := range sortedKeys(p.file.Holders) {
-		caller := &mcpauth.Principal{Issuer: standInIssuer, Subject: group, Scopes: p.file.Holders[group]}
+	for _, group := range sortedKeys(p.file.holders) {
+		caller := &mcpauth.Principal{Issuer: standInIssuer, Subject: group, Scopes: p.file.holders[group]}
 		if auth.Authorize(ctx, caller, toolCall(probe)) == nil {
 			groups = append(groups, group)
 		}
@@ -185,7 +194,7 @@ func (p *policyRun) holders(ctx context.Context, _ *mcpauth.Middleware, req mcpa
 // the scopes, and tells which rule it was.
 func (p *policyRun) decide(ctx context.Context) (*policyDecision, error) {
 	f := *p.file
-	f.Issuers = []fileIssuer{{URL: standInIssuer}}
+	f.Issuers = []mcpauth.Issuer{{URL: standInIssuer}}
 	config, signer, err := trusting(f.config(standInResource))
 	if err != nil {
 		return nil, err
@@ -210,9 +219,9 @@ func (p *policyRun) decide(ctx context.Context) (*policyDecision, error) {
 	d := &policyDecision{Tool: p.tool, Scopes: p.scopes, Allowed: decision.Err == nil, Why: "the scopes meet the rule"}
 	if len(decision.Rulings) > 0 {
 		d.Missing = decision.Rulings[0].Missing
-		for _, name := range sortedKeys(p.file.Rules.Tools) {
+		for _, name := range sortedKeys(p.file.rules.Tools) {
 			if strings.Contains(decision.Rulings[0].Rule, fmt.Sprintf("tools[%q]", name)) {
-				d.Rule, d.Requires = name, p.file.Rules.Tools[name].String()
+				d.Rule, d.Requires = name, p.file.rules.Tools[name].String()
 			}
 		}
 	}

@@ -53,6 +53,44 @@ func TestPolicyMistakes(t *testing.T) {
 	assert.Equal(t, exitUnreachable, got.code)
 }
 
+// TestPolicyExplains_RELOAD_12: what has no rule is told with the reason, what the library doubts about scopes as warnings, and a mistake with its
+// place.
+func TestPolicyExplains_RELOAD_12(t *testing.T) {
+	open := server.NewMCPServer("notes", "1.0.0")
+	for _, name := range []string{"read", "a b"} {
+		open.AddTool(mcp.NewTool(name), textTool)
+	}
+	handler := server.NewStreamableHTTPServer(open)
+	t.Cleanup(func() { handler.CloseSessions(context.Background()) })
+	run := func(file string, args ...string) (code int, found []string) {
+		got := mcpauthCommand(t, "", append([]string{"policy", "--json", "--policy", fileWith(t, file)}, args...)...)
+		var report policyReport
+		require.NoError(t, json.Unmarshal([]byte(got.stdout), &report), got.stderr)
+		for _, f := range report.Findings {
+			found = append(found, f.Code+": "+f.Detail)
+		}
+		return got.code, found
+	}
+	live := serve(t, handler)
+	code, found := run(`{"rules":{"tools":{"reed":["notes:read"]}}}`, "--live", live)
+	assert.Equal(t, exitFindings, code)
+	assert.Equal(t, []string{
+		"tool-without-rule: a b is listed by the server and every call of it is refused: no rule is about it",
+		`tool-without-rule: read is listed by the server and every call of it is refused: no rule is about it, but one nearly is: tools["reed"]`,
+		"rule-without-tool: the rule reed is about no tool that the server lists",
+	}, found)
+	code, found = run(`{"rules":{"tools":{"read":["notes:read"],"a b":["notes:reed"]}},"scopes":["other"]}`, "--live", live)
+	assert.Equal(t, exitOK, code)
+	assert.Equal(t, []string{
+		"scope-unused: no rule needs a scope that every client is told to ask for: other",
+		"scope-alike: two scopes differ by one letter: notes:read notes:reed",
+	}, found)
+	code, found = run("{\"rules\":{\"tools\":{\n\"read\":[]}}}")
+	assert.Equal(t, exitFindings, code)
+	require.Len(t, found, 1)
+	assert.Contains(t, found[0], `file:2:1: rules.tools["read"]: "nobody": an empty requirement`)
+}
+
 // TestPolicyDecisions: each decision is the middleware's own, and the rule named is the one that made it.
 func TestPolicyDecisions_MCP_43(t *testing.T) {
 	file := fileWith(t, `{"rules":{"tools":{"a":["x"],"ab*":["y"],"abc*":["z"],"*":["any"],"who":"authenticated"}}}`)

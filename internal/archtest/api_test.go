@@ -19,7 +19,7 @@ import (
 
 const (
 	maxExportedNames = 60
-	maxConfigFields  = 18
+	maxConfigFields  = 20
 	apiGolden        = "testdata/api.golden"
 )
 

@@ -37,6 +37,13 @@ var realTime = map[string]string{
 	"otelmcpauth/telemetry_test.go TestNamesGolden_OBS_02_OBS_03":    patience,
 	"outage_test.go outage":                                          inBubble,
 	"internal/keys/remote_test.go TestRemote_Clocks_JWKS_19_JWKS_22": "arithmetic on one moment",
+	"internal/shared/guard_test.go deaf":                             inBubble,
+	"internal/shared/guard_test.go spent":                            inBubble,
+	"store_test.go storeSlow":                                        inBubble,
+	"store_test.go storeDeaf":                                        inBubble,
+	"mcpauthtest/store_test.go Put":                                  "keeps a window open that 63 others run into",
+	"mcpauthtest/store_test.go Swap":                                 "keeps a window open that 63 others run into",
+	"revoke/revoke_test.go Get":                                      inBubble,
 	"stream_cut_test.go pipeServerOver":                              inBubble,
 	"streaming_test.go TestEventLatency_MCP_64":                      "is logged only",
 }

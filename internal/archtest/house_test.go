@@ -26,9 +26,11 @@ var rooms = map[string][]string{
 	"match":      {"fold"},
 	"mcp":        {"foreign", "jsonrpc", "refusal"},
 	"reply":      {"strictjson"},
-	"owned":      {},
+	"owned":      {"shared"},
+	"shared":     {"seal"},
 	"identity":   {"between", "onward"},
 	"onward":     {},
+	"edition":    {},
 	"introspect": {"explain", "fetch", "refusal", "strictjson", "tokencache"},
 	"keys":       {"explain", "fetch", "foreign", "jose", "refusal", "strictjson"},
 	"dpop":       {"jose", "refusal", "strictjson"},
@@ -72,7 +74,7 @@ func TestNoAliases(t *testing.T) {
 // parts are the types of which [mcpauth.Middleware] is made, and the files that touch their fields. New
 // fills them.
 var parts = map[string][]string{
-	"Middleware": {"middleware.go"},
+	"Middleware": {"middleware.go", "reload.go"},
 	"public":     {"metadata.go", "origin.go"},
 	"verifier":   {"verify.go", "jwks.go", "explain.go"},
 	"refuser":    {"refuse.go"},
@@ -82,8 +84,9 @@ var parts = map[string][]string{
 	"memory":     {"verify.go"},
 }
 
-// doors are the fields that others may touch: everybody tells the operator, and asks what callers have here.
-var doors = []string{"operator.log", "Middleware.operator", "Middleware.owned"}
+// doors are the fields that others may touch: everybody tells the operator, and asks what callers have here, what lasts, and
+// how the configuration stands.
+var doors = []string{"operator.log", "Middleware.operator", "Middleware.owned", "Middleware.standing", "belongings.lasts"}
 
 func TestParts(t *testing.T) {
 	house := typed(t)

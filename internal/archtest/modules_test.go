@@ -118,7 +118,7 @@ func releasedCopy(t *testing.T, version string) (dir string, names []string) {
 	for tag := range strings.SplitSeq(tree.run("git", "tag", "--points-at", "HEAD"), "\n") {
 		names = append(names, path.Join(module, strings.TrimSuffix(strings.TrimSuffix(tag, version), "/")))
 	}
-	require.Subset(t, names, []string{module, module + "/gosdk", module + "/otelmcpauth", module + "/onbehalf"})
+	require.Subset(t, names, []string{module, module + "/gosdk", module + "/otelmcpauth", module + "/onbehalf", module + "/redisstore"})
 	return dir, names
 }
 

@@ -3,6 +3,7 @@
 package dpop
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/base64"
 	"net/url"
@@ -54,16 +55,21 @@ type Checker struct {
 	origin string // and what of that is in front of the path
 	nonces *nonces
 	used   memory
+	common Common // nil for none
 }
 
-// New makes a checker for a resource. The secret is that of the nonces.
-func New(resource *url.URL, secret []byte) (*Checker, error) {
-	nonces, err := newNonces(secret)
+// Common reports whether a proof is used for the first time in all processes that serve the resource, and remembers it for so
+// long. An error says that nobody knows.
+type Common func(ctx context.Context, proof string, ttl time.Duration) (first bool, err error)
+
+// New makes a checker for a resource. Nonces are made with the first of the secrets, and those of all are accepted.
+func New(resource *url.URL, common Common, secrets ...[]byte) (*Checker, error) {
+	nonces, err := newNonces(secrets)
 	if err != nil {
 		return nil, err
 	}
 	exact, _, _ := strings.Cut(resource.String(), "?")
-	c := &Checker{exact: exact, nonces: nonces, used: newMemory()}
+	c := &Checker{exact: exact, nonces: nonces, used: newMemory(), common: common}
 	c.normal, c.origin, _ = normalURL(exact)
 	return c, nil
 }
@@ -71,7 +77,7 @@ func New(resource *url.URL, secret []byte) (*Checker, error) {
 // Check refuses a request without a proof of possession of the key to which its token is bound. The
 // token has been verified, or there is nothing to compare with. With nonce, the proof must have one of
 // ours. full reports that there was no room to remember a proof for the whole of its time, for the first time.
-func (c *Checker) Check(r Request, b *Binding, now time.Time, nonce bool) (full bool, denied *refusal.Refusal) {
+func (c *Checker) Check(ctx context.Context, r Request, b *Binding, now time.Time, nonce bool) (full bool, denied *refusal.Refusal) {
 	p, denied := read(r.Field, b.known.Load())
 	if denied == nil {
 		denied = c.compare(&p, &r, now)
@@ -85,7 +91,20 @@ func (c *Checker) Check(r Request, b *Binding, now time.Time, nonce bool) (full 
 	if denied != nil {
 		return false, denied
 	}
-	return c.used.use(b.owner, b.key, p.jti.value, p.second(), now)
+	proof := nameOf(b.key, p.jti.value)
+	if full, denied = c.used.use(b.owner, proof, p.second(), now); denied == nil && c.common != nil {
+		denied = c.isFirst(ctx, proof, p.second(), now)
+	}
+	return full, denied
+}
+
+// isFirst refuses a proof that another process has seen. If that cannot be told, what this one remembers counts alone.
+func (c *Checker) isFirst(ctx context.Context, proof id, second int64, now time.Time) *refusal.Refusal {
+	ttl := time.Unix(second+1, 0).Add(Window).Sub(now)
+	if first, err := c.common(ctx, string(proof[:]), max(ttl, time.Second)); first || err != nil {
+		return nil
+	}
+	return replayed()
 }
 
 // compare holds what a proof says against the request that it came with. Nothing of it is believed yet.
@@ -131,7 +150,7 @@ func (c *Checker) checkNonce(p *proof, now time.Time, needed bool) *refusal.Refu
 }
 
 // Nonce is what a proof made now should have as its nonce.
-func (c *Checker) Nonce(now time.Time) string { return c.nonces.at(now)[current] }
+func (c *Checker) Nonce(now time.Time) string { return c.nonces.at(now)[0][current] }
 
 // deny is for a proof that is not good.
 func deny(what, got, want string) *refusal.Refusal {

@@ -47,7 +47,7 @@ func TestTime_DPOP_06(t *testing.T) {
 			"nbf now":           {claims{"nbf": now}, true},
 			"nbf far ahead":     {claims{"nbf": now + 301}, false},
 		} {
-			_, denied := c.Check(post(me.proof(row.claims)), me.binding(), time.Now(), false)
+			_, denied := c.Check(t.Context(), post(me.proof(row.claims)), me.binding(), time.Now(), false)
 			if row.good {
 				assert.Nil(t, denied, name)
 				continue
@@ -96,24 +96,24 @@ func TestURL_DPOP_05(t *testing.T) {
 func TestKnownKey_DPOP_08(t *testing.T) {
 	c, me, other := newChecker(t, resource), newClient(t), newClient(t)
 	mine := me.binding()
-	_, denied := c.Check(post(other.proof(nil)), mine, time.Now(), false)
+	_, denied := c.Check(t.Context(), post(other.proof(nil)), mine, time.Now(), false)
 	require.NotNil(t, denied)
 	assert.Equal(t, "proof-key", denied.Cause)
 	assert.Nil(t, mine.known.Load(), "the key of a stranger is not kept")
 
 	tampered := me.proof(nil)
-	_, denied = c.Check(post(tampered[:len(tampered)-4]+"AAAA"), mine, time.Now(), false)
+	_, denied = c.Check(t.Context(), post(tampered[:len(tampered)-4]+"AAAA"), mine, time.Now(), false)
 	require.NotNil(t, denied)
 	assert.Equal(t, "proof-signature", denied.Cause)
 	assert.Nil(t, mine.known.Load(), "nor one whose signature is wrong")
 
 	for range 3 {
-		_, denied = c.Check(post(me.proof(nil)), mine, time.Now(), false)
+		_, denied = c.Check(t.Context(), post(me.proof(nil)), mine, time.Now(), false)
 		require.Nil(t, denied)
 	}
 	known := mine.known.Load()
 	require.NotNil(t, known)
-	_, denied = c.Check(post(me.sign(strings.Replace(me.header(), `"jwk":`, `"jwk":`+other.jwk()+`,"jwk2":`, 1), "{}")), mine, time.Now(), false)
+	_, denied = c.Check(t.Context(), post(me.sign(strings.Replace(me.header(), `"jwk":`, `"jwk":`+other.jwk()+`,"jwk2":`, 1), "{}")), mine, time.Now(), false)
 	require.NotNil(t, denied)
 	assert.Same(t, known, mine.known.Load())
 }
@@ -122,7 +122,7 @@ func TestNonces_DPOP_10(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, me := newChecker(t, resource), newClient(t)
 		check := func(c *Checker, nonce any, needed bool) *refusal.Refusal {
-			_, denied := c.Check(post(me.proof(claims{"nonce": nonce})), me.binding(), time.Now(), needed)
+			_, denied := c.Check(t.Context(), post(me.proof(claims{"nonce": nonce})), me.binding(), time.Now(), needed)
 			return denied
 		}
 		assert.Nil(t, check(c, nil, false), "none is needed")
@@ -145,18 +145,23 @@ func TestNonces_DPOP_10(t *testing.T) {
 		assert.Nil(t, check(c, nonce, false))
 		assert.Nil(t, check(newChecker(t, resource), nonce, true), "a replica with the same secret")
 		stranger := newChecker(t, resource)
-		stranger.nonces, _ = newNonces([]byte("another"))
+		stranger.nonces, _ = newNonces([][]byte{[]byte("another")})
 		assert.Equal(t, refusal.UseNonce, check(stranger, nonce, true).Reason)
+		ahead, behind := newChecker(t, resource), newChecker(t, resource)
+		ahead.nonces, _ = newNonces([][]byte{[]byte("new"), []byte("secret")})
+		behind.nonces, _ = newNonces([][]byte{[]byte("secret"), []byte("new")})
+		assert.Nil(t, check(ahead, nonce, true), "while the key changes, old nonces are good")
+		assert.Nil(t, check(behind, ahead.Nonce(time.Now()), true), "and new ones where the key has not changed yet")
 
 		seen := map[string]bool{nonce: true}
 		time.Sleep(nonceTime)
 		assert.Nil(t, check(c, nonce, true), "the one before")
 		assert.False(t, seen[c.Nonce(time.Now())])
-		ahead := c.nonces.at(time.Now())[next]
-		assert.Nil(t, check(c, ahead, true), "of a replica whose clock is ahead")
+		early := c.nonces.at(time.Now())[0][next]
+		assert.Nil(t, check(c, early, true), "of a replica whose clock is ahead")
 		time.Sleep(nonceTime)
 		refused(nonce, true)
-		assert.Equal(t, ahead, c.Nonce(time.Now()))
+		assert.Equal(t, early, c.Nonce(time.Now()))
 	})
 }
 
@@ -165,19 +170,25 @@ func TestRefusedIsNotUsed_DPOP_09(t *testing.T) {
 	c, me, other := newChecker(t, resource), newClient(t), newClient(t)
 	proof, now := me.proof(nil), time.Now()
 	for _, refused := range []func() *refusal.Refusal{
-		func() *refusal.Refusal { _, d := c.Check(post(proof), me.binding(), now, true); return d },
-		func() *refusal.Refusal { _, d := c.Check(post(proof), other.binding(), now, false); return d },
-		func() *refusal.Refusal { _, d := c.Check(post(proof, proof), me.binding(), now, false); return d },
+		func() *refusal.Refusal { _, d := c.Check(t.Context(), post(proof), me.binding(), now, true); return d },
 		func() *refusal.Refusal {
-			_, d := c.Check(Request{Field: []string{proof}, Method: "GET", Path: "/mcp", Token: token}, me.binding(), now, false)
+			_, d := c.Check(t.Context(), post(proof), other.binding(), now, false)
+			return d
+		},
+		func() *refusal.Refusal {
+			_, d := c.Check(t.Context(), post(proof, proof), me.binding(), now, false)
+			return d
+		},
+		func() *refusal.Refusal {
+			_, d := c.Check(t.Context(), Request{Field: []string{proof}, Method: "GET", Path: "/mcp", Token: token}, me.binding(), now, false)
 			return d
 		},
 	} {
 		require.NotNil(t, refused())
 	}
-	_, denied := c.Check(post(proof), me.binding(), now, false)
+	_, denied := c.Check(t.Context(), post(proof), me.binding(), now, false)
 	require.Nil(t, denied)
-	_, denied = c.Check(post(proof), me.binding(), now, false)
+	_, denied = c.Check(t.Context(), post(proof), me.binding(), now, false)
 	require.NotNil(t, denied)
 	assert.Equal(t, "proof-replayed", denied.Cause)
 }

@@ -19,12 +19,12 @@ func FuzzProof(f *testing.F) {
 	require.NoError(f, err)
 	require.GreaterOrEqual(f, len(files), 10, "the committed corpus is incomplete")
 	me, now := newClient(f), time.Unix(1_800_000_000, 0)
-	_, denied := newChecker(f, resource).Check(post(me.proof(map[string]any{"iat": now.Unix()})), me.binding(), now, false)
+	_, denied := newChecker(f, resource).Check(f.Context(), post(me.proof(map[string]any{"iat": now.Unix()})), me.binding(), now, false)
 	require.Nil(f, denied, "nothing would be compared")
 	f.Fuzz(func(t *testing.T, header, claims string) {
 		header, claims = strings.Replace(header, "JWK", me.jwk(), 1), strings.Replace(claims, "ATH", hash(token), 1)
 		c := newChecker(t, resource)
-		if _, denied := c.Check(post(me.sign(header, claims)), me.binding(), now, false); denied != nil {
+		if _, denied := c.Check(t.Context(), post(me.sign(header, claims)), me.binding(), now, false); denied != nil {
 			return
 		}
 		var h, p map[string]any

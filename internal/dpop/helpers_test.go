@@ -85,7 +85,7 @@ func newChecker(t testing.TB, resource string) *Checker {
 	t.Helper()
 	u, err := url.Parse(resource)
 	require.NoError(t, err)
-	c, err := New(u, []byte("secret"))
+	c, err := New(u, nil, []byte("secret"))
 	require.NoError(t, err)
 	return c
 }

@@ -16,14 +16,14 @@ const nonceTime = 2 * time.Minute
 // nonces are what proofs are made fresh with (RFC 9449 section 9): a text for each span of time that only who has
 // the secret can know ahead. Nothing is remembered of whom they are given to.
 type nonces struct {
-	key    []byte
+	keys   [][]byte // those that are handed out are made with the first
 	cached atomic.Pointer[span]
 }
 
 // span is a moment's nonces.
 type span struct {
 	number int64
-	nonces [3]string
+	nonces [][3]string // by key
 }
 
 // Which of them is which. The next one may have come from another replica, whose clock is ahead.
@@ -33,35 +33,46 @@ const (
 	next
 )
 
-// newNonces derives a key of its own from the secret: nothing else that is made with it is a nonce.
-func newNonces(secret []byte) (*nonces, error) {
-	key, err := hkdf.Key(sha256.New, secret, nil, "mcpauth dpop nonce", sha256.Size)
-	return &nonces{key: key}, err
+// newNonces derives a key of its own from each secret: nothing else that is made with it is a nonce.
+func newNonces(secrets [][]byte) (*nonces, error) {
+	n := &nonces{}
+	for _, secret := range secrets {
+		key, err := hkdf.Key(sha256.New, secret, nil, "mcpauth dpop nonce", sha256.Size)
+		if err != nil {
+			return nil, err
+		}
+		n.keys = append(n.keys, key)
+	}
+	return n, nil
 }
 
-func (n *nonces) at(now time.Time) *[3]string {
+func (n *nonces) at(now time.Time) [][3]string {
 	number := now.Unix() / int64(nonceTime/time.Second)
 	if s := n.cached.Load(); s != nil && s.number == number {
-		return &s.nonces
+		return s.nonces
 	}
-	s := &span{number: number}
-	for i := range s.nonces {
-		s.nonces[i] = n.make(number + int64(i-current))
+	s := &span{number: number, nonces: make([][3]string, len(n.keys))}
+	for k, key := range n.keys {
+		for i := range s.nonces[k] {
+			s.nonces[k][i] = nonceOf(key, number+int64(i-current))
+		}
 	}
 	n.cached.Store(s)
-	return &s.nonces
+	return s.nonces
 }
 
-func (n *nonces) make(number int64) string {
-	h := hmac.New(sha256.New, n.key)
+func nonceOf(key []byte, number int64) string {
+	h := hmac.New(sha256.New, key)
 	h.Write(binary.BigEndian.AppendUint64(nil, uint64(number)))
 	return base64.RawURLEncoding.EncodeToString(h.Sum(nil)[:16])
 }
 
 func (n *nonces) accepts(nonce string, now time.Time) bool {
-	for _, ours := range n.at(now) {
-		if hmac.Equal([]byte(nonce), []byte(ours)) {
-			return true
+	for _, ofKey := range n.at(now) {
+		for _, ours := range ofKey {
+			if hmac.Equal([]byte(nonce), []byte(ours)) {
+				return true
+			}
 		}
 	}
 	return false

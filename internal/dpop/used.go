@@ -38,6 +38,15 @@ type memory struct {
 // id names a proof: its key and its jti.
 type id [16]byte
 
+func nameOf(key jose.Thumbprint, jti string) id {
+	sum := sha256.Sum256(append(key[:], jti...))
+	return id(sum[:16])
+}
+
+func replayed() *refusal.Refusal {
+	return deny("a proof that was used before", "", "a new one for each request").Because("proof-replayed")
+}
+
 // owner is what is remembered of one caller: at least one use.
 type owner struct {
 	name             string
@@ -68,16 +77,15 @@ func newMemory() memory {
 func earlier(a, b use) bool { return a.second < b.second }
 
 // use takes note that a proof of a caller is used, and refuses one that was before, or of which nobody can say.
-func (m *memory) use(by string, key jose.Thumbprint, jti string, second int64, now time.Time) (full bool, denied *refusal.Refusal) {
-	sum := sha256.Sum256(append(key[:], jti...))
-	u := use{second: second, id: id(sum[:16])}
+func (m *memory) use(by string, proof id, second int64, now time.Time) (full bool, denied *refusal.Refusal) {
+	u := use{second: second, id: proof}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.expire(now)
 	o := m.owners[by]
 	switch _, known := m.ids[u.id]; {
 	case known:
-		return false, deny("a proof that was used before", "", "a new one for each request").Because("proof-replayed")
+		return false, replayed()
 	case second <= m.floor, o != nil && second <= o.floor:
 		return false, deny("a proof older than what is remembered of this caller", "", "one made for this request").Because("proof-replayed")
 	case o == nil && len(m.ids) >= m.limit && len(m.most.all[0].uses.all) == 1:

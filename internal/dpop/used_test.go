@@ -35,7 +35,7 @@ func (m *memory) accepts(by int, jti string, second int64, now time.Time) bool {
 }
 
 func (m *memory) acceptsFrom(by, key int, jti string, second int64, now time.Time) bool {
-	_, denied := m.use(strconv.Itoa(by), keyNamed(key), jti, second, now)
+	_, denied := m.use(strconv.Itoa(by), nameOf(keyNamed(key), jti), second, now)
 	return denied == nil
 }
 
@@ -47,7 +47,7 @@ func TestOneFillsHisShare_DPOP_09(t *testing.T) {
 	fulls := 0
 	for i := range 10_000 {
 		now = start.Add(time.Duration(i) * 10 * time.Millisecond)
-		full, _ := m.use("2", keyNamed(2), fmt.Sprint("p", i), now.Unix(), now)
+		full, _ := m.use("2", nameOf(keyNamed(2), fmt.Sprint("p", i)), now.Unix(), now)
 		if full {
 			fulls++
 		}
@@ -250,7 +250,7 @@ func TestAtOnce_DPOP_09(t *testing.T) {
 		var all sync.WaitGroup
 		for range 16 {
 			all.Go(func() {
-				if _, denied := c.Check(post(proof), b, now, false); denied == nil {
+				if _, denied := c.Check(t.Context(), post(proof), b, now, false); denied == nil {
 					served.Add(1)
 				}
 			})

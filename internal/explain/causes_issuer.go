@@ -50,6 +50,8 @@ var fetchCauses = []Cause{
 		"Fetch the URL and look: it is probably not the authorization server that answers."},
 	{"revocation", "unavailable", "The function Revoked has failed.",
 		"Look at what it asks. Until it answers, no token is accepted."},
+	{"store", "unavailable", "The store in which replicas remember tasks does not answer, so that nobody knows whose a task is.",
+		"Look at the store, and at the network to it: the reason holds its error. Nothing needs a restart."},
 	{"policy-unavailable", "unavailable", "The policy cannot decide now: it says that what it asks is out of reach.",
 		"Look at what it asks: the reason holds its error. With onbehalf.Policy that is the token endpoint."},
 	{"audit", "unavailable", "The record of the decision could not be kept, and the operator wants no request served without one.",

@@ -152,6 +152,18 @@ var requests = []Fault{
 			})
 		},
 	}, {
+		Name: "the store that replicas share cannot be reached", Cause: "store", Status: 503, Mentions: []string{"connection refused"},
+		Setup: func(tb testing.TB) *Scene {
+			s := newScene(tb).config(func(c *mcpauth.Config) {
+				c.SessionKey, c.Store = []byte(strings.Repeat("0123", 8)), noStore{}
+				c.Policy = mcpauth.Rules{Methods: map[string]mcpauth.Requirement{"tasks/get": mcpauth.Authenticated()}}
+			})
+			s.request = func(s *Scene) *http.Request {
+				return s.post(`{"jsonrpc":"2.0","id":1,"method":"tasks/get","params":{"taskId":"t"}}`)
+			}
+			return s
+		},
+	}, {
 		Name: "the policy's own database is down", Cause: "policy", Status: 500, Mentions: []string{"no rows"},
 		Setup: func(tb testing.TB) *Scene {
 			return newScene(tb).config(func(c *mcpauth.Config) {
@@ -185,4 +197,12 @@ var requests = []Fault{
 			return s
 		},
 	},
+}
+
+// noStore is a store that is not there.
+type noStore struct{ mcpauth.Store }
+
+// Get implements [mcpauth.Store].
+func (noStore) Get(context.Context, string) ([]byte, error) {
+	return nil, errors.New("connection refused")
 }

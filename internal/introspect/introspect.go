@@ -86,6 +86,7 @@ type Answer struct {
 
 // Verdict is why a token is refused, and what is known of it nevertheless.
 type Verdict struct {
+	By     any // the rules by which it was judged, nil for those of the server
 	Denied *refusal.Refusal
 	About  any
 	Size   int // of About, in bytes
@@ -122,12 +123,12 @@ type flight struct {
 }
 
 // Ask asks about a token. An answer that somebody waits for already serves all who came by then, and what
-// was refused a moment ago is refused again; but nothing serves that is older than since. vouched says that
+// was refused a moment ago by these rules is refused again; but nothing serves that is older than since. vouched says that
 // the token is none that a stranger has made up.
-func (s *Server) Ask(ctx context.Context, token string, since time.Time, vouched bool) (Answer, Verdict) {
+func (s *Server) Ask(ctx context.Context, rules any, token string, since time.Time, vouched bool) (Answer, Verdict) {
 	now := time.Now()
 	if since.IsZero() {
-		if v := s.refused.Get(s.refused.Key(token), now); v != nil {
+		if v := s.refused.Get(s.refused.Key(token), now); v != nil && (v.By == nil || v.By == rules) {
 			return Answer{}, Verdict{Denied: v.refusal(), About: v.About}
 		}
 	}

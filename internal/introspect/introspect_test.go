@@ -171,7 +171,7 @@ func TestHungSigner_INTRO_06_INTRO_07(t *testing.T) {
 		signer := &hung{key, make(chan struct{})}
 		s := server(clientauth.PrivateKeyJWT("c", clientauth.Key{Signer: signer}), func(*http.Request) (int, string) { return 200, `{"active":true}` })
 		begun := time.Now()
-		_, v := s.Ask(t.Context(), "opaque", time.Time{}, false)
+		_, v := s.Ask(t.Context(), nil, "opaque", time.Time{}, false)
 		require.NotNil(t, v.Denied)
 		assert.Equal(t, refusal.Unavailable, v.Denied.Reason)
 		assert.Equal(t, waitFor, time.Since(begun))
@@ -190,7 +190,7 @@ func TestPanickingSigner_INTRO_06(t *testing.T) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	require.NoError(t, err)
 	s := server(clientauth.PrivateKeyJWT("c", clientauth.Key{Signer: panicking{key}}), nil)
-	_, v := s.Ask(t.Context(), "opaque", time.Time{}, false)
+	_, v := s.Ask(t.Context(), nil, "opaque", time.Time{}, false)
 	require.NotNil(t, v.Denied)
 	assert.Equal(t, refusal.Unavailable, v.Denied.Reason)
 	assert.NotContains(t, v.Denied.Error(), "canary")
@@ -210,18 +210,18 @@ func TestFresh_INTRO_08_INTRO_23(t *testing.T) {
 		})
 		var wg sync.WaitGroup
 		wg.Go(func() {
-			_, v := s.Ask(t.Context(), "opaque", time.Time{}, false)
+			_, v := s.Ask(t.Context(), nil, "opaque", time.Time{}, false)
 			assert.Nil(t, v.Denied)
 		})
 		time.Sleep(500 * time.Millisecond)
 		wg.Go(func() {
-			_, v := s.Ask(t.Context(), "opaque", time.Time{}, false)
+			_, v := s.Ask(t.Context(), nil, "opaque", time.Time{}, false)
 			assert.Nil(t, v.Denied, "joined")
 		})
 		synctest.Wait()
 		for range 3 {
 			wg.Go(func() {
-				_, v := s.Ask(t.Context(), "opaque", time.Now(), false)
+				_, v := s.Ask(t.Context(), nil, "opaque", time.Now(), false)
 				if assert.NotNil(t, v.Denied) {
 					assert.Equal(t, refusal.Revoked, v.Denied.Reason)
 				}
@@ -236,7 +236,7 @@ func TestFresh_INTRO_08_INTRO_23(t *testing.T) {
 func TestRefusalsAreCopies(t *testing.T) {
 	s := server(clientauth.SecretPost("c", "s"), func(*http.Request) (int, string) { return 200, `{"active":false}` })
 	for range 3 {
-		_, v := s.Ask(t.Context(), "opaque", time.Time{}, false)
+		_, v := s.Ask(t.Context(), nil, "opaque", time.Time{}, false)
 		require.NotNil(t, v.Denied)
 		assert.False(t, v.Denied.ByStatus)
 		v.Denied.ByStatus, v.Denied.Cause = true, "another"

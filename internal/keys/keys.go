@@ -33,7 +33,11 @@ type Source struct {
 	registry *Registry
 	keys     finder
 	jwksURI  string // the configured one, as it may be shown
+	fixedAt  keyLocation
 	count    fetchCount
+	closed   bool // guarded by the registry's mu
+	place    Place
+	holders  int // guarded by the registry's holding
 
 	announced sync.Once // the line that says what was found
 }
@@ -73,7 +77,8 @@ func (g *Registry) Fixed(issuer Issuer, jwksURI string) (*Source, error) {
 		return nil, err
 	}
 	s.jwksURI = foreign.BareURL(jwksURI)
-	s.keys.fixed = g.at(keyLocation{jwksURI, false}, issuer.URL, nil)
+	s.fixedAt = keyLocation{jwksURI, false}
+	s.keys.fixed = g.at(s.fixedAt, s, nil)
 	return s, nil
 }
 
@@ -87,11 +92,7 @@ func (g *Registry) Discovered(issuer Issuer) *Source {
 }
 
 func (g *Registry) source(issuer Issuer) *Source {
-	s := &Source{issuer: issuer, registry: g}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.counts[issuer.URL] = &s.count
-	return s
+	return &Source{issuer: issuer, registry: g}
 }
 
 // Proof is how a token was verified: the key, and the key set to which it belonged.

@@ -26,13 +26,21 @@ type Registry struct {
 	log    *slog.Logger
 	mu     sync.Mutex
 	sets   map[keyLocation]*sharedKeys
-	counts map[string]*fetchCount // by issuer
+
+	holding sync.Mutex // is taken in front of mu
+	held    map[Place]*Source
+}
+
+// Place tells apart where the keys of issuers come from, and by which way.
+type Place struct {
+	Digest            [sha256.Size]byte
+	Loopback, Private bool
 }
 
 // NewRegistry returns a registry whose sources fetch by a transport, nil for one of its own, and
 // tell the operator what happens to them.
 func NewRegistry(transport http.RoundTripper, log *slog.Logger) *Registry {
-	return &Registry{client: fetch.New(transport), log: log, sets: map[keyLocation]*sharedKeys{}, counts: map[string]*fetchCount{}}
+	return &Registry{client: fetch.New(transport), log: log, sets: map[keyLocation]*sharedKeys{}}
 }
 
 type keyLocation struct {
@@ -44,13 +52,13 @@ type keyLocation struct {
 type sharedKeys struct {
 	remote[*keySet]
 	suspects suspects
-	issuers  []string // whose keys are there now; guarded by the registry's mu
+	issuers  []*Source // whose keys are there now; guarded by the registry's mu
 }
 
-// at returns the one copy of the keys at a place. Each call by an issuer that
+// at returns the one copy of the keys at a place. Each call by a source that
 // may move away later needs a call of leave. What strangers have used up at the
 // place that it comes from, if any, does not come back by the move.
-func (g *Registry) at(location keyLocation, issuer string, from *sharedKeys) *sharedKeys {
+func (g *Registry) at(location keyLocation, issuer *Source, from *sharedKeys) *sharedKeys {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	keys := g.sets[location]
@@ -68,32 +76,97 @@ func (g *Registry) at(location keyLocation, issuer string, from *sharedKeys) *sh
 		if from != nil {
 			keys.suspects.inherit(&from.suspects)
 		}
-		g.sets[location] = keys
+		if !issuer.closed {
+			g.sets[location] = keys
+		}
 	}
-	keys.issuers = append(keys.issuers, issuer)
+	if !issuer.closed {
+		keys.issuers = append(keys.issuers, issuer)
+	}
 	return keys
 }
 
 // leave forgets the copy when nobody's keys are there any more: should an issuer
 // come back to the place, keys that it has withdrawn since must not.
-func (g *Registry) leave(location keyLocation, issuer string) {
+func (g *Registry) leave(location keyLocation, issuer *Source) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	keys := g.sets[location]
-	if len(keys.issuers) == 1 {
-		delete(g.sets, location) // a fetch that is under way is still counted as this issuer's
+	if keys == nil {
 		return
 	}
-	if i := slices.Index(keys.issuers, issuer); i >= 0 {
+	i := slices.Index(keys.issuers, issuer)
+	switch {
+	case i < 0:
+	case len(keys.issuers) == 1:
+		delete(g.sets, location) // a fetch that is under way is still counted as this issuer's
+	default:
 		keys.issuers = slices.Delete(keys.issuers, i, i+1)
 	}
+}
+
+// Hold returns the source of a place, so that several resources have one copy of what is fetched for it. Who is the first makes
+// it, nil for none. Each has to close it.
+func (g *Registry) Hold(place Place, first func() *Source) *Source {
+	g.holding.Lock()
+	defer g.holding.Unlock()
+	s := g.held[place]
+	if s == nil {
+		if s = first(); s == nil {
+			return nil
+		}
+		if g.held == nil {
+			g.held = map[Place]*Source{}
+		}
+		s.place, g.held[place] = place, s
+	}
+	s.holders++
+	return s
+}
+
+// letGo reports whether nobody holds the source any more.
+func (s *Source) letGo() bool {
+	g := s.registry
+	g.holding.Lock()
+	defer g.holding.Unlock()
+	if s.holders--; s.holders > 0 {
+		return false
+	}
+	if g.held[s.place] == s {
+		delete(g.held, s.place)
+	}
+	return true
+}
+
+// Close lets go of what the source shares with others, when no configuration has it any more. Who still uses it goes
+// on with what is there.
+func (s *Source) Close() {
+	if !s.letGo() {
+		return
+	}
+	if s.keys.fixed != nil {
+		s.registry.leave(s.fixedAt, s)
+	}
+	if s.keys.metadata != nil {
+		if doc := s.keys.metadata.current.Load(); doc != nil {
+			s.registry.leave(s.keyLocation(doc.value.jwksURI), s)
+		}
+	}
+	s.registry.mu.Lock()
+	defer s.registry.mu.Unlock()
+	s.closed = true
 }
 
 // issuersOf names those who share the keys, for the log.
 func (g *Registry) issuersOf(keys *sharedKeys) string {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return strings.Join(slices.Sorted(slices.Values(keys.issuers)), ", ")
+	var names []string
+	for _, s := range keys.issuers {
+		names = append(names, s.issuer.URL)
+	}
+	slices.Sort(names)
+	return strings.Join(slices.Compact(names), ", ")
 }
 
 // load fetches a key set. One without a usable key is a failure: it must not
@@ -131,7 +204,7 @@ func (g *Registry) load(ctx context.Context, location keyLocation, previous *loa
 // then those at hand serve.
 func (s *Source) locateKeys(ctx context.Context, doc *serverMetadata, previous *loaded[serverMetadata]) error {
 	if previous == nil {
-		doc.keys = s.registry.at(s.keyLocation(doc.jwksURI), s.issuer.URL, nil)
+		doc.keys = s.registry.at(s.keyLocation(doc.jwksURI), s, nil)
 	} else {
 		before := &previous.value
 		if before.jwksURI == doc.jwksURI {
@@ -139,12 +212,12 @@ func (s *Source) locateKeys(ctx context.Context, doc *serverMetadata, previous *
 			return nil
 		}
 		location := s.keyLocation(doc.jwksURI)
-		doc.keys = s.registry.at(location, s.issuer.URL, before.keys)
+		doc.keys = s.registry.at(location, s, before.keys)
 		if _, err := doc.keys.get(ctx, time.Now()); err != nil {
-			s.registry.leave(location, s.issuer.URL)
+			s.registry.leave(location, s)
 			return fmt.Errorf("the keys at their new place: %w", err)
 		}
-		s.registry.leave(s.keyLocation(before.jwksURI), s.issuer.URL)
+		s.registry.leave(s.keyLocation(before.jwksURI), s)
 	}
 	if u, err := url.Parse(doc.jwksURI); err == nil && !strings.EqualFold(u.Host, s.issuer.Location.Host) {
 		s.registry.log.Info("mcpauth: the issuer's keys stand on another host", "issuer", s.issuer.URL, "jwks_uri", foreign.BareURL(doc.jwksURI))

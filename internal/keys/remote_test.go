@@ -138,16 +138,18 @@ func TestRemote_Clocks_JWKS_19_JWKS_22(t *testing.T) {
 func TestRegistry_Leave_DISC_17(t *testing.T) {
 	g := &Registry{sets: map[keyLocation]*sharedKeys{}}
 	place := keyLocation{"https://as.example.com/jwks", false}
-	first := g.at(place, "a", nil)
-	assert.Same(t, first, g.at(place, "b", nil), "JWKS-26")
+	named := func(url string) *Source { return &Source{issuer: Issuer{URL: url}} }
+	a, b, c, d := named("a"), named("b"), named("c"), named("d")
+	first := g.at(place, a, nil)
+	assert.Same(t, first, g.at(place, b, nil), "JWKS-26")
 	assert.Equal(t, "a, b", g.issuersOf(first), "FRESH-15")
-	assert.NotSame(t, first, g.at(keyLocation{place.url, true}, "c", nil), "JWKS-26: a guarded reader does not rely on an unguarded one")
-	g.leave(place, "a")
-	assert.Same(t, first, g.at(place, "d", nil), "another still reads it")
-	g.leave(place, "b")
-	g.leave(place, "d")
+	assert.NotSame(t, first, g.at(keyLocation{place.url, true}, c, nil), "JWKS-26: a guarded reader does not rely on an unguarded one")
+	g.leave(place, a)
+	assert.Same(t, first, g.at(place, d, nil), "another still reads it")
+	g.leave(place, b)
+	g.leave(place, d)
 	assert.Len(t, g.sets, 1)
-	assert.NotSame(t, first, g.at(place, "a", nil))
+	assert.NotSame(t, first, g.at(place, a, nil))
 }
 
 // The guard is for what was learned and not typed.

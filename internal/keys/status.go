@@ -144,7 +144,7 @@ func (g *Registry) countsOf(keys *sharedKeys) (all fetchCounts) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for _, issuer := range keys.issuers {
-		all = append(all, g.counts[issuer])
+		all = append(all, &issuer.count)
 	}
 	return all
 }

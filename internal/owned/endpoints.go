@@ -29,7 +29,8 @@ func (s *Sessions) SealEndpoint(c Caller, asked, reference string) (sealed, tag 
 	bare, _, _ := strings.Cut(reference, "#") // nobody sends a fragment
 	path, query, _ := strings.Cut(bare, "?")
 	s.announced.add(path, query, asked)
-	tag = s.endpointMAC(c, path, query)
+	use, named := endpointName(path, query)
+	tag = s.mac(c, use, named)
 	if query == "" {
 		return path + "?" + endpointTag + "=" + tag, tag
 	}
@@ -49,19 +50,19 @@ func (s *Sessions) OpenEndpoint(c Caller, u *url.URL) (query, tag string, ok boo
 	if !tagged && !namesSession(raw) && !s.announced.knows(u.EscapedPath(), raw) {
 		return raw, "", true
 	}
-	if !isEqual(tag, s.endpointMAC(c, u.EscapedPath(), query)) {
+	if use, named := endpointName(u.EscapedPath(), query); !s.isTag(tag, c, use, named) {
 		return "", "", false
 	}
 	return query, tag, true
 }
 
-// endpointMAC authenticates what of an endpoint names the session: the query, or
+// endpointName is what of an endpoint names the session, and for which use that is authenticated: the query, or
 // the last segment of the path. What stands before it may be rewritten on the way.
-func (s *Sessions) endpointMAC(c Caller, path, query string) string {
+func endpointName(path, query string) (use, named string) {
 	if namesSession(query) {
-		return s.mac(c, "endpoint", query)
+		return "endpoint", query
 	}
-	return s.mac(c, "endpoint path", path[strings.LastIndexByte(path, '/')+1:]+"?"+query)
+	return "endpoint path", path[strings.LastIndexByte(path, '/')+1:] + "?" + query
 }
 
 // namesSession reports whether a query has a parameter such as sessionId,

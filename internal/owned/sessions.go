@@ -22,11 +22,12 @@ const tagLength = 22
 // minted, gets the same answer. It is safe for concurrent use.
 type Sessions struct {
 	key       [32]byte
+	old       [][32]byte // what was bound with one is good, too
 	announced endpoints
 }
 
-// NewSessions makes sessions that are bound with the key.
-func NewSessions(key [32]byte) *Sessions { return &Sessions{key: key} }
+// NewSessions makes sessions that are bound with the key, and opens those of older ones as well.
+func NewSessions(key [32]byte, old ...[32]byte) *Sessions { return &Sessions{key: key, old: old} }
 
 // Seal makes the id that the client sees. It reports false for one that the client could
 // not send back (2025-11-25, Session Management: visible ASCII), and for one too long.
@@ -44,7 +45,7 @@ func (s *Sessions) Open(c Caller, sealed string) (id string, ok bool) {
 		return "", false
 	}
 	id, tag := sealed[:end], sealed[end+1:]
-	return id, isEqual(tag, s.mac(c, "session", id))
+	return id, s.isTag(tag, c, "session", id)
 }
 
 // Shared names what all share who hold the same rights, for one use.
@@ -66,8 +67,19 @@ func (s *Sessions) Fingerprint(use, secret string) string {
 }
 
 // mac authenticates one use of a text by a caller.
-func (s *Sessions) mac(c Caller, use, text string) string {
-	h := hmac.New(sha256.New, s.key[:])
+func (s *Sessions) mac(c Caller, use, text string) string { return macBy(&s.key, c, use, text) }
+
+// isTag reports whether a tag authenticates one use of a text by a caller, with whatever key.
+func (s *Sessions) isTag(tag string, c Caller, use, text string) bool {
+	good := isEqual(tag, s.mac(c, use, text))
+	for i := range s.old {
+		good = isEqual(tag, macBy(&s.old[i], c, use, text)) || good
+	}
+	return good
+}
+
+func macBy(key *[32]byte, c Caller, use, text string) string {
+	h := hmac.New(sha256.New, key[:])
 	h.Write(AppendField(c.Binding(use), text))
 	return base64.RawURLEncoding.EncodeToString(h.Sum(nil)[:16])
 }

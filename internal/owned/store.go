@@ -113,6 +113,15 @@ func (s *Store[V]) Take(owner, name string) (V, bool) {
 	return e.value, true
 }
 
+// Disown makes a name that is the owner's nobody's, until it is forgotten.
+func (s *Store[V]) Disown(owner, name string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if e, found := s.find(owner, name); found != nil {
+		s.disown(e)
+	}
+}
+
 // Empty reports whether nobody has anything.
 func (s *Store[V]) Empty() bool {
 	s.mu.Lock()

@@ -19,24 +19,27 @@ func user(name string) Caller { return Caller{Issuer: "https://as.example.com", 
 // TestTaskBound_MCP_83: a hundred principals have a thousand tasks each, all at once,
 // and beyond that the ones not used for longest are forgotten.
 func TestTaskBound_MCP_83(t *testing.T) {
-	store := NewTasks[string]()
+	store := NewTasks[string](nil)
 	call := testCall{Call: "echo"}
 	owner := func(i int) Caller { return user(fmt.Sprint("user-", i)) }
-	knows := func(i, task int) bool { _, ok := store.Of(owner(i), fmt.Sprint(i, "-", task)); return ok }
+	knows := func(i, task int) bool {
+		_, ok, _ := store.Of(t.Context(), owner(i), fmt.Sprint(i, "-", task))
+		return ok
+	}
 	for i := range 100 {
 		for task := range 1000 {
-			store.Begin(owner(i), fmt.Sprint(i, "-", task), call)
+			store.Begin(t.Context(), owner(i), fmt.Sprint(i, "-", task), call)
 		}
 	}
 	for i := range 100 {
 		require.True(t, knows(i, 0), i)
 		require.True(t, knows(i, 999), i)
 	}
-	store.Begin(owner(0), "0-1000", call)
+	store.Begin(t.Context(), owner(0), "0-1000", call)
 	assert.True(t, knows(0, 0), "used a moment ago")
 	assert.False(t, knows(0, 1), "longest unused")
 	for task := range 20 {
-		store.Begin(owner(100), fmt.Sprint("100-", task), call)
+		store.Begin(t.Context(), owner(100), fmt.Sprint("100-", task), call)
 	}
 	assert.True(t, knows(100, 0))
 	kept := 20
@@ -53,51 +56,51 @@ func TestTaskBound_MCP_83(t *testing.T) {
 
 // TestManySybils_STORE_05: 200 principals with a thousand tasks each leave somebody the one that it has.
 func TestManySybils_STORE_05(t *testing.T) {
-	store := NewTasks[string]()
+	store := NewTasks[string](nil)
 	owner := user("user-1")
-	store.Begin(owner, "mine", testCall{Arguments: make([]byte, maxTaskArguments)})
+	store.Begin(t.Context(), owner, "mine", testCall{Arguments: make([]byte, maxTaskArguments)})
 	for i := range 200 {
 		sybil := user(fmt.Sprint("sybil-", i))
 		for task := range 1000 {
-			store.Begin(sybil, fmt.Sprint(i, "-", task), testCall{Call: "echo"})
+			store.Begin(t.Context(), sybil, fmt.Sprint(i, "-", task), testCall{Call: "echo"})
 		}
 	}
-	_, ok := store.Of(owner, "mine")
+	_, ok, _ := store.Of(t.Context(), owner, "mine")
 	assert.True(t, ok)
 	for i := range 200 { // who came first has no less than who came last
-		_, ok := store.Of(user(fmt.Sprint("sybil-", i)), fmt.Sprint(i, "-", 999))
+		_, ok, _ := store.Of(t.Context(), user(fmt.Sprint("sybil-", i)), fmt.Sprint(i, "-", 999))
 		require.True(t, ok, i)
 	}
 }
 
 // TestTaskMemory_MCP_83: ids and arguments are bounded too, and what is kept is a copy.
 func TestTaskMemory_MCP_83(t *testing.T) {
-	store := NewTasks[string]()
+	store := NewTasks[string](nil)
 	owner := user("user-1")
-	knows := func(id string) bool { _, ok := store.Of(owner, id); return ok }
+	knows := func(id string) bool { _, ok, _ := store.Of(t.Context(), owner, id); return ok }
 	arguments := []byte(strings.Repeat("a", maxTaskArguments))
 	for i := range 65 {
-		store.Begin(owner, fmt.Sprint(i), testCall{Arguments: arguments})
+		store.Begin(t.Context(), owner, fmt.Sprint(i), testCall{Arguments: arguments})
 	}
 	assert.False(t, knows("0"), "4 MiB are 64 times 64 KiB")
 	assert.True(t, knows("1"))
-	store.Begin(owner, "large", testCall{Arguments: append(arguments, 'a')})
-	store.Begin(owner, strings.Repeat("i", maxTaskID+1), testCall{})
+	store.Begin(t.Context(), owner, "large", testCall{Arguments: append(arguments, 'a')})
+	store.Begin(t.Context(), owner, strings.Repeat("i", maxTaskID+1), testCall{})
 	assert.False(t, knows("large"))
 	assert.False(t, knows(strings.Repeat("i", maxTaskID+1)))
 	assert.True(t, knows("2"), "what is not kept pushes nothing out")
-	store.Begin(owner, strings.Repeat("i", maxTaskID), testCall{})
+	store.Begin(t.Context(), owner, strings.Repeat("i", maxTaskID), testCall{})
 	assert.True(t, knows(strings.Repeat("i", maxTaskID)))
 	arguments[0] = 'b'
-	kept, ok := store.Of(owner, "64")
+	kept, ok, _ := store.Of(t.Context(), owner, "64")
 	require.True(t, ok)
 	assert.Equal(t, byte('a'), kept.Arguments[0], "what is kept is a copy")
 }
 
 // TestOwedAnswers_MCP_85_LIMITS_13: calls that await their answer are bounded, and who has many loses its own.
 func TestOwedAnswers_MCP_85_LIMITS_13(t *testing.T) {
-	o := NewTasks[string]()
-	began := func(tool string, arguments []byte) testCall { return testCall{tool, arguments} }
+	o := NewTasks[string](nil)
+	began := func(tool string, arguments []byte) testCall { return testCall{Call: tool, Arguments: arguments} }
 	takes := func(name, by, tool string) {
 		t.Helper()
 		got, known := o.Answered(user(by), name)
@@ -149,17 +152,17 @@ func TestOwedAnswers_MCP_85_LIMITS_13(t *testing.T) {
 
 // TestTaskRace_MCP_80: of several principals to whom one id is given at once, none has the task.
 func TestTaskRace_MCP_80(t *testing.T) {
-	store := NewTasks[string]()
+	store := NewTasks[string](nil)
 	var owners atomic.Int32
 	var wait, all sync.WaitGroup
 	all.Add(8)
 	for i := range 8 {
 		wait.Go(func() {
 			c := user(fmt.Sprint(i))
-			_ = store.Begin(c, "t", testCall{Call: "echo"})
+			_ = store.Begin(t.Context(), c, "t", testCall{Call: "echo"})
 			all.Done()
 			all.Wait()
-			if _, ok := store.Of(c, "t"); ok {
+			if _, ok, _ := store.Of(t.Context(), c, "t"); ok {
 				owners.Add(1)
 			}
 		})

@@ -41,6 +41,10 @@ type Filter struct {
 	Paged    bool   // the handler was given a cursor of its own, which an error may quote
 	Replays  bool   // it is a stream of the server's own, which may answer earlier requests
 
+	Ahead func(names []string) // if not nil, is told of tasks in a list, many at a time, before the Receiver is asked about each, and of none after that
+
+	Doubt error // set by the Receiver when nobody knows what it is shown: the answer is withheld
+
 	dropped bool // the message was, or had, something that is not for this receiver
 	tells   bool // the message has, or a message of the batch, a method
 }
@@ -136,12 +140,12 @@ func (f *Filter) message(raw []byte) ([]byte, error) {
 
 // goesOn returns an error once the request is over, because its client has left or its
 // time is up. Then nobody is asked any more, and an answer that came after that counts for
-// nothing: who was asked may have given up, too.
+// nothing: who was asked may have given up, too. Nor does an answer in doubt go on.
 func (f *Filter) goesOn() error {
 	if err := f.Context.Err(); err != nil {
 		return fmt.Errorf("%w: %w", ErrOver, err)
 	}
-	return nil
+	return f.Doubt
 }
 
 // mayAnswer reports whether some reader may find a result in a text that we cannot read.

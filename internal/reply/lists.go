@@ -176,6 +176,7 @@ func (f *Filter) list(r *strictjson.Reader, l *listing, edits []edit) ([]edit, e
 		return nil, err
 	}
 	gap := gap{kept: r.Offset(), edits: edits}
+	var all []waiting
 	for {
 		if err := f.goesOn(); err != nil {
 			return nil, err
@@ -184,6 +185,12 @@ func (f *Filter) list(r *strictjson.Reader, l *listing, edits []edit) ([]edit, e
 		if err != nil {
 			return nil, err
 		}
+		if !more || len(all) == together {
+			if err := f.decide(all, l, &gap); err != nil {
+				return nil, err
+			}
+			all = all[:0]
+		}
 		if !more {
 			return gap.end(r.Offset() - 1), nil
 		}
@@ -191,8 +198,41 @@ func (f *Filter) list(r *strictjson.Reader, l *listing, edits []edit) ([]edit, e
 		if err != nil {
 			return nil, err
 		}
-		gap.entry(r.Offset()-len(raw), r.Offset(), f.shows(name, l))
+		if from := r.Offset() - len(raw); f.Ahead != nil && l.method == "tasks/list" {
+			all = append(all, waiting{from, r.Offset(), string(name)})
+		} else {
+			gap.entry(from, r.Offset(), f.shows(name, l))
+		}
 	}
+}
+
+// together is how many entries of a list are decided about at once where somebody has to be asked about each.
+const together = 256
+
+// waiting is an entry that is decided about together with others.
+type waiting struct {
+	from, to int
+	name     string
+}
+
+// decide decides about entries that have waited.
+func (f *Filter) decide(all []waiting, l *listing, gap *gap) error {
+	if len(all) == 0 {
+		return nil
+	}
+	names := make([]string, len(all))
+	for i, one := range all {
+		names[i] = one.name
+	}
+	f.Ahead(names)
+	defer f.Ahead(nil)
+	for _, one := range all {
+		if err := f.goesOn(); err != nil {
+			return err
+		}
+		gap.entry(one.from, one.to, f.shows([]byte(one.name), l))
+	}
+	return nil
 }
 
 // shows reports whether the receiver is shown an entry with a name.

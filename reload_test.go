@@ -1,0 +1,672 @@
+package mcpauth_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed-1e292522/mcpauth"
+	"github.com/seed-1e292522/mcpauth/mcpauthtest"
+	"github.com/seed-1e292522/mcpauth/revoke"
+)
+
+// config is the configuration of the fixture, changed.
+func (f *fixture) config(change func(*mcpauth.Config)) mcpauth.Config {
+	config := testConfig(f.issuer)
+	if change != nil {
+		change(&config)
+	}
+	return config
+}
+
+// echoNeeds is a policy for one tool.
+func echoNeeds(scope string) func(*mcpauth.Config) {
+	return func(c *mcpauth.Config) {
+		c.Policy = mcpauth.Rules{Tools: map[string]mcpauth.Requirement{"echo": mcpauth.Scopes(scope)}}
+	}
+}
+
+type reloadKey struct{}
+
+// TestReloadUnderLoad_RELOAD_01_RELOAD_05: with 8 callers and a change after the other, each request is judged by one
+// configuration, nothing is fetched, and no session is lost.
+func TestReloadUnderLoad_RELOAD_01_RELOAD_05(t *testing.T) {
+	const reloads = 400
+	f := newFixture(t, func(c *mcpauth.Config) {
+		echoNeeds("a")(c)
+		c.OnDecision = func(ctx context.Context, d mcpauth.Decision) {
+			if record, ok := ctx.Value(reloadKey{}).(*mcpauth.Decision); ok {
+				*record = d
+			}
+		}
+	})
+	token := f.token(mcpauthtest.Claims{"scope": "a"})
+	session := f.session(t, token)
+	handler := f.auth.Wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		assert.Equal(t, "session", r.Header.Get("Mcp-Session-Id"))
+		_, _ = io.WriteString(w, `{"jsonrpc":"2.0","id":1,"result":{}}`)
+	}))
+	needs := map[string]string{f.auth.Fingerprint(): "a"}
+	require.NoError(t, f.auth.Reload(t.Context(), f.config(echoNeeds("b")), "b"))
+	needs[f.auth.Fingerprint()] = "b"
+	require.Len(t, needs, 2)
+	fetches := f.issuer.Fetches(mcpauthtest.JWKS) + f.issuer.Fetches(mcpauthtest.Metadata)
+
+	done := make(chan struct{})
+	var requests [2]atomic.Int64
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			for {
+				select {
+				case <-done:
+					return
+				default:
+				}
+				var d mcpauth.Decision
+				r := newRequest(http.MethodPost, "/mcp", token, legacyCall("echo"), "MCP-Protocol-Version: 2025-11-25", "Mcp-Session-Id: "+session)
+				w := httptest.NewRecorder()
+				handler.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), reloadKey{}, &d)))
+				need := needs[d.Fingerprint]
+				if !assert.Len(t, d.Rulings, 1) || !assert.Equal(t, []string{need}, d.Rulings[0].Required) {
+					return
+				}
+				if need == "a" {
+					requests[0].Add(1)
+					assert.Equal(t, uint64(1), d.Generation%2)
+					assert.Equal(t, http.StatusOK, w.Code, w.Body)
+				} else {
+					requests[1].Add(1)
+					assert.Equal(t, uint64(0), d.Generation%2)
+					assert.Equal(t, http.StatusForbidden, w.Code, w.Body)
+					assert.Contains(t, w.Header().Get("WWW-Authenticate"), `scope="b"`)
+				}
+			}
+		})
+	}
+	for i := range reloads {
+		scope := []string{"a", "b"}[i%2]
+		assert.NoError(t, f.auth.Reload(t.Context(), f.config(echoNeeds(scope)), scope))
+		var d mcpauth.Decision
+		r := newRequest(http.MethodPost, "/mcp", token, modernCall("echo"), modernHeaders("tools/call", "echo")...)
+		f.serve(r.WithContext(context.WithValue(r.Context(), reloadKey{}, &d)))
+		assert.Equal(t, []string{scope}, d.Rulings[0].Required, "a request that begins after Reload has returned")
+	}
+	close(done)
+	wg.Wait()
+	assert.Equal(t, uint64(reloads+2), f.auth.ConfigStatus().Generation)
+	assert.Equal(t, fetches, f.issuer.Fetches(mcpauthtest.JWKS)+f.issuer.Fetches(mcpauthtest.Metadata), "fetches")
+	assert.Positive(t, requests[0].Load())
+	assert.Positive(t, requests[1].Load())
+	t.Logf("reloads: %d, requests judged by the one and the other: %d and %d, mixed: 0", reloads, requests[0].Load(), requests[1].Load())
+}
+
+// TestReloadBroken_RELOAD_02_RELOAD_06: with a mistake nothing changes, and every mistake is returned.
+func TestReloadBroken_RELOAD_02_RELOAD_06(t *testing.T) {
+	f := newFixture(t, nil)
+	f.served(f.call(f.token(nil), "echo"))
+	fingerprint := f.auth.Fingerprint()
+	answers := func() string {
+		var b strings.Builder
+		for _, w := range []*httptest.ResponseRecorder{
+			f.call(f.token(nil), "echo"), f.call(f.token(nil), "admin_delete"), f.call("", "echo"), f.do(http.MethodGet, testMetadataURL, "", ""),
+		} {
+			header := w.Result().Header
+			header.Del("Date")
+			fmt.Fprintln(&b, w.Code, header, w.Body)
+		}
+		return b.String()
+	}
+	before := answers()
+	issuer := func(change func(*mcpauth.Issuer)) func(*mcpauth.Config) {
+		return func(c *mcpauth.Config) { c.Issuers = slices.Clone(c.Issuers); change(&c.Issuers[0]) }
+	}
+	for name, tt := range map[string]struct {
+		change func(*mcpauth.Config)
+		field  string
+	}{
+		"resource":                {func(c *mcpauth.Config) { c.Resource = "https://mcp.example.com/other" }, "Resource"},
+		"session key":             {func(c *mcpauth.Config) { c.SessionKey = []byte(strings.Repeat("0123", 8)) }, "SessionKey"},
+		"old session keys":        {func(c *mcpauth.Config) { c.OldSessionKeys = [][]byte{storeKey}; c.SessionKey = oldStoreKey }, "SessionKey"},
+		"store":                   {func(c *mcpauth.Config) { c.SessionKey, c.Store = storeKey, revoke.MemoryStore() }, "SessionKey Store"},
+		"transport":               {func(c *mcpauth.Config) { c.Transport = &http.Transport{} }, "Transport"},
+		"no transport":            {func(c *mcpauth.Config) { c.Transport = nil }, "Transport"},
+		"loopback":                {func(c *mcpauth.Config) { c.AllowInsecureLoopback = true }, "AllowInsecureLoopback"},
+		"hook":                    {func(c *mcpauth.Config) { c.OnDecision = func(context.Context, mcpauth.Decision) {} }, "OnDecision"},
+		"served":                  {func(c *mcpauth.Config) { c.OnServed = func(context.Context, mcpauth.Served) {} }, "OnServed"},
+		"code after rules":        {func(c *mcpauth.Config) { c.Policy = mcpauth.PolicyFunc(nobody) }, "Policy"},
+		"no resource":             {func(c *mcpauth.Config) { c.Resource = "" }, "Resource"},
+		"no issuer":               {func(c *mcpauth.Config) { c.Issuers = nil }, "Issuers"},
+		"issuer that is no URL":   {issuer(func(i *mcpauth.Issuer) { i.URL = "login" }), "Issuers[0].URL"},
+		"audience":                {issuer(func(i *mcpauth.Issuer) { i.Audiences = []string{"x"} }), "Issuers[0].Audiences"},
+		"algorithm":               {issuer(func(i *mcpauth.Issuer) { i.Algorithms = []string{"HS256"} }), "Issuers[0].Algorithms[0]"},
+		"two sources of keys":     {issuer(func(i *mcpauth.Issuer) { i.JWKSURI, i.Keys = "https://x.example/keys", []byte("{}") }), "Issuers[0].JWKSURI"},
+		"keys that are not there": {issuer(func(i *mcpauth.Issuer) { i.JWKSURI = testIssuerURL + "/nowhere" }), "Issuers[0].URL"},
+		"rule":                    {func(c *mcpauth.Config) { c.Policy = mcpauth.Rules{Tools: map[string]mcpauth.Requirement{"a": {}}} }, `Policy.Tools["a"]`},
+		"nil policy":              {func(c *mcpauth.Config) { c.Policy = (*mcpauth.Rules)(nil) }, "Policy"},
+		"scope":                   {func(c *mcpauth.Config) { c.Scopes = []string{"a b"} }, "Scopes[0]"},
+		"hierarchy":               {func(c *mcpauth.Config) { c.Implies = map[string][]string{"a": {"a"}} }, "Implies"},
+		"origin":                  {func(c *mcpauth.Config) { c.AllowedOrigins = []string{"*"} }, "AllowedOrigins[0]"},
+		"metadata":                {func(c *mcpauth.Config) { c.Metadata = map[string]any{"resource": "x"} }, `Metadata["resource"]`},
+		"leeway":                  {func(c *mcpauth.Config) { c.Leeway = time.Hour }, "Leeway"},
+		"body":                    {func(c *mcpauth.Config) { c.MaxBody = 1 }, "MaxBody"},
+		"several":                 {func(c *mcpauth.Config) { c.MaxBody, c.Leeway = 1, time.Hour }, "Leeway MaxBody"},
+	} {
+		err := f.auth.Reload(t.Context(), f.config(tt.change), name)
+		require.Error(t, err, name)
+		var fields []string
+		for _, one := range err.(interface{ Unwrap() []error }).Unwrap() {
+			var mistake *mcpauth.ConfigError
+			require.ErrorAs(t, one, &mistake, name)
+			fields = append(fields, mistake.Field)
+		}
+		assert.Equal(t, strings.Fields(tt.field), fields, name)
+		assert.Equal(t, fingerprint, f.auth.Fingerprint(), name)
+		assert.Equal(t, before, answers(), name)
+	}
+	assert.Equal(t, uint64(1), f.auth.ConfigStatus().Generation)
+	assert.Error(t, new(mcpauth.Middleware).Reload(t.Context(), f.config(nil), ""))
+	new(mcpauth.Middleware).ReloadFailed(t.Context(), "file", errors.New("not there"))
+}
+
+func nobody(context.Context, mcpauth.Call) (mcpauth.Requirement, error) {
+	return mcpauth.Requirement{}, nil
+}
+
+// TestReloadStreams_RELOAD_03: a stream ends with its issuer, and with the rule for its calls, and goes on otherwise.
+func TestReloadStreams_RELOAD_03(t *testing.T) {
+	other := func(c *mcpauth.Config) {
+		c.Issuers = []mcpauth.Issuer{{URL: "https://other.example.com", Keys: []byte(otherKeys(t))}}
+	}
+	for name, tt := range map[string]struct {
+		change func(*mcpauth.Config)
+		reason mcpauth.Reason // "" if it goes on
+		last   string
+	}{
+		"another rule":         {func(c *mcpauth.Config) { c.Scopes = nil }, "", ""},
+		"one issuer more":      {func(c *mcpauth.Config) { one := *c; other(&one); c.Issuers = append(c.Issuers, one.Issuers...) }, "", ""},
+		"another issuer":       {other, mcpauth.ErrIssuer, lastEvent(-31401, "issuer not accepted")},
+		"an issuer with limit": {func(c *mcpauth.Config) { c.Issuers[0].MaxLifetime = 500 * time.Hour }, mcpauth.ErrIssuer, lastEvent(-31401, "issuer not accepted")},
+		"another scope":        {echoNeeds("mcp:audit"), mcpauth.ErrInsufficientScope, ""},
+		"no rule":              {func(c *mcpauth.Config) { c.Policy = nil }, mcpauth.ErrForbidden, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := newFixture(t, nil)
+				stream := f.lasts(f.request(http.MethodPost, "/mcp", longToken(f, nil), modernCall("echo"), modernHeaders("tools/call", "echo")...))
+				time.Sleep(time.Second)
+				require.NoError(t, f.auth.Reload(t.Context(), f.config(tt.change), ""))
+				if tt.reason == "" {
+					stream.goesOn(t)
+					return
+				}
+				synctest.Wait()
+				require.NotZero(t, stream.ended, "the stream goes on")
+				assert.Equal(t, time.Now(), stream.ended)
+				assert.ErrorIs(t, stream.cause, tt.reason)
+				assert.ErrorIs(t, stream.writeErr, tt.reason)
+				if tt.last != "" {
+					assert.Equal(t, streamEvent+tt.last, stream.w.Body.String())
+				}
+				stream.leave()
+			})
+		})
+	}
+}
+
+// otherKeys is a key set of somebody else.
+func otherKeys(t *testing.T) string {
+	t.Helper()
+	issuer := mcpauthtest.NewIssuerAt(t, "https://other.example.com")
+	r := httptest.NewRequest(http.MethodGet, "https://other.example.com/jwks", nil)
+	answer, err := issuer.Transport().RoundTrip(r)
+	require.NoError(t, err)
+	defer answer.Body.Close()
+	content, err := io.ReadAll(answer.Body)
+	require.NoError(t, err)
+	return string(content)
+}
+
+// TestReloadBetween_RELOAD_03: a response that becomes a stream after its issuer has gone ends at once, and a list
+// that is replayed after a change is filtered by the new rules.
+func TestReloadBetween_RELOAD_03(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t, nil)
+		var cause error
+		f.inner = func(w http.ResponseWriter, r *http.Request) {
+			require.NoError(t, f.auth.Reload(r.Context(), f.config(func(c *mcpauth.Config) { c.Issuers[0].MaxLifetime = 500 * time.Hour }), ""))
+			w.Header().Set("Content-Type", "text/event-stream")
+			_, _ = io.WriteString(w, streamEvent)
+			<-r.Context().Done()
+			cause = context.Cause(r.Context())
+		}
+		f.call(longToken(f, nil), "echo")
+		assert.ErrorIs(t, cause, mcpauth.ErrIssuer)
+	})
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t, nil)
+		const list = `{"jsonrpc":"2.0","id":7,"result":{"tools":[{"name":"echo"},{"name":"admin_delete"}]}}`
+		f.inner = func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Type", "text/event-stream")
+			_, _ = io.WriteString(w, "data: "+list+"\n\n")
+			require.NoError(t, f.auth.Reload(r.Context(), f.config(func(c *mcpauth.Config) {
+				c.Policy = mcpauth.Rules{Tools: map[string]mcpauth.Requirement{"admin_delete": mcpauth.Authenticated()}}
+			}), ""))
+			_, _ = io.WriteString(w, "data: "+list+"\n\n")
+		}
+		w := f.do(http.MethodGet, "/mcp", longToken(f, nil), "", "MCP-Protocol-Version: 2025-11-25", "Accept: text/event-stream")
+		first, second, _ := strings.Cut(strings.TrimSpace(w.Body.String()), "\n\n")
+		assert.Contains(t, first, "echo")
+		assert.NotContains(t, first, "admin_delete")
+		assert.Contains(t, second, "admin_delete")
+		assert.NotContains(t, second, "echo")
+	})
+}
+
+// TestReloadTasks_RELOAD_04: a task needs what the new policy says of the call that began it.
+func TestReloadTasks_RELOAD_04(t *testing.T) {
+	b := newTaskBed(t, nil)
+	token := b.token(nil)
+	b.begin(token, "echo", "task-1")
+	b.served(b.modernTask(token, "tasks/get", "task-1"))
+	rules := taskRules()
+	rules.Tools["echo"] = mcpauth.Scopes("x")
+	require.NoError(t, b.auth.Reload(t.Context(), b.config(func(c *mcpauth.Config) { c.Policy = rules }), ""))
+	w := b.modernTask(token, "tasks/get", "task-1")
+	b.refused(w, http.StatusForbidden, `Bearer error="insufficient_scope", scope="x", resource_metadata="`+testMetadataURL+`"`)
+	b.unknown(b.modernTask(b.token(mcpauthtest.Claims{"sub": "user-2"}), "tasks/get", "task-1"))
+	require.NoError(t, b.auth.Reload(t.Context(), b.config(func(c *mcpauth.Config) { c.Policy = taskRules() }), ""))
+	b.served(b.modernTask(token, "tasks/get", "task-1"))
+}
+
+// TestReloadWarm_RELOAD_05: after a thousand changes nothing was fetched, the session is there, and memory has not grown.
+func TestReloadWarm_RELOAD_05(t *testing.T) {
+	f := newFixture(t, nil)
+	token := f.token(nil)
+	session := f.session(t, token)
+	fetches := func() int { return f.issuer.Fetches(mcpauthtest.JWKS) + f.issuer.Fetches(mcpauthtest.Metadata) }
+	before := fetches()
+	heap := func() uint64 {
+		var stats runtime.MemStats
+		runtime.GC()
+		runtime.GC()
+		runtime.ReadMemStats(&stats)
+		return stats.HeapAlloc
+	}
+	change := func(i int) func(*mcpauth.Config) {
+		return func(c *mcpauth.Config) {
+			c.Scopes = []string{"mcp:read", fmt.Sprintf("scope-%d", i%7)}
+			if i%2 == 1 { // an issuer comes and goes
+				c.Issuers = append(c.Issuers, mcpauth.Issuer{URL: "https://other.example.com", Keys: []byte(`{"keys":[]}`), JWKSURI: ""})
+				c.Issuers[1].Keys = nil
+				c.Issuers[1].JWKSURI = testIssuerURL + "/jwks"
+			}
+		}
+	}
+	var grown uint64
+	for i := range 1000 {
+		require.NoError(t, f.auth.Reload(t.Context(), f.config(change(i)), ""))
+		if i == 99 {
+			f.log.Reset()
+			grown = heap()
+		}
+	}
+	f.log.Reset()
+	if now := heap(); now > grown {
+		assert.Less(t, now-grown, uint64(1<<20), "bytes")
+	}
+	f.served(f.post(token, legacyCall("echo"), "MCP-Protocol-Version: 2025-11-25", "Mcp-Session-Id: "+session))
+	assert.Equal(t, "session", f.last.Header.Get("Mcp-Session-Id"))
+	assert.Equal(t, before, fetches(), "the other issuer reads the keys of the first one from its copy")
+}
+
+// TestReloadIssuer_RELOAD_06: an issuer that comes has its keys before it counts; one whose rules have changed judges tokens
+// by these that it has let pass before, and one that goes accepts none.
+func TestReloadIssuer_RELOAD_06(t *testing.T) {
+	other := mcpauthtest.NewIssuerAt(t, "https://other.example.com")
+	var f *fixture
+	transport := roundTrip(func(r *http.Request) (*http.Response, error) {
+		if r.URL.Host == "other.example.com" {
+			return other.Transport().RoundTrip(r)
+		}
+		return f.issuer.Transport().RoundTrip(r)
+	})
+	f = newFixture(t, func(c *mcpauth.Config) { c.Transport = transport })
+	reload := func(change func(*mcpauth.Config)) error {
+		return f.auth.Reload(t.Context(), f.config(func(c *mcpauth.Config) { c.Transport = transport; change(c) }), "")
+	}
+	both := func(c *mcpauth.Config) { c.Issuers = append(c.Issuers, other.Config()) }
+	own, others := f.token(nil), other.Token(mcpauthtest.Claims{"aud": testResource, "scope": "mcp:read"})
+	f.served(f.call(own, "echo"))
+	require.Equal(t, http.StatusUnauthorized, f.call(others, "echo").Code)
+
+	other.Break(mcpauthtest.JWKS, mcpauthtest.Down)
+	require.ErrorContains(t, reload(both), "its keys cannot be had")
+	require.Equal(t, http.StatusUnauthorized, f.call(others, "echo").Code)
+	other.Break(mcpauthtest.JWKS, mcpauthtest.None)
+
+	require.NoError(t, reload(both))
+	fetches, documents := other.Fetches(mcpauthtest.JWKS), other.Fetches(mcpauthtest.Metadata)
+	f.served(f.call(others, "echo"))
+	f.served(f.call(own, "echo"))
+	assert.Equal(t, fetches, other.Fetches(mcpauthtest.JWKS), "the keys were there before")
+	assert.Len(t, f.auth.Issuers(), 2)
+
+	require.NoError(t, reload(func(c *mcpauth.Config) { both(c); c.Issuers[1].RequireClaims = map[string][]string{"tid": {"x"}} }))
+	assert.Equal(t, http.StatusForbidden, f.call(others, "echo").Code, "a token that was remembered")
+	f.served(f.call(own, "echo"))
+	assert.Equal(t, fetches, other.Fetches(mcpauthtest.JWKS), "its keys are the same")
+	assert.Equal(t, documents, other.Fetches(mcpauthtest.Metadata), "and where they are")
+	require.NoError(t, reload(both))
+	f.served(f.call(others, "echo"))
+
+	require.NoError(t, reload(func(*mcpauth.Config) {}))
+	assert.Equal(t, http.StatusUnauthorized, f.call(others, "echo").Code)
+	require.NoError(t, reload(both))
+	f.ran = 0
+	f.served(f.call(others, "echo"))
+	assert.Greater(t, other.Fetches(mcpauthtest.JWKS), fetches, "it comes back cold")
+}
+
+type roundTrip func(*http.Request) (*http.Response, error)
+
+func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// TestReloadDocuments_RELOAD_07: metadata, its ETag and the challenges change with the configuration.
+func TestReloadDocuments_RELOAD_07(t *testing.T) {
+	f := newFixture(t, nil)
+	get := func(headers ...string) *httptest.ResponseRecorder {
+		return f.do(http.MethodGet, testMetadataURL, "", "", headers...)
+	}
+	old := get()
+	require.Equal(t, http.StatusNotModified, get("If-None-Match: "+old.Header().Get("ETag")).Code)
+	f.refused(f.call("", "echo"), http.StatusUnauthorized, bareChallenge)
+	require.NoError(t, f.auth.Reload(t.Context(), f.config(func(c *mcpauth.Config) {
+		c.Scopes, c.Metadata, c.AllowedOrigins = []string{"mcp:audit"}, map[string]any{"resource_name": "New"}, []string{"https://app.example.com"}
+	}), ""))
+	f.refused(f.call("", "echo"), http.StatusUnauthorized, strings.Replace(bareChallenge, "mcp:read", "mcp:audit", 1))
+	now := get("If-None-Match: " + old.Header().Get("ETag"))
+	assert.Equal(t, http.StatusOK, now.Code)
+	assert.Contains(t, now.Body.String(), `"resource_name":"New"`)
+	assert.Contains(t, string(f.auth.MetadataJSON()), `"scopes_supported":["mcp:audit"]`)
+	w := f.post(f.token(nil), modernCall("echo"), append(modernHeaders("tools/call", "echo"), "Origin: https://app.example.com")...)
+	f.served(w)
+	assert.Equal(t, "https://app.example.com", w.Header().Get("Access-Control-Allow-Origin"))
+}
+
+// TestReloadRecord_RELOAD_08: each change and each failure has one record, and who must not miss it can refuse.
+func TestReloadRecord_RELOAD_08(t *testing.T) {
+	var records []mcpauth.Decision
+	var refuse error
+	f := newFixture(t, func(c *mcpauth.Config) {
+		c.OnDecision = func(_ context.Context, d mcpauth.Decision) {
+			records = append(records, d)
+			if refuse != nil {
+				d.Refuse(refuse)
+			}
+		}
+	})
+	first := f.auth.Fingerprint()
+	change := f.config(func(c *mcpauth.Config) {
+		c.Leeway = time.Minute
+		c.Issuers = append(c.Issuers, mcpauth.Issuer{URL: "https://other.example.com", Keys: []byte(otherKeys(t))})
+		c.Policy = mcpauth.Rules{
+			Tools:   map[string]mcpauth.Requirement{"echo": mcpauth.Scopes("mcp:write"), "new": mcpauth.Authenticated()},
+			Methods: map[string]mcpauth.Requirement{"tools/list": mcpauth.Scopes("mcp:read")},
+		}
+	})
+	only := func() mcpauth.Decision {
+		require.Len(t, records, 1)
+		d := records[0]
+		records = nil
+		require.NotNil(t, d.Change)
+		assert.NotEmpty(t, d.ID)
+		assert.NotZero(t, d.Time)
+		assert.Equal(t, mcpauth.Decision{ID: d.ID, Time: d.Time, Fingerprint: d.Fingerprint, Generation: d.Generation, Change: d.Change}, stripped(d))
+		return d
+	}
+
+	refuse = errors.New("disk full")
+	require.ErrorIs(t, f.auth.Reload(t.Context(), change, "file"), refuse)
+	assert.Equal(t, first, f.auth.Fingerprint(), "what has no record is not in force")
+	assert.False(t, f.auth.ConfigStatus().StaleSince.IsZero())
+	only()
+	refuse = nil
+
+	require.NoError(t, f.auth.Reload(t.Context(), change, "mcpauth.json sha256:abc"))
+	d := only()
+	assert.Equal(t, first, d.Fingerprint)
+	assert.Equal(t, uint64(1), d.Generation)
+	assert.Equal(t, mcpauth.Change{
+		Source: "mcpauth.json sha256:abc", To: f.auth.Fingerprint(),
+		Added:   []string{`issuers["https://other.example.com"]`, `methods["tools/list"]`, `tools["new"]`},
+		Removed: []string{`tools["admin_delete"]`},
+		Changed: []string{"Issuers", "Leeway", `tools["echo"]`},
+	}, *d.Change)
+	assert.True(t, f.auth.ConfigStatus().StaleSince.IsZero())
+
+	require.NoError(t, f.auth.Reload(t.Context(), change, "the same"))
+	assert.Empty(t, records, "nothing has changed")
+	assert.Equal(t, uint64(2), f.auth.ConfigStatus().Generation)
+
+	inCode := change
+	inCode.Revoked = func(context.Context, *mcpauth.Principal) (bool, error) { return false, nil }
+	require.NoError(t, f.auth.Reload(t.Context(), inCode, "code"))
+	assert.Equal(t, []string{"Revoked"}, only().Change.Changed)
+	require.NoError(t, f.auth.Reload(t.Context(), inCode, "perhaps other code"))
+	assert.Equal(t, []string{"Revoked"}, only().Change.Changed, "a record says what it is about")
+	require.NoError(t, f.auth.Reload(t.Context(), change, "as before"))
+	only()
+
+	err := f.auth.Reload(t.Context(), f.config(func(c *mcpauth.Config) { c.MaxBody = 1 }), "bad")
+	d = only()
+	assert.Equal(t, mcpauth.Change{Source: "bad", Err: err}, *d.Change)
+	assert.Equal(t, uint64(5), d.Generation)
+	require.Error(t, f.auth.Reload(t.Context(), f.config(func(c *mcpauth.Config) { c.MaxBody = 1 }), "bad"))
+	assert.Empty(t, records, "the same of the same is no news")
+
+	f.call(f.token(nil), "echo")
+	require.Len(t, records, 1)
+	assert.Equal(t, f.auth.Fingerprint(), records[0].Fingerprint)
+	assert.Equal(t, uint64(5), records[0].Generation)
+	records = nil
+
+	many := map[string]mcpauth.Requirement{}
+	for i := range 150 {
+		many[fmt.Sprintf("tool-%03d", i)] = mcpauth.Authenticated()
+	}
+	require.NoError(t, f.auth.Reload(t.Context(), f.config(func(c *mcpauth.Config) { c.Policy = mcpauth.Rules{Tools: many} }), ""))
+	added := only().Change.Added
+	require.Len(t, added, 101)
+	assert.Equal(t, "and 50 more", added[100])
+}
+
+// stripped is a decision without what Refuse needs.
+func stripped(d mcpauth.Decision) mcpauth.Decision {
+	return mcpauth.Decision{
+		Err: d.Err, Principal: d.Principal, Calls: d.Calls, Rulings: d.Rulings, ID: d.ID, Time: d.Time, Duration: d.Duration, Verified: d.Verified,
+		Method: d.Method, Remote: d.Remote, Era: d.Era, KeyID: d.KeyID, Token: d.Token, Session: d.Session, UnverifiedIssuer: d.UnverifiedIssuer,
+		UnverifiedKeyID: d.UnverifiedKeyID, Fingerprint: d.Fingerprint, Generation: d.Generation, Change: d.Change, Cause: d.Cause, Detail: d.Detail, Fix: d.Fix,
+	}
+}
+
+// TestReloadFailed_RELOAD_11: a configuration that cannot be used is told at once and every five minutes, health says since
+// when, and a good one ends that, if only the one in force.
+func TestReloadFailed_RELOAD_11(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t, nil)
+		require.NoError(t, f.auth.Warm(t.Context()))
+		health := func() string {
+			w := httptest.NewRecorder()
+			f.auth.Health().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/ready", nil))
+			assert.Equal(t, http.StatusOK, w.Code, "it goes on to serve")
+			return w.Body.String()
+		}
+		assert.NotContains(t, health(), "config")
+		since := time.Now()
+		for range 11 * 6 {
+			f.auth.ReloadFailed(t.Context(), "file", errors.New("a comma is missing"))
+			time.Sleep(10 * time.Second)
+		}
+		assert.Equal(t, 3, strings.Count(f.log.String(), "a configuration cannot be used"))
+		assert.Contains(t, health(), `"config":{"stale_since":"`+since.UTC().Format(time.RFC3339)+`"}`)
+		assert.Equal(t, since, f.auth.ConfigStatus().StaleSince)
+		require.NoError(t, f.auth.Reload(t.Context(), f.config(nil), "file"))
+		assert.NotContains(t, health(), "config")
+		status := f.auth.ConfigStatus()
+		assert.Equal(t, mcpauth.ConfigStatus{Fingerprint: f.auth.Fingerprint(), Generation: 1, InForce: since, LastSuccess: time.Now()}, status)
+	})
+}
+
+// TestReloadInside_RELOAD_13: Reload may be called by a handler and by a hook, but for the record of a Reload; and who waits for
+// another one may give up.
+func TestReloadInside_RELOAD_13(t *testing.T) {
+	var f *fixture
+	var inside error
+	calls := 0
+	f = newFixture(t, func(c *mcpauth.Config) {
+		c.OnDecision = func(ctx context.Context, d mcpauth.Decision) {
+			if d.Change == nil && calls == 0 {
+				calls++
+				assert.NoError(t, f.auth.Reload(ctx, f.config(echoNeeds("b")), "hook"))
+			} else if d.Change != nil {
+				inside = f.auth.Reload(ctx, f.config(nil), "record")
+				var wait context.CancelFunc
+				ctx, wait = context.WithTimeout(context.Background(), time.Millisecond)
+				defer wait()
+				assert.ErrorIs(t, f.auth.Reload(ctx, f.config(nil), "beside"), context.DeadlineExceeded)
+			}
+		}
+	})
+	f.inner = func(w http.ResponseWriter, r *http.Request) {
+		assert.NoError(t, f.auth.Reload(r.Context(), f.config(echoNeeds("c")), "handler"))
+	}
+	f.call(f.token(nil), "echo")
+	assert.Equal(t, 1, f.ran, "the request that was let through by the configuration of before is served")
+	assert.ErrorContains(t, inside, "Reload from the record of a Reload")
+	status := f.auth.ConfigStatus()
+	assert.Equal(t, uint64(3), status.Generation)
+	assert.Equal(t, "handler", status.Source)
+}
+
+// TestFingerprint_RELOAD_08: two configurations have one fingerprint if they decide alike, whatever the order of maps, and
+// whatever is secret or code.
+func TestFingerprint_RELOAD_08(t *testing.T) {
+	of := func(change func(*mcpauth.Config)) string { return newFixture(t, change).auth.Fingerprint() }
+	same := of(nil)
+	assert.Regexp(t, "^sha256:[0-9a-f]{64}$", same)
+	assert.Equal(t, same, of(func(c *mcpauth.Config) {
+		c.SessionKey = []byte(strings.Repeat("0123", 8))
+		c.OnServed = func(context.Context, mcpauth.Served) {}
+		rules := c.Policy.(mcpauth.Rules)
+		rules.Tools = maps.Clone(rules.Tools)
+		c.Policy = &rules
+	}))
+	seen := map[string]bool{same: true}
+	for i, change := range []func(*mcpauth.Config){
+		func(c *mcpauth.Config) { c.Scopes = []string{"x"} },
+		func(c *mcpauth.Config) { c.Leeway = time.Second },
+		func(c *mcpauth.Config) { c.Issuers[0].AllowPrivate = true },
+		func(c *mcpauth.Config) {
+			c.Issuers[0].Claims.Roles, c.Issuers[0].Claims.RoleScopes = []string{"r"}, map[string][]string{"a": {"b"}}
+		},
+		func(c *mcpauth.Config) { c.Policy = nil },
+		func(c *mcpauth.Config) { c.Policy = mcpauth.PolicyFunc(nobody) },
+		func(c *mcpauth.Config) {
+			c.Revoked = func(context.Context, *mcpauth.Principal) (bool, error) { return false, nil }
+		},
+		echoNeeds("mcp:read"), echoNeeds("mcp:admin"),
+		func(c *mcpauth.Config) { c.Metadata = map[string]any{"a": []any{1, true, nil}} },
+	} {
+		print := of(change)
+		assert.False(t, seen[print], i)
+		seen[print] = true
+	}
+	assert.Empty(t, new(mcpauth.Middleware).Fingerprint())
+}
+
+// BenchmarkReload is a change of one rule among 5,000.
+func BenchmarkReload(b *testing.B) {
+	f := newFixture(b, nil)
+	tools := map[string]mcpauth.Requirement{}
+	for i := range 5000 {
+		tools[fmt.Sprintf("tool-%04d", i)] = mcpauth.Scopes(fmt.Sprintf("scope-%d", i%50))
+	}
+	for i := 0; b.Loop(); i++ {
+		tools["tool-0000"] = mcpauth.Scopes([]string{"a", "b"}[i%2])
+		require.NoError(b, f.auth.Reload(b.Context(), f.config(func(c *mcpauth.Config) { c.Policy = mcpauth.Rules{Tools: tools} }), ""))
+	}
+}
+
+// TestReloadLeeway_RELOAD_03: an open stream ends when its token does by the leeway in force.
+func TestReloadLeeway_RELOAD_03(t *testing.T) {
+	for name, tt := range map[string]struct {
+		later time.Duration // than exp, comes the change
+		want  time.Duration // later than exp, the stream ends
+	}{"before the new end": {-2 * time.Minute, time.Second}, "long before": {-20 * time.Minute, time.Second}, "after it": {2 * time.Minute, 2 * time.Minute}} {
+		synctest.Test(t, func(t *testing.T) {
+			f := newFixture(t, func(c *mcpauth.Config) { c.Leeway = 5 * time.Minute })
+			exp := time.Now().Add(30 * time.Minute)
+			s := f.lasts(f.request(http.MethodPost, "/mcp", f.token(mcpauthtest.Claims{"exp": exp.Unix()}), modernCall("echo"), modernHeaders("tools/call", "echo")...))
+			for _, leeway := range []time.Duration{5 * time.Minute, time.Second} {
+				time.Sleep(time.Until(exp.Add(tt.later)))
+				require.NoError(t, f.auth.Reload(t.Context(), f.config(func(c *mcpauth.Config) { c.Leeway, c.Scopes = leeway, []string{"changed"} }), leeway.String()))
+			}
+			time.Sleep(time.Until(exp.Add(10 * time.Minute)))
+			assert.Equal(t, tt.want, s.ended.Sub(exp), name)
+			var denied *mcpauth.DeniedError
+			require.ErrorAs(t, s.cause, &denied, name)
+			assert.ErrorIs(t, denied, mcpauth.ErrExpired, name)
+		})
+	}
+}
+
+// TestReloadLateStream_RELOAD_03: an answer that becomes a stream after a change is looked at by the rules in force, as those are that were streams.
+func TestReloadLateStream_RELOAD_03(t *testing.T) {
+	for name, tt := range map[string]struct {
+		change func(*mcpauth.Config)
+		ends   bool
+	}{
+		"without the rule": {func(c *mcpauth.Config) { c.Policy = nil }, true},
+		"with it":          {func(c *mcpauth.Config) { c.Scopes = []string{"changed"} }, false},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			f := newFixture(t, nil)
+			var cause error
+			var took time.Duration
+			f.inner = func(w http.ResponseWriter, r *http.Request) {
+				assert.NoError(t, f.auth.Reload(r.Context(), f.config(tt.change), ""))
+				began := time.Now()
+				w.Header().Set("Content-Type", "text/event-stream")
+				_, _ = io.WriteString(w, streamEvent)
+				select {
+				case <-r.Context().Done():
+				case <-time.After(10 * time.Second):
+				}
+				cause, took = context.Cause(r.Context()), time.Since(began)
+			}
+			func() {
+				defer func() { _ = recover() }() // the response was cut
+				f.call(longToken(f, nil), "echo")
+			}()
+			var denied *mcpauth.DeniedError
+			assert.Equal(t, tt.ends, errors.As(cause, &denied), name)
+			assert.Equal(t, map[bool]time.Duration{true: 0, false: 10 * time.Second}[tt.ends], took, name)
+		})
+	}
+}
