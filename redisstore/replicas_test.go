@@ -10,6 +10,7 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -60,6 +61,7 @@ func replicasOf(tb testing.TB, issuer *mcpauthtest.Issuer, server *redisServer, 
 			Policy: mcpauth.PolicyFunc(func(context.Context, mcpauth.Call) (mcpauth.Requirement, error) { return mcpauth.Authenticated(), nil }),
 		}
 		config.SessionKey, config.Store = key, store
+		config.Issuers[0].DPoP = mcpauth.DPoPAccepted
 		r.tasks[i] = r.wrap(config)
 		config.Store, config.Revoked = nil, r.revoke[i].Revoked
 		r.lists[i] = r.wrap(config)
@@ -125,12 +127,20 @@ func (a answer) notFound() bool { return strings.Contains(a.body, "task not foun
 
 // ask sends a request, and waits for its answer for a second.
 func (r *replicas) ask(h http.Handler, token, method, params string) answer {
+	return r.send(h, http.Header{"Authorization": {"Bearer " + token}}, method, params)
+}
+
+// prove sends a bound token with a proof.
+func (r *replicas) prove(i int, token, proof string) answer {
+	return r.send(r.tasks[i], http.Header{"Authorization": {"DPoP " + token}, "Dpop": {proof}}, "ping", "")
+}
+
+func (r *replicas) send(h http.Handler, header http.Header, method, params string) answer {
 	id := fmt.Sprint(r.id.Add(1))
 	body := fmt.Sprintf(`{"jsonrpc":"2.0","id":%s,"method":%q,"params":{%s}}`, id, method, params)
 	request := httptest.NewRequest(http.MethodPost, resource, strings.NewReader(body))
-	request.Header = http.Header{
-		"Authorization": {"Bearer " + token}, "Content-Type": {"application/json"}, "Accept": {"application/json, text/event-stream"}, "Mcp-Protocol-Version": {"2025-11-25"},
-	}
+	request.Header = http.Header{"Content-Type": {"application/json"}, "Accept": {"application/json, text/event-stream"}, "Mcp-Protocol-Version": {"2025-11-25"}}
+	maps.Copy(request.Header, header)
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	w := httptest.NewRecorder()
@@ -228,6 +238,12 @@ func TestFaults_STORE_15_STORE_07_STORE_09_STORE_14(t *testing.T) {
 				assert.True(t, r.get(i, other, "canary-mine").notFound())
 				assert.NotContains(t, r.ask(r.tasks[i], owner, "tasks/list", "").body, "theirs")
 			}
+			holder := mcpauthtest.NewKey("holder", "ES256")
+			bound := r.issuer.BoundToken(holder, mcpauthtest.Claims{"aud": resource, "sub": "holder"})
+			eventually(t, "proofs as before", func() bool {
+				proof := holder.Proof(http.MethodPost, resource, bound, nil)
+				return r.prove(0, bound, proof).ran && !r.prove(1, bound, proof).ran
+			})
 			for _, id := range late { // begun at the first one meanwhile
 				require.True(t, r.get(0, owner, id).ran, id)
 				assert.True(t, r.get(1, owner, id).ran, id)
@@ -238,10 +254,39 @@ func TestFaults_STORE_15_STORE_07_STORE_09_STORE_14(t *testing.T) {
 	}
 }
 
+// TestProofsInRedis_STORE_08: a proof counts once at both replicas, and what stands in the server of it tells nothing and ends by itself.
+func TestProofsInRedis_STORE_08(t *testing.T) {
+	server := startRedis(t, false)
+	r := newReplicas(t, server, server.address)
+	holder := mcpauthtest.NewKey("canary-key", "ES256")
+	token := r.issuer.BoundToken(holder, mcpauthtest.Claims{"aud": resource, "sub": "canary-user"})
+	for i := range 100 {
+		proof := holder.Proof(http.MethodPost, resource, token, mcpauthtest.Claims{"jti": fmt.Sprint("canary-", i)})
+		require.True(t, r.prove(i%2, token, proof).ran)
+		for j := range 2 {
+			require.False(t, r.prove(j, token, proof).ran)
+		}
+	}
+	client := server.client(server.address)
+	for name, value := range all(t, client) {
+		assert.Regexp(t, `^pxd:[\w-]{22}$`, name)
+		assert.NotContains(t, name+value, "canary")
+		life, err := client.PTTL(t.Context(), name).Result()
+		require.NoError(t, err)
+		assert.LessOrEqual(t, life, 6*time.Minute)
+		assert.Greater(t, life, 4*time.Minute)
+	}
+	size, err := client.MemoryUsage(t.Context(), slices.Sorted(maps.Keys(all(t, client)))[0]).Result()
+	require.NoError(t, err)
+	t.Logf("%d bytes for a proof", size)
+}
+
 // during uses everything during a fault, by several at once, and returns the tasks that began at the first replica.
 func (r *replicas) during(tally *faultTally, rounds int, owner, other, gone string) (late []string) {
 	var mu sync.Mutex
 	var workers sync.WaitGroup
+	holder := mcpauthtest.NewKey("holder", "ES256")
+	bound := r.issuer.BoundToken(holder, mcpauthtest.Claims{"aud": resource, "sub": "holder"})
 	note := func(a answer, mine, forbidden bool) {
 		tally.requests.Add(1)
 		switch {
@@ -281,6 +326,13 @@ func (r *replicas) during(tally *faultTally, rounds int, owner, other, gone stri
 					late = append(late, id)
 					mu.Unlock()
 				}
+				proof := holder.Proof(http.MethodPost, resource, bound, nil)
+				first := r.prove(i, bound, proof)
+				note(first, false, false)
+				if !first.ran {
+					tally.lost.Add(1) // a lawful request
+				}
+				note(r.prove(i, bound, proof), false, true)
 				jti := fmt.Sprint("late-", worker, "-", round)
 				if err := r.revoke[i].Token(context.Background(), r.issuer.URL(), jti, time.Now().Add(time.Hour)); err == nil {
 					note(r.ask(r.lists[1-i], r.token(mcpauthtest.Claims{"jti": jti}), "ping", ""), false, true)

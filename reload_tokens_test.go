@@ -1,0 +1,141 @@
+package mcpauth_test
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed-1e292522/mcpauth"
+	"github.com/seed-1e292522/mcpauth/clientauth"
+	"github.com/seed-1e292522/mcpauth/mcpauthtest"
+)
+
+// TestReloadKeepsProofs_RELOAD_05: a proof that was used under a configuration is used under the next, also if bound tokens were
+// not taken in between; nonces stay good.
+func TestReloadKeepsProofs_RELOAD_05_DPOP_09(t *testing.T) {
+	l := newProofLab(t, nil)
+	mode := func(mode mcpauth.DPoP) {
+		t.Helper()
+		require.NoError(t, l.auth.Reload(t.Context(), l.config(func(c *mcpauth.Config) { c.Issuers[0].DPoP = mode }), ""))
+	}
+	proof := l.proof(nil)
+	require.Equal(t, 200, l.bound(proof).Code)
+	mode(mcpauth.DPoPOff)
+	l.refused(l.bound(l.proof(nil)), 401, bearerOffer)
+	mode(mcpauth.DPoPAccepted)
+	l.replayed(l.bound(proof))
+	assert.Equal(t, 200, l.bound(l.proof(nil)).Code)
+	mode(mcpauth.DPoPRequired)
+	w := l.bound(l.proof(nil))
+	l.refused(w, 401, dpopError("use_dpop_nonce", "DPoP proof without a valid nonce"))
+	nonce := w.Header().Get("DPoP-Nonce")
+	assert.Equal(t, 401, l.serve(l.send("Bearer "+l.bearer)).Code, "a bearer token that was remembered")
+	require.NoError(t, l.auth.Reload(t.Context(), l.config(func(c *mcpauth.Config) { requireDPoP(c); echoNeeds("mcp:read")(c) }), ""))
+	assert.Equal(t, 200, l.bound(l.proof(mcpauthtest.Claims{"nonce": nonce})).Code)
+}
+
+// TestReloadIntrospection_RELOAD_05_RELOAD_06: what is known of opaque tokens stays while the issuer is asked as before, no refusal by
+// rules of before is repeated, and another client of the authorization server counts at once.
+func TestReloadIntrospection_RELOAD_05_RELOAD_06_INTRO_05(t *testing.T) {
+	var secret atomic.Value
+	transport := func(rest http.RoundTripper) http.RoundTripper {
+		return roundTrip(func(r *http.Request) (*http.Response, error) {
+			if _, password, ok := r.BasicAuth(); ok {
+				secret.Store(password)
+			}
+			return rest.RoundTrip(r)
+		})
+	}
+	var shared http.RoundTripper
+	f := newOpaqueFixture(t, func(c *mcpauth.Config) { shared = transport(c.Transport); c.Transport = shared })
+	reload := func(change func(*mcpauth.Config)) error {
+		return f.auth.Reload(t.Context(), f.config(func(c *mcpauth.Config) {
+			c.Issuers[0].Introspect, c.Transport = f.issuer.Introspection(), shared
+			change(c)
+		}), "")
+	}
+	token, wide := f.opaque(nil), f.opaque(mcpauthtest.Claims{"aud": "api://wide"})
+	f.served(f.call(token, "echo"))
+	f.refused(f.call(wide, "echo"), http.StatusUnauthorized, invalidToken(words(mcpauth.ErrAudience)))
+	asked := f.questions()
+
+	require.NoError(t, reload(echoNeeds("mcp:read")))
+	f.served(f.call(token, "echo"))
+	f.refused(f.call(wide, "echo"), http.StatusUnauthorized, invalidToken(words(mcpauth.ErrAudience)))
+	assert.Equal(t, asked, f.questions(), "nothing is asked again for rules")
+
+	require.NoError(t, reload(func(c *mcpauth.Config) { c.Issuers[0].Audiences = []string{testResource, "api://wide"} }))
+	f.ran = 0
+	f.served(f.call(wide, "echo"))
+	f.served(f.call(token, "echo"))
+	assert.Equal(t, asked+2, f.questions(), "an issuer with other rules judges anew")
+
+	f.issuer.Break(mcpauthtest.Metadata, mcpauthtest.Down)
+	require.NoError(t, reload(func(c *mcpauth.Config) { c.Issuers[0].Introspect.Client = clientauth.SecretBasic("resource-server", "another") }))
+	f.call(f.opaque(nil), "echo")
+	assert.Equal(t, "another", secret.Load(), "the new secret is used")
+
+	before := f.auth.Fingerprint()
+	require.NoError(t, reload(func(c *mcpauth.Config) { c.Issuers[0].Introspect = nil }))
+	f.refused(f.call(token, "echo"), http.StatusUnauthorized, invalidToken(words(mcpauth.ErrMalformedToken)))
+	assert.NotEqual(t, before, f.auth.Fingerprint())
+	before = f.auth.Fingerprint()
+	require.NoError(t, reload(func(c *mcpauth.Config) {
+		c.Issuers[0].Introspect, c.Issuers[0].Unlisted = nil, true
+		c.Issuers = append(c.Issuers, mcpauth.Issuer{URL: "https://other.example.com", Keys: []byte(otherKeys(t))})
+	}))
+	assert.NotEqual(t, before, f.auth.Fingerprint())
+	assert.NotContains(t, string(f.auth.MetadataJSON()), testIssuerURL)
+}
+
+// TestReloadOpaqueStreams_RELOAD_03: a stream of an opaque token goes on while its issuer is asked as before, also one whose
+// token has no end, follows a narrower leeway by the end that the issuer told last, and ends when the issuer is not asked any more.
+func TestReloadOpaqueStreams_RELOAD_03_INTRO_24(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newOpaqueFixture(t, nil)
+		reload := func(change func(*mcpauth.Config)) {
+			t.Helper()
+			require.NoError(t, f.auth.Reload(t.Context(), f.config(func(c *mcpauth.Config) {
+				c.Issuers[0].Introspect = f.issuer.Introspection()
+				change(c)
+			}), ""))
+		}
+		ended := make(chan struct{}, 2)
+		f.inner = func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Type", "text/event-stream")
+			_, _ = io.WriteString(w, "data: {}\n\n")
+			w.(http.Flusher).Flush()
+			<-r.Context().Done()
+			ended <- struct{}{}
+		}
+		open := func(token string) {
+			ctx, cancel := context.WithCancel(t.Context())
+			t.Cleanup(cancel)
+			go f.serve(newRequest(http.MethodGet, "/mcp", token, "", "Accept: text/event-stream", "MCP-Protocol-Version: 2025-11-25").WithContext(ctx))
+			synctest.Wait()
+		}
+		over := func() int { synctest.Wait(); return len(ended) }
+		endless := f.answered(`{"active":true,"sub":"user-1","aud":"` + testResource + `","scope":"mcp:read"}`)
+		open(endless)
+		short := f.opaque(mcpauthtest.Claims{"exp": time.Now().Add(10 * time.Minute).Unix()})
+		open(short)
+		reload(func(c *mcpauth.Config) { c.Leeway = time.Second })
+		require.Equal(t, 0, over())
+		time.Sleep(10*time.Minute + 2*time.Second)
+		require.Equal(t, 1, over(), "the one with an end, by the new leeway")
+		reload(func(c *mcpauth.Config) { c.Scopes = []string{"mcp:read", "mcp:write"} })
+		require.Equal(t, 1, over())
+		reload(func(c *mcpauth.Config) { c.Issuers[0].Introspect = nil })
+		require.Equal(t, 2, over())
+		assert.Contains(t, f.log.String(), "mcpauth: stream ended early")
+		assert.False(t, strings.Contains(f.log.String(), hidden))
+	})
+}
