@@ -79,7 +79,9 @@ func TestReloadIntrospection_RELOAD_05_RELOAD_06_INTRO_05(t *testing.T) {
 	assert.Equal(t, asked+2, f.questions(), "an issuer with other rules judges anew")
 
 	f.issuer.Break(mcpauthtest.Metadata, mcpauthtest.Down)
-	require.NoError(t, reload(func(c *mcpauth.Config) { c.Issuers[0].Introspect.Client = clientauth.SecretBasic("resource-server", "another") }))
+	require.NoError(t, reload(func(c *mcpauth.Config) {
+		c.Issuers[0].Introspect.Client = clientauth.SecretBasic("resource-server", "another")
+	}))
 	f.call(f.opaque(nil), "echo")
 	assert.Equal(t, "another", secret.Load(), "the new secret is used")
 

@@ -23,10 +23,10 @@ func Example() {
 		log.Fatal(err)
 	}
 	auth, err := mcpauth.New(mcpauth.Config{
-		Resource: "https://mcp.example.com/mcp",
-		Issuers:  []mcpauth.Issuer{{URL: "https://login.example.com"}},
-		Policy:   mcpauth.Rules{Tools: map[string]mcpauth.Requirement{"report": mcpauth.Scopes("reports:read")}},
-		Revoked:  revoked.Revoked,
+		Resource:   "https://mcp.example.com/mcp",
+		Issuers:    []mcpauth.Issuer{{URL: "https://login.example.com"}},
+		Policy:     mcpauth.Rules{Tools: map[string]mcpauth.Requirement{"report": mcpauth.Scopes("reports:read")}},
+		Revoked:    revoked.Revoked,
 		SessionKey: sessionKey, Store: store,
 	})
 	if err != nil {

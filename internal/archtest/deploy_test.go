@@ -72,6 +72,7 @@ func TestMetricNames_OBS_02_OBS_03(t *testing.T) {
 		name, _, _ := strings.Cut(line, "\t")
 		instruments = append(instruments, strings.ReplaceAll(name, ".", "_"))
 	}
+	instruments = append(instruments, "mcpauth_config_changes") // from the first change
 	var expected []string
 	for _, name := range instruments {
 		for _, suffix := range []string{"", "_total", "_seconds", "_bytes", "_seconds_total"} {

@@ -1,9 +1,12 @@
 package main
 
 import (
+	"errors"
 	"flag"
+	"log/slog"
 	"maps"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"regexp"
 	"slices"
@@ -11,10 +14,16 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	exporter "go.opentelemetry.io/otel/exporters/prometheus"
+	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 
+	"github.com/seed-1e292522/mcpauth/auditlog"
 	"github.com/seed-1e292522/mcpauth/mcpauthtest"
+	"github.com/seed-1e292522/mcpauth/otelmcpauth"
 )
 
 var update = flag.Bool("update", false, "rewrite golden files")
@@ -23,6 +32,24 @@ var (
 	metricLine = regexp.MustCompile(`(?m)^(?:(# TYPE mcpauth_.*)|(mcpauth_.*) \S+)$`)
 	scopeLabel = regexp.MustCompile(`,?otel_scope_\w+="[^"]*"`)
 )
+
+// changed is what Prometheus reads after a change of the configuration that failed.
+func changed(t *testing.T, s settings) string {
+	t.Helper()
+	registry := prometheus.NewRegistry()
+	reader, err := exporter.New(exporter.WithRegisterer(registry))
+	require.NoError(t, err)
+	telemetry, err := otelmcpauth.New(otelmcpauth.Config{MeterProvider: sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader))})
+	require.NoError(t, err)
+	audit, err := auditlog.New(auditlog.Slog(slog.New(slog.DiscardHandler)), auditlog.Options{})
+	require.NoError(t, err)
+	auth, err := newAuth(s, audit, telemetry)
+	require.NoError(t, err)
+	auth.ReloadFailed(t.Context(), "file", errors.New("broken"))
+	w := httptest.NewRecorder()
+	promhttp.HandlerFor(registry, promhttp.HandlerOpts{}).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+	return w.Body.String()
+}
 
 // TestExposition: what Prometheus reads of a server that does well and of one that does not,
 // without the values. internal/archtest holds alerts, dashboard and guide against it.
@@ -57,6 +84,7 @@ func TestExposition_OBS_02_OBS_03(t *testing.T) {
 	bad.issuer.Break(mcpauthtest.Metadata, mcpauthtest.Down)
 	require.Equal(t, http.StatusServiceUnavailable, bad.call(bad.issuer.TokenFor(resource), "echo"))
 	add(bad, bad.get("/metrics"))
+	add(bad, changed(t, bad.settings))
 
 	all := strings.Join(slices.Sorted(maps.Keys(lines)), "\n") + "\n"
 	const golden = "testdata/prometheus.golden"
