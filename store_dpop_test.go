@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/seed-1e292522/mcpauth"
 	"github.com/seed-1e292522/mcpauth/mcpauthtest"
@@ -121,4 +122,32 @@ func TestProofsWhileKeysChange_STORE_08_SESS_06(t *testing.T) {
 		first.refused(first.bound(proof), 401, dpopError("invalid_dpop_proof", "DPoP proof invalid"))
 		assert.Contains(t, first.log.String(), "cause=proof-replayed")
 	}
+}
+
+// TestProofsByOtherClocks_STORE_08: a proof is remembered for longer than it counts, since the clock of another replica may be behind.
+func TestProofsByOtherClocks_STORE_08(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := newTestStore()
+		l := newProofLab(t, shares(store))
+		l.token = l.issuer.BoundToken(l.key, mcpauthtest.Claims{"aud": testResource, "scope": "mcp:read", "exp": time.Now().Add(time.Hour).Unix()})
+		left := func() (n int) {
+			store.mu.Lock()
+			defer store.mu.Unlock()
+			for name := range store.given {
+				if value, err := store.Store.Get(t.Context(), name); err == nil && value != nil {
+					n++
+				}
+			}
+			return n
+		}
+		for _, made := range []time.Duration{-4 * time.Minute, 0, 4 * time.Minute} {
+			require.Equal(t, 200, l.bound(l.proof(mcpauthtest.Claims{"iat": time.Now().Add(made).Unix()})).Code, l.log)
+			time.Sleep(5*time.Minute + made) // here it counts no more,
+			assert.Equal(t, 1, left())
+			time.Sleep(5*time.Minute - time.Second) // nor there
+			assert.Equal(t, 1, left())
+			time.Sleep(time.Minute)
+			assert.Equal(t, 0, left())
+		}
+	})
 }

@@ -98,10 +98,11 @@ func (c *Checker) Check(ctx context.Context, r Request, b *Binding, now time.Tim
 	return full, denied
 }
 
-// isFirst refuses a proof that another process has seen. If that cannot be told, what this one remembers counts alone.
+// isFirst refuses a proof that another process has seen. If that cannot be told, what this one remembers counts alone. It is
+// remembered for a [Window] longer than it counts here: another process' clock may be behind.
 func (c *Checker) isFirst(ctx context.Context, proof id, second int64, now time.Time) *refusal.Refusal {
-	ttl := time.Unix(second+1, 0).Add(Window).Sub(now)
-	if first, err := c.common(ctx, string(proof[:]), max(ttl, time.Second)); first || err != nil {
+	ttl := time.Unix(second, 0).Add(2 * Window).Sub(now)
+	if first, err := c.common(ctx, string(proof[:]), ttl); first || err != nil {
 		return nil
 	}
 	return replayed()
