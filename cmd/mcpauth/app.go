@@ -63,6 +63,9 @@ func doctorCommand(env environment) *cli.Command {
 			if err != nil {
 				return err
 			}
+			if err = file.needSecrets(c.String("policy")); err != nil {
+				return err
+			}
 			d := &doctor{
 				resource: c.String("resource"), file: file, issuers: c.StringSlice("issuer"), token: token, hasToken: c.IsSet("token"),
 				tool: c.String("tool"), origin: c.String("origin"), hasPolicy: file.Rules.given,

@@ -2,10 +2,14 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/url"
 	"os"
+	"reflect"
+	"strings"
 	"time"
 
 	"github.com/seed-1e292522/mcpauth"
@@ -60,6 +64,8 @@ type fileIntrospection struct {
 	Prefix    string `json:"prefix"`
 	JWTs      bool   `json:"jwts"`
 	Tokeninfo bool   `json:"tokeninfo"`
+
+	secret string // in place of that of the environment, "" for none
 }
 
 func (i *fileIntrospection) introspection() *mcpauth.Introspection {
@@ -67,10 +73,43 @@ func (i *fileIntrospection) introspection() *mcpauth.Introspection {
 		return nil
 	}
 	out := &mcpauth.Introspection{Endpoint: i.Endpoint, Prefix: i.Prefix, JWTs: i.JWTs, Tokeninfo: i.Tokeninfo}
-	if !i.Tokeninfo {
-		out.Client = clientauth.SecretBasic(i.ClientID, os.Getenv(i.SecretEnv))
+	if i.ClientID != "" || !i.Tokeninfo {
+		out.Client = clientauth.SecretBasic(i.ClientID, cmp.Or(i.secret, os.Getenv(i.SecretEnv)))
 	}
 	return out
+}
+
+// lacksSecret says why there is none, "" if there is one. The name of the variable is not
+// shown: a secret may stand there by mistake.
+func (i *fileIntrospection) lacksSecret() string {
+	switch {
+	case i == nil || i.Tokeninfo:
+		return ""
+	case i.SecretEnv == "":
+		return "name the variable of the environment that has the client's secret"
+	case os.Getenv(i.SecretEnv) == "":
+		return "the environment has no such variable, or it is empty: export it, with the client's secret"
+	}
+	return ""
+}
+
+// needSecrets returns an error if a secret by which the authorization server is asked is not there.
+func (f *file) needSecrets(name string) error {
+	for i, issuer := range f.Issuers {
+		if problem := issuer.Introspect.lacksSecret(); problem != "" {
+			return usageError("%s: issuers[%d].introspect.client_secret_env: %s", name, i, problem)
+		}
+	}
+	return nil
+}
+
+// standInSecrets is for a file of which nobody is asked about tokens.
+func (f *file) standInSecrets() {
+	for _, issuer := range f.Issuers {
+		if issuer.Introspect.lacksSecret() != "" {
+			issuer.Introspect.secret = "stand-in"
+		}
+	}
 }
 
 // fileDPoP is one of the modes, "" for off.
@@ -81,10 +120,8 @@ var dpopModes = map[fileDPoP]mcpauth.DPoP{"": mcpauth.DPoPOff, "off": mcpauth.DP
 // UnmarshalJSON reads a mode.
 func (d *fileDPoP) UnmarshalJSON(text []byte) error {
 	var mode string
-	if err := json.Unmarshal(text, &mode); err != nil {
-		return err
-	}
-	if _, known := dpopModes[fileDPoP(mode)]; !known {
+	err := json.Unmarshal(text, &mode)
+	if _, known := dpopModes[fileDPoP(mode)]; !known || err != nil {
 		return fmt.Errorf("dpop is \"off\", \"accepted\" or \"required\", not %s", text)
 	}
 	*d = fileDPoP(mode)
@@ -165,8 +202,8 @@ type duration time.Duration
 // UnmarshalJSON reads the text.
 func (d *duration) UnmarshalJSON(text []byte) error {
 	var s string
-	if err := json.Unmarshal(text, &s); err != nil {
-		return err
+	if json.Unmarshal(text, &s) != nil {
+		return fmt.Errorf("a duration is a text such as \"30s\" or \"1h\", not %s", text)
 	}
 	parsed, err := time.ParseDuration(s)
 	*d = duration(parsed)
@@ -179,12 +216,35 @@ func strictly(text []byte, into any) error {
 	decoder := json.NewDecoder(bytes.NewReader(text))
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(into); err != nil {
-		return err
+		return readably(err, text)
 	}
 	if decoder.More() {
 		return fmt.Errorf("something follows the object")
 	}
 	return nil
+}
+
+// readably says of a text what is wrong with it, in the words of JSON and not in those of Go.
+func readably(err error, text []byte) error {
+	var syntax *json.SyntaxError
+	var kind *json.UnmarshalTypeError
+	name, unknown := strings.CutPrefix(err.Error(), "json: unknown field ")
+	switch {
+	case name == `"client_secret"`:
+		return errors.New("a secret does not stand in the file: client_secret_env names the variable of the environment that has it")
+	case unknown:
+		return fmt.Errorf("no member is called %s: docs/cli.md#the-file shows all of them", name)
+	case errors.As(err, &syntax):
+		return fmt.Errorf("line %d: %w", 1+bytes.Count(text[:min(int(syntax.Offset), len(text))], []byte("\n")), err)
+	case errors.As(err, &kind):
+		expected := map[reflect.Kind]string{reflect.String: "a text", reflect.Bool: "true or false", reflect.Int64: "a number", reflect.Slice: "a list"}[kind.Type.Kind()]
+		where := ""
+		if kind.Field != "" {
+			where = kind.Field + ": "
+		}
+		return fmt.Errorf("%sexpected %s, not a %s", where, cmp.Or(expected, "an object"), kind.Value)
+	}
+	return err
 }
 
 // readFile reads the file of --policy. No name is an empty file.

@@ -70,6 +70,8 @@ func TestFileIntrospection_INTRO_01(t *testing.T) {
 	header := http.Header{}
 	require.NoError(t, got.Client.Apply(t.Context(), clientauth.Endpoint{}, header, nil))
 	assert.Equal(t, "Basic "+base64.StdEncoding.EncodeToString([]byte("c:s3cret")), header.Get("Authorization"))
+	both := &fileIntrospection{Tokeninfo: true, ClientID: "c", SecretEnv: "INTROSPECTION_SECRET"}
+	assert.Equal(t, "c", both.introspection().Client.ClientID(), "which the library refuses, and not the command quietly")
 	tokeninfo := &fileIntrospection{Tokeninfo: true}
 	assert.Equal(t, &mcpauth.Introspection{Tokeninfo: true}, tokeninfo.introspection())
 }

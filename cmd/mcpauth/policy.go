@@ -36,6 +36,7 @@ func policyCommand(env environment) *cli.Command {
 			if err != nil {
 				return err
 			}
+			f.standInSecrets()
 			token, err := readSecret(env.stdin, c.String("token"))
 			if err != nil {
 				return err
