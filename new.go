@@ -311,7 +311,7 @@ func (b *builder) issuers() {
 	}
 	b.m.keys = keys.NewRegistry(b.config.Transport, b.m.operator.log)
 	b.poster = fetch.NewPoster(b.config.Transport)
-	var names []string
+	var names, prefixes []string
 	for i := range b.config.Issuers {
 		s, named := b.issuer(fmt.Sprintf("Issuers[%d]", i), &b.config.Issuers[i])
 		if named && b.g.verifier.issuers[s.url] != nil {
@@ -323,8 +323,14 @@ func (b *builder) issuers() {
 		if !s.unlisted {
 			names = append(names, fmt.Sprintf("%q", s.url))
 		}
+		if s.prefix != "" && !s.unlisted {
+			prefixes = append(prefixes, fmt.Sprintf("%q", s.prefix))
+		}
 	}
 	b.prefixes()
+	if len(prefixes) > 0 {
+		b.g.verifier.prefixes = ": " + strings.Join(prefixes, ", ")
+	}
 	b.g.verifier.names = "one of the configured issuers, byte for byte: " + strings.Join(names, ", ")
 }
 

@@ -101,6 +101,7 @@ type verifier struct {
 	issuers  map[string]*issuer
 	ordered  []*issuer
 	names    string // of the issuers, for refusals
+	prefixes string // of those that are asked and listed, for refusals
 	asks     bool   // an issuer about tokens that are no JWTs
 	resource string
 	leeway   time.Duration
@@ -258,7 +259,7 @@ func (v *verifier) askedAbout(compact string) (found *issuer, denied *refusal.Re
 		}
 	}
 	if found == nil || introspect.IsOfOther(compact, found.url) {
-		denied = refusal.New(refusal.Issuer, "a token that is no JWT", "", "one that begins with Introspect.Prefix of an issuer").Because("opaque-prefix")
+		denied = refusal.New(refusal.Issuer, "a token that is no JWT", "", "one that begins with Introspect.Prefix of an issuer"+v.prefixes).Because("opaque-prefix")
 		denied.Told = refusal.Revoked // as of one that is made up
 		return nil, denied
 	}
