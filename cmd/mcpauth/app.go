@@ -63,9 +63,6 @@ func doctorCommand(env environment) *cli.Command {
 			if err != nil {
 				return err
 			}
-			if err = file.needSecrets(c.String("policy")); err != nil {
-				return err
-			}
 			d := &doctor{
 				resource: c.String("resource"), file: file, issuers: c.StringSlice("issuer"), token: token, hasToken: c.IsSet("token"),
 				tool: c.String("tool"), origin: c.String("origin"), hasPolicy: file.Rules.given,
@@ -78,6 +75,9 @@ func doctorCommand(env environment) *cli.Command {
 			}
 			if u, err := url.Parse(d.resource); err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
 				return usageError("--resource: %w, as clients dial it", errNoURL)
+			}
+			if err := file.needSecrets(c.String("policy"), d.resource); err != nil {
+				return err
 			}
 			return d.examine(ctx).finish(env, c.Bool("json"))
 		},

@@ -278,6 +278,7 @@ func TestUsage(t *testing.T) {
 		{[]string{"doctor", "--policy", fileWith(t, `{"issuers":[{"introspect":{"client_id":"c","client_secret":"canary"}}]}`)}, "client_secret_env names"},
 		{[]string{"doctor", "--policy", fileWith(t, `{"resource":"https://mcp.example.com/mcp","issuers":[{"introspect":{"client_id":"c"}}]}`)}, "issuers[0].introspect.client_secret_env"},
 		{[]string{"doctor", "--policy", fileWith(t, `{"resource":"https://mcp.example.com/mcp","issuers":[{},{"introspect":{"client_id":"c","client_secret_env":"canary"}}]}`)}, "issuers[1].introspect.client_secret_env: the environment has no such variable"},
+		{[]string{"doctor", "--policy", fileWith(t, `{"resource":"https://mcp.example.com/mcp","issuers":[{"url":"https://login.example.com","introspect":{"client_id":"c","client_secret_env":"canary","prefix":"a b"}}]}`)}, "Config.Issuers[0].Introspect.Prefix"},
 		{[]string{"policy"}, "--policy"},
 		{[]string{"policy", "--policy", fileWith(t, `{}`), "--live", "x"}, "--live"},
 		{[]string{"policy", "--policy", fileWith(t, `{}`), "--issuer", "x"}, "--issuer"},

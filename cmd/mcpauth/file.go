@@ -93,14 +93,21 @@ func (i *fileIntrospection) lacksSecret() string {
 	return ""
 }
 
-// needSecrets returns an error if a secret by which the authorization server is asked is not there.
-func (f *file) needSecrets(name string) error {
+// needSecrets returns an error if a secret by which an authorization server is asked is not there, with all else that
+// is wrong with the configuration.
+func (f *file) needSecrets(name, resource string) error {
+	var wrong []error
 	for i, issuer := range f.Issuers {
 		if problem := issuer.Introspect.lacksSecret(); problem != "" {
-			return usageError("%s: issuers[%d].introspect.client_secret_env: %s", name, i, problem)
+			wrong = append(wrong, fmt.Errorf("%s: issuers[%d].introspect.client_secret_env: %s", name, i, problem))
 		}
 	}
-	return nil
+	if wrong == nil {
+		return nil
+	}
+	f.standInSecrets()
+	_, rest := mcpauth.New(f.config(resource))
+	return usageError("%w", errors.Join(append(wrong, rest)...))
 }
 
 // standInSecrets is for a file of which nobody is asked about tokens.
