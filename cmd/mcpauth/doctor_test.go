@@ -388,6 +388,24 @@ func TestDoctorUnjudged_OBS_08(t *testing.T) {
 	assert.Contains(t, got.stdout, "given is \""+issuer.URL()+"/\", the metadata names \""+issuer.URL()+"\"")
 }
 
+// TestDoctorEndpoint: where tokens can be asked about is looked for without one, as keys are.
+func TestDoctorEndpoint_INTRO_01(t *testing.T) {
+	issuer := newIssuer(t)
+	how := issuer.Introspection()
+	for _, there := range []bool{true, false} {
+		if !there {
+			issuer.PublishMetadata(func(m map[string]any) { delete(m, "introspection_endpoint") })
+		}
+		config := mcpauth.Config{Resource: notes(t, issuer.URL()), Issuers: []mcpauth.Issuer{issuer.Config()}}
+		config.Issuers[0].Introspect = how
+		got := mcpauthCommand(t, "", "doctor", "--resource", config.Resource, "--policy", writeConfig(t, config))
+		assert.Equal(t, there, got.code == exitOK, got.stdout)
+		assert.Equal(t, !there, strings.Contains(got.stdout, "the metadata has no introspection_endpoint"), got.stdout)
+		assert.Equal(t, !there, strings.Contains(got.stdout, "Set Issuer.Introspect.Endpoint"), got.stdout)
+		assert.Contains(t, got.stdout, "keys of "+issuer.URL())
+	}
+}
+
 // TestDoctorBoundToken: a token that is bound to a key is good and cannot be tried. A server that serves it all
 // the same has a fault.
 func TestDoctorBoundToken_DPOP_01(t *testing.T) {
