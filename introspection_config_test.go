@@ -53,7 +53,7 @@ func TestIntrospectionConfig_INTRO_17_INTRO_19_TENANT_09(t *testing.T) {
 		{"good, Google", google(func(*mcpauth.Issuer) {}), "", ""},
 		{"two without a prefix", two("", ""), "Issuers[1].Introspect.Prefix", "has none either"},
 		{"equal prefixes", two("a_", "a_"), "Issuers[1].Introspect.Prefix", testIssuerURL},
-		{"one prefix begins with the other", two("a_", "a_b_"), "Issuers[1].Introspect.Prefix", testIssuerURL},
+		{"one prefix begins with the other", two("a_", "a_b_"), "Issuers[1].Introspect.Prefix", "lengthen the shorter one"},
 		{"the other way round", two("a_b_", "a_"), "Issuers[1].Introspect.Prefix", testIssuerURL},
 		{"no prefix of a token", issuer(func(i *mcpauth.Issuer) { i.Introspect.Prefix = "a b" }), "Issuers[0].Introspect.Prefix", "RFC 6750"},
 		{"no client", issuer(func(i *mcpauth.Issuer) { i.Introspect.Client = clientauth.Method{} }), "Issuers[0].Introspect.Client", "prove who it is"},

@@ -299,7 +299,7 @@ func (b *builder) prefixes() {
 			case one.prefix == "" && other.prefix == "":
 				b.fail(one.field, `""`, fmt.Sprintf("%s has none either: a token that is no JWT names no issuer, so give all but one of them the prefix of their tokens", shownURL(other.url)))
 			case one.prefix != "" && other.prefix != "" && (strings.HasPrefix(one.prefix, other.prefix) || strings.HasPrefix(other.prefix, one.prefix)):
-				b.fail(one.field, shown(one.prefix), fmt.Sprintf("one of two prefixes begins with the other, which is %s of %s: a token would have two issuers", shown(other.prefix), shownURL(other.url)))
+				b.fail(one.field, shown(one.prefix), fmt.Sprintf("one of two prefixes begins with the other, which is %s of %s: a token would have two issuers, so lengthen the shorter one", shown(other.prefix), shownURL(other.url)))
 			}
 		}
 	}
