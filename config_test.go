@@ -233,9 +233,9 @@ func issuerRows(t *testing.T) []misconfiguration {
 		}), `Issuers[0].Claims.RoleScopes["r"]`, "a b", "is not a scope"},
 		{"a client id path", first(func(i *mcpauth.Issuer) { i.Claims.ClientID = "." }), "Issuers[0].Claims.ClientID", ".", "not a claim path"},
 		{"an audience path", first(func(i *mcpauth.Issuer) { i.Claims.Audience = "a." }), "Issuers[0].Claims.Audience", "a.", "not a claim path"},
-		{"DISC-05 http key URL", first(func(i *mcpauth.Issuer) { i.JWKSURI = "http://as.example.com/jwks" }), "Issuers[0].JWKSURI", "http://", "must be an absolute https URL"},
-		{"DISC-05 relative key URL", first(func(i *mcpauth.Issuer) { i.JWKSURI = "/jwks" }), "Issuers[0].JWKSURI", "/jwks", "must be an absolute https URL"},
-		{"DISC-05 key URL with user information", first(func(i *mcpauth.Issuer) { i.JWKSURI = "https://u:" + secret + "@as.example.com/jwks" }), "Issuers[0].JWKSURI", "@as.example.com", "without user information"},
+		{"DISC-05 http key URL", first(func(i *mcpauth.Issuer) { i.JWKSURI = "http://as.example.com/jwks" }), "Issuers[0].JWKSURI", "http://", "must be https"},
+		{"DISC-05 relative key URL", first(func(i *mcpauth.Issuer) { i.JWKSURI = "/jwks" }), "Issuers[0].JWKSURI", "/jwks", "not an absolute URL"},
+		{"DISC-05 key URL with user information", first(func(i *mcpauth.Issuer) { i.JWKSURI = "https://u:" + secret + "@as.example.com/jwks" }), "Issuers[0].JWKSURI", "@as.example.com", "user information"},
 		{"DISC-05 key URL with a fragment", first(func(i *mcpauth.Issuer) { i.JWKSURI = "https://as.example.com/jwks#k" }), "Issuers[0].JWKSURI", "#k", "fragment"},
 		{"DISC-27 two sources of keys", first(func(i *mcpauth.Issuer) {
 			i.Keys, i.JWKSURI = mcpauthtest.NewKey("a", "ES256").PEM(), "https://u:"+secret+"@as.example.com/jwks"

@@ -53,13 +53,18 @@ func TestIntrospectionConfig_INTRO_17_INTRO_19_TENANT_09(t *testing.T) {
 		{"good, Google", google(func(*mcpauth.Issuer) {}), "", ""},
 		{"two without a prefix", two("", ""), "Issuers[1].Introspect.Prefix", "has none either"},
 		{"equal prefixes", two("a_", "a_"), "Issuers[1].Introspect.Prefix", testIssuerURL},
-		{"one prefix begins with the other", two("a_", "a_b_"), "Issuers[1].Introspect.Prefix", testIssuerURL},
+		{"one prefix begins with the other", two("a_", "a_b_"), "Issuers[1].Introspect.Prefix", "lengthen the shorter one"},
 		{"the other way round", two("a_b_", "a_"), "Issuers[1].Introspect.Prefix", testIssuerURL},
 		{"no prefix of a token", issuer(func(i *mcpauth.Issuer) { i.Introspect.Prefix = "a b" }), "Issuers[0].Introspect.Prefix", "RFC 6750"},
 		{"no client", issuer(func(i *mcpauth.Issuer) { i.Introspect.Client = clientauth.Method{} }), "Issuers[0].Introspect.Client", "prove who it is"},
 		{"no secret", issuer(func(i *mcpauth.Issuer) { i.Introspect.Client = clientauth.SecretBasic("c", "") }), "Issuers[0].Introspect.Client", "the secret is empty"},
-		{"endpoint by http", issuer(func(i *mcpauth.Issuer) { i.Introspect.Endpoint = "http://as.example.com/introspect" }), "Issuers[0].Introspect.Endpoint", "https"},
-		{"endpoint is no URL", issuer(func(i *mcpauth.Issuer) { i.Introspect.Endpoint = "introspect" }), "Issuers[0].Introspect.Endpoint", "https"},
+		{"a secret with the end of a line", issuer(func(i *mcpauth.Issuer) { i.Introspect.Client = clientauth.SecretBasic("c", "s\n") }), "Issuers[0].Introspect.Client", "trim it"},
+		{"endpoint by http", issuer(func(i *mcpauth.Issuer) { i.Introspect.Endpoint = "http://as.example.com/introspect" }), "Issuers[0].Introspect.Endpoint", "must be https"},
+		{"endpoint by http on loopback", issuer(func(i *mcpauth.Issuer) { i.Introspect.Endpoint = "http://127.0.0.1/introspect" }), "Issuers[0].Introspect.Endpoint", "AllowInsecureLoopback"},
+		{"endpoint is no URL", issuer(func(i *mcpauth.Issuer) { i.Introspect.Endpoint = "introspect" }), "Issuers[0].Introspect.Endpoint", "not an absolute URL"},
+		{"endpoint with the secret", issuer(func(i *mcpauth.Issuer) { i.Introspect.Endpoint = "https://c:canary@as.example.com/introspect" }), "Issuers[0].Introspect.Endpoint", "user information"},
+		{"endpoint with a fragment", issuer(func(i *mcpauth.Issuer) { i.Introspect.Endpoint = "https://as.example.com/introspect#a" }), "Issuers[0].Introspect.Endpoint", "fragment"},
+		{"endpoint with two readings", issuer(func(i *mcpauth.Issuer) { i.Introspect.Endpoint = "https://127.1/introspect" }), "Issuers[0].Introspect.Endpoint", "more than one way"},
 		{"no metadata and no endpoint", issuer(func(i *mcpauth.Issuer) { i.JWKSURI = testIssuerURL + "/jwks" }), "Issuers[0].Introspect.Endpoint", "required where no metadata"},
 		{"Google without Audiences", google(func(i *mcpauth.Issuer) { i.Audiences = nil }), "Issuers[0].Audiences", "list the client ids"},
 		{"Google with the resource alone", google(func(i *mcpauth.Issuer) { i.Audiences = []string{testResource} }), "Issuers[0].Audiences", "list the client ids"},
@@ -67,6 +72,7 @@ func TestIntrospectionConfig_INTRO_17_INTRO_19_TENANT_09(t *testing.T) {
 		{"Google with ID tokens", google(func(i *mcpauth.Issuer) { i.AllowIDTokenClaims = true }), "Issuers[0].AllowIDTokenClaims", "name the same client"},
 		{"Google without subjects", google(func(i *mcpauth.Issuer) { i.AllowMissingSubject = true }), "Issuers[0].AllowMissingSubject", "all users of a client would be one"},
 		{"Google with keys", google(func(i *mcpauth.Issuer) { i.JWKSURI = testIssuerURL + "/jwks" }), "Issuers[0].Introspect.Tokeninfo", "signs no access tokens"},
+		{"Google and bound tokens alone", google(func(i *mcpauth.Issuer) { i.DPoP = mcpauth.DPoPRequired }), "Issuers[0].DPoP", "no token would be accepted"},
 		{"Google with JWTs", google(func(i *mcpauth.Issuer) { i.Introspect.JWTs = true }), "Issuers[0].Introspect.JWTs", "makes no JWTs"},
 		{"all unlisted", func(c *mcpauth.Config) { c.Issuers[0].Unlisted = true }, "Issuers", "list one of them"},
 	} {
@@ -83,8 +89,51 @@ func TestIntrospectionConfig_INTRO_17_INTRO_19_TENANT_09(t *testing.T) {
 			assert.Equal(t, row.field, wrong.Field)
 			assert.Contains(t, wrong.Reason, row.fix)
 			assert.NotContains(t, err.Error(), "\n", "another mistake is told, too")
+			assert.NotContains(t, err.Error(), "canary")
 		})
 	}
+}
+
+// TestIntrospectionMistakesAtOnce_INTRO_17: what is wrong with the issuer hides nothing of how it is asked, and who
+// asks is shown by name.
+func TestIntrospectionMistakesAtOnce_INTRO_17(t *testing.T) {
+	wrong := func() *mcpauth.Introspection {
+		return &mcpauth.Introspection{Endpoint: "/introspect", Client: clientauth.SecretBasic("mcp-server", ""), Prefix: "a b"}
+	}
+	const how = `Config.Issuers[0].Introspect.Endpoint = "/introspect": not an absolute URL: write https://host/path
+mcpauth: Config.Issuers[0].Introspect.Client = "mcp-server": the secret is empty: give the one that the authorization server has issued
+mcpauth: Config.Issuers[0].Introspect.Prefix = "a b": no token begins so: letters, digits and -._~+/ (RFC 6750 section 2.1)`
+	for _, row := range []struct {
+		name, want string
+		issuer     mcpauth.Issuer
+	}{
+		{"all is well with the issuer", "", mcpauth.Issuer{URL: testIssuerURL}},
+		{"no URL of an issuer", `Config.Issuers[0].URL = "http://as.example.com": must be https`, mcpauth.Issuer{URL: "http://as.example.com"}},
+		{"a wrong URL of keys, too", `Config.Issuers[0].URL = "http://as.example.com": must be https
+mcpauth: Config.Issuers[0].JWKSURI = "/jwks": not an absolute URL: write https://host/path`, mcpauth.Issuer{URL: "http://as.example.com", JWKSURI: "/jwks"}},
+		{"empty keys", `Config.Issuers[0].Keys = empty: give a JWK Set or PEM public keys, or leave it nil`, mcpauth.Issuer{URL: testIssuerURL, Keys: []byte{}}},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			config := testConfig(mcpauthtest.NewIssuerAt(t, testIssuerURL))
+			row.issuer.Introspect = wrong()
+			config.Issuers = []mcpauth.Issuer{row.issuer}
+			_, err := mcpauth.New(config)
+			want := "mcpauth: " + how
+			if row.want != "" {
+				want = "mcpauth: " + row.want + "\n" + want
+			}
+			assert.EqualError(t, err, want)
+		})
+	}
+	t.Run("on this machine", func(t *testing.T) {
+		config := testConfig(mcpauthtest.NewIssuerAt(t, testIssuerURL))
+		config.AllowInsecureLoopback = true
+		config.Issuers = []mcpauth.Issuer{{URL: "127.0.0.1:9000", Introspect: &mcpauth.Introspection{
+			Endpoint: "http://127.0.0.1:9000/introspect", Client: clientauth.SecretBasic("c", "s")}}}
+		_, err := mcpauth.New(config)
+		require.Error(t, err)
+		assert.NotContains(t, err.Error(), "Endpoint", "nothing is wrong with it, once the URL is right")
+	})
 }
 
 // googleGood is what Google says of a token of a client that is accepted.

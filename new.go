@@ -322,7 +322,7 @@ func (b *builder) issuers() {
 	if isNilInside(b.config.Transport) {
 		b.fail("Transport", fmt.Sprintf("a nil %T", b.config.Transport), "it would fail at the first fetch: give a transport, or leave the field out")
 	}
-	var names []string
+	var names, prefixes []string
 	for i := range b.config.Issuers {
 		s, named := b.issuer(fmt.Sprintf("Issuers[%d]", i), &b.config.Issuers[i])
 		if named && b.g.verifier.issuers[s.url] != nil {
@@ -334,8 +334,14 @@ func (b *builder) issuers() {
 		if !s.unlisted {
 			names = append(names, fmt.Sprintf("%q", s.url))
 		}
+		if s.prefix != "" && !s.unlisted {
+			prefixes = append(prefixes, fmt.Sprintf("%q", s.prefix))
+		}
 	}
 	b.prefixes()
+	if len(prefixes) > 0 {
+		b.g.verifier.prefixes = ": " + strings.Join(prefixes, ", ")
+	}
 	b.g.verifier.names = "one of the configured issuers, byte for byte: " + strings.Join(names, ", ")
 }
 

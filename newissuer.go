@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -43,9 +44,7 @@ func (b *builder) issuer(field string, c *Issuer) (s *issuer, named bool) {
 		url: c.URL, tokens: token.NewChecker(rules), onBehalf: c.OnBehalf, private: where.Private,
 		nonces: rules.NeedsBound, unlisted: c.Unlisted, entry: edition.OfAll(c), place: placeOfKeys(c),
 	}
-	if named = where.Location != nil; !named {
-		return s, false
-	}
+	named = where.Location != nil
 	where.Audiences, where.Algorithms = rules.Audiences, rules.Algorithms
 	before := b.before.verifier.issuers[c.URL]
 	switch {
@@ -53,16 +52,18 @@ func (b *builder) issuer(field string, c *Issuer) (s *issuer, named bool) {
 		return before, true
 	case before != nil && before.place == s.place:
 		s.keys = before.keys
+	case !named:
+		s.keys = b.keysOf(field, c, where) // for its mistakes
 	default:
 		place := keys.Place{Digest: s.place, Loopback: where.Loopback, Private: where.Private}
 		if s.keys = b.m.keys.Hold(place, func() *keys.Source { return b.keysOf(field, c, where) }); s.keys != nil {
 			b.cold = append(b.cold, s)
 		}
 	}
-	if c.Introspect != nil && s.keys != nil {
-		b.introspection(field+".Introspect", c, s, before)
+	if c.Introspect != nil {
+		b.introspection(field, c, s, before, where)
 	}
-	return s, true
+	return s, named
 }
 
 // placeOfKeys tells whether the keys of two issuers come from the same place by the same way.
@@ -74,6 +75,7 @@ func placeOfKeys(c *Issuer) edition.Digest {
 func (b *builder) issuerURL(field string, c *Issuer) keys.Issuer {
 	where := keys.Issuer{URL: c.URL, Location: b.identifier(field+".URL", c.URL), Private: c.AllowPrivate}
 	if where.Location == nil {
+		where.Loopback = b.config.AllowInsecureLoopback // of what it may be, for its other URLs
 		return where
 	}
 	if where.Location.RawQuery != "" {
@@ -123,7 +125,7 @@ func (b *builder) keysOf(field string, c *Issuer, where keys.Issuer) *keys.Sourc
 	case c.JWKSURI != "":
 		source, err := b.m.keys.Fixed(where, c.JWKSURI)
 		if err != nil {
-			b.fail(field+".JWKSURI", shownURL(c.JWKSURI), "must be an absolute https URL without user information and fragment, its host a name in ASCII or an address")
+			b.fail(field+".JWKSURI", shownURL(c.JWKSURI), urlProblem(c.JWKSURI))
 		}
 		return source
 	default:
@@ -196,6 +198,9 @@ func (b *builder) dpop(field string, c *Issuer, rules *token.Rules) {
 	default:
 		b.fail(field+".DPoP", strconv.Itoa(int(c.DPoP)), "must be DPoPOff, DPoPAccepted or DPoPRequired")
 	}
+	if c.DPoP == DPoPRequired && c.isTokeninfo() {
+		b.fail(field+".DPoP", "DPoPRequired", "the dialect of Tokeninfo says nothing of keys, and no token would be accepted: remove it")
+	}
 	rules.AcceptsBound, rules.NeedsBound = c.DPoP != DPoPOff, c.DPoP == DPoPRequired
 	b.g.refuser.offersDPoP = b.g.refuser.offersDPoP || rules.AcceptsBound
 	b.g.refuser.offersBearer = b.g.refuser.offersBearer || !rules.NeedsBound
@@ -240,8 +245,8 @@ func (c *Issuer) isTokeninfo() bool { return c.Introspect != nil && c.Introspect
 const googleTokeninfo = "https://oauth2.googleapis.com/tokeninfo"
 
 // introspection checks how an issuer is asked about tokens. What is known of them stays, if it was asked so before.
-func (b *builder) introspection(field string, c *Issuer, s, before *issuer) {
-	how := c.Introspect
+func (b *builder) introspection(at string, c *Issuer, s, before *issuer, where keys.Issuer) {
+	how, field := c.Introspect, at+".Introspect"
 	s.asks = edition.OfAll([]any{how.Endpoint, how.Client, how.Tokeninfo})
 	config := introspect.Config{Issuer: s.url, Client: how.Client, Tokeninfo: how.Tokeninfo}
 	endpoint := how.Endpoint
@@ -250,11 +255,11 @@ func (b *builder) introspection(field string, c *Issuer, s, before *issuer) {
 	}
 	switch {
 	case endpoint != "":
-		if err := s.keys.Accepts(endpoint); err != nil {
-			b.fail(field+".Endpoint", shownURL(endpoint), "must be an absolute https URL without user information and fragment, its host a name in ASCII or an address")
+		if where.Accepts(endpoint) != nil {
+			b.fail(field+".Endpoint", shownURL(endpoint), urlProblem(endpoint))
 		}
 		config.Endpoint = func(context.Context) (string, bool, error) { return endpoint, false, nil }
-	case !s.keys.Discovers():
+	case c.Keys != nil || c.JWKSURI != "":
 		b.fail(field+".Endpoint", `""`, "required where no metadata is read: the URL of the introspection endpoint")
 	default:
 		config.Endpoint = func(ctx context.Context) (string, bool, error) { return s.keys.Endpoint(ctx, "introspection_endpoint") }
@@ -263,13 +268,17 @@ func (b *builder) introspection(field string, c *Issuer, s, before *issuer) {
 	case how.Tokeninfo && how.Client.ClientID() != "":
 		b.fail(field+".Client", shown(how.Client.ClientID()), "there is no client authentication in this dialect: remove it")
 	case !how.Tokeninfo && err != nil:
-		b.fail(field+".Client", "no client", "required: this server has to prove who it is: "+err.Error())
+		value, problem := shown(how.Client.ClientID()), strings.TrimPrefix(err.Error(), "clientauth: ")
+		if how.Client.ClientID() == "" {
+			value, problem = "no client", "required: this server has to prove who it is: "+problem
+		}
+		b.fail(field+".Client", value, problem)
 	}
 	if how.Tokeninfo && c.AllowIDTokenClaims {
-		b.fail(strings.TrimSuffix(field, "Introspect")+"AllowIDTokenClaims", "true", "ID tokens and access tokens of this issuer name the same client: remove it")
+		b.fail(at+".AllowIDTokenClaims", "true", "ID tokens and access tokens of this issuer name the same client: remove it")
 	}
 	if how.Tokeninfo && c.AllowMissingSubject {
-		b.fail(strings.TrimSuffix(field, "Introspect")+"AllowMissingSubject", "true", "a token of a user may come without sub in this dialect, and all users of a client would be one: remove it")
+		b.fail(at+".AllowMissingSubject", "true", "a token of a user may come without sub in this dialect, and all users of a client would be one: remove it")
 	}
 	if !introspect.IsToken(how.Prefix + "a") {
 		b.fail(field+".Prefix", shown(how.Prefix), "no token begins so: letters, digits and -._~+/ (RFC 6750 section 2.1)")
@@ -284,6 +293,24 @@ func (b *builder) introspection(field string, c *Issuer, s, before *issuer) {
 	}
 	s.asked = introspect.New(b.m.poster, b.m.operator.log, config)
 	b.asked = append(b.asked, s)
+}
+
+// urlProblem is what is wrong with the URL of a document or an endpoint that was not accepted, and the fix.
+func urlProblem(raw string) string {
+	u, err := url.Parse(raw)
+	switch {
+	case err != nil || u.Hostname() == "":
+		return "not an absolute URL: write https://host/path"
+	case u.User != nil:
+		return "has user information: remove it"
+	case u.Fragment != "":
+		return "has a fragment: remove it"
+	case !fetch.HasOneReading(u.Hostname()):
+		return "the host can be read in more than one way: write a name in ASCII, or an address of four numbers or of IPv6"
+	case fetch.IsLoopbackHost(u.Hostname()):
+		return "must be https; for development set AllowInsecureLoopback, where the issuer is on this machine, too"
+	}
+	return "must be https"
 }
 
 // prefixes sees to it that each token has one issuer that is asked about it.
@@ -301,7 +328,7 @@ func (b *builder) prefixes() {
 			case one.prefix == "" && other.prefix == "":
 				b.fail(one.field, `""`, fmt.Sprintf("%s has none either: a token that is no JWT names no issuer, so give all but one of them the prefix of their tokens", shownURL(other.url)))
 			case one.prefix != "" && other.prefix != "" && (strings.HasPrefix(one.prefix, other.prefix) || strings.HasPrefix(other.prefix, one.prefix)):
-				b.fail(one.field, shown(one.prefix), fmt.Sprintf("one of two prefixes begins with the other, which is %s of %s: a token would have two issuers", shown(other.prefix), shownURL(other.url)))
+				b.fail(one.field, shown(one.prefix), fmt.Sprintf("one of two prefixes begins with the other, which is %s of %s: a token would have two issuers, so lengthen the shorter one", shown(other.prefix), shownURL(other.url)))
 			}
 		}
 	}

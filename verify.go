@@ -101,6 +101,7 @@ type verifier struct {
 	issuers  map[string]*issuer
 	ordered  []*issuer
 	names    string // of the issuers, for refusals
+	prefixes string // of those that are asked and listed, for refusals
 	asks     bool   // an issuer about tokens that are no JWTs
 	resource string
 	leeway   time.Duration
@@ -129,9 +130,8 @@ func (v *verifier) credentials(r *http.Request) (credential, *refusal.Refusal) {
 	return credentials(r, v.proofs != nil)
 }
 
-// verify turns a compact token that arrived now into a verified one, which
-// nobody may change, and wants a proof with one that is bound to a key. A token that was verified a moment ago is
-// not verified again. With a refusal comes what is known of the token, or nil.
+// verify turns a compact token that arrived now into a verified one, which nobody may change, and wants a proof with one that is bound
+// to a key. A token that was verified a moment ago is not verified again. With a refusal comes what is known of the token, or nil.
 func (v *verifier) verify(r *http.Request, sent credential, now time.Time, seen *memory, by *operator) (*verified, *refusal.Refusal) {
 	ctx, compact := r.Context(), sent.token
 	if seen.tokens == nil {
@@ -263,7 +263,7 @@ func (v *verifier) askedAbout(compact string) (found *issuer, denied *refusal.Re
 		}
 	}
 	if found == nil || introspect.IsOfOther(compact, found.url) {
-		denied = refusal.New(refusal.Issuer, "a token that is no JWT", "", "one that begins with Introspect.Prefix of an issuer").Because("opaque-prefix")
+		denied = refusal.New(refusal.Issuer, "a token that is no JWT", "", "one that begins with Introspect.Prefix of an issuer"+v.prefixes).Because("opaque-prefix")
 		denied.Told = refusal.Revoked // as of one that is made up
 		return nil, denied
 	}

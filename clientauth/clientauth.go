@@ -13,6 +13,8 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strings"
+	"unicode"
 )
 
 // Method is one way of client authentication. The zero value is none, and fails.
@@ -91,8 +93,12 @@ func SecretPost(clientID, secret string) Method {
 func withSecret(way, clientID, secret string, apply func(context.Context, Endpoint, http.Header, url.Values) error) Method {
 	m := Method{clientID: clientID, apply: apply, secret: digest(way, clientID, secret)}
 	switch {
+	case clientID == "" && secret == "":
+		m.err = errors.New("clientauth: client id and secret are empty: give those of this server's registration")
 	case clientID == "":
 		m.err = errNoID
+	case strings.ContainsFunc(clientID+secret, unicode.IsControl): // RFC 6749 appendices A.1 and A.2
+		m.err = errors.New("clientauth: the client id or the secret has a control character, such as the line end of the file that it was read from: trim it")
 	case secret == "":
 		m.err = errors.New("clientauth: the secret is empty: give the one that the authorization server has issued")
 	}

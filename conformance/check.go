@@ -3,6 +3,8 @@ package conformance
 import (
 	"fmt"
 	"net/http"
+
+	"github.com/seed-1e292522/mcpauth/internal/introspect"
 )
 
 // check is one question to the target.
@@ -32,6 +34,8 @@ const (
 	needLegacy                     // a target that speaks an older revision
 	needOrigin                     // an origin that the target admits
 	needNotifier                   // a tool that sends notifications while it runs
+	needOpaque                     // a token that only its issuer can read
+	needForeign                    // a token that was made for somebody else
 )
 
 // verdict is the outcome of a check.
@@ -72,6 +76,8 @@ func (s *suite) lacks(n need) string {
 		{needModern, s.modern, "the target does not speak " + modernVersion},
 		{needLegacy, !s.modernOnly, "the target speaks no revision before " + modernVersion},
 		{needNotifier, s.target.Notifier != "", "no tool that sends notifications was named: name one (Notifier, --notifier)"},
+		{needOpaque, s.target.Minter == nil && !introspect.IsJWT(s.target.Token), "the token at hand is a JWT: give one that is none, and no issuer (Token, --token)"},
+		{needForeign, s.target.ForeignToken != "", "no good token for another client or API was given: give one (ForeignToken, --foreign-token)"},
 		{needOrigin, s.target.Origin != "", "no admitted browser origin was named: name one (Origin, --origin)"},
 	} {
 		if n&required.need != 0 && !required.met {

@@ -58,7 +58,7 @@ func Run(ctx context.Context, target Target) (*Report, error) {
 	if _, err := s.client.do(ctx, s.first()); err != nil {
 		return nil, &UnreachableError{URL: target.URL, Err: bareError(err)}
 	}
-	for _, group := range append(groups(), s.target.opaqueChecks()) {
+	for _, group := range groups() {
 		for _, c := range group {
 			if err := ctx.Err(); err != nil {
 				return nil, context.Cause(ctx)
@@ -143,14 +143,14 @@ func (s *suite) first() request {
 func groups() [][]check {
 	return [][]check{
 		outageChecks(), metadataChecks(), challengeChecks(), controlChecks(), credentialChecks(),
-		forgeryChecks(), tokenChecks(), proofChecks(), statusChecks(), scopeChecks(), bodyChecks(), isolationChecks(), sessionChecks(), stateChecks(), originChecks(),
+		forgeryChecks(), tokenChecks(), proofChecks(), statusChecks(), scopeChecks(), bodyChecks(), isolationChecks(), sessionChecks(), stateChecks(), originChecks(), opaqueChecks(),
 	}
 }
 
 // Catalogue lists the checks without making them.
 func Catalogue() []Result {
 	var all []Result
-	for _, group := range append(groups(), changedChecks(), []check{foreignCheck()}) {
+	for _, group := range groups() {
 		for _, c := range group {
 			all = append(all, c.result())
 		}

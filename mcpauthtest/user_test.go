@@ -147,6 +147,51 @@ func TestUserOutage(t *testing.T) {
 	})
 }
 
+// TestUserOpaqueToken: a token that only its issuer can read, and that is revoked.
+func TestUserOpaqueToken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		issuer := mcpauthtest.NewIssuerAt(t, "https://login.example.com")
+		config := issuer.Config()
+		config.Introspect = issuer.Introspection()
+		handler := newServer(mcpauth.Config{Issuers: []mcpauth.Issuer{config}, Transport: issuer.Transport()})
+		token := issuer.Opaque(mcpauthtest.Claims{"aud": resource, "scope": "profile:read"})
+		status := func() int {
+			response := httptest.NewRecorder()
+			handler.ServeHTTP(response, toolCall(token, "whoami"))
+			return response.Code
+		}
+		assert.Equal(t, 200, status())
+		issuer.Answer(token, "") // revoked, which is noticed within a minute
+		time.Sleep(time.Minute)
+		assert.Equal(t, 401, status())
+	})
+}
+
+// TestUserBoundToken: a token that is bound to its client's key, and a client that knows nonces.
+func TestUserBoundToken(t *testing.T) {
+	issuer := mcpauthtest.NewIssuer(t)
+	config := issuer.Config()
+	config.DPoP = mcpauth.DPoPRequired
+	handler := newServer(mcpauth.Config{Issuers: []mcpauth.Issuer{config}, AllowInsecureLoopback: true})
+	key := mcpauthtest.NewKey("client", "ES256")
+	token := issuer.BoundToken(key, mcpauthtest.Claims{"aud": resource, "scope": "profile:read"})
+	call := func(claims mcpauthtest.Claims) *httptest.ResponseRecorder {
+		r := toolCall(token, "whoami")
+		r.Header.Set("Authorization", "DPoP "+token)
+		r.Header.Set("DPoP", key.Proof(http.MethodPost, resource, token, claims))
+		response := httptest.NewRecorder()
+		handler.ServeHTTP(response, r)
+		return response
+	}
+	first := call(nil)
+	assert.Equal(t, 401, first.Code, "without a nonce, which the answer brings")
+	assert.Equal(t, 200, call(mcpauthtest.Claims{"nonce": first.Header().Get("DPoP-Nonce")}).Code)
+
+	stolen := httptest.NewRecorder()
+	handler.ServeHTTP(stolen, toolCall(token, "whoami"))
+	assert.Equal(t, 401, stolen.Code)
+}
+
 func TestNewContext(t *testing.T) {
 	caller := &mcpauth.Principal{Subject: "user-1", Scopes: []string{"profile:read"}}
 	result, err := whoami(mcpauthtest.NewContext(t.Context(), caller), mcp.CallToolRequest{})

@@ -60,9 +60,6 @@ func doctorCommand(env environment) *cli.Command {
 				return err
 			}
 			file, err := readFile(c.String("policy"))
-			if err == nil {
-				err = file.readClients()
-			}
 			if err != nil {
 				return err
 			}
@@ -78,6 +75,9 @@ func doctorCommand(env environment) *cli.Command {
 			}
 			if u, err := url.Parse(d.resource); err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
 				return usageError("--resource: %w, as clients dial it", errNoURL)
+			}
+			if err := file.readClients(d.resource); err != nil {
+				return err
 			}
 			return d.examine(ctx).finish(env, c.Bool("json"))
 		},

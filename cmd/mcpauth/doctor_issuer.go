@@ -122,6 +122,11 @@ func (d *doctor) issuer(status mcpauth.IssuerStatus, warm error) {
 		return
 	}
 	d.ok("keys of "+status.URL, fmt.Sprintf("%d usable: %s", len(status.Keys), quoted(status.Keys)))
+	for _, one := range unjoin(warm) {
+		if one != nil && strings.Contains(one.Error(), "introspection at issuer "+status.URL+": ") {
+			d.fault("introspection-endpoint", "", strings.TrimPrefix(one.Error(), "mcpauth: "), "")
+		}
+	}
 	for _, skipped := range status.Skipped {
 		if strings.HasSuffix(skipped, ": "+string(jose.ReasonPrivate)) {
 			d.fault("", "a published key holds what nobody else may have", skipped,

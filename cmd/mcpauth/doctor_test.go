@@ -273,6 +273,13 @@ func TestUsage(t *testing.T) {
 		{[]string{"doctor", "--policy", fileWith(t, `{"rules":{"tools":{"a":{"every":["x"]}}}}`)}, `["a"].every: no such member`},
 		{[]string{"doctor", "--policy", fileWith(t, `{"leeway":30}`)}, "file:1:11: leeway: a number"},
 		{[]string{"policy", "--policy", fileWith(t, "{\"leeway\":30,\n\"scope\":[]}")}, "file:2:1: scope: no such member"}, // as the first one
+		{[]string{"doctor", "--policy", fileWith(t, `{"issuers":[{"dpop":true}]}`)}, `issuers[0].dpop: true: write "off", "accepted" or "required"`},
+		{[]string{"doctor", "--policy", fileWith(t, `{"issuers":[{"introspect":true}]}`)}, "issuers[0].introspect: true: write an object"},
+		{[]string{"doctor", "--policy", fileWith(t, `{"issuers":[{"introspect":{"client":{"id":"c","secret":"canary"}}}]}`)}, "client.secret: a secret that stands in the file"},
+		{[]string{"doctor", "--policy", fileWith(t, `{"resource":"https://mcp.example.com/mcp","issuers":[{"url":"https://login.example.com"},{"url":"https://a.example.com","introspect":{"client":{"id":"c","secret":{"env":"MCPAUTH_UNSET"}}}}]}`)},
+			`issuers[1].introspect.client.secret: the environment has no "MCPAUTH_UNSET"`},
+		{[]string{"doctor", "--policy", fileWith(t, `{"resource":"https://mcp.example.com/mcp","issuers":[{"url":"https://login.example.com","introspect":{"client":{"id":"c","secret":{"env":"MCPAUTH_UNSET"}},"prefix":"a b"}}]}`)},
+			"issuers[0].introspect.prefix"},
 		{[]string{"policy"}, "--policy"},
 		{[]string{"policy", "--policy", fileWith(t, `{}`), "--live", "x"}, "--live"},
 		{[]string{"policy", "--policy", fileWith(t, `{}`), "--issuer", "x"}, "--issuer"},
@@ -380,6 +387,24 @@ func TestDoctorUnjudged_OBS_08(t *testing.T) {
 	got := mcpauthCommand(t, issuer.TokenFor(resource), "doctor", "--resource", resource, "--issuer", issuer.URL()+"/", "--token", "-")
 	assert.NotContains(t, got.stdout, "the token says \""+issuer.URL()+"/\"", "no token says what --issuer says")
 	assert.Contains(t, got.stdout, "given is \""+issuer.URL()+"/\", the metadata names \""+issuer.URL()+"\"")
+}
+
+// TestDoctorEndpoint: where tokens can be asked about is looked for without one, as keys are.
+func TestDoctorEndpoint_INTRO_01(t *testing.T) {
+	issuer := newIssuer(t)
+	how := issuer.Introspection()
+	for _, there := range []bool{true, false} {
+		if !there {
+			issuer.PublishMetadata(func(m map[string]any) { delete(m, "introspection_endpoint") })
+		}
+		config := mcpauth.Config{Resource: notes(t, issuer.URL()), Issuers: []mcpauth.Issuer{issuer.Config()}}
+		config.Issuers[0].Introspect = how
+		got := mcpauthCommand(t, "", "doctor", "--resource", config.Resource, "--policy", writeConfig(t, config))
+		assert.Equal(t, there, got.code == exitOK, got.stdout)
+		assert.Equal(t, !there, strings.Contains(got.stdout, "the metadata has no introspection_endpoint"), got.stdout)
+		assert.Equal(t, !there, strings.Contains(got.stdout, "Set Issuer.Introspect.Endpoint"), got.stdout)
+		assert.Contains(t, got.stdout, "keys of "+issuer.URL())
+	}
 }
 
 // TestDoctorBoundToken: a token that is bound to a key is good and cannot be tried. A server that serves it all

@@ -106,6 +106,8 @@ func (d *doctor) tryLive(ctx context.Context) {
 		d.listLive(ctx)
 	case answer.status == http.StatusForbidden && bytes.Contains(answer.body, []byte("invalid Host header")):
 		d.fault("host-guard", "", "status 403: "+foreign.LineShort(string(answer.body), maxShown), "")
+	case d.library == nil && len(d.file.Issuers) > 0:
+		d.fault("", "it refuses the token", status, "correct the configuration, and the token is judged here; the cause stands in the server's log, too (Config.Logger)")
 	case d.library == nil:
 		d.fault("", "it refuses the token", status, "give --issuer, or a file with issuers, and it is judged here; the cause stands in the server's log, too (Config.Logger)")
 	case !agreed && bare:

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"net/url"
 	"os"
 	"slices"
@@ -38,15 +39,19 @@ func readFile(name string) (*file, error) {
 	return f, nil
 }
 
-// readClients reads the secrets with which authorization servers are asked about tokens.
-func (f *file) readClients() error {
+// readClients reads the secrets with which authorization servers are asked about tokens. If one is missing, all else that is
+// wrong with the configuration is told, too.
+func (f *file) readClients(resource string) error {
 	if f.text == nil {
 		return nil
 	}
-	if err := f.text.Clients(); err != nil {
-		return &codedError{exitUsage, err}
+	missing := f.text.Clients()
+	if missing == nil {
+		return nil
 	}
-	return nil
+	f.withoutClients()
+	_, rest := mcpauth.New(f.config(resource))
+	return &codedError{exitUsage, errors.Join(missing, f.located(rest))}
 }
 
 // withoutClients puts something in the place of secrets that were not read: for one who asks nobody.

@@ -167,7 +167,7 @@ func (h *healthy) serve(t *testing.T, web *httptest.Server, file, resource strin
 	t.Helper()
 	f, err := readFile(file)
 	require.NoError(t, err)
-	require.NoError(t, f.readClients())
+	require.NoError(t, f.readClients(resource))
 	auth, err := mcpauth.New(f.config(resource))
 	require.NoError(t, err)
 	backend := server.NewMCPServer("notes", "1.0.0")

@@ -39,7 +39,7 @@ func policyCommand(env environment) *cli.Command {
 			}
 			token, err := readSecret(env.stdin, c.String("token"))
 			if err == nil && token != "" && c.IsSet("issuer") {
-				err = f.readClients()
+				err = f.readClients(standInResource)
 			}
 			if err != nil {
 				return err

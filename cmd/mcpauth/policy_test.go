@@ -110,6 +110,14 @@ func TestPolicyDecisions_MCP_43(t *testing.T) {
 	}
 }
 
+// TestPolicyWithoutSecret_OBS_13: rules are looked at wherever the file is, and nobody is asked about tokens.
+func TestPolicyWithoutSecret_OBS_13(t *testing.T) {
+	file := fileWith(t, `{"issuers":[{"url":"https://login.example.com","introspect":{"client":{"id":"c","secret":{"env":"MCPAUTH_TEST_UNSET"}}}}],"rules":{"tools":{"a":["x"]}}}`)
+	got := mcpauthCommand(t, "", "policy", "--policy", file)
+	assert.Equal(t, exitOK, got.code, got.stdout+got.stderr)
+	assert.Contains(t, got.stdout, "no findings")
+}
+
 // TestPolicyAnnounced: scopes_supported need not be complete, so what it lacks is a
 // warning, once for each scope, and none where somebody's token has it.
 func TestPolicyAnnounced_OBS_13(t *testing.T) {

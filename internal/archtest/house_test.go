@@ -31,7 +31,7 @@ var rooms = map[string][]string{
 	"identity":   {"between", "onward"},
 	"onward":     {},
 	"edition":    {},
-	"introspect": {"explain", "fetch", "refusal", "strictjson", "tokencache"},
+	"introspect": {"explain", "fetch", "foreign", "refusal", "strictjson", "tokencache"},
 	"keys":       {"explain", "fetch", "foreign", "jose", "refusal", "strictjson"},
 	"dpop":       {"jose", "refusal", "strictjson"},
 	"token":      {"challenge", "foreign", "jose", "refusal", "strictjson"},

@@ -21,7 +21,7 @@ var introspection = []Fault{
 		Name: "the answer about a token names no audience", Cause: "audience-missing", Status: 401,
 		Setup: func(tb testing.TB) *Scene { return opaqueScene(tb, mcpauthtest.Claims{"aud": nil}) },
 	}, {
-		Name: "an opaque token was made for another API", Cause: "audience-other", Status: 401, Mentions: []string{"https://other.example.com/api"},
+		Name: "an opaque token was made for another API", Cause: "audience-other", Status: 401, Mentions: []string{"aud of the answer", "https://other.example.com/api"},
 		Setup: func(tb testing.TB) *Scene {
 			return opaqueScene(tb, mcpauthtest.Claims{"aud": "https://other.example.com/api"})
 		},
@@ -36,7 +36,7 @@ var introspection = []Fault{
 			return opaqueScene(tb, mcpauthtest.Claims{"iss": "https://other.example.com"})
 		},
 	}, {
-		Name: "a token begins like those of no issuer", Cause: "opaque-prefix", Status: 401,
+		Name: "a token begins like those of no issuer", Cause: "opaque-prefix", Status: 401, Mentions: []string{`\"ory_at_\"`},
 		Setup: func(tb testing.TB) *Scene {
 			return opaqueScene(tb, nil).issuer(func(i *mcpauth.Issuer) { i.Introspect.Prefix = "ory_at_" })
 		},
@@ -50,7 +50,7 @@ var introspection = []Fault{
 			return s
 		},
 	}, {
-		Name: "this server's client secret at the authorization server is wrong", Cause: "introspection-credentials", Status: 503, Mentions: []string{"401"},
+		Name: "this server's client secret at the authorization server is wrong", Cause: "introspection-credentials", Status: 503, Mentions: []string{"AS/introspect", "401"},
 		Setup: func(tb testing.TB) *Scene {
 			return opaqueScene(tb, nil).issuer(func(i *mcpauth.Issuer) {
 				i.Introspect.Client = clientauth.SecretBasic("resource-server", "wrong-canary")
@@ -64,11 +64,17 @@ var introspection = []Fault{
 			return s
 		},
 	}, {
-		Name: "the introspection endpoint is down", Cause: "introspection-unreachable", Status: 503, Mentions: []string{"503"},
+		Name: "the introspection endpoint is down", Cause: "introspection-unreachable", Status: 503, Mentions: []string{"AS/introspect", "status 503"},
 		Setup: func(tb testing.TB) *Scene { return brokenIntrospection(tb, mcpauthtest.Down) },
 	}, {
-		Name: "the introspection endpoint is a login page", Cause: "introspection-answer", Status: 503,
+		Name: "the introspection endpoint is a login page", Cause: "introspection-answer", Status: 503, Mentions: []string{"AS/introspect"},
 		Setup: func(tb testing.TB) *Scene { return brokenIntrospection(tb, mcpauthtest.HTML) },
+	}, {
+		Name: "nothing stands where Introspect.Endpoint says", Cause: "introspection-answer", Status: 503, Mentions: []string{"AS/nothing", "status 404"},
+		Setup: func(tb testing.TB) *Scene {
+			s := opaqueScene(tb, nil)
+			return s.issuer(func(i *mcpauth.Issuer) { i.Introspect.Endpoint = s.AS.URL() + "/nothing" })
+		},
 	},
 }
 

@@ -9,6 +9,7 @@ package introspect
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -18,6 +19,7 @@ import (
 	"github.com/seed-1e292522/mcpauth/clientauth"
 	"github.com/seed-1e292522/mcpauth/internal/explain"
 	"github.com/seed-1e292522/mcpauth/internal/fetch"
+	"github.com/seed-1e292522/mcpauth/internal/foreign"
 	"github.com/seed-1e292522/mcpauth/internal/refusal"
 	"github.com/seed-1e292522/mcpauth/internal/tokencache"
 )
@@ -64,6 +66,7 @@ type Server struct {
 
 	mu      sync.Mutex // guards the rest
 	flights map[tokencache.Key]*flight
+	failing string    // cause of the last failure
 	told    time.Time // that the server does not let us ask
 	warned  time.Time // of a question of a stranger's without an answer
 	doubt   neverActive
@@ -254,23 +257,24 @@ func (s *Server) ask(token string, known bool) (Answer, *refusal.Refusal) {
 	case err != nil:
 		return Answer{}, s.failed(err, "introspection-unreachable", known, 0)
 	}
-	return s.read(got, token, asked, known)
+	return s.read(got, endpoint, token, asked, known)
 }
 
 // read makes something of an answer.
-func (s *Server) read(got *fetch.Posted, token string, asked time.Time, known bool) (Answer, *refusal.Refusal) {
+func (s *Server) read(got *fetch.Posted, endpoint, token string, asked time.Time, known bool) (Answer, *refusal.Refusal) {
 	body := withoutToken(got.Body, token)
-	switch status := fetch.StatusError(got.Status); {
+	status := &fetch.Error{Method: http.MethodPost, Class: fetch.BadStatus, URL: endpoint, Err: fetch.StatusError(got.Status)}
+	switch {
 	case s.config.Tokeninfo && saysInvalid(got.Status, body):
 		s.answered()
 		return Answer{}, notActive.Denied
 	case got.Status == http.StatusUnauthorized && !s.config.Tokeninfo:
-		s.tellCredentials(got.Status)
+		s.tellCredentials(endpoint, got.Status)
 		return Answer{}, s.failed(status, "introspection-credentials", known, got.RetryAfter)
 	case got.Status == http.StatusTooManyRequests, got.Status >= 500:
 		return Answer{}, s.failed(status, "introspection-unreachable", known, got.RetryAfter)
 	case got.Status == http.StatusForbidden: // of the server, or of what filters requests in front of it
-		s.tellCredentials(got.Status)
+		s.tellCredentials(endpoint, got.Status)
 		return Answer{}, s.troubled(token, status, "introspection-credentials", known, got.RetryAfter)
 	case got.Status != http.StatusOK:
 		return Answer{}, s.troubled(token, status, "introspection-answer", known, got.RetryAfter)
@@ -283,6 +287,7 @@ func (s *Server) read(got *fetch.Posted, token string, asked time.Time, known bo
 		active, err = readActive(body)
 	}
 	if err != nil {
+		err = fmt.Errorf("%s %s: %w", http.MethodPost, foreign.URL(endpoint), err)
 		return Answer{}, s.troubled(token, err, "introspection-answer", known, 0)
 	}
 	s.answered()
@@ -308,6 +313,9 @@ func (s *Server) failed(err error, cause string, known bool, wish time.Duration)
 	if known {
 		retry = s.breakers[1].note(false, now)
 	}
+	s.mu.Lock()
+	s.failing = cause
+	s.mu.Unlock()
 	denied := s.unavailable(err, cause, max(retry, wish))
 	denied.Unsettled = !known && !s.mayTell(&s.warned)
 	return denied
@@ -326,9 +334,12 @@ func (s *Server) troubled(token string, err error, cause string, known bool, wis
 	return denied
 }
 
-// resting is for a question that is not put.
+// resting is for a question that is not put, because of what became of others.
 func (s *Server) resting(wait time.Duration, known bool) *refusal.Refusal {
-	denied := s.unavailable(errResting, "introspection-unreachable", wait)
+	s.mu.Lock()
+	cause := s.failing
+	s.mu.Unlock()
+	denied := s.unavailable(errResting, cause, wait)
 	denied.Unsettled = !known
 	return denied
 }
@@ -378,10 +389,10 @@ func (s *Server) Warm(ctx context.Context) *refusal.Refusal {
 }
 
 // tellCredentials tells the operator that the server does not let us ask, now and then.
-func (s *Server) tellCredentials(status int) {
+func (s *Server) tellCredentials(endpoint string, status int) {
 	if s.mayTell(&s.told) {
 		s.log.Error("mcpauth: the authorization server does not let this server ask about tokens", "issuer", s.config.Issuer,
-			"status", status, "cause", "introspection-credentials", "fix", explain.Finding{Cause: "introspection-credentials"}.Fix())
+			"endpoint", foreign.BareURL(endpoint), "client", s.config.Client.ClientID(), "status", status, "cause", "introspection-credentials", "fix", explain.Finding{Cause: "introspection-credentials"}.Fix())
 	}
 }
 

@@ -174,11 +174,12 @@ func (s *Source) readMetadata(resp *fetch.Response) (doc serverMetadata, err err
 	if doc.jwksURI == "" {
 		return doc, errNoJWKSURI
 	}
-	return doc, s.acceptURL(doc.jwksURI)
+	return doc, s.issuer.Accepts(doc.jwksURI)
 }
 
-// acceptURL checks a URL that a document or the configuration gives, before anything is dialed.
-func (s *Source) acceptURL(raw string) error {
+// Accepts checks a URL that a document or the configuration gives, before anything is dialed. It returns what
+// is wrong with it, nil for nothing.
+func (i *Issuer) Accepts(raw string) error {
 	u, err := url.Parse(raw)
 	if err != nil || u.Host == "" || u.User != nil || u.Fragment != "" {
 		return fmt.Errorf("%w: %s is not an absolute URL", errInsecureURL, foreign.URL(raw))
@@ -186,7 +187,7 @@ func (s *Source) acceptURL(raw string) error {
 	if !fetch.HasOneReading(u.Hostname()) {
 		return fmt.Errorf("%w: the host of %s can be read in more than one way: a name in ASCII, or an address of four numbers", errInsecureURL, foreign.URL(raw))
 	}
-	if u.Scheme == "https" || u.Scheme == "http" && s.issuer.Loopback && fetch.IsLoopbackHost(u.Hostname()) {
+	if u.Scheme == "https" || u.Scheme == "http" && i.Loopback && fetch.IsLoopbackHost(u.Hostname()) {
 		return nil
 	}
 	return fmt.Errorf("%w: %s must be https", errInsecureURL, foreign.URL(raw))

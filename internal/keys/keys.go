@@ -73,7 +73,7 @@ func (g *Registry) None(issuer Issuer) *Source {
 // Fixed is the source of keys that stand at a URL. There is no discovery then.
 func (g *Registry) Fixed(issuer Issuer, jwksURI string) (*Source, error) {
 	s := g.source(issuer)
-	if err := s.acceptURL(jwksURI); err != nil {
+	if err := issuer.Accepts(jwksURI); err != nil {
 		return nil, err
 	}
 	s.jwksURI = foreign.BareURL(jwksURI)
@@ -222,11 +222,8 @@ func (s *Source) Endpoint(ctx context.Context, member string) (location string, 
 	if location = Member(doc.value.raw, member); location == "" {
 		return "", false, fmt.Errorf("the metadata has no %s", member)
 	}
-	return location, s.keyLocation(location).guarded, s.acceptURL(location)
+	return location, s.keyLocation(location).guarded, s.issuer.Accepts(location)
 }
-
-// Accepts returns what is wrong with the URL of an endpoint that is configured, nil for nothing.
-func (s *Source) Accepts(location string) error { return s.acceptURL(location) }
 
 // announce tells once, when an issuer's keys have served for the first time,
 // what was found and what tokens must say. These are the strings to compare

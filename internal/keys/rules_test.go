@@ -282,7 +282,7 @@ func TestAcceptURL_DISC_05_DISC_06_DISC_08(t *testing.T) {
 		"https://keys.example.com:8443/jwks?": {true, true},
 	} {
 		for loopback, accepted := range map[bool]bool{false: want.usual, true: want.loopback} {
-			err := (&Source{issuer: Issuer{Loopback: loopback}}).acceptURL(raw)
+			err := (&Issuer{Loopback: loopback}).Accepts(raw)
 			assert.Equal(t, accepted, err == nil, "%q, loopback %t: %v", raw, loopback, err)
 			if err != nil {
 				assert.ErrorIs(t, err, errInsecureURL)

@@ -82,7 +82,11 @@ func (k *Checker) checkAudience(c *claims) *refusal.Refusal {
 			return nil
 		}
 	}
-	return refusal.New(refusal.Audience, "unverified aud", strings.Join(c.aud, " "), k.acceptable)
+	what := "unverified aud"
+	if c.answered {
+		what = "aud of the answer"
+	}
+	return refusal.New(refusal.Audience, what, strings.Join(c.aud, " "), k.acceptable)
 }
 
 func (k *Checker) acceptsAudience(aud string) bool {
