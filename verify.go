@@ -51,7 +51,7 @@ type answer struct {
 // isCurrent reports whether a verification that is remembered would come to the same end now. It
 // does not wait.
 func (e *evidence) isCurrent(now time.Time) bool {
-	if e.answer != nil && !now.Before(e.answer.asked.Add(seenLife)) {
+	if e.answer != nil && reached(now, e.answer.asked.Add(seenLife)) {
 		return false
 	}
 	return e.isOpaque() || e.issuer.keys.IsCurrent(&e.proof, now)
