@@ -318,6 +318,14 @@ func (x *exchange) queryOf(r *http.Request) string {
 	return r.URL.RawQuery
 }
 
+// dialled is the path that the client has asked for: a handler in front of us may have taken a prefix off since.
+func dialled(r *http.Request) string {
+	if path, _, _ := strings.Cut(r.RequestURI, "?"); strings.HasPrefix(path, "/") {
+		return path
+	}
+	return r.URL.EscapedPath()
+}
+
 // header copies the fields that the handler may see, into a map of their number: what is left of the usual request
 // fits into a small one. The lists of values are shared with the original: who changes a field replaces its list.
 func (x *exchange) header(h http.Header) http.Header {

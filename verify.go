@@ -291,7 +291,7 @@ func (v *verifier) checkSender(r *http.Request, sent credential, good *verified,
 	case !sent.dpop:
 		return refusal.New(refusal.SenderConstrained, "cnf, and the scheme is Bearer", "", "the scheme DPoP, with a proof").Because("bound-as-bearer")
 	}
-	proof := dpop.Request{Field: r.Header["Dpop"], Method: r.Method, Path: r.URL.EscapedPath(), Token: sent.token}
+	proof := dpop.Request{Field: r.Header["Dpop"], Method: r.Method, Path: dialled(r), Token: sent.token}
 	full, denied := v.proofs.Check(proof, good.binding, now, good.issuer.nonces)
 	if full {
 		by.tellProofsFull()
