@@ -126,10 +126,8 @@ type flight struct {
 // the token is none that a stranger has made up.
 func (s *Server) Ask(ctx context.Context, token string, since time.Time, vouched bool) (Answer, Verdict) {
 	now := time.Now()
-	if since.IsZero() {
-		if v := s.refused.Get(s.refused.Key(token), now); v != nil {
-			return Answer{}, Verdict{Denied: v.refusal(), About: v.About}
-		}
+	if v := s.refusedLately(token, since); v != nil {
+		return Answer{}, Verdict{Denied: v.refusal(), About: v.About}
 	}
 	ctx, cancel := context.WithTimeout(ctx, waitFor)
 	defer cancel()
@@ -141,11 +139,21 @@ func (s *Server) Ask(ctx context.Context, token string, since time.Time, vouched
 		denied.Unsettled = !f.known // a stranger may have left
 		return Answer{}, Verdict{Denied: denied}
 	}
-	if f.denied == nil {
-		return f.answer, Verdict{}
+	v := &Verdict{Denied: f.denied}
+	if f.denied == nil { // a question that came later may have had its answer first
+		if v = s.refusedLately(token, since); v == nil || v.Denied.IsDoubt() {
+			return f.answer, Verdict{}
+		}
 	}
-	v := Verdict{Denied: f.denied}
-	return Answer{}, Verdict{Denied: v.refusal()}
+	return Answer{}, Verdict{Denied: v.refusal(), About: v.About}
+}
+
+// refusedLately is why a token was refused a moment ago, nil if it was not or if nothing counts that is past.
+func (s *Server) refusedLately(token string, since time.Time) *Verdict {
+	if !since.IsZero() {
+		return nil
+	}
+	return s.refused.Get(s.refused.Key(token), time.Now())
 }
 
 // join finds the question that is under way, or begins one.

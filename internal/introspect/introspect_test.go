@@ -232,6 +232,35 @@ func TestFresh_INTRO_08_INTRO_23(t *testing.T) {
 	})
 }
 
+// TestLateAnswer: of two answers about a token the one counts that was asked for later, whichever comes first. One that
+// tells nothing takes nothing back.
+func TestLateAnswer_INTRO_08_INTRO_23(t *testing.T) {
+	for later, refused := range map[string]bool{`{"active":false}`: true, `{"active":true}`: false, "<html>": false} {
+		synctest.Test(t, func(t *testing.T) {
+			var asked atomic.Int32
+			s := server(clientauth.SecretPost("c", "s"), func(*http.Request) (int, string) {
+				if asked.Add(1) == 1 {
+					time.Sleep(2 * time.Second)
+					return 200, `{"active":true}`
+				}
+				return 200, later
+			})
+			var wg sync.WaitGroup
+			for range 2 {
+				wg.Go(func() {
+					_, v := s.Ask(t.Context(), "opaque", time.Time{}, false)
+					assert.Equal(t, refused, v.Denied != nil, later)
+				})
+			}
+			time.Sleep(time.Second)
+			s.Ask(t.Context(), "opaque", time.Now(), false)
+			assert.EqualValues(t, 2, asked.Load())
+			wg.Wait()
+			assert.EqualValues(t, 2, asked.Load())
+		})
+	}
+}
+
 // TestRefusalsAreCopies: whoever gets a refusal may add to it.
 func TestRefusalsAreCopies(t *testing.T) {
 	s := server(clientauth.SecretPost("c", "s"), func(*http.Request) (int, string) { return 200, `{"active":false}` })
