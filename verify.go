@@ -194,7 +194,8 @@ func (v *verifier) verifyAnew(ctx context.Context, compact string, now, since ti
 
 // confirm asks the issuer about a JWT that was verified: it may have been revoked, or grant less by now.
 func (v *verifier) confirm(ctx context.Context, s *issuer, compact string, t *token.Token, facts *token.Facts, now, since time.Time) (*answer, *refusal.Refusal) {
-	said, verdict := s.asked.Ask(ctx, compact, since, true)
+	who := s.asked.Owner(s.url, facts.Subject, strconv.FormatBool(facts.Client))
+	said, verdict := s.asked.Ask(ctx, compact, since, who)
 	if verdict.Denied != nil {
 		return nil, verdict.Denied
 	}
@@ -210,7 +211,7 @@ func (v *verifier) confirm(ctx context.Context, s *issuer, compact string, t *to
 		s.asked.Refuse(compact, introspect.Verdict{Denied: denied})
 		return nil, denied
 	}
-	s.asked.Good(compact, s.url, facts.Subject, strconv.FormatBool(facts.Client))
+	s.asked.Good(compact, who)
 	return &answer{asked: said.Asked, second: true, fewer: len(facts.Scopes) < own}, nil
 }
 
@@ -224,7 +225,7 @@ func (v *verifier) verifyOpaque(ctx context.Context, compact string, now, since 
 	if denied != nil {
 		return nil, denied
 	}
-	said, verdict := s.asked.Ask(ctx, compact, since, false)
+	said, verdict := s.asked.Ask(ctx, compact, since, 0)
 	if verdict.Denied != nil {
 		known, _ := verdict.About.(*verified)
 		return known, verdict.Denied
@@ -246,7 +247,7 @@ func (v *verifier) verifyOpaque(ctx context.Context, compact string, now, since 
 		s.asked.Refuse(compact, introspect.Verdict{Denied: denied, About: good, Size: good.size()})
 		return good, denied
 	}
-	s.asked.Good(compact, s.url, facts.Subject, strconv.FormatBool(facts.Client))
+	s.asked.Good(compact, s.asked.Owner(s.url, facts.Subject, strconv.FormatBool(facts.Client)))
 	return good, nil
 }
 

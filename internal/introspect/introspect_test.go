@@ -67,36 +67,64 @@ func TestShape_INTRO_15_INTRO_16(t *testing.T) {
 func TestBreaker_INTRO_06(t *testing.T) {
 	var b breaker
 	now := time.Unix(1_800_000_000, 0)
+	open := func(who uint32, at time.Time) bool { _, open := b.open(who, at); return open }
 	for n := range maxFailures {
-		_, open := b.open(now)
-		require.True(t, open)
+		require.True(t, open(0, now))
 		want := retrySoon
 		if n == maxFailures-1 {
 			want = restFor
 		}
-		require.Equal(t, want, b.note(false, now))
+		require.Equal(t, want, b.note(false, 0, now))
 	}
-	wait, open := b.open(now.Add(time.Second))
-	assert.False(t, open)
+	wait, isOpen := b.open(0, now.Add(time.Second))
+	assert.False(t, isOpen)
 	assert.Equal(t, 9*time.Second, wait)
+	b.again(now.Add(-1), now.Add(time.Second))
+	assert.False(t, open(0, now.Add(time.Second)), "what was asked before the rest does not end it")
 	now = now.Add(restFor)
-	_, open = b.open(now)
-	assert.True(t, open, "one may try")
-	_, open = b.open(now)
-	assert.False(t, open, "and only one")
-	assert.Equal(t, restFor, b.note(false, now))
-	_, open = b.open(now.Add(restFor))
-	assert.True(t, open)
-	b.again(now.Add(restFor))
-	_, open = b.open(now.Add(restFor))
-	assert.True(t, open, "the last one has told nothing")
-	_, open = b.open(now.Add(restFor))
-	assert.False(t, open)
-	b.note(true, now.Add(restFor))
+	assert.True(t, open(0, now), "one may try")
+	assert.False(t, open(0, now), "and only one")
+	b.again(now.Add(-1), now)
+	assert.False(t, open(0, now), "nor does it make room for one more")
+	assert.Equal(t, restFor, b.note(false, 0, now))
+	now = now.Add(restFor)
+	assert.True(t, open(0, now))
+	b.again(now, now)
+	assert.True(t, open(0, now), "the last one has told nothing")
+	assert.False(t, open(0, now))
+	b.note(true, 0, now)
 	for range 10 {
-		_, open = b.open(now)
-		assert.True(t, open)
+		assert.True(t, open(0, now))
 	}
+}
+
+// TestBreakerOfOne: whoever alone is failed rests alone.
+func TestBreakerOfOne_INTRO_06(t *testing.T) {
+	var b breaker
+	now := time.Unix(1_800_000_000, 0)
+	open := func(who uint32) bool { _, open := b.open(who, now); return open }
+	fail := func(who uint32, times int) {
+		for range times {
+			b.note(false, who, now)
+		}
+	}
+	fail(7, maxFailures)
+	assert.False(t, open(7))
+	assert.True(t, open(8))
+	assert.True(t, open(0))
+	assert.Positive(t, b.resting(7, now))
+	assert.LessOrEqual(t, b.resting(8, now), time.Duration(0))
+	fail(8, 1)
+	for _, who := range []uint32{0, 7, 8, 9} {
+		assert.False(t, open(who), "now it is the server: %d", who)
+	}
+	b.note(true, 9, now)
+	fail(7, maxFailures-1)
+	fail(8, 1)
+	assert.False(t, open(9), "in a row, whosever they are")
+	b.note(true, 9, now)
+	fail(0, maxFailures)
+	assert.False(t, open(9), "strangers are many")
 }
 
 // TestGate_INTRO_22: strangers have 48 places, known tokens 64, and each waits for its time.
@@ -171,7 +199,7 @@ func TestHungSigner_INTRO_06_INTRO_07(t *testing.T) {
 		signer := &hung{key, make(chan struct{})}
 		s := server(clientauth.PrivateKeyJWT("c", clientauth.Key{Signer: signer}), func(*http.Request) (int, string) { return 200, `{"active":true}` })
 		begun := time.Now()
-		_, v := s.Ask(t.Context(), "opaque", time.Time{}, false)
+		_, v := s.Ask(t.Context(), "opaque", time.Time{}, 0)
 		require.NotNil(t, v.Denied)
 		assert.Equal(t, refusal.Unavailable, v.Denied.Reason)
 		assert.Equal(t, waitFor, time.Since(begun))
@@ -190,7 +218,7 @@ func TestPanickingSigner_INTRO_06(t *testing.T) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	require.NoError(t, err)
 	s := server(clientauth.PrivateKeyJWT("c", clientauth.Key{Signer: panicking{key}}), nil)
-	_, v := s.Ask(t.Context(), "opaque", time.Time{}, false)
+	_, v := s.Ask(t.Context(), "opaque", time.Time{}, 0)
 	require.NotNil(t, v.Denied)
 	assert.Equal(t, refusal.Unavailable, v.Denied.Reason)
 	assert.NotContains(t, v.Denied.Error(), "canary")
@@ -210,18 +238,18 @@ func TestFresh_INTRO_08_INTRO_23(t *testing.T) {
 		})
 		var wg sync.WaitGroup
 		wg.Go(func() {
-			_, v := s.Ask(t.Context(), "opaque", time.Time{}, false)
+			_, v := s.Ask(t.Context(), "opaque", time.Time{}, 0)
 			assert.Nil(t, v.Denied)
 		})
 		time.Sleep(500 * time.Millisecond)
 		wg.Go(func() {
-			_, v := s.Ask(t.Context(), "opaque", time.Time{}, false)
+			_, v := s.Ask(t.Context(), "opaque", time.Time{}, 0)
 			assert.Nil(t, v.Denied, "joined")
 		})
 		synctest.Wait()
 		for range 3 {
 			wg.Go(func() {
-				_, v := s.Ask(t.Context(), "opaque", time.Now(), false)
+				_, v := s.Ask(t.Context(), "opaque", time.Now(), 0)
 				if assert.NotNil(t, v.Denied) {
 					assert.Equal(t, refusal.Revoked, v.Denied.Reason)
 				}
@@ -248,12 +276,12 @@ func TestLateAnswer_INTRO_08_INTRO_23(t *testing.T) {
 			var wg sync.WaitGroup
 			for range 2 {
 				wg.Go(func() {
-					_, v := s.Ask(t.Context(), "opaque", time.Time{}, false)
+					_, v := s.Ask(t.Context(), "opaque", time.Time{}, 0)
 					assert.Equal(t, refused, v.Denied != nil, later)
 				})
 			}
 			time.Sleep(time.Second)
-			s.Ask(t.Context(), "opaque", time.Now(), false)
+			s.Ask(t.Context(), "opaque", time.Now(), 0)
 			assert.EqualValues(t, 2, asked.Load())
 			wg.Wait()
 			assert.EqualValues(t, 2, asked.Load())
@@ -265,7 +293,7 @@ func TestLateAnswer_INTRO_08_INTRO_23(t *testing.T) {
 func TestRefusalsAreCopies(t *testing.T) {
 	s := server(clientauth.SecretPost("c", "s"), func(*http.Request) (int, string) { return 200, `{"active":false}` })
 	for range 3 {
-		_, v := s.Ask(t.Context(), "opaque", time.Time{}, false)
+		_, v := s.Ask(t.Context(), "opaque", time.Time{}, 0)
 		require.NotNil(t, v.Denied)
 		assert.False(t, v.Denied.ByStatus)
 		v.Denied.ByStatus, v.Denied.Cause = true, "another"
