@@ -68,9 +68,14 @@ func (m *Middleware) begin(g *generation, r *http.Request) *exchange {
 
 // carry lets what acts on behalf of the caller have the token, where its issuer allows that.
 func (x *exchange) carry(token string) {
-	if x.lease.token.issuer.onBehalf {
-		onward.Carry(&x.onward, strings.Clone(token), x.g.verifier.endOf(x.principal))
+	if !x.lease.token.issuer.onBehalf {
+		return
 	}
+	ends := x.g.verifier.endOf(x.principal)
+	if a := x.lease.token.answer; a != nil && a.endless { // who exchanges it is told whether it is good
+		ends = x.lease.verified.Add(unlimited)
+	}
+	onward.Carry(&x.onward, strings.Clone(token), ends)
 }
 
 // Facts implements [onward.Owner].
