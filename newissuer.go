@@ -40,7 +40,7 @@ func (b *builder) issuer(field string, c *Issuer) (s *issuer, named bool) {
 	b.dpop(field, c, &rules)
 	s = &issuer{url: c.URL, tokens: token.NewChecker(rules), onBehalf: c.OnBehalf, private: where.Private, nonces: rules.NeedsBound, unlisted: c.Unlisted}
 	if named = where.Location != nil; named {
-		where.Audiences, where.Algorithms = rules.Audiences, rules.Algorithms
+		where.Audiences, where.Algorithms, where.Asked = rules.Audiences, rules.Algorithms, c.Introspect != nil
 		s.keys = b.keysOf(field, c, where)
 	}
 	if c.Introspect != nil && s.keys != nil {
