@@ -44,6 +44,10 @@ func TestShape_INTRO_15_INTRO_16(t *testing.T) {
 		header(`{"alg":"dir","enc":"A256GCM"}`) + ".a.b.c.d":                                         false, // encrypted
 		header(`{"alg":"dir","enc":"A256GCM"}`) + ".a.b.c":                                           true,
 		header(`{"alg":"RS256"}`) + ".e30.AA..":                                                      true, // signed, and dots
+		header(`{"alg":"RS256"}`) + "A.e30.AA":                                                       true, // of no length that base64url has
+		header(`{"alg":"RS256"}`) + "~.e30.AA":                                                       true,
+		header(`{"alg":"RS256","kid":"`) + "~" + header(`k"}`) + ".e30.AA":                           true,
+		header(`{"a":"RS256"}`) + "A.e30.AA":                                                         false,
 		header(`{"alg":"dir","enc`) + ".a.b.c.d":                                                     true,
 		header(`{"enc":"A256GCM"}`) + ".a.b.c.d":                                                     false,
 		"a.b.c.d.e":                                                                                  false,
