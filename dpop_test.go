@@ -291,6 +291,22 @@ func TestPathAsReceived_DPOP_05(t *testing.T) {
 	}
 }
 
+// TestShownURL: the log shows of a URL in a proof what is wrong with it, and no secret.
+func TestShownURL_DPOP_05(t *testing.T) {
+	l := newProofLab(t, nil)
+	for htu, shown := range map[string]string{
+		"https://user:canary@mcp.example.com/mcp":                "...@mcp.example.com/mcp",
+		"https://mcp.example.com/other?access_token=canary":      "https://mcp.example.com/other?...",
+		"https://mcp.example.com/other#access_token=canary":      "https://mcp.example.com/other",
+		"https://mcp.example.com/other?a=canary#b=canary?canary": "https://mcp.example.com/other?...",
+	} {
+		l.log.Reset()
+		assert.Equal(t, http.StatusUnauthorized, l.serve(l.send("DPoP "+l.token, l.proof(mcpauthtest.Claims{"htu": htu}))).Code)
+		assert.Contains(t, l.log.String(), `got \"`+shown+`\"`)
+		assert.NotContains(t, l.log.String(), "canary")
+	}
+}
+
 // TestStreamOfBoundToken: a stream begins with a proof and ends with its token.
 func TestStreamOfBoundToken_DPOP_16(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -31,7 +31,7 @@ var rooms = map[string][]string{
 	"onward":     {},
 	"introspect": {"explain", "fetch", "refusal", "strictjson", "tokencache"},
 	"keys":       {"explain", "fetch", "foreign", "jose", "refusal", "strictjson"},
-	"dpop":       {"jose", "refusal", "strictjson"},
+	"dpop":       {"foreign", "jose", "refusal", "strictjson"},
 	"token":      {"challenge", "foreign", "jose", "refusal", "strictjson"},
 }
 
