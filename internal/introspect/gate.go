@@ -4,6 +4,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/seed-1e292522/mcpauth/internal/refusal"
 )
 
 // How many questions are under way at one authorization server. Anybody can make up tokens, and each costs
@@ -12,6 +14,7 @@ const (
 	maxAsked   = 64  // questions under way,
 	maxStrange = 48  // of them about tokens that were not good lately
 	maxWaiting = 256 // questions of either kind that wait for a place
+	maxOwn     = 96  // questions of one caller, under way or waiting
 
 	patience      = time.Second     // of a question about any token, for a place
 	knownPatience = 3 * time.Second // of one about a token that was good lately
@@ -85,6 +88,37 @@ func (g *gate) leave(known bool) {
 	if !known {
 		<-g.strange
 	}
+}
+
+// shares counts the questions of each caller, so that whoever has many tokens fills the gate for nobody else. Strangers
+// have one share by the gate itself.
+type shares map[uint32]int
+
+func (s shares) take(who uint32) bool {
+	if who == 0 {
+		return true
+	}
+	if s[who] == maxOwn {
+		return false
+	}
+	s[who]++
+	return true
+}
+
+func (s shares) give(who uint32) {
+	if s[who]--; s[who] <= 0 {
+		delete(s, who)
+	}
+}
+
+// isKnown reports whether the token is none that a stranger has made up.
+func (f *flight) isKnown() bool { return f.who != 0 }
+
+// busy is for a question that finds no place.
+func (s *Server) busy(f *flight) *refusal.Refusal {
+	denied := s.unavailable(errBusy, "introspection-busy", retrySoon)
+	denied.Unsettled = !f.isKnown() // anybody can bring it about
+	return denied
 }
 
 // An authorization server that fails is left alone for a while.

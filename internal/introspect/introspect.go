@@ -64,6 +64,7 @@ type Server struct {
 
 	mu      sync.Mutex // guards the rest
 	flights map[tokencache.Key]*flight
+	shares  shares
 	told    time.Time // that the server does not let us ask
 	warned  time.Time // of a question of a stranger's without an answer
 	doubt   neverActive
@@ -72,7 +73,7 @@ type Server struct {
 // New makes a server.
 func New(poster *fetch.Poster, log *slog.Logger, config Config) *Server {
 	return &Server{
-		config: config, poster: poster, log: log, gate: newGate(), flights: map[tokencache.Key]*flight{},
+		config: config, poster: poster, log: log, gate: newGate(), flights: map[tokencache.Key]*flight{}, shares: shares{},
 		refused: tokencache.New(maxRefused, refusedBytes, (*Verdict).cost),
 		known:   tokencache.New(maxKnown, knownBytes, func(*uint32) int { return 8 }),
 	}
@@ -123,9 +124,6 @@ type flight struct {
 	denied *refusal.Refusal
 }
 
-// isKnown reports whether the token is none that a stranger has made up.
-func (f *flight) isKnown() bool { return f.who != 0 }
-
 // Ask asks about a token. An answer that somebody waits for already serves all who came by then, and what
 // was refused a moment ago is refused again; but nothing serves that is older than since. who has the
 // token, see [Server.Owner], where something vouches for it: 0 may be a stranger, who has made it up.
@@ -169,10 +167,15 @@ func (s *Server) join(token string, since, now time.Time, who uint32) *flight {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if f := s.flights[key]; f != nil && !f.begun.Before(since) {
+	if f := s.flights[key]; f != nil && (f.asked.IsZero() || !f.begun.Before(since)) {
 		return f
 	}
 	f := &flight{begun: now, token: token, who: who, done: make(chan struct{})}
+	if !s.shares.take(who) {
+		f.denied = s.busy(f)
+		close(f.done)
+		return f
+	}
 	s.flights[key] = f
 	go s.run(f, key)
 	return f
@@ -194,6 +197,7 @@ func (s *Server) run(f *flight, key tokencache.Key) {
 		if s.flights[key] == f {
 			delete(s.flights, key)
 		}
+		s.shares.give(f.who)
 		s.mu.Unlock()
 		close(f.done)
 	}()
@@ -203,8 +207,7 @@ func (s *Server) run(f *flight, key tokencache.Key) {
 		return
 	}
 	if !s.gate.enter(f.isKnown()) {
-		f.denied = s.unavailable(errBusy, "introspection-busy", retrySoon)
-		f.denied.Unsettled = !f.isKnown() // anybody can bring it about
+		f.denied = s.busy(f)
 		return
 	}
 	if wait, open := b.open(f.who, time.Now()); !open { // it has failed while we waited
@@ -255,7 +258,9 @@ func (s *Server) ask(f *flight) (Answer, *refusal.Refusal) {
 			return Answer{}, s.failed(f, err, "introspection-credentials", 0)
 		}
 	}
+	s.mu.Lock()
 	f.asked = time.Now()
+	s.mu.Unlock()
 	posted = true
 	got, err := s.poster.Post(ctx, fetch.PostRequest{
 		URL: endpoint, Header: header, Form: form, Limit: maxAnswer, Guarded: guarded, Returned: leave,

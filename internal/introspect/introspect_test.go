@@ -13,6 +13,7 @@ import (
 	"log/slog"
 	mathrand "math/rand/v2"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -262,6 +263,56 @@ func TestFresh_INTRO_08_INTRO_23(t *testing.T) {
 		wg.Wait()
 		assert.EqualValues(t, 2, asked.Load())
 	})
+}
+
+// TestWaitingQuestion: a question that waits for its place serves whoever comes by then, because it is not put yet.
+func TestWaitingQuestion_INTRO_08_INTRO_23(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var asked atomic.Int32
+		s := server(clientauth.SecretPost("c", "s"), func(r *http.Request) (int, string) {
+			require.NoError(t, r.ParseForm())
+			if r.PostForm.Get("token") == "opaque" {
+				asked.Add(1)
+			}
+			time.Sleep(900 * time.Millisecond)
+			return 200, `{"active":true}`
+		})
+		var wg sync.WaitGroup
+		for i := range maxStrange {
+			wg.Go(func() { s.Ask(t.Context(), strconv.Itoa(i), time.Time{}, 0) })
+		}
+		synctest.Wait()
+		for range 20 {
+			since := time.Now()
+			wg.Go(func() {
+				answer, v := s.Ask(t.Context(), "opaque", since, 0)
+				assert.Nil(t, v.Denied)
+				assert.False(t, answer.Asked.Before(since))
+			})
+			time.Sleep(10 * time.Millisecond)
+		}
+		wg.Wait()
+		assert.EqualValues(t, 1, asked.Load())
+		assert.Empty(t, s.shares)
+	})
+}
+
+// TestShares: a caller has its share, whoever else has one, and gets it back.
+func TestShares_INTRO_22(t *testing.T) {
+	s := shares{}
+	for range 2 {
+		for n := range maxOwn + 1 {
+			assert.Equal(t, n < maxOwn, s.take(7))
+		}
+		assert.True(t, s.take(8))
+		assert.True(t, s.take(0))
+		for range maxOwn {
+			s.give(7)
+		}
+		s.give(8)
+		s.give(0)
+		assert.Empty(t, s)
+	}
 }
 
 // TestLateAnswer: of two answers about a token the one counts that was asked for later, whichever comes first. One that
