@@ -281,6 +281,76 @@ func TestDiscovery_KeyURL_DISC_05_DISC_08_DISC_14(t *testing.T) {
 	})
 }
 
+// TestKeyless: an authorization server of which all tokens are opaque publishes no keys (RFC 8414 section 2). It is
+// ready without, and its JWTs, which are forged, are refused; one that had keys goes on with them.
+func TestKeyless_DISC_14_INTRO_01_INTRO_16(t *testing.T) {
+	none := func(m map[string]any) { delete(m, "jwks_uri") }
+	t.Run("from the beginning", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			f := newOpaqueFixture(t, nil)
+			f.issuer.PublishMetadata(none)
+			f.served(f.call(f.opaque(nil), "echo"))
+			require.NoError(t, f.auth.Ready(t.Context()))
+			status := f.auth.Issuers()[0]
+			assert.True(t, status.Ready)
+			assert.Empty(t, status.Keys)
+			assert.Empty(t, status.JWKSURI+status.LastError)
+			assert.NotContains(t, f.log.String(), "WARN")
+			assert.Zero(t, f.issuer.Fetches(mcpauthtest.JWKS))
+
+			time.Sleep(time.Second)
+			f.refused(f.call(f.token(nil), "echo"), http.StatusUnauthorized, invalidToken("signing key unknown"))
+			for i := range 1000 { // a flood of them costs what it costs elsewhere
+				f.call(f.token(mcpauthtest.Claims{"sub": fmt.Sprint(i)}), "echo")
+			}
+			assert.LessOrEqual(t, f.issuer.Fetches(mcpauthtest.Metadata), 5*3)
+			time.Sleep(25 * time.Hour)
+			f.ran = 0
+			f.served(f.call(f.opaque(nil), "echo"))
+			require.NoError(t, f.auth.Ready(t.Context()))
+
+			f.issuer.PublishMetadata(nil) // it begins to sign
+			time.Sleep(time.Minute)
+			f.ran = 0
+			f.served(f.call(f.token(nil), "echo"))
+		})
+	})
+	t.Run("another place has keys", func(t *testing.T) {
+		f := newOpaqueFixture(t, func(c *mcpauth.Config) {
+			rest := c.Transport
+			c.Transport = roundTripper(func(r *http.Request) (*http.Response, error) {
+				if r.URL.String() == placeOAuth {
+					return answerOf(r, http.StatusOK, `{"issuer":"`+testIssuerURL+`","introspection_endpoint":"`+testIssuerURL+`/introspect"}`), nil
+				}
+				return rest.RoundTrip(r)
+			})
+		})
+		f.served(f.call(f.opaque(nil), "echo"))
+		f.ran = 0
+		f.served(f.call(f.token(nil), "echo"))
+	})
+	t.Run("later", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			f := newOpaqueFixture(t, nil)
+			f.served(f.call(f.token(nil), "echo"))
+			f.issuer.PublishMetadata(none)
+			for range 5 {
+				time.Sleep(2 * time.Hour)
+				f.ran = 0
+				f.served(f.call(f.token(nil), "echo"))
+				synctest.Wait()
+			}
+			assert.Equal(t, "no_jwks_uri", f.lastError())
+		})
+	})
+	t.Run("not asked", func(t *testing.T) {
+		f := newFixture(t, nil)
+		f.issuer.PublishMetadata(none)
+		f.unavailable(f.call(f.token(nil), "echo"))
+		assert.Error(t, f.auth.Ready(t.Context()))
+	})
+}
+
 func TestDiscovery_IssuerURL_DISC_05_DISC_06_DISC_09(t *testing.T) {
 	for _, row := range []struct{ name, url, fix string }{
 		{"DISC-05 http", "http://as.example.com", "must be https"},

@@ -262,6 +262,51 @@ func TestSessions_DPOP_16(t *testing.T) {
 	assert.Equal(t, 200, send(l.key, l.token, "DELETE", "DELETE", id, "").Code)
 }
 
+// TestPathAsReceived: a proof names the URL that its client has dialled, also where a prefix is stripped in front of us:
+// message endpoints of HTTP+SSE have paths of their own.
+func TestPathAsReceived_DPOP_05(t *testing.T) {
+	l := newProofLab(t, nil)
+	outer := http.StripPrefix("/api", l.handler)
+	for _, row := range []struct {
+		target, uri, htu string
+		status           int
+	}{
+		{"/api/message?session=1", "/api/message?session=1", "https://mcp.example.com/api/message", 200},
+		{"/api/message", "/api/message", testResource, 200},
+		{"/api/message", "/api/message", "https://mcp.example.com/message", 401},
+		{"/api/message", "/api/message", "https://mcp.example.com/api/other", 401},
+		{"/api/message", "/api/message", "https://other.example.com/api/message", 401},
+		{"/api//message", "/api//message", "https://mcp.example.com/api/message", 401},
+		{"/api/message", "http://evil.example.com/api/message", "https://mcp.example.com/message", 200}, // absolute form: what is left of the path
+		{"/api/message", "http://evil.example.com/api/message", "http://evil.example.com/api/message", 401},
+		{"/api/message", "", "https://mcp.example.com/message", 200}, // made by a gateway
+	} {
+		r := newRequest(http.MethodPost, row.target, "", modernCall("echo"), modernHeaders("tools/call", "echo")...)
+		r.RequestURI = row.uri
+		r.Header.Set("Authorization", "DPoP "+l.token)
+		r.Header.Set("DPoP", l.key.Proof("POST", row.htu, l.token, nil))
+		w := httptest.NewRecorder()
+		outer.ServeHTTP(w, r)
+		assert.Equal(t, row.status, w.Code, "%v", row)
+	}
+}
+
+// TestShownURL: the log shows of a URL in a proof what is wrong with it, and no secret.
+func TestShownURL_DPOP_05(t *testing.T) {
+	l := newProofLab(t, nil)
+	for htu, shown := range map[string]string{
+		"https://user:canary@mcp.example.com/mcp":                "...@mcp.example.com/mcp",
+		"https://mcp.example.com/other?access_token=canary":      "https://mcp.example.com/other?...",
+		"https://mcp.example.com/other#access_token=canary":      "https://mcp.example.com/other",
+		"https://mcp.example.com/other?a=canary#b=canary?canary": "https://mcp.example.com/other?...",
+	} {
+		l.log.Reset()
+		assert.Equal(t, http.StatusUnauthorized, l.serve(l.send("DPoP "+l.token, l.proof(mcpauthtest.Claims{"htu": htu}))).Code)
+		assert.Contains(t, l.log.String(), `got \"`+shown+`\"`)
+		assert.NotContains(t, l.log.String(), "canary")
+	}
+}
+
 // TestStreamOfBoundToken: a stream begins with a proof and ends with its token.
 func TestStreamOfBoundToken_DPOP_16(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -68,9 +68,14 @@ func (m *Middleware) begin(g *generation, r *http.Request) *exchange {
 
 // carry lets what acts on behalf of the caller have the token, where its issuer allows that.
 func (x *exchange) carry(token string) {
-	if x.lease.token.issuer.onBehalf {
-		onward.Carry(&x.onward, strings.Clone(token), x.g.verifier.endOf(x.principal))
+	if !x.lease.token.issuer.onBehalf {
+		return
 	}
+	ends := x.g.verifier.endOf(x.principal)
+	if a := x.lease.token.answer; a != nil && a.endless { // who exchanges it is told whether it is good
+		ends = x.lease.verified.Add(unlimited)
+	}
+	onward.Carry(&x.onward, strings.Clone(token), ends)
 }
 
 // Facts implements [onward.Owner].
@@ -316,6 +321,14 @@ func (x *exchange) queryOf(r *http.Request) string {
 		return x.query.rest
 	}
 	return r.URL.RawQuery
+}
+
+// dialled is the path that the client has asked for: a handler in front of us may have taken a prefix off since.
+func dialled(r *http.Request) string {
+	if path, _, _ := strings.Cut(r.RequestURI, "?"); strings.HasPrefix(path, "/") {
+		return path
+	}
+	return r.URL.EscapedPath()
 }
 
 // header copies the fields that the handler may see, into a map of their number: what is left of the usual request

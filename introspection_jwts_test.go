@@ -276,6 +276,31 @@ func TestVerifiedJWTsAreNoStrangers_INTRO_22(t *testing.T) {
 	})
 }
 
+// TestManyTokensOfOne: who has many good tokens, and has them all asked about at once, keeps nobody else waiting for long.
+func TestManyTokensOfOne_INTRO_08_INTRO_22(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		slow := &slowly{}
+		f := newConfirmedFixture(t, slow.config)
+		alice, tokens := longTokenOf(f, "alice"), make([]string, 500)
+		for i := range tokens {
+			tokens[i] = longToken(f, mcpauthtest.Claims{"sub": "mallory", "jti": fmt.Sprint(i)})
+			f.issuer.Answer(tokens[i], `{"active":true}`)
+		}
+		f.served(f.call(longTokenOf(f, "user-2"), "echo")) // keys and metadata are there
+		slow.takes.Store(int64(time.Second))
+		done := make(chan map[int]int)
+		go func() { done <- f.many(len(tokens), func(i int) string { return tokens[i] }) }()
+		synctest.Wait()
+		begun := time.Now()
+		assert.Equal(t, http.StatusOK, f.call(alice, "echo").Code)
+		assert.LessOrEqual(t, time.Since(begun), 2*time.Second)
+		assert.Equal(t, map[int]int{http.StatusOK: 96, http.StatusServiceUnavailable: 404}, <-done)
+		assert.LessOrEqual(t, slow.max.Load(), int64(64))
+		f.ran = 0
+		f.served(f.call(tokens[499], "echo"))
+	})
+}
+
 // longTokenOf is a confirmed token of another user.
 func longTokenOf(f *fixture, sub string) string {
 	token := longToken(f, mcpauthtest.Claims{"sub": sub})

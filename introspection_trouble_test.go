@@ -127,6 +127,63 @@ func troubleOfOneToken(t *testing.T, status int, text, cause string, jwts bool) 
 	l.leave()
 }
 
+// TestFailuresOfOneCaller: a server that breaks at the tokens of one caller is left alone by him, and by nobody else until
+// it fails somebody else, too.
+func TestFailuresOfOneCaller_INTRO_06_INTRO_08_INTRO_22(t *testing.T) {
+	for _, jwts := range []bool{false, true} {
+		t.Run(fmt.Sprint("JWTs ", jwts), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var breaks sync.Map
+				var asked atomic.Int32
+				f := newConfirmedFixture(t, endpointSays(t, func(token string) (int, string) {
+					if _, ok := breaks.Load(token); ok {
+						asked.Add(1)
+						return http.StatusInternalServerError, ""
+					}
+					return 0, ""
+				}))
+				mint := func(sub string) string {
+					if jwts {
+						return longTokenOf(f, sub)
+					}
+					return longOpaque(f, mcpauthtest.Claims{"sub": sub})
+				}
+				mallory := []string{mint("mallory"), mint("mallory")}
+				alice := mint("alice")
+				for _, token := range append(mallory, alice) {
+					f.served(f.call(token, "echo"))
+				}
+				time.Sleep(time.Minute)
+				for _, token := range mallory {
+					breaks.Store(token, true)
+				}
+				for i := range 20 {
+					assert.Equal(t, http.StatusServiceUnavailable, f.call(mallory[i%2], "echo").Code)
+				}
+				assert.EqualValues(t, 5, asked.Load(), "he rests")
+				f.ran = 0
+				f.served(f.call(alice, "echo"))
+				for range 20 {
+					assert.Equal(t, http.StatusServiceUnavailable, f.call(mallory[0], "echo").Code)
+				}
+				f.ran = 0
+				f.served(f.call(mint("newcomer"), "echo"))
+
+				time.Sleep(time.Minute)
+				for range 20 {
+					assert.Equal(t, http.StatusServiceUnavailable, f.call(mallory[0], "echo").Code)
+				}
+				f.issuer.Break(mcpauthtest.Introspection, mcpauthtest.Down)
+				before := f.questions()
+				for range 5 {
+					assert.Equal(t, http.StatusServiceUnavailable, f.call(alice, "echo").Code)
+				}
+				assert.Equal(t, before+1, f.questions(), "now it has failed two")
+			})
+		})
+	}
+}
+
 // TestJunkThatAFirewallHolds: made-up tokens that are answered with an error of 4xx keep no newcomer out, whatever
 // their pace, and write no warning each.
 func TestJunkThatAFirewallHolds_INTRO_06_INTRO_22(t *testing.T) {

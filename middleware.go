@@ -187,7 +187,8 @@ func (x *exchange) checkMethods(check func(mcp.Era, string) *refusal.Refusal) *r
 
 // Authenticate verifies the access token of a request as [Middleware.Wrap]
 // does and returns its principal, or a *[DeniedError]. It reads no body and decides about no call.
-// The proof of a token that is bound to a key is used up by it.
+// The proof of a token that is bound to a key is used up by it. It hands out no nonces: where [DPoPRequired] wants
+// one, the client must have it from an answer of Wrap.
 func (m *Middleware) Authenticate(r *http.Request) (*Principal, error) {
 	verifier := &m.generation().verifier
 	sent, denied := verifier.credentials(r)

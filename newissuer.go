@@ -45,7 +45,7 @@ func (b *builder) issuer(field string, c *Issuer) (s *issuer, named bool) {
 		nonces: rules.NeedsBound, unlisted: c.Unlisted, entry: edition.OfAll(c), place: placeOfKeys(c),
 	}
 	named = where.Location != nil
-	where.Audiences, where.Algorithms = rules.Audiences, rules.Algorithms
+	where.Audiences, where.Algorithms, where.Asked = rules.Audiences, rules.Algorithms, c.Introspect != nil
 	before := b.before.verifier.issuers[c.URL]
 	switch {
 	case before != nil && before.entry == s.entry: // tokens that it has verified stay verified
@@ -68,7 +68,7 @@ func (b *builder) issuer(field string, c *Issuer) (s *issuer, named bool) {
 
 // placeOfKeys tells whether the keys of two issuers come from the same place by the same way.
 func placeOfKeys(c *Issuer) edition.Digest {
-	return edition.OfAll([]any{c.URL, c.JWKSURI, c.Keys, c.AllowPrivate, c.isTokeninfo()})
+	return edition.OfAll([]any{c.URL, c.JWKSURI, c.Keys, c.AllowPrivate, c.Introspect != nil, c.isTokeninfo()})
 }
 
 // issuerURL checks where an issuer is. Without a usable URL the result has no Location.

@@ -197,6 +197,32 @@ func TestOnBehalf_Stream_EXCH_05(t *testing.T) {
 	})
 }
 
+// A token of which the authorization server tells no end is there as long as the request, and as it says that it is good.
+func TestOnBehalf_Endless_EXCH_05_INTRO_24(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newOpaqueFixture(t, onBehalf)
+		token := f.answered(`{"active":true,"sub":"user-1","aud":"` + testResource + `","scope":"mcp:read"}`)
+		var errs []error
+		f.inner = func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Type", "text/event-stream")
+			w.WriteHeader(http.StatusOK)
+			_ = http.NewResponseController(w).Flush()
+			for range 4 {
+				time.Sleep(2 * time.Minute)
+				got, _, err := onward.Token(context.WithoutCancel(r.Context()))
+				assert.Equal(t, err == nil, got == token)
+				errs = append(errs, err)
+			}
+		}
+		go func() {
+			time.Sleep(5 * time.Minute)
+			f.issuer.Answer(token, `{"active":false}`)
+		}()
+		f.call(token, "echo")
+		assert.Equal(t, []error{nil, nil, onward.ErrOver, onward.ErrOver}, errs)
+	})
+}
+
 // Whom a policy leaves behind, to exchange early, may look while the request goes on.
 func TestOnBehalf_LeftBehind_EXCH_03(t *testing.T) {
 	var behind sync.WaitGroup

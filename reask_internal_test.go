@@ -42,3 +42,13 @@ func TestReached_EitherClock_INTRO_23(t *testing.T) {
 	}
 	assert.Nil(t, (&inquiry{lease: l, ends: moment, good: now}).overdue(now))
 }
+
+// What an issuer has answered counts for a minute on either clock: a machine that slept has to ask again.
+func TestAnswerAges_EitherClock_INTRO_05_INTRO_23(t *testing.T) {
+	now := time.Now()
+	e := evidence{answer: &answer{asked: now}}
+	assert.True(t, e.isCurrent(now.Add(seenLife-1)))
+	assert.False(t, e.isCurrent(now.Add(seenLife)))
+	assert.False(t, e.isCurrent(shiftMonotonic(now, seenLife)), "the wall clock was set back")
+	assert.False(t, e.isCurrent(shiftMonotonic(now.Add(2*time.Hour), -2*time.Hour)), "the machine slept")
+}

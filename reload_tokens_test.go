@@ -85,6 +85,7 @@ func TestReloadIntrospection_RELOAD_05_RELOAD_06_INTRO_05(t *testing.T) {
 	f.call(f.opaque(nil), "echo")
 	assert.Equal(t, "another", secret.Load(), "the new secret is used")
 
+	f.issuer.Break(mcpauthtest.Metadata, mcpauthtest.None)
 	before := f.auth.Fingerprint()
 	require.NoError(t, reload(func(c *mcpauth.Config) { c.Issuers[0].Introspect = nil }))
 	f.refused(f.call(token, "echo"), http.StatusUnauthorized, invalidToken(words(mcpauth.ErrMalformedToken)))

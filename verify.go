@@ -52,7 +52,7 @@ type answer struct {
 // isCurrent reports whether a verification that is remembered would come to the same end now. It
 // does not wait.
 func (e *evidence) isCurrent(now time.Time) bool {
-	if e.answer != nil && !now.Before(e.answer.asked.Add(seenLife)) {
+	if e.answer != nil && reached(now, e.answer.asked.Add(seenLife)) {
 		return false
 	}
 	return e.isOpaque() || e.issuer.keys.IsCurrent(&e.proof, now)
@@ -199,7 +199,8 @@ func (v *verifier) verifyAnew(ctx context.Context, compact string, now, since ti
 
 // confirm asks the issuer about a JWT that was verified: it may have been revoked, or grant less by now.
 func (v *verifier) confirm(ctx context.Context, s *issuer, compact string, t *token.Token, facts *token.Facts, now, since time.Time) (*answer, *refusal.Refusal) {
-	said, verdict := s.asked.Ask(ctx, s, compact, since, true)
+	who := s.asked.Owner(s.url, facts.Subject, strconv.FormatBool(facts.Client))
+	said, verdict := s.asked.Ask(ctx, s, compact, since, who)
 	if verdict.Denied != nil {
 		return nil, verdict.Denied
 	}
@@ -215,7 +216,7 @@ func (v *verifier) confirm(ctx context.Context, s *issuer, compact string, t *to
 		s.asked.Refuse(compact, introspect.Verdict{By: s, Denied: denied})
 		return nil, denied
 	}
-	s.asked.Good(compact, s.url, facts.Subject, strconv.FormatBool(facts.Client))
+	s.asked.Good(compact, who)
 	return &answer{asked: said.Asked, second: true, fewer: len(facts.Scopes) < own}, nil
 }
 
@@ -229,7 +230,7 @@ func (v *verifier) verifyOpaque(ctx context.Context, compact string, now, since 
 	if denied != nil {
 		return nil, denied
 	}
-	said, verdict := s.asked.Ask(ctx, s, compact, since, false)
+	said, verdict := s.asked.Ask(ctx, s, compact, since, 0)
 	if verdict.Denied != nil {
 		known, _ := verdict.About.(*verified)
 		return known, verdict.Denied
@@ -251,7 +252,7 @@ func (v *verifier) verifyOpaque(ctx context.Context, compact string, now, since 
 		s.asked.Refuse(compact, introspect.Verdict{By: s, Denied: denied, About: good, Size: good.size()})
 		return good, denied
 	}
-	s.asked.Good(compact, s.url, facts.Subject, strconv.FormatBool(facts.Client))
+	s.asked.Good(compact, s.asked.Owner(s.url, facts.Subject, strconv.FormatBool(facts.Client)))
 	return good, nil
 }
 
@@ -296,7 +297,7 @@ func (v *verifier) checkSender(r *http.Request, sent credential, good *verified,
 	case !sent.dpop:
 		return refusal.New(refusal.SenderConstrained, "cnf, and the scheme is Bearer", "", "the scheme DPoP, with a proof").Because("bound-as-bearer")
 	}
-	proof := dpop.Request{Field: r.Header["Dpop"], Method: r.Method, Path: r.URL.EscapedPath(), Token: sent.token}
+	proof := dpop.Request{Field: r.Header["Dpop"], Method: r.Method, Path: dialled(r), Token: sent.token}
 	full, denied := v.proofs.Check(r.Context(), proof, good.binding, now, good.issuer.nonces)
 	if full {
 		by.tellProofsFull()
@@ -313,8 +314,7 @@ func (v *verifier) offerNonce(h http.Header, token *verified, denied *refusal.Re
 	}
 }
 
-// issuerOf finds the issuer by its exact name. A name that is not configured
-// costs nothing more than this look-up.
+// issuerOf finds the issuer by its exact name. A name that is not configured costs nothing more than this look-up.
 func (v *verifier) issuerOf(t *token.Token) (*issuer, *refusal.Refusal) {
 	name, denied := t.Issuer()
 	if denied != nil {
@@ -335,8 +335,7 @@ const (
 	seenLife     = time.Minute
 )
 
-// memory remembers verified tokens. Only the verification is remembered, never
-// a decision, and [Config].Revoked is asked for each request.
+// memory remembers verified tokens: the verification, never a decision. [Config].Revoked is asked for each request.
 type memory struct{ tokens *tokencache.Cache[verified] }
 
 func newMemory() memory {

@@ -33,7 +33,7 @@ var rooms = map[string][]string{
 	"edition":    {},
 	"introspect": {"explain", "fetch", "foreign", "refusal", "strictjson", "tokencache"},
 	"keys":       {"explain", "fetch", "foreign", "jose", "refusal", "strictjson"},
-	"dpop":       {"jose", "refusal", "strictjson"},
+	"dpop":       {"foreign", "jose", "refusal", "strictjson"},
 	"token":      {"challenge", "foreign", "jose", "refusal", "strictjson"},
 }
 

@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/seed-1e292522/mcpauth/internal/foreign"
 	"github.com/seed-1e292522/mcpauth/internal/jose"
 	"github.com/seed-1e292522/mcpauth/internal/refusal"
 )
@@ -114,8 +115,8 @@ func (c *Checker) compare(p *proof, r *Request, now time.Time) *refusal.Refusal 
 	case p.htm.value != r.Method:
 		return deny("htm", p.htm.value, "the method of the request, "+r.Method).Because("proof-method")
 	case !c.names(p.htu.value, r.Path):
-		shown, _, _ := strings.Cut(p.htu.value, "?")
-		return deny("htu", shown, "the URL of the resource, "+c.exact+", without query").Because("proof-url")
+		shown, _, _ := strings.Cut(p.htu.value, "#")
+		return deny("htu", foreign.BareURL(shown), "the URL of the resource, "+c.exact+", without query").Because("proof-url")
 	case p.ath.value != base64.RawURLEncoding.EncodeToString(ath[:]):
 		return deny("ath", "", "the hash of the token that it came with").Because("proof-token")
 	}

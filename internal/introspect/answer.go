@@ -69,6 +69,7 @@ func eachMember(body []byte, member func(name string, raw []byte)) error {
 var tokeninfo = []struct{ claim, name, first string }{
 	{"aud", "aud", "audience"}, {"azp", "azp", "issued_to"}, {"sub", "sub", "user_id"}, {"scope", "scope", "scope"},
 	{"exp", "exp", "exp"}, {"expires_in", "expires_in", "expires_in"},
+	{"cnf", "cnf", "cnf"}, {"token_type", "token_type", "token_type"}, // a bound token is none for the bearer, whoever says so
 }
 
 // readTokeninfo makes claims of an answer of Google's dialect, which has numbers as decimal texts. That

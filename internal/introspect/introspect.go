@@ -17,7 +17,6 @@ import (
 	"time"
 
 	"github.com/seed-1e292522/mcpauth/clientauth"
-	"github.com/seed-1e292522/mcpauth/internal/explain"
 	"github.com/seed-1e292522/mcpauth/internal/fetch"
 	"github.com/seed-1e292522/mcpauth/internal/foreign"
 	"github.com/seed-1e292522/mcpauth/internal/refusal"
@@ -62,11 +61,12 @@ type Server struct {
 	gate     gate
 	breakers [2]breaker // of tokens that nobody knows, and of those that were good lately
 	refused  *tokencache.Cache[Verdict]
-	known    *tokencache.Cache[struct{}]
+	known    *tokencache.Cache[uint32] // whose they are
 
 	mu      sync.Mutex // guards the rest
 	flights map[tokencache.Key]*flight
-	failing string    // cause of the last failure
+	failing string // cause of the last failure
+	shares  shares
 	told    time.Time // that the server does not let us ask
 	warned  time.Time // of a question of a stranger's without an answer
 	doubt   neverActive
@@ -75,9 +75,9 @@ type Server struct {
 // New makes a server.
 func New(poster *fetch.Poster, log *slog.Logger, config Config) *Server {
 	return &Server{
-		config: config, poster: poster, log: log, gate: newGate(), flights: map[tokencache.Key]*flight{},
+		config: config, poster: poster, log: log, gate: newGate(), flights: map[tokencache.Key]*flight{}, shares: shares{},
 		refused: tokencache.New(maxRefused, refusedBytes, (*Verdict).cost),
-		known:   tokencache.New(maxKnown, knownBytes, func(*struct{}) int { return 0 }),
+		known:   tokencache.New(maxKnown, knownBytes, func(*uint32) int { return 8 }),
 	}
 }
 
@@ -119,90 +119,109 @@ func (v *Verdict) refusal() *refusal.Refusal {
 // flight is one question, whoever waits for its answer.
 type flight struct {
 	begun  time.Time
-	known  bool // the token was good lately
+	token  string
+	who    uint32    // has the token, which is no made-up one; 0: a stranger
+	asked  time.Time // when it was put; zero if it was not
 	done   chan struct{}
 	answer Answer
 	denied *refusal.Refusal
 }
 
 // Ask asks about a token. An answer that somebody waits for already serves all who came by then, and what
-// was refused a moment ago by these rules is refused again; but nothing serves that is older than since. vouched says that
-// the token is none that a stranger has made up.
-func (s *Server) Ask(ctx context.Context, rules any, token string, since time.Time, vouched bool) (Answer, Verdict) {
+// was refused a moment ago by these rules is refused again; but nothing serves that is older than since. who has the
+// token, see [Server.Owner], where something vouches for it: 0 may be a stranger, who has made it up.
+func (s *Server) Ask(ctx context.Context, rules any, token string, since time.Time, who uint32) (Answer, Verdict) {
 	now := time.Now()
-	if since.IsZero() {
-		if v := s.refused.Get(s.refused.Key(token), now); v != nil && (v.By == nil || v.By == rules) {
-			return Answer{}, Verdict{Denied: v.refusal(), About: v.About}
-		}
+	if v := s.refusedLately(rules, token, since); v != nil {
+		return Answer{}, Verdict{Denied: v.refusal(), About: v.About}
 	}
 	ctx, cancel := context.WithTimeout(ctx, waitFor)
 	defer cancel()
-	f := s.join(token, since, now, vouched)
+	f := s.join(token, since, now, who)
 	select {
 	case <-f.done:
 	case <-ctx.Done():
 		denied := s.unavailable(context.Cause(ctx), "introspection-unreachable", retrySoon)
-		denied.Unsettled = !f.known // a stranger may have left
+		denied.Unsettled = !f.isKnown() // a stranger may have left
 		return Answer{}, Verdict{Denied: denied}
 	}
-	if f.denied == nil {
-		return f.answer, Verdict{}
+	v := &Verdict{Denied: f.denied}
+	if f.denied == nil { // a question that came later may have had its answer first
+		if v = s.refusedLately(rules, token, since); v == nil || v.Denied.IsDoubt() {
+			return f.answer, Verdict{}
+		}
 	}
-	v := Verdict{Denied: f.denied}
-	return Answer{}, Verdict{Denied: v.refusal()}
+	return Answer{}, Verdict{Denied: v.refusal(), About: v.About}
+}
+
+// refusedLately is why a token was refused a moment ago, nil if it was not, or by other rules, or if nothing counts that is past.
+func (s *Server) refusedLately(rules any, token string, since time.Time) *Verdict {
+	if !since.IsZero() {
+		return nil
+	}
+	if v := s.refused.Get(s.refused.Key(token), time.Now()); v != nil && (v.By == nil || v.By == rules) {
+		return v
+	}
+	return nil
 }
 
 // join finds the question that is under way, or begins one.
-func (s *Server) join(token string, since, now time.Time, vouched bool) *flight {
+func (s *Server) join(token string, since, now time.Time, who uint32) *flight {
 	key := s.known.Key(token)
-	known := vouched || s.known.Get(key, now) != nil
+	if good := s.known.Get(key, now); who == 0 && good != nil {
+		who = *good
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if f := s.flights[key]; f != nil && !f.begun.Before(since) {
+	if f := s.flights[key]; f != nil && (f.asked.IsZero() || !f.begun.Before(since)) {
 		return f
 	}
-	f := &flight{begun: now, known: known, done: make(chan struct{})}
+	f := &flight{begun: now, token: token, who: who, done: make(chan struct{})}
+	if !s.shares.take(who) {
+		f.denied = s.busy(f)
+		close(f.done)
+		return f
+	}
 	s.flights[key] = f
-	go s.run(f, key, token)
+	go s.run(f, key)
 	return f
 }
 
 // run puts one question. It belongs to no request: the one that began it may leave while others still wait.
-func (s *Server) run(f *flight, key tokencache.Key, token string) {
-	known := f.known
+func (s *Server) run(f *flight, key tokencache.Key) {
 	defer func() {
 		if recovered := recover(); recovered != nil { // a signer that is not ours may panic
 			f.denied = s.unavailable(errPanic, "introspection-unreachable", retrySoon)
 		}
 		switch {
 		case f.denied == notActive.Denied:
-			s.refuse(token, notActive)
+			s.refuse(f.token, notActive)
 		case f.denied != nil && !f.denied.IsDoubt():
-			s.Refuse(token, Verdict{Denied: f.denied})
+			s.Refuse(f.token, Verdict{Denied: f.denied})
 		}
 		s.mu.Lock()
 		if s.flights[key] == f {
 			delete(s.flights, key)
 		}
+		s.shares.give(f.who)
 		s.mu.Unlock()
 		close(f.done)
 	}()
-	b := s.breaker(known)
-	if wait := b.resting(time.Now()); wait > 0 {
-		f.denied = s.resting(wait, known)
+	b := s.breaker(f)
+	if wait := b.resting(f.who, time.Now()); wait > 0 {
+		f.denied = s.resting(f, wait)
 		return
 	}
-	if !s.gate.enter(known) {
-		f.denied = s.unavailable(errBusy, "introspection-busy", retrySoon)
-		f.denied.Unsettled = !known // anybody can bring it about
+	if !s.gate.enter(f.isKnown()) {
+		f.denied = s.busy(f)
 		return
 	}
-	if wait, open := b.open(time.Now()); !open { // it has failed while we waited
-		s.gate.leave(known)
-		f.denied = s.resting(wait, known)
+	if wait, open := b.open(f.who, time.Now()); !open { // it has failed while we waited
+		s.gate.leave(f.isKnown())
+		f.denied = s.resting(f, wait)
 		return
 	}
-	f.answer, f.denied = s.ask(token, known)
+	f.answer, f.denied = s.ask(f)
 	s.count(key, f.denied)
 }
 
@@ -212,19 +231,19 @@ var (
 	errPanic   = errors.New("the question has ended in a panic")
 )
 
-func (s *Server) breaker(known bool) *breaker {
-	if known {
+func (s *Server) breaker(f *flight) *breaker {
+	if f.isKnown() {
 		return &s.breakers[1]
 	}
 	return &s.breakers[0]
 }
 
 // ask makes the request. Whatever becomes of it, the place at the gate is left when the transport has returned.
-func (s *Server) ask(token string, known bool) (Answer, *refusal.Refusal) {
+func (s *Server) ask(f *flight) (Answer, *refusal.Refusal) {
 	ctx, cancel := context.WithTimeout(context.Background(), fetch.Timeout)
 	defer cancel()
 	var once sync.Once
-	leave := func() { once.Do(func() { s.gate.leave(known) }) }
+	leave := func() { once.Do(func() { s.gate.leave(f.isKnown()) }) }
 	posted := false
 	defer func() {
 		if !posted {
@@ -233,19 +252,21 @@ func (s *Server) ask(token string, known bool) (Answer, *refusal.Refusal) {
 	}()
 	endpoint, guarded, err := s.config.Endpoint(ctx)
 	if err != nil {
-		return Answer{}, s.failed(err, "introspection-endpoint", known, 0)
+		return Answer{}, s.failed(f, err, "introspection-endpoint", 0)
 	}
 	header, form := http.Header{}, url.Values{}
 	if s.config.Tokeninfo {
-		form.Set("access_token", token)
+		form.Set("access_token", f.token)
 	} else {
-		form.Set("token", token)
+		form.Set("token", f.token)
 		form.Set("token_type_hint", "access_token")
 		if err = s.config.Client.Apply(ctx, clientauth.Endpoint{Issuer: s.config.Issuer, URL: endpoint}, header, form); err != nil {
-			return Answer{}, s.failed(err, "introspection-credentials", known, 0)
+			return Answer{}, s.failed(f, err, "introspection-credentials", 0)
 		}
 	}
-	asked := time.Now()
+	s.mu.Lock()
+	f.asked = time.Now()
+	s.mu.Unlock()
 	posted = true
 	got, err := s.poster.Post(ctx, fetch.PostRequest{
 		URL: endpoint, Header: header, Form: form, Limit: maxAnswer, Guarded: guarded, Returned: leave,
@@ -253,16 +274,16 @@ func (s *Server) ask(token string, known bool) (Answer, *refusal.Refusal) {
 	var failed *fetch.Error
 	switch {
 	case errors.As(err, &failed) && (failed.Class == fetch.Redirect || failed.Class == fetch.TooLarge):
-		return Answer{}, s.troubled(token, err, "introspection-answer", known, 0)
+		return Answer{}, s.troubled(f, err, "introspection-answer", 0)
 	case err != nil:
-		return Answer{}, s.failed(err, "introspection-unreachable", known, 0)
+		return Answer{}, s.failed(f, err, "introspection-unreachable", 0)
 	}
-	return s.read(got, endpoint, token, asked, known)
+	return s.read(f, endpoint, got)
 }
 
 // read makes something of an answer.
-func (s *Server) read(got *fetch.Posted, endpoint, token string, asked time.Time, known bool) (Answer, *refusal.Refusal) {
-	body := withoutToken(got.Body, token)
+func (s *Server) read(f *flight, endpoint string, got *fetch.Posted) (Answer, *refusal.Refusal) {
+	body := withoutToken(got.Body, f.token)
 	status := &fetch.Error{Method: http.MethodPost, Class: fetch.BadStatus, URL: endpoint, Err: fetch.StatusError(got.Status)}
 	switch {
 	case s.config.Tokeninfo && saysInvalid(got.Status, body):
@@ -270,25 +291,25 @@ func (s *Server) read(got *fetch.Posted, endpoint, token string, asked time.Time
 		return Answer{}, notActive.Denied
 	case got.Status == http.StatusUnauthorized && !s.config.Tokeninfo:
 		s.tellCredentials(endpoint, got.Status)
-		return Answer{}, s.failed(status, "introspection-credentials", known, got.RetryAfter)
+		return Answer{}, s.failed(f, status, "introspection-credentials", got.RetryAfter)
 	case got.Status == http.StatusTooManyRequests, got.Status >= 500:
-		return Answer{}, s.failed(status, "introspection-unreachable", known, got.RetryAfter)
+		return Answer{}, s.failed(f, status, "introspection-unreachable", got.RetryAfter)
 	case got.Status == http.StatusForbidden: // of the server, or of what filters requests in front of it
 		s.tellCredentials(endpoint, got.Status)
-		return Answer{}, s.troubled(token, status, "introspection-credentials", known, got.RetryAfter)
+		return Answer{}, s.troubled(f, status, "introspection-credentials", got.RetryAfter)
 	case got.Status != http.StatusOK:
-		return Answer{}, s.troubled(token, status, "introspection-answer", known, got.RetryAfter)
+		return Answer{}, s.troubled(f, status, "introspection-answer", got.RetryAfter)
 	}
-	answer, active, err := Answer{Claims: body, Asked: asked}, true, error(nil)
+	answer, active, err := Answer{Claims: body, Asked: f.asked}, true, error(nil)
 	var denied *refusal.Refusal
 	if s.config.Tokeninfo {
-		answer.Claims, denied, err = readTokeninfo(body, asked)
+		answer.Claims, denied, err = readTokeninfo(body, f.asked)
 	} else {
 		active, err = readActive(body)
 	}
 	if err != nil {
 		err = fmt.Errorf("%s %s: %w", http.MethodPost, foreign.URL(endpoint), err)
-		return Answer{}, s.troubled(token, err, "introspection-answer", known, 0)
+		return Answer{}, s.troubled(f, err, "introspection-answer", 0)
 	}
 	s.answered()
 	if !active {
@@ -300,68 +321,8 @@ func (s *Server) read(got *fetch.Posted, endpoint, token string, asked time.Time
 // answered takes note of an answer.
 func (s *Server) answered() {
 	for i := range s.breakers {
-		s.breakers[i].note(true, time.Now())
+		s.breakers[i].note(true, 0, time.Now())
 	}
-}
-
-// failed takes note of a question for which the server itself has no answer: it cannot be reached, is broken, has too much to do,
-// or does not know us. One about a token that was good lately says more about the
-// server than one about any token. wish is when the server wants to be asked again.
-func (s *Server) failed(err error, cause string, known bool, wish time.Duration) *refusal.Refusal {
-	now := time.Now()
-	retry := s.breakers[0].note(false, now)
-	if known {
-		retry = s.breakers[1].note(false, now)
-	}
-	s.mu.Lock()
-	s.failing = cause
-	s.mu.Unlock()
-	denied := s.unavailable(err, cause, max(retry, wish))
-	denied.Unsettled = !known && !s.mayTell(&s.warned)
-	return denied
-}
-
-// troubled takes note of an answer that nobody can use. Any other failure than those of [Server.failed] may come of
-// what was asked: of this token, or of what is said of its holder. So it is the trouble of whoever has it, and
-// counts against nobody else. For a moment it is not asked about again.
-func (s *Server) troubled(token string, err error, cause string, known bool, wish time.Duration) *refusal.Refusal {
-	s.breaker(known).again(time.Now())
-	denied := s.unavailable(err, cause, max(troubledFor, wish))
-	again := *denied
-	again.Unsettled = true // it has been told
-	s.refused.Add(s.refused.Key(token), 0, &Verdict{Denied: &again}, time.Now(), troubledFor)
-	denied.Unsettled = !known && !s.mayTell(&s.warned)
-	return denied
-}
-
-// resting is for a question that is not put, because of what became of others.
-func (s *Server) resting(wait time.Duration, known bool) *refusal.Refusal {
-	s.mu.Lock()
-	cause := s.failing
-	s.mu.Unlock()
-	denied := s.unavailable(errResting, cause, wait)
-	denied.Unsettled = !known
-	return denied
-}
-
-// mayTell reports whether the operator is to be told of what anybody can bring about: once a minute.
-func (s *Server) mayTell(last *time.Time) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	now := time.Now()
-	if now.Sub(*last) < tellEvery {
-		return false
-	}
-	*last = now
-	return true
-}
-
-// unavailable is a 503: the client keeps its token and comes back, not before there can be another answer.
-func (s *Server) unavailable(err error, cause string, retry time.Duration) *refusal.Refusal {
-	denied := refusal.For(refusal.Unavailable, "introspection at issuer "+s.config.Issuer, err).Because(cause)
-	rounded := (retry + time.Second - 1).Truncate(time.Second)
-	denied.RetryAfter = min(max(rounded, retrySoon), maxRetry)
-	return denied
 }
 
 // Refuse remembers for a moment why a token is refused.
@@ -375,9 +336,12 @@ func (s *Server) refuse(token string, v *Verdict) {
 	s.known.Remove(s.known.Key(token))
 }
 
-// Good remembers that a token was good, on account of an owner.
-func (s *Server) Good(token string, owner ...string) {
-	s.known.Add(s.known.Key(token), s.known.Owner(owner...), new(struct{}), time.Now(), knownFor)
+// Owner returns a number for whoever has a token, never 0.
+func (s *Server) Owner(names ...string) uint32 { return s.known.Owner(names...) | 1 }
+
+// Good remembers that a token was good, on account of its owner.
+func (s *Server) Good(token string, owner uint32) {
+	s.known.Add(s.known.Key(token), owner, &owner, time.Now(), knownFor)
 }
 
 // Warm finds the endpoint.
@@ -386,53 +350,4 @@ func (s *Server) Warm(ctx context.Context) *refusal.Refusal {
 		return s.unavailable(err, "introspection-endpoint", retrySoon)
 	}
 	return nil
-}
-
-// tellCredentials tells the operator that the server does not let us ask, now and then.
-func (s *Server) tellCredentials(endpoint string, status int) {
-	if s.mayTell(&s.told) {
-		s.log.Error("mcpauth: the authorization server does not let this server ask about tokens", "issuer", s.config.Issuer,
-			"endpoint", foreign.BareURL(endpoint), "client", s.config.Client.ClientID(), "status", status, "cause", "introspection-credentials", "fix", explain.Finding{Cause: "introspection-credentials"}.Fix())
-	}
-}
-
-// A server that calls all tokens inactive, from the first one on, may not let this client know of them.
-const (
-	suspectAnswers  = 20
-	suspectDistinct = 10
-)
-
-// neverActive notices it.
-type neverActive struct {
-	over    bool // there was an active one, or the operator was told
-	answers int
-	tokens  map[tokencache.Key]bool
-}
-
-// count takes note of an answer.
-func (s *Server) count(key tokencache.Key, denied *refusal.Refusal) {
-	if denied != nil && denied.IsDoubt() {
-		return
-	}
-	s.mu.Lock()
-	d := &s.doubt
-	d.over = d.over || denied == nil
-	if d.over {
-		d.tokens = nil
-		s.mu.Unlock()
-		return
-	}
-	if d.answers++; len(d.tokens) < suspectDistinct {
-		if d.tokens == nil {
-			d.tokens = map[tokencache.Key]bool{}
-		}
-		d.tokens[key] = true
-	}
-	d.over = d.answers >= suspectAnswers && len(d.tokens) == suspectDistinct
-	tell := d.over
-	s.mu.Unlock()
-	if tell {
-		s.log.Warn("mcpauth: the authorization server has called every token inactive so far: it may not tell this client of them",
-			"issuer", s.config.Issuer, "client", s.config.Client.ClientID(), "cause", "introspection-never", "fix", explain.Finding{Cause: "introspection-never"}.Fix())
-	}
 }

@@ -13,6 +13,7 @@ import (
 	"log/slog"
 	mathrand "math/rand/v2"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -44,6 +45,10 @@ func TestShape_INTRO_15_INTRO_16(t *testing.T) {
 		header(`{"alg":"dir","enc":"A256GCM"}`) + ".a.b.c.d":                                         false, // encrypted
 		header(`{"alg":"dir","enc":"A256GCM"}`) + ".a.b.c":                                           true,
 		header(`{"alg":"RS256"}`) + ".e30.AA..":                                                      true, // signed, and dots
+		header(`{"alg":"RS256"}`) + "A.e30.AA":                                                       true, // of no length that base64url has
+		header(`{"alg":"RS256"}`) + "~.e30.AA":                                                       true,
+		header(`{"alg":"RS256","kid":"`) + "~" + header(`k"}`) + ".e30.AA":                           true,
+		header(`{"a":"RS256"}`) + "A.e30.AA":                                                         false,
 		header(`{"alg":"dir","enc`) + ".a.b.c.d":                                                     true,
 		header(`{"enc":"A256GCM"}`) + ".a.b.c.d":                                                     false,
 		"a.b.c.d.e":                                                                                  false,
@@ -67,36 +72,64 @@ func TestShape_INTRO_15_INTRO_16(t *testing.T) {
 func TestBreaker_INTRO_06(t *testing.T) {
 	var b breaker
 	now := time.Unix(1_800_000_000, 0)
+	open := func(who uint32, at time.Time) bool { _, open := b.open(who, at); return open }
 	for n := range maxFailures {
-		_, open := b.open(now)
-		require.True(t, open)
+		require.True(t, open(0, now))
 		want := retrySoon
 		if n == maxFailures-1 {
 			want = restFor
 		}
-		require.Equal(t, want, b.note(false, now))
+		require.Equal(t, want, b.note(false, 0, now))
 	}
-	wait, open := b.open(now.Add(time.Second))
-	assert.False(t, open)
+	wait, isOpen := b.open(0, now.Add(time.Second))
+	assert.False(t, isOpen)
 	assert.Equal(t, 9*time.Second, wait)
+	b.again(now.Add(-1), now.Add(time.Second))
+	assert.False(t, open(0, now.Add(time.Second)), "what was asked before the rest does not end it")
 	now = now.Add(restFor)
-	_, open = b.open(now)
-	assert.True(t, open, "one may try")
-	_, open = b.open(now)
-	assert.False(t, open, "and only one")
-	assert.Equal(t, restFor, b.note(false, now))
-	_, open = b.open(now.Add(restFor))
-	assert.True(t, open)
-	b.again(now.Add(restFor))
-	_, open = b.open(now.Add(restFor))
-	assert.True(t, open, "the last one has told nothing")
-	_, open = b.open(now.Add(restFor))
-	assert.False(t, open)
-	b.note(true, now.Add(restFor))
+	assert.True(t, open(0, now), "one may try")
+	assert.False(t, open(0, now), "and only one")
+	b.again(now.Add(-1), now)
+	assert.False(t, open(0, now), "nor does it make room for one more")
+	assert.Equal(t, restFor, b.note(false, 0, now))
+	now = now.Add(restFor)
+	assert.True(t, open(0, now))
+	b.again(now, now)
+	assert.True(t, open(0, now), "the last one has told nothing")
+	assert.False(t, open(0, now))
+	b.note(true, 0, now)
 	for range 10 {
-		_, open = b.open(now)
-		assert.True(t, open)
+		assert.True(t, open(0, now))
 	}
+}
+
+// TestBreakerOfOne: whoever alone is failed rests alone.
+func TestBreakerOfOne_INTRO_06(t *testing.T) {
+	var b breaker
+	now := time.Unix(1_800_000_000, 0)
+	open := func(who uint32) bool { _, open := b.open(who, now); return open }
+	fail := func(who uint32, times int) {
+		for range times {
+			b.note(false, who, now)
+		}
+	}
+	fail(7, maxFailures)
+	assert.False(t, open(7))
+	assert.True(t, open(8))
+	assert.True(t, open(0))
+	assert.Positive(t, b.resting(7, now))
+	assert.LessOrEqual(t, b.resting(8, now), time.Duration(0))
+	fail(8, 1)
+	for _, who := range []uint32{0, 7, 8, 9} {
+		assert.False(t, open(who), "now it is the server: %d", who)
+	}
+	b.note(true, 9, now)
+	fail(7, maxFailures-1)
+	fail(8, 1)
+	assert.False(t, open(9), "in a row, whosever they are")
+	b.note(true, 9, now)
+	fail(0, maxFailures)
+	assert.False(t, open(9), "strangers are many")
 }
 
 // TestGate_INTRO_22: strangers have 48 places, known tokens 64, and each waits for its time.
@@ -171,7 +204,7 @@ func TestHungSigner_INTRO_06_INTRO_07(t *testing.T) {
 		signer := &hung{key, make(chan struct{})}
 		s := server(clientauth.PrivateKeyJWT("c", clientauth.Key{Signer: signer}), func(*http.Request) (int, string) { return 200, `{"active":true}` })
 		begun := time.Now()
-		_, v := s.Ask(t.Context(), nil, "opaque", time.Time{}, false)
+		_, v := s.Ask(t.Context(), nil, "opaque", time.Time{}, 0)
 		require.NotNil(t, v.Denied)
 		assert.Equal(t, refusal.Unavailable, v.Denied.Reason)
 		assert.Equal(t, waitFor, time.Since(begun))
@@ -190,7 +223,7 @@ func TestPanickingSigner_INTRO_06(t *testing.T) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	require.NoError(t, err)
 	s := server(clientauth.PrivateKeyJWT("c", clientauth.Key{Signer: panicking{key}}), nil)
-	_, v := s.Ask(t.Context(), nil, "opaque", time.Time{}, false)
+	_, v := s.Ask(t.Context(), nil, "opaque", time.Time{}, 0)
 	require.NotNil(t, v.Denied)
 	assert.Equal(t, refusal.Unavailable, v.Denied.Reason)
 	assert.NotContains(t, v.Denied.Error(), "canary")
@@ -210,18 +243,18 @@ func TestFresh_INTRO_08_INTRO_23(t *testing.T) {
 		})
 		var wg sync.WaitGroup
 		wg.Go(func() {
-			_, v := s.Ask(t.Context(), nil, "opaque", time.Time{}, false)
+			_, v := s.Ask(t.Context(), nil, "opaque", time.Time{}, 0)
 			assert.Nil(t, v.Denied)
 		})
 		time.Sleep(500 * time.Millisecond)
 		wg.Go(func() {
-			_, v := s.Ask(t.Context(), nil, "opaque", time.Time{}, false)
+			_, v := s.Ask(t.Context(), nil, "opaque", time.Time{}, 0)
 			assert.Nil(t, v.Denied, "joined")
 		})
 		synctest.Wait()
 		for range 3 {
 			wg.Go(func() {
-				_, v := s.Ask(t.Context(), nil, "opaque", time.Now(), false)
+				_, v := s.Ask(t.Context(), nil, "opaque", time.Now(), 0)
 				if assert.NotNil(t, v.Denied) {
 					assert.Equal(t, refusal.Revoked, v.Denied.Reason)
 				}
@@ -232,11 +265,90 @@ func TestFresh_INTRO_08_INTRO_23(t *testing.T) {
 	})
 }
 
+// TestWaitingQuestion: a question that waits for its place serves whoever comes by then, because it is not put yet.
+func TestWaitingQuestion_INTRO_08_INTRO_23(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var asked atomic.Int32
+		s := server(clientauth.SecretPost("c", "s"), func(r *http.Request) (int, string) {
+			require.NoError(t, r.ParseForm())
+			if r.PostForm.Get("token") == "opaque" {
+				asked.Add(1)
+			}
+			time.Sleep(900 * time.Millisecond)
+			return 200, `{"active":true}`
+		})
+		var wg sync.WaitGroup
+		for i := range maxStrange {
+			wg.Go(func() { s.Ask(t.Context(), nil, strconv.Itoa(i), time.Time{}, 0) })
+		}
+		synctest.Wait()
+		for range 20 {
+			since := time.Now()
+			wg.Go(func() {
+				answer, v := s.Ask(t.Context(), nil, "opaque", since, 0)
+				assert.Nil(t, v.Denied)
+				assert.False(t, answer.Asked.Before(since))
+			})
+			time.Sleep(10 * time.Millisecond)
+		}
+		wg.Wait()
+		assert.EqualValues(t, 1, asked.Load())
+		assert.Empty(t, s.shares)
+	})
+}
+
+// TestShares: a caller has its share, whoever else has one, and gets it back.
+func TestShares_INTRO_22(t *testing.T) {
+	s := shares{}
+	for range 2 {
+		for n := range maxOwn + 1 {
+			assert.Equal(t, n < maxOwn, s.take(7))
+		}
+		assert.True(t, s.take(8))
+		assert.True(t, s.take(0))
+		for range maxOwn {
+			s.give(7)
+		}
+		s.give(8)
+		s.give(0)
+		assert.Empty(t, s)
+	}
+}
+
+// TestLateAnswer: of two answers about a token the one counts that was asked for later, whichever comes first. One that
+// tells nothing takes nothing back.
+func TestLateAnswer_INTRO_08_INTRO_23(t *testing.T) {
+	for later, refused := range map[string]bool{`{"active":false}`: true, `{"active":true}`: false, "<html>": false} {
+		synctest.Test(t, func(t *testing.T) {
+			var asked atomic.Int32
+			s := server(clientauth.SecretPost("c", "s"), func(*http.Request) (int, string) {
+				if asked.Add(1) == 1 {
+					time.Sleep(2 * time.Second)
+					return 200, `{"active":true}`
+				}
+				return 200, later
+			})
+			var wg sync.WaitGroup
+			for range 2 {
+				wg.Go(func() {
+					_, v := s.Ask(t.Context(), nil, "opaque", time.Time{}, 0)
+					assert.Equal(t, refused, v.Denied != nil, later)
+				})
+			}
+			time.Sleep(time.Second)
+			s.Ask(t.Context(), nil, "opaque", time.Now(), 0)
+			assert.EqualValues(t, 2, asked.Load())
+			wg.Wait()
+			assert.EqualValues(t, 2, asked.Load())
+		})
+	}
+}
+
 // TestRefusalsAreCopies: whoever gets a refusal may add to it.
 func TestRefusalsAreCopies(t *testing.T) {
 	s := server(clientauth.SecretPost("c", "s"), func(*http.Request) (int, string) { return 200, `{"active":false}` })
 	for range 3 {
-		_, v := s.Ask(t.Context(), nil, "opaque", time.Time{}, false)
+		_, v := s.Ask(t.Context(), nil, "opaque", time.Time{}, 0)
 		require.NotNil(t, v.Denied)
 		assert.False(t, v.Denied.ByStatus)
 		v.Denied.ByStatus, v.Denied.Cause = true, "another"

@@ -89,13 +89,16 @@ func (s *Source) askPlaces(ctx context.Context, places []place, urgent bool) (*l
 	answers := make(chan answer, len(places))
 	turn := time.NewTimer(0)
 	defer turn.Stop()
-	var best *loaded[serverMetadata]
+	var best, keyless *loaded[serverMetadata]
 	errs, asked, waiting := make([]error, len(places)), 0, make([]bool, len(places))
 	for {
 		switch {
 		case best != nil && (urgent || !slices.Contains(waiting[:best.value.rank], true)):
 			return best, nil
 		case best == nil && asked == len(places) && !slices.Contains(waiting, true):
+			if keyless != nil && s.mayBeKeyless() {
+				return keyless, nil
+			}
 			s.count.fail(asked)
 			return nil, errors.Join(errs...)
 		}
@@ -113,6 +116,9 @@ func (s *Source) askPlaces(ctx context.Context, places []place, urgent bool) (*l
 			doc, err := s.readPlace(a)
 			if errs[a.rank] = err; err != nil {
 				turn.Reset(0)
+				if keyless == nil && errors.Is(err, errNoJWKSURI) {
+					keyless = doc
+				}
 			} else if best == nil || a.rank < best.value.rank {
 				best = doc
 			}
@@ -146,10 +152,17 @@ func (s *Source) readPlace(a answer) (*loaded[serverMetadata], error) {
 	}
 	doc, err := s.readMetadata(a.resp)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", foreign.URL(a.url), err)
+		err = fmt.Errorf("%s: %w", foreign.URL(a.url), err)
 	}
 	doc.rank = a.rank
-	return &loaded[serverMetadata]{value: doc, lifetime: a.resp.Lifetime, age: a.resp.Age, date: a.resp.Date}, nil
+	return &loaded[serverMetadata]{value: doc, lifetime: a.resp.Lifetime, age: a.resp.Age, date: a.resp.Date}, err
+}
+
+// mayBeKeyless reports whether metadata without a jwks_uri, which RFC 8414 section 2 makes optional, may be all there is. An
+// issuer that had keys goes on with them.
+func (s *Source) mayBeKeyless() bool {
+	doc := s.keys.metadata.current.Load()
+	return s.issuer.Asked && (doc == nil || doc.value.jwksURI == "")
 }
 
 func (s *Source) readMetadata(resp *fetch.Response) (doc serverMetadata, err error) {

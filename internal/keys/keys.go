@@ -22,6 +22,7 @@ type Issuer struct {
 	Location *url.URL // where it is: the same, the host in lower case
 	Loopback bool     // plain http to loopback is allowed
 	Private  bool     // private addresses are allowed
+	Asked    bool     // about its tokens: it may sign none, and publish no keys
 
 	// What its tokens must say, for the line that tells what was found.
 	Audiences, Algorithms []string

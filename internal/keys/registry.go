@@ -65,6 +65,9 @@ func (g *Registry) at(location keyLocation, issuer *Source, from *sharedKeys) *s
 	if keys == nil {
 		keys = &sharedKeys{}
 		keys.load = func(ctx context.Context, previous *loaded[*keySet], _ bool) (*loaded[*keySet], error) {
+			if location.url == "" { // it publishes none
+				return &loaded[*keySet]{value: noKeys, lifetime: maxTTL}, nil
+			}
 			begun, counts := time.Now(), g.countsOf(keys)
 			counts.begin()
 			doc, err := g.load(ctx, location, previous)
@@ -219,7 +222,7 @@ func (s *Source) locateKeys(ctx context.Context, doc *serverMetadata, previous *
 		}
 		s.registry.leave(s.keyLocation(before.jwksURI), s)
 	}
-	if u, err := url.Parse(doc.jwksURI); err == nil && !strings.EqualFold(u.Host, s.issuer.Location.Host) {
+	if u, err := url.Parse(doc.jwksURI); err == nil && doc.jwksURI != "" && !strings.EqualFold(u.Host, s.issuer.Location.Host) {
 		s.registry.log.Info("mcpauth: the issuer's keys stand on another host", "issuer", s.issuer.URL, "jwks_uri", foreign.BareURL(doc.jwksURI))
 	}
 	return nil
