@@ -88,7 +88,7 @@ func object[T any](of members[T]) reading[T] {
 			} else if !m.value.isNothing() {
 				read(r, into, m.value, at)
 			}
-			if r.failed[at] && r.found <= maxMistakes { // what is said of the others may come of it
+			if r.failed[at] && r.found <= maxMistakes && path != nil { // what is said of the others may come of it
 				r.doubts = append(r.doubts, plain(path.String()))
 			}
 		})
