@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/seed-1e292522/mcpauth/internal/edition"
 	"github.com/seed-1e292522/mcpauth/internal/fetch"
 	"github.com/seed-1e292522/mcpauth/internal/foreign"
 	"github.com/seed-1e292522/mcpauth/internal/refusal"
@@ -49,9 +50,11 @@ func (m *Middleware) Reload(ctx context.Context, config Config, source string) e
 	if len(b.errs) == 0 {
 		b.warm(ctx)
 	}
-	err := errors.Join(b.errs...)
+	err := edition.Placed(ctx, errors.Join(b.errs...))
 	if err == nil && b.isSame() {
-		m.standing.Good(source, time.Now(), false)
+		if m.standing.Good(source, time.Now(), false) {
+			m.operator.log.Info("mcpauth: the configuration can be used again, and is the one in force", "source", foreign.Line(source))
+		}
 		return nil
 	}
 	if err == nil {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/seed-1e292522/mcpauth"
+	"github.com/seed-1e292522/mcpauth/internal/edition"
 )
 
 // Options say how a file is watched.
@@ -149,12 +150,7 @@ func (w *watcher) apply(ctx context.Context, source string, data []byte) error {
 	if err != nil {
 		return err
 	}
-	trial := f.Config // Reload tells its mistakes itself, and does not know where they stand
-	trial.Logger = nil
-	if _, err := mcpauth.New(trial); err != nil {
-		return f.Locate(err)
-	}
-	if err := w.auth.Reload(ctx, f.Config, source); err != nil {
+	if err := w.auth.Reload(edition.WithPlaces(ctx, f.Locate), f.Config, source); err != nil {
 		return toldError{err}
 	}
 	return nil

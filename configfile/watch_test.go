@@ -245,12 +245,14 @@ func TestWatchBroken_RELOAD_11(t *testing.T) {
 		assert.True(t, w.auth.ConfigStatus().StaleSince.IsZero())
 		good, bad = w.takeChanges()
 		assert.Zero(t, good+bad, "it is the configuration in force")
+		assert.Equal(t, 1, strings.Count(w.log.String(), "the configuration can be used again, and is the one in force"))
 
 		write(t, file, strings.Replace(needs("b"), "mcp.example.com", "other.example.com", 1)) // what Reload finds
 		time.Sleep(3 * time.Minute)
 		good, bad = w.takeChanges()
 		assert.Equal(t, [2]int{0, 1}, [2]int{good, bad})
 		assert.Equal(t, "a", w.need())
+		assert.Contains(t, w.log.String(), `mcpauth.json:2:15: resource: \"https://other.example.com/mcp\": cannot change while the server runs: restart it`)
 
 		write(t, file, "")
 		time.Sleep(3 * time.Second)
