@@ -91,6 +91,7 @@ type builder struct {
 	m        *Middleware
 	g        *generation
 	before   *generation // that this one follows
+	keeps    bool        // the Revoked of that one
 	cold     []*issuer   // whose keys come from a new place
 	asked    []*issuer   // that are asked about tokens in a new way
 	url      *url.URL    // of the resource; nil if it is unusable

@@ -26,7 +26,7 @@ import (
 // calls; what passes on it is judged by the new configuration.
 //
 // Resource, SessionKey, OldSessionKeys, Store, AllowInsecureLoopback and Transport cannot change, nor can code follow Rules as the
-// Policy. Logger, OnDecision and OnServed stay those of New, and may be left out.
+// Policy. Logger, OnDecision and OnServed stay those of New, and may be left out. A Revoked that is left out stays, too; another one counts.
 //
 // The source says where the configuration comes from, for the record: [Decision].Change, which OnDecision gets in any case, and
 // can refuse. Reload may be called from anywhere but from there; calls wait for each other until ctx ends. A
@@ -43,6 +43,7 @@ func (m *Middleware) Reload(ctx context.Context, config Config, source string) e
 	}
 	defer m.standing.Leave()
 	b := &builder{config: &config, m: m, before: m.generation()}
+	b.keepRevoked()
 	b.compile()
 	if len(b.errs) == 0 {
 		b.keep()
@@ -128,7 +129,7 @@ func (b *builder) warm(ctx context.Context) {
 func (b *builder) isSame() bool {
 	old, now := b.before, b.g
 	return now.edition.Fingerprint == old.edition.Fingerprint && slices.Equal(now.verifier.ordered, old.verifier.ordered) &&
-		now.policy.isDeclared() && now.policy.adds == nil && old.policy.adds == nil && now.verifier.revoked == nil && old.verifier.revoked == nil
+		now.policy.isDeclared() && now.policy.adds == nil && old.policy.adds == nil && b.keeps
 }
 
 // code is what may have changed where nothing else has.
@@ -136,7 +137,7 @@ func (b *builder) code() (names []string) {
 	if old, now := &b.before.policy, &b.g.policy; !now.isDeclared() || now.adds != nil || old.adds != nil {
 		names = append(names, "Policy")
 	}
-	if b.g.verifier.revoked != nil || b.before.verifier.revoked != nil {
+	if !b.keeps {
 		names = append(names, "Revoked")
 	}
 	return names
@@ -178,6 +179,13 @@ func (b *builder) close(issuers []*issuer) {
 		if s.keys != nil && !slices.ContainsFunc(inForce, func(other *issuer) bool { return other.keys == s.keys }) {
 			s.keys.Close()
 		}
+	}
+}
+
+// keepRevoked goes on asking about tokens, lest what is forgotten make revoked ones good again.
+func (b *builder) keepRevoked() {
+	if b.config.Revoked == nil {
+		b.config.Revoked, b.keeps = b.before.verifier.revoked, true
 	}
 }
 

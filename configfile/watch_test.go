@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -19,6 +21,7 @@ import (
 
 	"github.com/seed-1e292522/mcpauth"
 	"github.com/seed-1e292522/mcpauth/configfile"
+	"github.com/seed-1e292522/mcpauth/mcpauthtest"
 )
 
 // needs is a file in which the tool echo needs a scope.
@@ -297,5 +300,26 @@ func TestWatchBegins_RELOAD_10(t *testing.T) {
 		assert.ErrorIs(t, configfile.Watch(ctx, auth, file, configfile.Options{}), context.DeadlineExceeded)
 		assert.Equal(t, uint64(2), auth.ConfigStatus().Generation)
 		assert.Regexp(t, `mcpauth\.json sha256:[0-9a-f]{16}$`, auth.ConfigStatus().Source)
+	})
+}
+
+// TestWatchWithoutBase_RELOAD_06: what Base forgets for Watch and gave to New decides on: no token that is revoked is good again.
+func TestWatchWithoutBase_RELOAD_06(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		file := filepath.Join(t.TempDir(), "mcpauth.json")
+		issuer := mcpauthtest.NewIssuerAt(t, "https://login.example.com")
+		write(t, file, `{"resource": "https://mcp.example.com/mcp", "issuers": [{"url": "https://login.example.com"}], "rules": {"tools": {"echo": "authenticated"}}}`)
+		auth, err := configfile.New(file, func(c *mcpauth.Config) {
+			c.Transport = issuer.Transport()
+			c.Revoked = func(context.Context, *mcpauth.Principal) (bool, error) { return true, nil }
+		})
+		require.NoError(t, err)
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		_ = configfile.Watch(ctx, auth, file, configfile.Options{Base: func(c *mcpauth.Config) { c.Transport = issuer.Transport() }})
+		r := httptest.NewRequest(http.MethodPost, "https://mcp.example.com/mcp", nil)
+		r.Header.Set("Authorization", "Bearer "+issuer.TokenFor("https://mcp.example.com/mcp"))
+		_, err = auth.Authenticate(r)
+		assert.ErrorIs(t, err, mcpauth.ErrRevoked)
 	})
 }
