@@ -106,6 +106,8 @@ func (w *watcher) isDue(data []byte, err error) bool {
 }
 
 var (
+	errForgotten = errors.New("the policy in force is code, and rules of the file would take its place: give Watch in Options.Base what New was given")
+
 	errEmpty  = errors.New("the file is empty")
 	errNoFile = errors.New("that is no file")
 )
@@ -149,6 +151,9 @@ func (w *watcher) apply(ctx context.Context, source string, data []byte) error {
 	f, err := complete(w.path, data, w.base)
 	if err != nil {
 		return err
+	}
+	if w.base == nil && f.Config.Policy != nil && w.auth.Coverage(mcpauth.Registered{}).Code {
+		return errForgotten
 	}
 	if err := w.auth.Reload(edition.WithPlaces(ctx, f.Locate), f.Config, source); err != nil {
 		return toldError{err}

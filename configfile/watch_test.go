@@ -323,3 +323,23 @@ func TestWatchWithoutBase_RELOAD_06(t *testing.T) {
 		assert.ErrorIs(t, err, mcpauth.ErrRevoked)
 	})
 }
+
+// TestWatchCode_RELOAD_06: rules of the file do not take the place of a policy in code that Options forgets.
+func TestWatchCode_RELOAD_06(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		file := filepath.Join(t.TempDir(), "mcpauth.json")
+		write(t, file, needs("a"))
+		var log bytes.Buffer
+		auth, err := configfile.New(file, func(c *mcpauth.Config) {
+			c.Logger = slog.New(slog.NewTextHandler(&log, nil))
+			c.Policy = mcpauth.PolicyFunc(func(context.Context, mcpauth.Call) (mcpauth.Requirement, error) { return mcpauth.Scopes("code"), nil })
+		})
+		require.NoError(t, err)
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		_ = configfile.Watch(ctx, auth, file, configfile.Options{})
+		w := &watched{t: t, auth: auth}
+		assert.Equal(t, "code", w.need())
+		assert.Contains(t, log.String(), "Options.Base")
+	})
+}
