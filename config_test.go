@@ -453,6 +453,12 @@ func TestWarnings_PRM_06_AUD_12_AUD_09_OBS_08(t *testing.T) {
 		{"OBS-08 numbers and short names differ on purpose", func(c *mcpauth.Config) {
 			c.Implies = map[string][]string{"level1": {"level2", "a"}, "b": {"mcp:rd"}}
 		}, ""},
+		{"OBS-08 a method is misspelt, and the one that is meant stays free", func(c *mcpauth.Config) {
+			c.Policy = mcpauth.Rules{Methods: map[string]mcpauth.Requirement{"tools/lst": mcpauth.Scopes("mcp:read")}}
+		}, "rule=tools/lst method=tools/list"},
+		{"OBS-08 a method of the server's own", func(c *mcpauth.Config) {
+			c.Policy = mcpauth.Rules{Methods: map[string]mcpauth.Requirement{"tools/sort": mcpauth.Scopes("mcp:read")}}
+		}, ""},
 		{"AUD-09 another claim as audience", func(c *mcpauth.Config) { c.Issuers[0].Claims.Audience = "client_id" }, "binds them to a client"},
 	} {
 		t.Run(row.name, func(t *testing.T) {

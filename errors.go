@@ -122,7 +122,11 @@ func newConfigError(field, value, reason string) *ConfigError {
 
 // Error names the field, the value and the fix.
 func (e *ConfigError) Error() string {
-	return fmt.Sprintf("mcpauth: Config.%s = %s: %s", e.Field, e.Value, e.Reason)
+	field := "." + e.Field
+	if strings.HasPrefix(e.Field, "[") {
+		field = e.Field // of one of several, for NewHost
+	}
+	return fmt.Sprintf("mcpauth: Config%s = %s: %s", field, e.Value, e.Reason)
 }
 
 // shownError shows the text of an error that may repeat what somebody else has

@@ -238,6 +238,7 @@ func TestHostMistakes_PRM_07(t *testing.T) {
 		var mistake *mcpauth.ConfigError
 		require.ErrorAs(t, err, &mistake, name)
 		assert.Equal(t, tt.field, mistake.Field, name)
+		assert.ErrorContains(t, mistake, "mcpauth: Config"+tt.field+" = ", name)
 	}
 	_, err := mcpauth.NewHost()
 	assert.Error(t, err)

@@ -17,6 +17,7 @@ import (
 	"github.com/seed-1e292522/mcpauth/internal/explain"
 	"github.com/seed-1e292522/mcpauth/internal/fetch"
 	"github.com/seed-1e292522/mcpauth/internal/keys"
+	"github.com/seed-1e292522/mcpauth/internal/mcp"
 	"github.com/seed-1e292522/mcpauth/internal/onward"
 )
 
@@ -90,6 +91,7 @@ type builder struct {
 	m        *Middleware
 	g        *generation
 	before   *generation // that this one follows
+	keeps    bool        // the Revoked of that one
 	cold     []*issuer   // whose keys come from a new place
 	asked    []*issuer   // that are asked about tokens in a new way
 	url      *url.URL    // of the resource; nil if it is unusable
@@ -359,6 +361,12 @@ func (b *builder) hints(book *ruleBook) {
 	if book.isEmpty() {
 		b.hint("the policy has no rule: every tool, prompt and resource is refused to everybody", "no-policy")
 		return
+	}
+	names := mcp.Names()
+	for _, rule := range slices.Sorted(maps.Keys(book.methods)) {
+		if i := slices.IndexFunc(names, func(name string) bool { return oneLetterOff(rule, name) }); i >= 0 && !slices.Contains(names, rule) {
+			b.warn("a rule is about a method that MCP does not have, and one letter away from one that it has", "rule", rule, "method", names[i])
+		}
 	}
 	needed := required
 	for _, scope := range required {

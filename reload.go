@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/seed-1e292522/mcpauth/internal/edition"
 	"github.com/seed-1e292522/mcpauth/internal/fetch"
 	"github.com/seed-1e292522/mcpauth/internal/foreign"
 	"github.com/seed-1e292522/mcpauth/internal/refusal"
@@ -25,7 +26,7 @@ import (
 // calls; what passes on it is judged by the new configuration.
 //
 // Resource, SessionKey, OldSessionKeys, Store, AllowInsecureLoopback and Transport cannot change, nor can code follow Rules as the
-// Policy. Logger, OnDecision and OnServed stay those of New, and may be left out.
+// Policy. Logger, OnDecision and OnServed stay those of New, and may be left out. A Revoked that is left out stays, too; another one counts.
 //
 // The source says where the configuration comes from, for the record: [Decision].Change, which OnDecision gets in any case, and
 // can refuse. Reload may be called from anywhere but from there; calls wait for each other until ctx ends. A
@@ -42,6 +43,7 @@ func (m *Middleware) Reload(ctx context.Context, config Config, source string) e
 	}
 	defer m.standing.Leave()
 	b := &builder{config: &config, m: m, before: m.generation()}
+	b.keepRevoked()
 	b.compile()
 	if len(b.errs) == 0 {
 		b.keep()
@@ -49,9 +51,11 @@ func (m *Middleware) Reload(ctx context.Context, config Config, source string) e
 	if len(b.errs) == 0 {
 		b.warm(ctx)
 	}
-	err := errors.Join(b.errs...)
+	err := edition.Placed(ctx, errors.Join(b.errs...))
 	if err == nil && b.isSame() {
-		m.standing.Good(source, time.Now(), false)
+		if m.standing.Good(source, time.Now(), false) {
+			m.operator.log.Info("mcpauth: the configuration can be used again, and is the one in force", "source", foreign.Line(source))
+		}
 		return nil
 	}
 	if err == nil {
@@ -125,7 +129,7 @@ func (b *builder) warm(ctx context.Context) {
 func (b *builder) isSame() bool {
 	old, now := b.before, b.g
 	return now.edition.Fingerprint == old.edition.Fingerprint && slices.Equal(now.verifier.ordered, old.verifier.ordered) &&
-		now.policy.isDeclared() && now.policy.adds == nil && old.policy.adds == nil && now.verifier.revoked == nil && old.verifier.revoked == nil
+		now.policy.isDeclared() && now.policy.adds == nil && old.policy.adds == nil && b.keeps
 }
 
 // code is what may have changed where nothing else has.
@@ -133,7 +137,7 @@ func (b *builder) code() (names []string) {
 	if old, now := &b.before.policy, &b.g.policy; !now.isDeclared() || now.adds != nil || old.adds != nil {
 		names = append(names, "Policy")
 	}
-	if b.g.verifier.revoked != nil || b.before.verifier.revoked != nil {
+	if !b.keeps {
 		names = append(names, "Revoked")
 	}
 	return names
@@ -175,6 +179,13 @@ func (b *builder) close(issuers []*issuer) {
 		if s.keys != nil && !slices.ContainsFunc(inForce, func(other *issuer) bool { return other.keys == s.keys }) {
 			s.keys.Close()
 		}
+	}
+}
+
+// keepRevoked goes on asking about tokens, lest what is forgotten make revoked ones good again.
+func (b *builder) keepRevoked() {
+	if b.config.Revoked == nil {
+		b.config.Revoked, b.keeps = b.before.verifier.revoked, true
 	}
 }
 

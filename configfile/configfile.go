@@ -36,12 +36,18 @@ type File struct {
 	doubts  []string // places of which, after a mistake, nothing can be said
 }
 
-// Read reads the text of a file and says what is wrong with it as a text. It looks at no secret, and
-// does not ask whether the configuration is a good one: the program may add to it. The name is for errors.
+// Read reads the text of a file and says what is wrong with it. It looks at no secret, and of a text without mistakes
+// it does not ask whether the configuration is a good one: the program may add to it. The name is for errors.
 // The error joins an *[Error] for each mistake; of more than fifty, the last says how many there are.
 func Read(name string, data []byte) (*File, error) {
 	f, errs := read(name, data)
-	return f, joined(errs)
+	if len(errs) == 0 {
+		return f, nil
+	}
+	for i := range f.secrets { // nobody has looked
+		f.doubts = append(f.doubts, plain(f.secrets[i].path.String()))
+	}
+	return f, f.broken(errs)
 }
 
 // Parse is [Read] for a file that has to be right by itself. It reads the secrets that the file
@@ -49,17 +55,35 @@ func Read(name string, data []byte) (*File, error) {
 // when the program calls it.
 func Parse(name string, data []byte) (mcpauth.Config, error) {
 	f, errs := read(name, data)
-	errs = append(errs, f.readSecrets(every)...)
-	var err error
-	if !slices.Contains(f.doubts, "") {
-		_, err = mcpauth.New(f.Config)
+	if errs = append(errs, f.readSecrets(every)...); len(errs) > 0 {
+		return f.Config, f.broken(errs)
 	}
+	return f.Config, joined(f.refused(f.Config))
+}
+
+// broken is what is wrong with a file that has mistakes as a text, or in its secrets: these, and what [mcpauth.New] finds
+// in the rest, so that all is told at once.
+func (f *File) broken(errs []*Error) error {
+	c := f.Config
+	c.AllowInsecureLoopback = true // the program may say so
+	if c.SessionKey == nil {
+		c.OldSessionKeys = nil // they need one, which may be what could not be read
+	}
+	return joined(append(errs, f.refused(c)...))
+}
+
+// refused is what [mcpauth.New] finds in a configuration of the file, without what may come of other mistakes.
+func (f *File) refused(c mcpauth.Config) (errs []*Error) {
+	if slices.Contains(f.doubts, "") {
+		return nil
+	}
+	_, err := mcpauth.New(c)
 	for _, mistake := range each(err) {
 		if e := f.locate(mistake); e != nil && !f.isDoubtful(e) {
 			errs = append(errs, e)
 		}
 	}
-	return f.Config, joined(errs)
+	return errs
 }
 
 // Load is [Parse] for a file by its name.
@@ -90,7 +114,7 @@ func New(path string, base func(*mcpauth.Config)) (*mcpauth.Middleware, error) {
 func complete(name string, data []byte, base func(*mcpauth.Config)) (*File, error) {
 	f, errs := read(name, data)
 	if errs = append(errs, f.readSecrets(every)...); len(errs) > 0 {
-		return nil, joined(errs)
+		return nil, f.broken(errs)
 	}
 	if base != nil {
 		base(&f.Config)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -47,6 +48,21 @@ func TestNew_RELOAD_09(t *testing.T) {
 	write(`{"issuers": 5, "leeway": 5}`)
 	_, err = configfile.New(name, func(*mcpauth.Config) { t.Error("base is asked about a file that cannot be read") })
 	assert.Len(t, err.(interface{ Unwrap() []error }).Unwrap(), 2)
+
+	write(`{"resource": "mcp.example.com/mcp", "issuers": [{"url": "http://login.example.com"}], "scope": [], "rules": {"tools": {"a": "x", "b": []}},
+"session_key": {"env": "MCPAUTH_NO_SUCH_KEY"}}`)
+	const all = `M:1:14: resource: "mcp.example.com/mcp": not an absolute URL: write https://host/path
+M:1:57: issuers[0].url: "http://login.example.com": must be https
+M:1:87: scope: no such member: write "scopes"
+M:1:125: rules.tools["a"]: "x": write a list of scopes, an object with all and any, or the word "authenticated" for any valid token
+M:1:130: rules.tools["b"]: "nobody": an empty requirement refuses everybody: write "authenticated" if any valid token will do, or remove it`
+	const secret = "\n" + `M:2:16: session_key: the environment has no "MCPAUTH_NO_SUCH_KEY": set it, or correct its name`
+	_, err = configfile.New(name, base)
+	assert.EqualError(t, err, strings.ReplaceAll(all+secret, "M:", name+":"), "all at once")
+	content, err := os.ReadFile(name)
+	require.NoError(t, err)
+	_, err = configfile.Read(name, content)
+	assert.EqualError(t, err, strings.ReplaceAll(all, "M:", name+":"), "the secret is not looked at")
 
 	_, err = configfile.New(filepath.Join(t.TempDir(), "none"), base)
 	assert.ErrorIs(t, err, os.ErrNotExist)

@@ -83,12 +83,13 @@ func plain(path string) string {
 	return b.String()
 }
 
-// isDoubtful reports whether a mistake may come of another one, which has been reported.
+// isDoubtful reports whether a mistake may come of another one, which has been reported. One value of a list, or of an
+// object whose names are free, is wrong by itself.
 func (f *File) isDoubtful(e *Error) bool {
 	path := plain(e.Path)
 	for _, doubt := range f.doubts {
 		rest, inside := strings.CutPrefix(path, doubt)
-		if inside && (doubt == "" || rest == "" || rest[0] == '.' || rest[0] == '[') || strings.HasPrefix(doubt, path) {
+		if inside && (doubt == "" || rest == "" || rest[0] == '[' || rest[0] == '.' && !strings.Contains(rest, "[")) || strings.HasPrefix(doubt, path) {
 			return true
 		}
 	}

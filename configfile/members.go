@@ -13,7 +13,7 @@ import (
 var (
 	fileMembers = members[File]{
 		"resource":                to(func(f *File) *string { return &f.Config.Resource }, aText),
-		"issuers":                 to(func(f *File) *[]mcpauth.Issuer { return &f.Config.Issuers }, list(object(issuerMembers))),
+		"issuers":                 to(func(f *File) *[]mcpauth.Issuer { return &f.Config.Issuers }, list(object(issuerMembers), `[{"url": "https://login.example.com"}]`)),
 		"scopes":                  to(func(f *File) *[]string { return &f.Config.Scopes }, texts),
 		"implies":                 to(func(f *File) *map[string][]string { return &f.Config.Implies }, byName(texts)),
 		"allowed_origins":         to(func(f *File) *[]string { return &f.Config.AllowedOrigins }, texts),
@@ -23,7 +23,7 @@ var (
 		"allow_insecure_loopback": to(func(f *File) *bool { return &f.Config.AllowInsecureLoopback }, aBool),
 		"legacy_as_metadata":      to(func(f *File) *bool { return &f.Config.LegacyASMetadata }, aBool),
 		"session_key":             to(func(f *File) *[]byte { return &f.Config.SessionKey }, aSecret),
-		"old_session_keys":        to(func(f *File) *[][]byte { return &f.Config.OldSessionKeys }, list(aSecret)),
+		"old_session_keys":        to(func(f *File) *[][]byte { return &f.Config.OldSessionKeys }, list(aSecret, `[{"env": "NAME"}]`)),
 		"delegate_tasks":          to(func(f *File) *bool { return &f.Config.DelegateTasks }, aBool),
 		"rules":                   to(func(f *File) *mcpauth.Policy { return &f.Config.Policy }, someRules),
 		"holders":                 to(func(f *File) *map[string][]string { return &f.Holders }, byName(texts)),
@@ -73,7 +73,7 @@ var (
 	}
 	requirementMembers = members[mcpauth.Requirement]{
 		"all":     to(func(r *mcpauth.Requirement) *[]string { return &r.AllOf }, texts),
-		"any":     to(func(r *mcpauth.Requirement) *[][]string { return &r.AnyOf }, list(texts)),
+		"any":     to(func(r *mcpauth.Requirement) *[][]string { return &r.AnyOf }, list(texts, `[["a", "b"]]`)),
 		"visible": to(func(r *mcpauth.Requirement) *bool { return &r.Visible }, aBool),
 		"in_band": to(func(r *mcpauth.Requirement) *bool { return &r.InBand }, aBool),
 	}

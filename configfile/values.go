@@ -88,7 +88,7 @@ func object[T any](of members[T]) reading[T] {
 			} else if !m.value.isNothing() {
 				read(r, into, m.value, at)
 			}
-			if r.failed[at] && r.found <= maxMistakes { // what is said of the others may come of it
+			if r.failed[at] && r.found <= maxMistakes && path != nil { // what is said of the others may come of it
 				r.doubts = append(r.doubts, plain(path.String()))
 			}
 		})
@@ -110,10 +110,10 @@ func byName[V any](of reading[V]) reading[map[string]V] {
 	}
 }
 
-// list reads a list. An empty one is not the same as none.
-func list[V any](of reading[V]) reading[[]V] {
+// list reads a list, of which the example says how it is written. An empty one is not the same as none.
+func list[V any](of reading[V], example string) reading[[]V] {
 	return func(r *reader, into *[]V, n *node, path *trail) {
-		if !r.is(n, strictjson.Array, path, `write a list, ["a", "b"]`) {
+		if !r.is(n, strictjson.Array, path, "write a list, "+example) {
 			return
 		}
 		*into = make([]V, len(n.items))
@@ -131,7 +131,7 @@ func optional[V any](of reading[V]) reading[*V] {
 	}
 }
 
-var texts = list(aText)
+var texts = list(aText, `["a", "b"]`)
 
 func aText(r *reader, into *string, n *node, path *trail) {
 	if r.is(n, strictjson.String, path, `write a text in double quotes`) {
@@ -176,7 +176,7 @@ func anything(r *reader, into *any, n *node, path *trail) {
 		*into = object
 	case strictjson.Array:
 		var items []any
-		list(anything)(r, &items, n, path)
+		list(anything, "[]")(r, &items, n, path)
 		*into = items
 	default:
 		_ = json.Unmarshal(n.raw, into) // it has been read once

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/seed-1e292522/mcpauth"
+	"github.com/seed-1e292522/mcpauth/internal/edition"
 )
 
 // Options say how a file is watched.
@@ -105,6 +106,8 @@ func (w *watcher) isDue(data []byte, err error) bool {
 }
 
 var (
+	errForgotten = errors.New("the policy in force is code, and rules of the file would take its place: give Watch in Options.Base what New was given")
+
 	errEmpty  = errors.New("the file is empty")
 	errNoFile = errors.New("that is no file")
 )
@@ -149,12 +152,10 @@ func (w *watcher) apply(ctx context.Context, source string, data []byte) error {
 	if err != nil {
 		return err
 	}
-	trial := f.Config // Reload tells its mistakes itself, and does not know where they stand
-	trial.Logger = nil
-	if _, err := mcpauth.New(trial); err != nil {
-		return f.Locate(err)
+	if w.base == nil && f.Config.Policy != nil && w.auth.Coverage(mcpauth.Registered{}).Code {
+		return errForgotten
 	}
-	if err := w.auth.Reload(ctx, f.Config, source); err != nil {
+	if err := w.auth.Reload(edition.WithPlaces(ctx, f.Locate), f.Config, source); err != nil {
 		return toldError{err}
 	}
 	return nil

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -19,6 +21,7 @@ import (
 
 	"github.com/seed-1e292522/mcpauth"
 	"github.com/seed-1e292522/mcpauth/configfile"
+	"github.com/seed-1e292522/mcpauth/mcpauthtest"
 )
 
 // needs is a file in which the tool echo needs a scope.
@@ -245,12 +248,14 @@ func TestWatchBroken_RELOAD_11(t *testing.T) {
 		assert.True(t, w.auth.ConfigStatus().StaleSince.IsZero())
 		good, bad = w.takeChanges()
 		assert.Zero(t, good+bad, "it is the configuration in force")
+		assert.Equal(t, 1, strings.Count(w.log.String(), "the configuration can be used again, and is the one in force"))
 
 		write(t, file, strings.Replace(needs("b"), "mcp.example.com", "other.example.com", 1)) // what Reload finds
 		time.Sleep(3 * time.Minute)
 		good, bad = w.takeChanges()
 		assert.Equal(t, [2]int{0, 1}, [2]int{good, bad})
 		assert.Equal(t, "a", w.need())
+		assert.Contains(t, w.log.String(), `mcpauth.json:2:15: resource: \"https://other.example.com/mcp\": cannot change while the server runs: restart it`)
 
 		write(t, file, "")
 		time.Sleep(3 * time.Second)
@@ -295,5 +300,46 @@ func TestWatchBegins_RELOAD_10(t *testing.T) {
 		assert.ErrorIs(t, configfile.Watch(ctx, auth, file, configfile.Options{}), context.DeadlineExceeded)
 		assert.Equal(t, uint64(2), auth.ConfigStatus().Generation)
 		assert.Regexp(t, `mcpauth\.json sha256:[0-9a-f]{16}$`, auth.ConfigStatus().Source)
+	})
+}
+
+// TestWatchWithoutBase_RELOAD_06: what Base forgets for Watch and gave to New decides on: no token that is revoked is good again.
+func TestWatchWithoutBase_RELOAD_06(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		file := filepath.Join(t.TempDir(), "mcpauth.json")
+		issuer := mcpauthtest.NewIssuerAt(t, "https://login.example.com")
+		write(t, file, `{"resource": "https://mcp.example.com/mcp", "issuers": [{"url": "https://login.example.com"}], "rules": {"tools": {"echo": "authenticated"}}}`)
+		auth, err := configfile.New(file, func(c *mcpauth.Config) {
+			c.Transport = issuer.Transport()
+			c.Revoked = func(context.Context, *mcpauth.Principal) (bool, error) { return true, nil }
+		})
+		require.NoError(t, err)
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		_ = configfile.Watch(ctx, auth, file, configfile.Options{Base: func(c *mcpauth.Config) { c.Transport = issuer.Transport() }})
+		r := httptest.NewRequest(http.MethodPost, "https://mcp.example.com/mcp", nil)
+		r.Header.Set("Authorization", "Bearer "+issuer.TokenFor("https://mcp.example.com/mcp"))
+		_, err = auth.Authenticate(r)
+		assert.ErrorIs(t, err, mcpauth.ErrRevoked)
+	})
+}
+
+// TestWatchCode_RELOAD_06: rules of the file do not take the place of a policy in code that Options forgets.
+func TestWatchCode_RELOAD_06(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		file := filepath.Join(t.TempDir(), "mcpauth.json")
+		write(t, file, needs("a"))
+		var log bytes.Buffer
+		auth, err := configfile.New(file, func(c *mcpauth.Config) {
+			c.Logger = slog.New(slog.NewTextHandler(&log, nil))
+			c.Policy = mcpauth.PolicyFunc(func(context.Context, mcpauth.Call) (mcpauth.Requirement, error) { return mcpauth.Scopes("code"), nil })
+		})
+		require.NoError(t, err)
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		_ = configfile.Watch(ctx, auth, file, configfile.Options{})
+		w := &watched{t: t, auth: auth}
+		assert.Equal(t, "code", w.need())
+		assert.Contains(t, log.String(), "Options.Base")
 	})
 }

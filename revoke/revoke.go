@@ -80,8 +80,11 @@ func (l *List) Revoked(ctx context.Context, p *mcpauth.Principal) (bool, error) 
 		}
 	}
 	all.Wait()
-	if err = errors.Join(answers...); errors.Is(err, errRevoked) {
-		return true, nil
+	for _, answer := range answers {
+		if errors.Is(answer, errRevoked) {
+			return true, nil
+		}
+		err = cmp.Or(err, answer) // the others have the same reason
 	}
 	return false, err
 }

@@ -202,6 +202,8 @@ func TestDown_STORE_09_STORE_14(t *testing.T) {
 				}
 				assert.LessOrEqual(t, time.Since(began), most, name)
 			}
+			_, err := r.list.Revoked(t.Context(), r.issuer.Principal(mcpauthtest.Claims{"sid": "s", "jti": "j"}))
+			assert.EqualError(t, err, "the store has not answered lately, and is asked again in a while", "told once, and not for each question")
 			synctest.Wait()
 			time.Sleep(2 * time.Minute)
 			store.is(0, nil)

@@ -26,10 +26,12 @@ type doctor struct {
 	scopes  []string // scopes_supported of the metadata
 	learned bool     // the issuers are those of the metadata
 	library *library
-	refusal bool     // the middleware here has refused the token
-	open    []string // tools that the token opens by the file
-	shut    bool     // the token itself is refused here
-	bound   bool     // it is bound to a key, and otherwise good
+
+	issuerFails bool     // what is wrong with the issuers, or the configuration, has been told
+	refusal     bool     // the middleware here has refused the token
+	open        []string // tools that the token opens by the file
+	shut        bool     // the token itself is refused here
+	bound       bool     // it is bound to a key, and otherwise good
 }
 
 func (d *doctor) examine(ctx context.Context) *findings {
@@ -47,7 +49,9 @@ func (d *doctor) examine(ctx context.Context) *findings {
 	if len(d.file.Issuers) == 0 {
 		d.learnIssuers()
 	}
+	before := d.Faults
 	d.asServer(ctx)
+	d.issuerFails = d.Faults > before
 	if d.hasToken {
 		d.section = "token"
 		d.examineToken(ctx)

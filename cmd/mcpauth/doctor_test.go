@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -251,6 +252,23 @@ func TestDoctorUnreachable(t *testing.T) {
 	assert.Equal(t, exitUnreachable, got.code)
 	assert.Contains(t, got.stdout, "cannot be reached")
 	assert.Contains(t, got.stdout, "no issuer is known")
+}
+
+// TestDoctorAsks: an authorization server that does not say whose a token is has a fault of its own, also where the resource cannot be reached.
+func TestDoctorAsks_OBS_08(t *testing.T) {
+	issuer := newIssuer(t)
+	config := issuer.Config()
+	config.Introspect = issuer.Introspection()
+	issuer.Break(mcpauthtest.Introspection, mcpauthtest.Down)
+	const resource = "http://127.0.0.1:1/mcp"
+	name := filepath.Join(t.TempDir(), "mcpauth.json")
+	text, err := json.Marshal(map[string]any{"issuers": []any{map[string]any{"url": config.URL, "introspect": introspectionInFile(t, config.Introspect)}}})
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(name, text, 0o600))
+	got := mcpauthCommand(t, issuer.Opaque(mcpauthtest.Claims{"aud": resource}), "doctor", "--resource", resource, "--policy", name, "--token", "-")
+	assert.Contains(t, got.stdout, "see: docs/troubleshooting.md#introspection-unreachable")
+	assert.NotContains(t, got.stdout, "there are no keys")
+	assert.Contains(t, got.stdout, "2 faults")
 }
 
 // TestUsage: what is wrong with a command line, and that no secret is shown of it.

@@ -31,7 +31,7 @@ func (d *doctor) examineToken(ctx context.Context) {
 		d.step(stateNote, "the token is bound to a key, and good with a proof by that key", "nobody without the key can use it, nor can the doctor: what it opens is not looked at")
 		return
 	}
-	if errors.Is(decision.Err, mcpauth.ErrUnavailable) && d.Faults > 0 {
+	if errors.Is(decision.Err, mcpauth.ErrUnavailable) && d.issuerFails {
 		d.step(stateNote, "the token cannot be checked to its end: there are no keys", reasonOf(decision))
 		return
 	}

@@ -69,7 +69,9 @@ func serve(ctx context.Context, listener net.Listener, handler http.Handler, log
 		ReadHeaderTimeout: 5 * time.Second,
 		BaseContext:       func(net.Listener) context.Context { return ctx }, // streams end with the program
 	}
+	stopped := make(chan struct{})
 	go func() {
+		defer close(stopped)
 		<-ctx.Done()
 		ending, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 		defer cancel()
@@ -81,5 +83,6 @@ func serve(ctx context.Context, listener net.Listener, handler http.Handler, log
 		log.Error("serving failed", "error", err)
 		return 1
 	}
+	<-stopped // Serve is over when the end begins
 	return 0
 }

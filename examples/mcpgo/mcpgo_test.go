@@ -5,7 +5,10 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
+	"net"
 	"net/http"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -138,6 +141,33 @@ func TestSessionOfAnother_SESS_02(t *testing.T) {
 		require.NoError(t, response.Body.Close())
 		assert.Equal(t, status, response.StatusCode, subject)
 	}
+}
+
+// TestEnd: the program is not over before a call that is under way has its answer.
+func TestEnd(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	ctx, end := context.WithCancel(t.Context())
+	var answered atomic.Bool
+	begun, over := make(chan struct{}), make(chan int)
+	slow := http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		close(begun)
+		<-ctx.Done()
+		for range 100_000 { // others get their turns first
+			runtime.Gosched()
+		}
+		answered.Store(true)
+	})
+	go func() { over <- serve(ctx, listener, slow, slog.New(slog.DiscardHandler)) }()
+	go func() {
+		if resp, err := http.Get("http://" + listener.Addr().String()); err == nil {
+			_ = resp.Body.Close()
+		}
+	}()
+	<-begun
+	end()
+	assert.Zero(t, <-over)
+	assert.True(t, answered.Load())
 }
 
 func TestCommandLine(t *testing.T) {

@@ -32,6 +32,7 @@ import (
 const resource = "https://mcp.example.com/mcp"
 
 func main() {
+	redis.SetLogger(silence{})
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError}))
@@ -40,6 +41,11 @@ func main() {
 		os.Exit(1)
 	}
 }
+
+// silence is for go-redis, which says of itself that it cannot dial: that is part of the story.
+type silence struct{}
+
+func (silence) Printf(context.Context, string, ...any) {}
 
 // run sets the stage and tells the story.
 func run(ctx context.Context, out io.Writer, log *slog.Logger) error {

@@ -42,14 +42,16 @@ func (s *Standing) Take(ctx context.Context) error {
 // Leave ends the turn.
 func (s *Standing) Leave() { <-s.turn }
 
-// Good notes that a configuration can be used, and whether it is another one.
-func (s *Standing) Good(source string, now time.Time, changed bool) {
+// Good notes that a configuration can be used, and whether it is another one. It reports whether the last one could not.
+func (s *Standing) Good(source string, now time.Time, changed bool) (again bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	again = !s.now.StaleSince.IsZero()
 	s.now.LastSuccess, s.now.StaleSince, s.bad = now, time.Time{}, ""
 	if changed {
 		s.now.Source, s.now.InForce = source, now
 	}
+	return again
 }
 
 // Bad notes what is wrong with a configuration. It reports whether that is new, and whether it is to be told.
@@ -72,4 +74,20 @@ func (s *Standing) Status() Status {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.now
+}
+
+// placesKey is the context key of what knows where the mistakes of a configuration stand.
+type placesKey struct{}
+
+// WithPlaces has the mistakes of a change told with their places, which whoever makes it knows.
+func WithPlaces(ctx context.Context, find func(error) error) context.Context {
+	return context.WithValue(ctx, placesKey{}, find)
+}
+
+// Placed is the mistakes of a change with their places, if somebody knows them.
+func Placed(ctx context.Context, err error) error {
+	if find, ok := ctx.Value(placesKey{}).(func(error) error); ok {
+		return find(err)
+	}
+	return err
 }

@@ -3,6 +3,8 @@
 package mcp
 
 import (
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/seed-1e292522/mcpauth/internal/jsonrpc"
@@ -125,6 +127,9 @@ var methods = map[string]method{
 	"notifications/roots/list_changed":   {eras: Legacy, kind: Itself},
 	"notifications/elicitation/complete": {eras: Legacy, kind: Itself},
 }
+
+// Names are those of the methods that are known, in order.
+func Names() []string { return slices.Sorted(maps.Keys(methods)) }
 
 // IsHandshake reports whether a method needs a valid token and nothing else,
 // whatever the policy: a client that is refused here takes the server for one
