@@ -151,7 +151,7 @@ func TestIntrospection_INTRO_01_RELOAD_09(t *testing.T) {
 			continue
 		}
 		require.Error(t, how.Client.Validate(), "no secret was read: it fails closed")
-		require.NoError(t, f.Clients(), "the other secrets are not looked at")
+		require.NoError(t, f.ReadClientSecrets(), "the other secrets are not looked at")
 		header := http.Header{}
 		assert.Equal(t, want == "", how.Client.Apply(t.Context(), clientauth.Endpoint{}, header, nil) != nil)
 		assert.Equal(t, want, header.Get("Authorization"))

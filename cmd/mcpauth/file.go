@@ -43,7 +43,7 @@ func (f *file) readClients() error {
 	if f.text == nil {
 		return nil
 	}
-	if err := f.text.Clients(); err != nil {
+	if err := f.text.ReadClientSecrets(); err != nil {
 		return &codedError{exitUsage, err}
 	}
 	return nil
