@@ -14,6 +14,8 @@ import (
 
 // Options say how a file is watched.
 type Options struct {
+	_ [0]func() // keyed literals only
+
 	// Every is the time between two looks at the file. Default: 2 seconds.
 	Every time.Duration
 
