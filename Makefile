@@ -3,6 +3,7 @@
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 ACTIONLINT  := github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
+APIDIFF     := golang.org/x/exp/cmd/apidiff@v0.0.0-20261113113407-e3970619a1a4
 # A number of runs, not a time: before Go 1.27 a time that ends while a worker is busy
 # fails the target (go.dev/issue/75804). For a longer hunt: make fuzz FUZZTIME=10m
 FUZZTIME    ?= 100000x
@@ -16,7 +17,7 @@ PUBLIC       = $(filter-out bench examples/% interop interop/% %/example,$(MODUL
 RACE         = $(if $(filter 1,$(shell go env CGO_ENABLED)),-race,$(warning no C compiler: tests run WITHOUT the race detector))
 
 .DEFAULT_GOAL := help
-.PHONY: help test race vet lint vuln fuzz cover trace golden demo interop bench gate nested modules tidy release check clean
+.PHONY: help test race vet lint vuln fuzz cover trace golden demo interop bench gate apidiff nested modules tidy release check clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
@@ -77,6 +78,23 @@ bench: ## measure side by side with peers, ten minutes, and write bench/RESULTS.
 
 gate: ## compare our own benchmarks with the last tag, or BASE=commit; reports only
 	cd bench && go run ./cmd/gate $(if $(BASE),-base $(BASE))
+
+# What examples and the command export is nobody's to import, and does not count.
+PROGRAMS    := ^- (package [^:]*/|\./)(examples?|cmd)[/.:]
+
+apidiff: ## what has changed in the API since the last tag, or BASE=tag; since v1 or later, what breaks programs fails
+	@set -e; base="$(BASE)"; [ -n "$$base" ] || base="$$(git describe --tags --abbrev=0 --match='v*' HEAD^ 2>/dev/null)" || \
+		{ echo "apidiff: there is no tag before this commit; NOTHING was compared"; exit 0; }; \
+	tmp="$$(mktemp -d)"; trap 'git worktree remove --force "$$tmp/old"; rm -rf "$$tmp"' EXIT; \
+	git worktree add -q --detach "$$tmp/old" "$$base"; ln -s "$(CURDIR)" "$$tmp/new"; GOBIN="$$tmp" go install $(APIDIFF); broken=0; \
+	for dir in . $(PUBLIC); do \
+		echo "$$dir since $$base"; [ -f "$$tmp/old/$$dir/go.mod" ] || { echo "new"; continue; }; \
+		for side in old new; do (cd "$$tmp/$$side/$$dir" && "$$tmp/apidiff" -m -w "$$tmp/$$side.x" "$$(sed -n 's/^module //p' go.mod)") 2>"$$tmp/errors" || \
+			{ cat "$$tmp/errors" >&2; exit 1; }; done; \
+		"$$tmp/apidiff" -m "$$tmp/old.x" "$$tmp/new.x" >"$$tmp/all" 2>/dev/null; grep -vE '$(PROGRAMS)' "$$tmp/all" || true; \
+		"$$tmp/apidiff" -m -incompatible "$$tmp/old.x" "$$tmp/new.x" >"$$tmp/broken" 2>/dev/null; ! grep -qvE '$(PROGRAMS)' "$$tmp/broken" || broken=1; \
+	done; \
+	case "$$base" in v[1-9]*) exit $$broken ;; esac
 
 nested: ## vet and test the nested modules
 	@set -e; for dir in $(NESTED); do echo "$$dir"; (cd "$$dir" && go vet ./... && go test ./...); done

@@ -79,7 +79,8 @@ type Config struct {
 	LegacyASMetadata bool
 
 	// SessionKey is the secret, 32 bytes or more, with which session ids and the cursors of
-	// lists are bound to their principals and clients. Replicas that serve the same sessions, or
+	// lists are bound to their principals and clients. DPoP nonces, entries in the Store and the
+	// fingerprints of records are made with it, too. Replicas that serve the same sessions, or
 	// lists in pages, share one. Default: a random key of this [Middleware].
 	SessionKey []byte
 
@@ -88,8 +89,8 @@ type Config struct {
 	// that away when nothing of it is left. At most eight.
 	OldSessionKeys [][]byte
 
-	// Store is where replicas remember together who began which task, for a week. It needs a SessionKey. Package redisstore has one on
-	// Redis. Default: the memory of this process.
+	// Store is where replicas remember together who began which task, for a week, and which DPoP proofs were used, for 5
+	// minutes. It needs a SessionKey. Package redisstore has one on Redis. Default: the memory of this process.
 	Store Store
 
 	// DelegateTasks leaves it to the handler to keep the tasks of different

@@ -13,6 +13,8 @@ import (
 
 // Registered is what a server has, by name: see package registered, and gosdk.Registered.
 type Registered struct {
+	_ [0]func() // keyed literals only
+
 	Tools     []string
 	Prompts   []string
 	Resources []string // URIs
@@ -21,8 +23,8 @@ type Registered struct {
 
 // Coverage is how the rules and what a server has fit together.
 type Coverage struct {
-	// Code says that the policy is code, which cannot be asked what it would say to somebody: nothing else is known.
-	Code bool
+	// PolicyIsCode says that the policy is code, which cannot be asked what it would say to somebody: nothing else is known.
+	PolicyIsCode bool
 
 	Entries []CoverageEntry // of all that the server has, by kind and name
 	Unused  []string        // rules that are about nothing that the server has: `tools["raed"]`
@@ -43,7 +45,7 @@ type CoverageEntry struct {
 func (m *Middleware) Coverage(has Registered) Coverage {
 	book := m.generation().policy.rules()
 	if book == nil {
-		return Coverage{Code: true}
+		return Coverage{PolicyIsCode: true}
 	}
 	var c Coverage
 	for _, group := range []struct {

@@ -84,7 +84,7 @@ mcpauth: the rule prompts["sum-up"] is about nothing that the server has: correc
 		}
 	}
 	code := newFixture(t, func(c *mcpauth.Config) { c.Policy = mcpauth.PolicyFunc(nobody) }).auth.Coverage(mcpauth.Registered{Tools: []string{"a"}})
-	assert.Equal(t, mcpauth.Coverage{Code: true}, code)
+	assert.Equal(t, mcpauth.Coverage{PolicyIsCode: true}, code)
 	assert.NoError(t, code.Err())
 	assert.Error(t, newFixture(t, func(c *mcpauth.Config) { c.Policy = nil }).auth.Coverage(mcpauth.Registered{Tools: []string{"a"}}).Err())
 }

@@ -28,28 +28,28 @@ type Decision struct {
 	// the most, and none after a call that the policy failed on.
 	Rulings []Ruling
 
-	ID       string        // random name of the request; the log line of a refusal has it too
-	Time     time.Time     // when the request arrived
-	Duration time.Duration // from then to the decision
-	Verified time.Duration // from then to the end of the token's verification; 0 if it failed
+	ID           string        // random name of the request; the log line of a refusal has it too
+	Time         time.Time     // when the request arrived
+	Duration     time.Duration // from then to the decision
+	Verification time.Duration // from then to the end of the token's verification; 0 if it failed
 
-	Method  string // HTTP method
-	Remote  string // network address of the peer, which may be a proxy
-	Era     string // "modern" (since 2026-07-28) or "legacy"; "" if the body was not read
-	KeyID   string // kid of the key that verified the token; "" without one
-	Token   string // fingerprint of the token, 16 hex digits: of its jti, or keyed with Config.SessionKey
-	Session string // fingerprint of the handler's session, 16 hex digits, keyed alike; "" for none
+	Method             string // HTTP method
+	Remote             string // network address of the peer, which may be a proxy
+	Era                string // "modern" (since 2026-07-28) or "legacy"; "" if the body was not read
+	KeyID              string // kid of the key that verified the token; "" without one
+	TokenFingerprint   string // 16 hex digits: of its jti, or keyed with Config.SessionKey
+	SessionFingerprint string // of the handler's session, 16 hex digits, keyed alike; "" for none
 
 	// What a token says that was not verified. It may be a lie.
 	UnverifiedIssuer string
 	UnverifiedKeyID  string
 
-	Fingerprint string // of the configuration by which it was decided: see [Middleware.Fingerprint]
-	Generation  uint64 // of it: 1 for that of New, one more after each change
+	ConfigFingerprint string // of the configuration by which it was decided: see [ConfigStatus]
+	Generation        uint64 // of it: 1 for that of New, one more after each change
 
 	// Change is set in the record of a [Middleware.Reload]. Such a record is of no request: of the other fields
-	// it has ID, Time, Fingerprint and Generation, those in force so far.
-	Change *Change
+	// it has ID, Time, ConfigFingerprint and Generation, those in force so far.
+	Change *ConfigChange
 
 	// Why a request was refused and what to do, for the operator: the id of a
 	// cause in docs/troubleshooting.md, the facts of the case, the likely fix.
@@ -59,8 +59,8 @@ type Decision struct {
 	refused *error
 }
 
-// Change is what a [Decision] tells of a [Middleware.Reload]. Of each list it has 100 at the most, and then how many more there are.
-type Change struct {
+// ConfigChange is what a [Decision] tells of a [Middleware.Reload]. Of each list it has 100 at the most, and then how many more there are.
+type ConfigChange struct {
 	Source string // of the configuration, as Reload was told
 	To     string // its fingerprint; "" if it has mistakes
 
@@ -94,7 +94,7 @@ func (d Decision) Refuse(err error) {
 }
 
 // Code is the stable name of the reason, for records and as a metric label:
-// "expired", "insufficient_scope". The set is closed; docs/troubleshooting.md lists it.
+// "expired", "insufficient_scope". docs/troubleshooting.md lists the set, to which only a minor version adds.
 func (r Reason) Code() string { return refusal.Reason(r).Entry().Code }
 
 // Reason returns the reason of a refusal, "" for a request that is let through.
@@ -168,29 +168,29 @@ func (o *operator) decisionOf(r *http.Request, x *exchange, denied *refusal.Refu
 	d := Decision{
 		Principal: x.principal.clone(), Calls: slices.Clone(x.calls), // the request's own go on to decide
 		ID: randomID(), Time: time.Now(),
-		Fingerprint: x.g.edition.Fingerprint, Generation: x.g.edition.Number,
+		ConfigFingerprint: x.g.edition.Fingerprint, Generation: x.g.edition.Number,
 		Method: r.Method, Remote: r.RemoteAddr, Era: x.era.String(),
 	}
 	if denied != nil {
 		d.Err = deniedError(denied)
 	}
 	if t := x.recording; t != nil {
-		d.Rulings, d.Verified = t.rulings, t.verified
+		d.Rulings, d.Verification = t.rulings, t.verified
 		d.Duration = d.Time.Sub(t.arrived)
 		d.Time = t.arrived
 	}
 	if x.session != "" {
-		d.Session = x.m.owned.fingerprint("session", x.session)
+		d.SessionFingerprint = x.m.owned.fingerprint("session", x.session)
 	}
 	sent, _ := x.g.verifier.credentials(r)
 	compact := sent.token
 	said := token.Reread(compact, denied == nil)
 	switch p := x.principal; {
-	case p != nil && p.ID != "":
-		sum := sha256.Sum256([]byte(p.ID))
-		d.Token = hex.EncodeToString(sum[:8])
+	case p != nil && p.TokenID != "":
+		sum := sha256.Sum256([]byte(p.TokenID))
+		d.TokenFingerprint = hex.EncodeToString(sum[:8])
 	case compact != "":
-		d.Token = x.m.owned.fingerprint("token", compact)
+		d.TokenFingerprint = x.m.owned.fingerprint("token", compact)
 	}
 	if x.principal != nil {
 		d.KeyID = said.KeyID
@@ -208,7 +208,7 @@ func (o *operator) decisionOf(r *http.Request, x *exchange, denied *refusal.Refu
 const maxChanges = 100
 
 // recordChange tells OnDecision of a change, which can refuse it.
-func (o *operator) recordChange(ctx context.Context, g *generation, c Change) (refused error) {
+func (o *operator) recordChange(ctx context.Context, g *generation, c ConfigChange) (refused error) {
 	if o.onDecision == nil {
 		return nil
 	}
@@ -217,7 +217,7 @@ func (o *operator) recordChange(ctx context.Context, g *generation, c Change) (r
 			*list = append((*list)[:maxChanges:maxChanges], fmt.Sprintf("and %d more", more))
 		}
 	}
-	o.tell(ctx, Decision{ID: randomID(), Time: time.Now(), Fingerprint: g.edition.Fingerprint, Generation: g.edition.Number, Change: &c, refused: &refused})
+	o.tell(ctx, Decision{ID: randomID(), Time: time.Now(), ConfigFingerprint: g.edition.Fingerprint, Generation: g.edition.Number, Change: &c, refused: &refused})
 	return refused
 }
 

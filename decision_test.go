@@ -191,7 +191,7 @@ func TestRecord_AUDIT_02_AUDIT_05(t *testing.T) {
 		f.call(f.token(nil), "echo")
 		d := (*all)[0]
 		assert.True(t, begun.Equal(d.Time))
-		assert.Equal(t, 2*time.Second, d.Verified, "metadata, then keys")
+		assert.Equal(t, 2*time.Second, d.Verification, "metadata, then keys")
 		assert.Equal(t, 2*time.Second+time.Minute, d.Duration)
 		assert.Equal(t, []mcpauth.Ruling{{Rule: "policy", Required: []string{"mcp:admin"}, Missing: []string{"mcp:admin"}}}, d.Rulings)
 		assert.Equal(t, "modern", d.Era)

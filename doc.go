@@ -55,9 +55,9 @@
 //
 // # Compatibility
 //
-// The module follows semantic versioning. Fields may be added to structs,
-// which is why [Config], [Issuer], [ClaimMap] and [Rules] can only be written
-// with field names. The words of a [Reason] and the texts of errors are for
+// The module follows semantic versioning. Fields may be added to structs, which is why
+// those that programs write can only be written with field names, and reasons to the list of [Reason].
+// The words of a [Reason] and the texts of errors are for
 // people and may change; reasons are compared with errors.Is. Challenges, status codes and JSON-RPC
 // codes change only when the standards do. A security fix may refuse what was accepted before.
 package mcpauth

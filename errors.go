@@ -63,7 +63,12 @@ type DeniedError struct {
 }
 
 // Error returns the operator's text. Do not send it to a client.
-func (e *DeniedError) Error() string { return "mcpauth: " + e.Err.Error() }
+func (e *DeniedError) Error() string {
+	if e == nil || e.Err == nil { // somebody else has made it, such as a policy for its RetryAfter
+		return "mcpauth: refused"
+	}
+	return "mcpauth: " + e.Err.Error()
+}
 
 // Unwrap returns Err, and nil of a nil *DeniedError: errors.Is may be asked
 // about [Decision].Err of a request that is let through.

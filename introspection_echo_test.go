@@ -87,7 +87,7 @@ func TestTokenAsID_INTRO_13(t *testing.T) {
 	var ids []string
 	f := newOpaqueFixture(t, func(c *mcpauth.Config) {
 		c.Revoked = func(_ context.Context, p *mcpauth.Principal) (bool, error) {
-			ids = append(ids, p.ID)
+			ids = append(ids, p.TokenID)
 			return false, nil
 		}
 	})

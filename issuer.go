@@ -62,9 +62,9 @@ type Issuer struct {
 	// metadata name a key URL on one.
 	AllowPrivate bool
 
-	// OnBehalf lets tokens of the issuer be exchanged, in the name of the caller, for tokens of other APIs: see
+	// AllowTokenExchange lets tokens of the issuer be exchanged, in the name of the caller, for tokens of other APIs: see
 	// the module mcpauth/onbehalf. The handler gets none of them nevertheless. Without it a token ends here.
-	OnBehalf bool
+	AllowTokenExchange bool
 
 	// Introspect has the authorization server asked about tokens that are no JWTs. Nil: they are refused.
 	Introspect *Introspection

@@ -66,7 +66,9 @@ func (s *issuer) status() IssuerStatus {
 
 // ConfigStatus is what [Middleware.ConfigStatus] tells.
 type ConfigStatus struct {
-	Fingerprint string // "sha256:" and 64 hex digits; replicas with the same configuration have the same
+	// Fingerprint names all of the configuration that decides, but for secrets, and for code, of which it has the type: "sha256:"
+	// and 64 hex digits, the same in replicas with the same configuration.
+	Fingerprint string
 	Generation  uint64 // 1 for the configuration of New, one more after each change
 
 	Source      string    // of the configuration in force, as Reload was told; "" for that of New
@@ -81,10 +83,6 @@ func (m *Middleware) ConfigStatus() ConfigStatus {
 	return ConfigStatus{Fingerprint: e.Fingerprint, Generation: e.Number,
 		Source: now.Source, InForce: now.InForce, LastSuccess: now.LastSuccess, StaleSince: now.StaleSince}
 }
-
-// Fingerprint names the configuration in force: all of it that decides, but for code, of which it has the type, and secrets. It
-// is "" of a Middleware that New has not made.
-func (m *Middleware) Fingerprint() string { return m.generation().edition.Fingerprint }
 
 // Warm fetches the metadata and keys of every issuer that has none yet or whose
 // copy is due, all issuers at once, and returns what went wrong. Call it

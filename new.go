@@ -219,7 +219,7 @@ func (b *builder) policy() {
 	if adds, ok := policy.(refiner); ok && !isNilInside(policy) {
 		var onBehalf []string
 		for i := range b.config.Issuers {
-			if b.config.Issuers[i].OnBehalf {
+			if b.config.Issuers[i].AllowTokenExchange {
 				onBehalf = append(onBehalf, b.config.Issuers[i].URL)
 			}
 		}

@@ -41,7 +41,7 @@ func (b *builder) issuer(field string, c *Issuer) (s *issuer, named bool) {
 	}
 	b.dpop(field, c, &rules)
 	s = &issuer{
-		url: c.URL, tokens: token.NewChecker(rules), onBehalf: c.OnBehalf, private: where.Private,
+		url: c.URL, tokens: token.NewChecker(rules), onBehalf: c.AllowTokenExchange, private: where.Private,
 		nonces: rules.NeedsBound, unlisted: c.Unlisted, entry: edition.OfAll(c), place: placeOfKeys(c),
 	}
 	named = where.Location != nil

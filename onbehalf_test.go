@@ -24,9 +24,9 @@ import (
 	"github.com/seed-1e292522/mcpauth/mcpauthtest"
 )
 
-func onBehalf(config *mcpauth.Config) { config.Issuers[0].OnBehalf = true }
+func onBehalf(config *mcpauth.Config) { config.Issuers[0].AllowTokenExchange = true }
 
-// Without OnBehalf there are the facts of the request, and no token.
+// Without AllowTokenExchange there are the facts of the request, and no token.
 func TestOnBehalf_Unset_EXCH_01(t *testing.T) {
 	f := newFixture(t, nil)
 	f.inner = func(_ http.ResponseWriter, r *http.Request) {
@@ -85,7 +85,7 @@ func shows(values ...any) string {
 	return b.String()
 }
 
-// With OnBehalf no code outside of the library comes by the token.
+// With AllowTokenExchange no code outside of the library comes by the token.
 func TestOnBehalf_NotShown_EXCH_02(t *testing.T) {
 	f := newFixture(t, onBehalf)
 	token := f.token(nil)
@@ -258,6 +258,7 @@ func TestPolicy_Unavailable_EXCH_15(t *testing.T) {
 		"broken":             {errors.New("broken"), http.StatusInternalServerError, 0},
 		"cannot know":        {fmt.Errorf("asking: %w", mcpauth.ErrUnavailable), http.StatusServiceUnavailable, 1},
 		"cannot know for 9s": {&mcpauth.DeniedError{Err: mcpauth.ErrUnavailable, RetryAfter: 9 * time.Second}, http.StatusServiceUnavailable, 9},
+		"cannot know for 7s": {errors.Join(mcpauth.ErrUnavailable, &mcpauth.DeniedError{RetryAfter: 7 * time.Second}), http.StatusServiceUnavailable, 7},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFixture(t, func(config *mcpauth.Config) {

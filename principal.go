@@ -29,7 +29,7 @@ type Principal struct {
 	Expiry   time.Time // exp
 	IssuedAt time.Time // iat; zero if absent
 	AuthTime time.Time // auth_time; zero if absent
-	ID       string    // jti; "" if absent
+	TokenID  string    // jti; "" if absent
 	ACR      string    // acr; "" if absent
 	AMR      []string  // amr
 	Actors   []string  // sub of act, act.act, ... (RFC 8693 section 4.1), at most four; for audit, never for decisions
@@ -72,7 +72,7 @@ func (p *Principal) take(issuer string, f *token.Facts) {
 		Issuer: issuer, Subject: f.Subject, Client: f.Client, ClientID: f.ClientID,
 		Scopes: f.Scopes, Audiences: f.Audiences,
 		Expiry: f.Expiry, IssuedAt: f.IssuedAt, AuthTime: f.AuthTime,
-		ID: f.ID, ACR: f.ACR, AMR: f.AMR, Actors: f.Actors,
+		TokenID: f.ID, ACR: f.ACR, AMR: f.AMR, Actors: f.Actors,
 		claims: f.Text,
 	}
 }

@@ -44,7 +44,7 @@ func TestPrincipal_TOK_64(t *testing.T) {
 	assert.Equal(t, []string{"mcp:read", "x"}, got.Scopes)
 	assert.Equal(t, []string{"https://other.example", testResource}, got.Audiences)
 	assert.Equal(t, []int64{now + 300, now, now - 60}, []int64{seconds(got.Expiry), seconds(got.IssuedAt), seconds(got.AuthTime)})
-	assert.Equal(t, "id-7", got.ID)
+	assert.Equal(t, "id-7", got.TokenID)
 	assert.Equal(t, "urn:acr:2", got.ACR)
 	assert.Equal(t, []string{"pwd", "otp"}, got.AMR)
 	assert.Equal(t, []string{"agent-1"}, got.Actors)
@@ -86,7 +86,7 @@ func TestAbsentClaims_TOK_64(t *testing.T) {
 		p, err := verified(t, nil, usual(claims))
 		require.NoError(t, err, name)
 		assert.True(t, p.IssuedAt.IsZero() && p.AuthTime.IsZero(), name)
-		assert.Empty(t, p.ID+p.ACR, name)
+		assert.Empty(t, p.TokenID+p.ACR, name)
 		assert.Empty(t, p.AMR, name)
 		assert.Empty(t, p.Actors, name)
 	}

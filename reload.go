@@ -71,7 +71,7 @@ func (m *Middleware) Reload(ctx context.Context, config Config, source string) e
 	return nil
 }
 
-// inChange is the context key that marks what is called with a [Change].
+// inChange is the context key that marks what is called with a [ConfigChange].
 type inChange struct{}
 
 // ReloadFailed is for a newer configuration that does not come as far as [Middleware.Reload], such as a file that cannot be
@@ -79,7 +79,7 @@ type inChange struct{}
 // same of the same source is no news: it is told in the log again after five minutes.
 func (m *Middleware) ReloadFailed(ctx context.Context, source string, err error) {
 	if m.current.Load() != nil && m.note(source, err) {
-		_ = m.operator.recordChange(context.WithValue(ctx, inChange{}, true), m.generation(), Change{Source: source, Err: err})
+		_ = m.operator.recordChange(context.WithValue(ctx, inChange{}, true), m.generation(), ConfigChange{Source: source, Err: err})
 	}
 }
 
@@ -145,7 +145,7 @@ func (b *builder) code() (names []string) {
 
 // record tells of the change while it can still be refused.
 func (b *builder) record(ctx context.Context, source string) error {
-	c := Change{Source: source, To: b.g.edition.Fingerprint}
+	c := ConfigChange{Source: source, To: b.g.edition.Fingerprint}
 	c.Added, c.Removed, c.Changed = b.g.edition.Changes(&b.before.edition)
 	if len(c.Added)+len(c.Removed)+len(c.Changed) == 0 {
 		c.Changed = b.code()

@@ -61,9 +61,9 @@ func TestReloadUnderLoad_RELOAD_01_RELOAD_05(t *testing.T) {
 		assert.Equal(t, "session", r.Header.Get("Mcp-Session-Id"))
 		_, _ = io.WriteString(w, `{"jsonrpc":"2.0","id":1,"result":{}}`)
 	}))
-	needs := map[string]string{f.auth.Fingerprint(): "a"}
+	needs := map[string]string{f.auth.ConfigStatus().Fingerprint: "a"}
 	require.NoError(t, f.auth.Reload(t.Context(), f.config(echoNeeds("b")), "b"))
-	needs[f.auth.Fingerprint()] = "b"
+	needs[f.auth.ConfigStatus().Fingerprint] = "b"
 	require.Len(t, needs, 2)
 	fetches := f.issuer.Fetches(mcpauthtest.JWKS) + f.issuer.Fetches(mcpauthtest.Metadata)
 
@@ -82,7 +82,7 @@ func TestReloadUnderLoad_RELOAD_01_RELOAD_05(t *testing.T) {
 				r := newRequest(http.MethodPost, "/mcp", token, legacyCall("echo"), "MCP-Protocol-Version: 2025-11-25", "Mcp-Session-Id: "+session)
 				w := httptest.NewRecorder()
 				handler.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), reloadKey{}, &d)))
-				need := needs[d.Fingerprint]
+				need := needs[d.ConfigFingerprint]
 				if !assert.Len(t, d.Rulings, 1) || !assert.Equal(t, []string{need}, d.Rulings[0].Required) {
 					return
 				}
@@ -120,7 +120,7 @@ func TestReloadUnderLoad_RELOAD_01_RELOAD_05(t *testing.T) {
 func TestReloadBroken_RELOAD_02_RELOAD_06(t *testing.T) {
 	f := newFixture(t, nil)
 	f.served(f.call(f.token(nil), "echo"))
-	fingerprint := f.auth.Fingerprint()
+	fingerprint := f.auth.ConfigStatus().Fingerprint
 	answers := func() string {
 		var b strings.Builder
 		for _, w := range []*httptest.ResponseRecorder{
@@ -176,7 +176,7 @@ func TestReloadBroken_RELOAD_02_RELOAD_06(t *testing.T) {
 			fields = append(fields, mistake.Field)
 		}
 		assert.Equal(t, strings.Fields(tt.field), fields, name)
-		assert.Equal(t, fingerprint, f.auth.Fingerprint(), name)
+		assert.Equal(t, fingerprint, f.auth.ConfigStatus().Fingerprint, name)
 		assert.Equal(t, before, answers(), name)
 	}
 	assert.Equal(t, uint64(1), f.auth.ConfigStatus().Generation)
@@ -421,7 +421,7 @@ func TestReloadRecord_RELOAD_08(t *testing.T) {
 			}
 		}
 	})
-	first := f.auth.Fingerprint()
+	first := f.auth.ConfigStatus().Fingerprint
 	change := f.config(func(c *mcpauth.Config) {
 		c.Leeway = time.Minute
 		c.Issuers = append(c.Issuers, mcpauth.Issuer{URL: "https://other.example.com", Keys: []byte(otherKeys(t))})
@@ -437,23 +437,23 @@ func TestReloadRecord_RELOAD_08(t *testing.T) {
 		require.NotNil(t, d.Change)
 		assert.NotEmpty(t, d.ID)
 		assert.NotZero(t, d.Time)
-		assert.Equal(t, mcpauth.Decision{ID: d.ID, Time: d.Time, Fingerprint: d.Fingerprint, Generation: d.Generation, Change: d.Change}, stripped(d))
+		assert.Equal(t, mcpauth.Decision{ID: d.ID, Time: d.Time, ConfigFingerprint: d.ConfigFingerprint, Generation: d.Generation, Change: d.Change}, stripped(d))
 		return d
 	}
 
 	refuse = errors.New("disk full")
 	require.ErrorIs(t, f.auth.Reload(t.Context(), change, "file"), refuse)
-	assert.Equal(t, first, f.auth.Fingerprint(), "what has no record is not in force")
+	assert.Equal(t, first, f.auth.ConfigStatus().Fingerprint, "what has no record is not in force")
 	assert.False(t, f.auth.ConfigStatus().StaleSince.IsZero())
 	only()
 	refuse = nil
 
 	require.NoError(t, f.auth.Reload(t.Context(), change, "mcpauth.json sha256:abc"))
 	d := only()
-	assert.Equal(t, first, d.Fingerprint)
+	assert.Equal(t, first, d.ConfigFingerprint)
 	assert.Equal(t, uint64(1), d.Generation)
-	assert.Equal(t, mcpauth.Change{
-		Source: "mcpauth.json sha256:abc", To: f.auth.Fingerprint(),
+	assert.Equal(t, mcpauth.ConfigChange{
+		Source: "mcpauth.json sha256:abc", To: f.auth.ConfigStatus().Fingerprint,
 		Added:   []string{`issuers["https://other.example.com"]`, `methods["tools/list"]`, `tools["new"]`},
 		Removed: []string{`tools["admin_delete"]`},
 		Changed: []string{"Issuers", "Leeway", `tools["echo"]`},
@@ -475,14 +475,14 @@ func TestReloadRecord_RELOAD_08(t *testing.T) {
 
 	err := f.auth.Reload(t.Context(), f.config(func(c *mcpauth.Config) { c.MaxBody = 1 }), "bad")
 	d = only()
-	assert.Equal(t, mcpauth.Change{Source: "bad", Err: err}, *d.Change)
+	assert.Equal(t, mcpauth.ConfigChange{Source: "bad", Err: err}, *d.Change)
 	assert.Equal(t, uint64(4), d.Generation)
 	require.Error(t, f.auth.Reload(t.Context(), f.config(func(c *mcpauth.Config) { c.MaxBody = 1 }), "bad"))
 	assert.Empty(t, records, "the same of the same is no news")
 
 	f.call(f.token(nil), "echo")
 	require.Len(t, records, 1)
-	assert.Equal(t, f.auth.Fingerprint(), records[0].Fingerprint)
+	assert.Equal(t, f.auth.ConfigStatus().Fingerprint, records[0].ConfigFingerprint)
 	assert.Equal(t, uint64(4), records[0].Generation)
 	records = nil
 
@@ -499,9 +499,9 @@ func TestReloadRecord_RELOAD_08(t *testing.T) {
 // stripped is a decision without what Refuse needs.
 func stripped(d mcpauth.Decision) mcpauth.Decision {
 	return mcpauth.Decision{
-		Err: d.Err, Principal: d.Principal, Calls: d.Calls, Rulings: d.Rulings, ID: d.ID, Time: d.Time, Duration: d.Duration, Verified: d.Verified,
-		Method: d.Method, Remote: d.Remote, Era: d.Era, KeyID: d.KeyID, Token: d.Token, Session: d.Session, UnverifiedIssuer: d.UnverifiedIssuer,
-		UnverifiedKeyID: d.UnverifiedKeyID, Fingerprint: d.Fingerprint, Generation: d.Generation, Change: d.Change, Cause: d.Cause, Detail: d.Detail, Fix: d.Fix,
+		Err: d.Err, Principal: d.Principal, Calls: d.Calls, Rulings: d.Rulings, ID: d.ID, Time: d.Time, Duration: d.Duration, Verification: d.Verification,
+		Method: d.Method, Remote: d.Remote, Era: d.Era, KeyID: d.KeyID, TokenFingerprint: d.TokenFingerprint, SessionFingerprint: d.SessionFingerprint, UnverifiedIssuer: d.UnverifiedIssuer,
+		UnverifiedKeyID: d.UnverifiedKeyID, ConfigFingerprint: d.ConfigFingerprint, Generation: d.Generation, Change: d.Change, Cause: d.Cause, Detail: d.Detail, Fix: d.Fix,
 	}
 }
 
@@ -529,7 +529,7 @@ func TestReloadFailed_RELOAD_11(t *testing.T) {
 		require.NoError(t, f.auth.Reload(t.Context(), f.config(nil), "file"))
 		assert.NotContains(t, health(), "config")
 		status := f.auth.ConfigStatus()
-		assert.Equal(t, mcpauth.ConfigStatus{Fingerprint: f.auth.Fingerprint(), Generation: 1, InForce: since, LastSuccess: time.Now()}, status)
+		assert.Equal(t, mcpauth.ConfigStatus{Fingerprint: f.auth.ConfigStatus().Fingerprint, Generation: 1, InForce: since, LastSuccess: time.Now()}, status)
 	})
 }
 
@@ -567,7 +567,9 @@ func TestReloadInside_RELOAD_13(t *testing.T) {
 // TestFingerprint_RELOAD_08: two configurations have one fingerprint if they decide alike, whatever the order of maps, and
 // whatever is secret or code.
 func TestFingerprint_RELOAD_08(t *testing.T) {
-	of := func(change func(*mcpauth.Config)) string { return newFixture(t, change).auth.Fingerprint() }
+	of := func(change func(*mcpauth.Config)) string {
+		return newFixture(t, change).auth.ConfigStatus().Fingerprint
+	}
 	same := of(nil)
 	assert.Regexp(t, "^sha256:[0-9a-f]{64}$", same)
 	assert.Equal(t, same, of(func(c *mcpauth.Config) {
@@ -597,7 +599,7 @@ func TestFingerprint_RELOAD_08(t *testing.T) {
 		assert.False(t, seen[print], i)
 		seen[print] = true
 	}
-	assert.Empty(t, new(mcpauth.Middleware).Fingerprint())
+	assert.Empty(t, new(mcpauth.Middleware).ConfigStatus().Fingerprint)
 }
 
 // BenchmarkReload is a change of one rule among 5,000.

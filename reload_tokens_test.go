@@ -86,16 +86,16 @@ func TestReloadIntrospection_RELOAD_05_RELOAD_06_INTRO_05(t *testing.T) {
 	assert.Equal(t, "another", secret.Load(), "the new secret is used")
 
 	f.issuer.Break(mcpauthtest.Metadata, mcpauthtest.None)
-	before := f.auth.Fingerprint()
+	before := f.auth.ConfigStatus().Fingerprint
 	require.NoError(t, reload(func(c *mcpauth.Config) { c.Issuers[0].Introspect = nil }))
 	f.refused(f.call(token, "echo"), http.StatusUnauthorized, invalidToken(words(mcpauth.ErrMalformedToken)))
-	assert.NotEqual(t, before, f.auth.Fingerprint())
-	before = f.auth.Fingerprint()
+	assert.NotEqual(t, before, f.auth.ConfigStatus().Fingerprint)
+	before = f.auth.ConfigStatus().Fingerprint
 	require.NoError(t, reload(func(c *mcpauth.Config) {
 		c.Issuers[0].Introspect, c.Issuers[0].Unlisted = nil, true
 		c.Issuers = append(c.Issuers, mcpauth.Issuer{URL: "https://other.example.com", Keys: []byte(otherKeys(t))})
 	}))
-	assert.NotEqual(t, before, f.auth.Fingerprint())
+	assert.NotEqual(t, before, f.auth.ConfigStatus().Fingerprint)
 	assert.NotContains(t, string(f.auth.MetadataJSON()), testIssuerURL)
 }
 

@@ -29,6 +29,8 @@ const (
 // Call is one operation of a request, read from the bytes of the body that the
 // handler receives and from nothing else.
 type Call struct {
+	_ struct{} // keyed literals only
+
 	// Method is the JSON-RPC method, "tools/call". Where a request has none it is
 	// "$response" for a client's answer, "$sse" for GET, "$session.delete" for DELETE.
 	Method string

@@ -16,8 +16,8 @@ type Store interface {
 	// Get returns the value of a key, nil for none.
 	Get(ctx context.Context, key string) ([]byte, error)
 
-	// Put sets a key that has no value. Otherwise it returns the value that is held, and changes nothing. A value is never empty.
-	Put(ctx context.Context, key string, value []byte, ttl time.Duration) (held []byte, err error)
+	// PutIfAbsent sets a key that has no value. Otherwise it returns the value that is held, and changes nothing. A value is never empty.
+	PutIfAbsent(ctx context.Context, key string, value []byte, ttl time.Duration) (held []byte, err error)
 
 	// Swap sets a key, and returns the value that it had, nil for none.
 	Swap(ctx context.Context, key string, value []byte, ttl time.Duration) (old []byte, err error)

@@ -70,11 +70,11 @@ func (s *testStore) Get(ctx context.Context, key string) ([]byte, error) {
 	return s.Store.Get(ctx, key)
 }
 
-func (s *testStore) Put(ctx context.Context, key string, value []byte, ttl time.Duration) ([]byte, error) {
+func (s *testStore) PutIfAbsent(ctx context.Context, key string, value []byte, ttl time.Duration) ([]byte, error) {
 	if err := s.called(ctx, key, value); err != nil {
 		return nil, err
 	}
-	return s.Store.Put(ctx, key, value, ttl)
+	return s.Store.PutIfAbsent(ctx, key, value, ttl)
 }
 
 func (s *testStore) Swap(ctx context.Context, key string, value []byte, ttl time.Duration) ([]byte, error) {

@@ -437,7 +437,7 @@ func (v *verifier) askRevoked(ctx context.Context, p *Principal) (denied *refusa
 	case err != nil:
 		return doubtRevoked(err)
 	case revoked:
-		return refusal.New(refusal.Revoked, "jti", p.ID, "a token that is not revoked")
+		return refusal.New(refusal.Revoked, "jti", p.TokenID, "a token that is not revoked")
 	}
 	return nil
 }

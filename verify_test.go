@@ -667,7 +667,7 @@ func TestRevoked_TOK_61(t *testing.T) {
 	})
 	token := f.token(mcpauthtest.Claims{"jti": "id-7"})
 	f.served(f.call(token, "echo"))
-	assert.Equal(t, "id-7", got.ID)
+	assert.Equal(t, "id-7", got.TokenID)
 
 	answer = func() (bool, error) { return true, nil }
 	f.refused(f.call(token, "echo"), http.StatusUnauthorized, invalidToken("token revoked"))
@@ -1040,7 +1040,7 @@ func TestNewTokensAtOnce_CONC_01(t *testing.T) {
 			var claims struct{ Sub, JTI string }
 			require.NotNil(t, p)
 			require.NoError(t, p.Claims(&claims))
-			assert.Equal(t, []string{"user " + who, who, "user " + who, who}, []string{p.Subject, p.ID, claims.Sub, claims.JTI})
+			assert.Equal(t, []string{"user " + who, who, "user " + who, who}, []string{p.Subject, p.TokenID, claims.Sub, claims.JTI})
 			assert.Equal(t, []string{"mcp:read", "own:" + who}, p.Scopes)
 			assert.Equal(t, []string{testResource}, p.Audiences)
 		}

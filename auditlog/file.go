@@ -14,6 +14,8 @@ import (
 
 // FileOptions say where records are kept and how safely.
 type FileOptions struct {
+	_ [0]func() // keyed literals only
+
 	// Path of the file. It is created with rights for its owner only, and
 	// its directory must exist. One process writes to it.
 	Path string

@@ -19,6 +19,8 @@ type Sink interface {
 
 // Options say what goes into records, and what happens if one cannot be kept.
 type Options struct {
+	_ [0]func() // keyed literals only
+
 	// SubjectKey replaces subjects and actors by a keyed hash (HMAC-SHA-256 with
 	// this key, 32 bytes or more). Who has the key can find a person's records, nobody else
 	// can. Nil: the names themselves.

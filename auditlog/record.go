@@ -29,14 +29,14 @@ type Record struct {
 	Cause    string `json:"cause,omitempty"`    // id in docs/troubleshooting.md
 	Status   int    `json:"status,omitempty"`   // HTTP status of the refusal
 
-	Issuer   string   `json:"iss,omitempty"`
-	Subject  string   `json:"sub,omitempty"`
-	ClientID string   `json:"client_id,omitempty"`
-	Machine  bool     `json:"machine,omitempty"` // the client acts for itself
-	Actors   []string `json:"actors,omitempty"`
-	KeyID    string   `json:"kid,omitempty"`
-	Token    string   `json:"token_fingerprint,omitempty"`
-	Session  string   `json:"session_fingerprint,omitempty"`
+	Issuer             string   `json:"iss,omitempty"`
+	Subject            string   `json:"sub,omitempty"`
+	ClientID           string   `json:"client_id,omitempty"`
+	Machine            bool     `json:"machine,omitempty"` // the client acts for itself
+	Actors             []string `json:"actors,omitempty"`
+	KeyID              string   `json:"kid,omitempty"`
+	TokenFingerprint   string   `json:"token_fingerprint,omitempty"`
+	SessionFingerprint string   `json:"session_fingerprint,omitempty"`
 
 	// What an unverified token says. It proves nothing.
 	UnverifiedIssuer string `json:"unverified_iss,omitempty"`
@@ -90,10 +90,10 @@ const (
 func (o *Options) record(ctx context.Context, d mcpauth.Decision) Record {
 	r := Record{
 		Time: d.Time.UTC(), ID: d.ID, Event: "decision", Decision: "allow",
-		Cause: d.Cause, KeyID: clean(d.KeyID), Token: d.Token, Session: d.Session,
+		Cause: d.Cause, KeyID: clean(d.KeyID), TokenFingerprint: d.TokenFingerprint, SessionFingerprint: d.SessionFingerprint,
 		UnverifiedIssuer: clean(d.UnverifiedIssuer), UnverifiedKeyID: clean(d.UnverifiedKeyID),
 		Method: clean(d.Method), Era: d.Era, Duration: d.Duration.Microseconds(),
-		Config: short(d.Fingerprint), Generation: d.Generation,
+		Config: short(d.ConfigFingerprint), Generation: d.Generation,
 	}
 	if d.Change != nil {
 		r.change(d.Change)
@@ -123,7 +123,7 @@ func (o *Options) record(ctx context.Context, d mcpauth.Decision) Record {
 	return r
 }
 
-func (r *Record) change(c *mcpauth.Change) {
+func (r *Record) change(c *mcpauth.ConfigChange) {
 	r.Event = "reload"
 	names := func(list []string) (cleaned []string) {
 		for _, name := range list {

@@ -82,9 +82,9 @@ func TestReload_RELOAD_08(t *testing.T) {
 	var config mcpauth.Config
 	s := newServer(t, sink, auditlog.Options{FailClosed: true}, func(c *mcpauth.Config) { config = *c })
 	config.Leeway = 7 * time.Second
-	first := s.auth.Fingerprint()
+	first := s.auth.ConfigStatus().Fingerprint
 	require.NoError(t, s.auth.Reload(t.Context(), config, "mcpauth.json"))
-	now := s.auth.Fingerprint()
+	now := s.auth.ConfigStatus().Fingerprint
 	short := func(fingerprint string) string { return strings.TrimPrefix(fingerprint, "sha256:")[:16] }
 	got := sink.last(t)
 	assert.Regexp(t, "^[0-9a-f]{16}$", got.ID)
@@ -106,7 +106,7 @@ func TestReload_RELOAD_08(t *testing.T) {
 	config.Leeway, config.MaxBody = 8*time.Second, 0
 	sink.before = func() error { return errors.New("disk full") }
 	require.ErrorContains(t, s.auth.Reload(t.Context(), config, ""), "disk full")
-	assert.Equal(t, now, s.auth.Fingerprint())
+	assert.Equal(t, now, s.auth.ConfigStatus().Fingerprint)
 }
 
 func TestRulings_AUDIT_02(t *testing.T) {
@@ -339,7 +339,7 @@ func TestFingerprints_AUDIT_02(t *testing.T) {
 	s := newServer(t, sink, auditlog.Options{})
 	fingerprint := func(token string) string {
 		require.Equal(t, http.StatusOK, s.call(token, "echo"))
-		return sink.last(t).Token
+		return sink.last(t).TokenFingerprint
 	}
 	assert.Equal(t, "eb66c623572f8a2a", fingerprint(s.token(mcpauthtest.Claims{"jti": "id-1"})), "sha256 of id-1")
 	unnamed := s.token(mcpauthtest.Claims{"jti": nil})

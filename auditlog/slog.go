@@ -25,7 +25,7 @@ func (r *Record) attrs() []slog.Attr {
 	for _, text := range []struct{ name, value string }{
 		{"id", r.ID}, {"decision", r.Decision}, {"reason", r.Reason}, {"cause", r.Cause},
 		{"iss", r.Issuer}, {"sub", r.Subject}, {"client_id", r.ClientID}, {"kid", r.KeyID},
-		{"token_fingerprint", r.Token}, {"session_fingerprint", r.Session},
+		{"token_fingerprint", r.TokenFingerprint}, {"session_fingerprint", r.SessionFingerprint},
 		{"unverified_iss", r.UnverifiedIssuer}, {"unverified_kid", r.UnverifiedKeyID},
 		{"http_method", r.Method}, {"era", r.Era}, {"remote", r.Remote}, {"elevated_from", r.ElevatedFrom},
 	} {

@@ -42,6 +42,8 @@ func digest(parts ...string) (sum [sha256.Size]byte) {
 
 // Endpoint is where the client authenticates.
 type Endpoint struct {
+	_ [0]func() // keyed literals only
+
 	Issuer string // identifier of the authorization server
 	URL    string // of the endpoint
 }

@@ -24,7 +24,7 @@ const maxFile = 8 << 20
 // File is a file that was read.
 type File struct {
 	// Config is what the file says. Its Policy is a [mcpauth.Rules] if the file has rules, and nil otherwise.
-	// Secrets are read by [Parse], [Load], [New], [Watch] and [File.Clients] only.
+	// Secrets are read by [Parse], [Load], [New], [Watch] and [File.ReadClientSecrets] only.
 	Config mcpauth.Config
 
 	// Holders are groups of people or clients, and the scopes that they can get: for the

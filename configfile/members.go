@@ -42,7 +42,7 @@ var (
 		"introspect":            to(func(i *mcpauth.Issuer) **mcpauth.Introspection { return &i.Introspect }, optional(object(introspectMembers))),
 		"unlisted":              to(func(i *mcpauth.Issuer) *bool { return &i.Unlisted }, aBool),
 		"allow_private":         to(func(i *mcpauth.Issuer) *bool { return &i.AllowPrivate }, aBool),
-		"on_behalf":             to(func(i *mcpauth.Issuer) *bool { return &i.OnBehalf }, aBool),
+		"allow_token_exchange":  to(func(i *mcpauth.Issuer) *bool { return &i.AllowTokenExchange }, aBool),
 		"jwks_uri":              to(func(i *mcpauth.Issuer) *string { return &i.JWKSURI }, aText),
 		"keys":                  to(func(i *mcpauth.Issuer) *[]byte { return &i.Keys }, keySet),
 	}

@@ -23,7 +23,7 @@ const fullFile = `{
   "issuers": [{
     "url": "https://login.example.com", "audiences": ["https://mcp.example.com/mcp"], "algorithms": ["RS256"], "token_types": ["at+jwt"],
     "claims": {"scopes": ["scope"], "union": true, "roles": ["roles"], "role_scopes": {"analyst": ["a"]}, "client_id": "azp", "audience": "client_id"},
-    "require_claims": {"tid": ["t"]}, "max_lifetime": "1h", "allow_missing_subject": true, "allow_id_token_claims": true, "allow_private": true, "on_behalf": true,
+    "require_claims": {"tid": ["t"]}, "max_lifetime": "1h", "allow_missing_subject": true, "allow_id_token_claims": true, "allow_private": true, "allow_token_exchange": true,
     "dpop": "required", "unlisted": true,
     "introspect": {"endpoint": "https://login.example.com/introspect", "client": {"id": "c", "secret": {"env": "MCPAUTH_TEST_KEY"}}, "prefix": "at_", "jwts": true, "tokeninfo": true},
     "jwks_uri": "https://login.example.com/keys", "keys": {"keys": []}
@@ -151,7 +151,7 @@ func TestIntrospection_INTRO_01_RELOAD_09(t *testing.T) {
 			continue
 		}
 		require.Error(t, how.Client.Validate(), "no secret was read: it fails closed")
-		require.NoError(t, f.Clients(), "the other secrets are not looked at")
+		require.NoError(t, f.ReadClientSecrets(), "the other secrets are not looked at")
 		header := http.Header{}
 		assert.Equal(t, want == "", how.Client.Apply(t.Context(), clientauth.Endpoint{}, header, nil) != nil)
 		assert.Equal(t, want, header.Get("Authorization"))

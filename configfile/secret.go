@@ -78,9 +78,9 @@ func (r *reader) secret(n *node, s secret) {
 	r.secrets = append(r.secrets, s)
 }
 
-// Clients reads the secrets of clients, and no others: after [Read], for a program that asks authorization servers about tokens
+// ReadClientSecrets reads the secrets of clients, and no others: after [Read], for a program that asks authorization servers about tokens
 // and serves nobody.
-func (f *File) Clients() error {
+func (f *File) ReadClientSecrets() error {
 	return joined(f.readSecrets(func(s *secret) bool { return s.ofClient }))
 }
 

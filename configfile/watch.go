@@ -15,6 +15,8 @@ import (
 
 // Options say how a file is watched.
 type Options struct {
+	_ [0]func() // keyed literals only
+
 	// Every is the time between two looks at the file. Default: 2 seconds.
 	Every time.Duration
 
@@ -152,7 +154,7 @@ func (w *watcher) apply(ctx context.Context, source string, data []byte) error {
 	if err != nil {
 		return err
 	}
-	if w.base == nil && f.Config.Policy != nil && w.auth.Coverage(mcpauth.Registered{}).Code {
+	if w.base == nil && f.Config.Policy != nil && w.auth.Coverage(mcpauth.Registered{}).PolicyIsCode {
 		return errForgotten
 	}
 	if err := w.auth.Reload(edition.WithPlaces(ctx, f.Locate), f.Config, source); err != nil {

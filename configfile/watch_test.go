@@ -44,7 +44,7 @@ type watched struct {
 
 	mu      sync.Mutex
 	log     bytes.Buffer
-	changes []mcpauth.Change
+	changes []mcpauth.ConfigChange
 }
 
 func (w *watched) Write(p []byte) (int, error) {

@@ -114,6 +114,7 @@ type UnreachableError struct {
 	Err error
 }
 
+// Error names the target and the cause.
 func (e *UnreachableError) Error() string {
 	return "conformance: " + e.URL + " cannot be reached: " + e.Err.Error()
 }

@@ -22,6 +22,8 @@ var ErrNotOwned = errors.New("the target is not on loopback: set Owned (--i-own-
 
 // Target is the server to look at, and what is known about it. Only URL is needed.
 type Target struct {
+	_ [0]func() // keyed literals only
+
 	// URL is the MCP endpoint as clients dial it, which is also the resource
 	// identifier that tokens must carry in aud.
 	URL string
@@ -78,6 +80,8 @@ type Target struct {
 
 // Tool is a harmless tool of the target.
 type Tool struct {
+	_ [0]func() // keyed literals only
+
 	Name      string          `json:"name"`
 	Scopes    []string        `json:"scopes"`              // all of them are needed
 	Arguments json.RawMessage `json:"arguments,omitempty"` // a JSON object

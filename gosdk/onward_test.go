@@ -22,7 +22,7 @@ func TestOnward_EXCH_02_EXCH_03(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var got, shown []string
 			var kept []context.Context
-			s := newSiteOf(t, stateless, func(i *mcpauth.Issuer) { i.OnBehalf = true }, gosdk.Middleware,
+			s := newSiteOf(t, stateless, func(i *mcpauth.Issuer) { i.AllowTokenExchange = true }, gosdk.Middleware,
 				func(next mcp.MethodHandler) mcp.MethodHandler {
 					return func(ctx context.Context, method string, req mcp.Request) (mcp.Result, error) {
 						if method == "tools/call" {
@@ -65,7 +65,7 @@ func TestOnward_EXCH_02_EXCH_03(t *testing.T) {
 
 // Where Middleware was forgotten there is nothing, rather than what an old request had.
 func TestOnward_ForgottenMiddleware_EXCH_02(t *testing.T) {
-	s := newSiteOf(t, false, func(i *mcpauth.Issuer) { i.OnBehalf = true }, func(next mcp.MethodHandler) mcp.MethodHandler {
+	s := newSiteOf(t, false, func(i *mcpauth.Issuer) { i.AllowTokenExchange = true }, func(next mcp.MethodHandler) mcp.MethodHandler {
 		return func(ctx context.Context, method string, req mcp.Request) (mcp.Result, error) {
 			_, _, err := onward.Token(ctx)
 			assert.Equal(t, onward.ErrNone, err)

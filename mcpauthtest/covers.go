@@ -14,7 +14,7 @@ import (
 func Covers(tb testing.TB, auth *mcpauth.Middleware, has mcpauth.Registered) mcpauth.Coverage {
 	tb.Helper()
 	coverage := auth.Coverage(has)
-	if coverage.Code {
+	if coverage.PolicyIsCode {
 		tb.Errorf("mcpauthtest: the policy is code, of which nobody knows what it would say: compare the rules on which it is built")
 	}
 	for _, err := range each(coverage.Err()) {

@@ -41,6 +41,8 @@ type Exchange struct {
 
 // Refusal is an error response of the token endpoint (RFC 6749 section 5.2).
 type Refusal struct {
+	_ [0]func() // keyed literals only
+
 	Code    string         // error, such as "consent_required"
 	Members map[string]any // further ones, such as suberror and claims
 	Status  int            // default: 401 with invalid_client, 400 otherwise

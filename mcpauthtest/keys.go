@@ -23,6 +23,8 @@ import (
 // Key is a signing key. Its fields may be changed before it is used, to make a
 // key that lies about itself.
 type Key struct {
+	_ [0]func() // keyed literals only
+
 	ID      string // kid; "" for none
 	Alg     string // how [Key.Sign] signs, and alg in the JWK
 	Private crypto.Signer

@@ -61,8 +61,8 @@ func (t *storeTest) get(want []byte) {
 
 func (t *storeTest) puts(value string, life time.Duration, want []byte) {
 	t.Helper()
-	held, err := t.store.Put(t.Context(), t.key, []byte(value), life)
-	t.is("Put "+value, held, err, want)
+	held, err := t.store.PutIfAbsent(t.Context(), t.key, []byte(value), life)
+	t.is("PutIfAbsent "+value, held, err, want)
 }
 
 func (t *storeTest) swaps(value string, life time.Duration, want []byte) {
@@ -129,14 +129,14 @@ func (t *storeTest) winner() {
 	var won []byte
 	lost := map[string]int{}
 	t.all(func(value []byte) {
-		held, err := t.store.Put(t.Context(), t.key, value, storeLife)
+		held, err := t.store.PutIfAbsent(t.Context(), t.key, value, storeLife)
 		mu.Lock()
 		defer mu.Unlock()
 		switch {
 		case err != nil:
-			t.Errorf("Put: %v", err)
+			t.Errorf("PutIfAbsent: %v", err)
 		case held == nil && won != nil:
-			t.Errorf("Put: %s and %s have both won", won, value)
+			t.Errorf("PutIfAbsent: %s and %s have both won", won, value)
 		case held == nil:
 			won = value
 		default:
@@ -144,7 +144,7 @@ func (t *storeTest) winner() {
 		}
 	})
 	if len(lost) != 1 || lost[string(won)] != storeUsers-1 {
-		t.Errorf("Put: %q has won, and the others were told %v", won, lost)
+		t.Errorf("PutIfAbsent: %q has won, and the others were told %v", won, lost)
 	}
 }
 
@@ -225,8 +225,8 @@ func (t *storeTest) ends() {
 
 func (t *storeTest) copies() {
 	value := []byte("abc")
-	if _, err := t.store.Put(t.Context(), t.key, value, storeLife); err != nil {
-		t.Fatalf("Put: %v", err)
+	if _, err := t.store.PutIfAbsent(t.Context(), t.key, value, storeLife); err != nil {
+		t.Fatalf("PutIfAbsent: %v", err)
 	}
 	value[0] = 'x'
 	got, err := t.store.Get(t.Context(), t.key)

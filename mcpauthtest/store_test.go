@@ -37,7 +37,7 @@ func (s *badStore) Get(ctx context.Context, key string) ([]byte, error) {
 	return value, err
 }
 
-func (s *badStore) Put(ctx context.Context, key string, value []byte, ttl time.Duration) ([]byte, error) {
+func (s *badStore) PutIfAbsent(ctx context.Context, key string, value []byte, ttl time.Duration) ([]byte, error) {
 	switch s.wrong {
 	case "put overwrites":
 		_, err := s.Store.Swap(ctx, key, value, ttl)
@@ -47,13 +47,13 @@ func (s *badStore) Put(ctx context.Context, key string, value []byte, ttl time.D
 		if err != nil || held != nil {
 			return held, err
 		}
-		time.Sleep(time.Millisecond)
+		time.Sleep(20 * time.Millisecond)
 		_, err = s.Store.Swap(ctx, key, value, ttl)
 		return nil, err
 	case "no end":
 		ttl = time.Hour
 	}
-	return s.Store.Put(ctx, key, value, ttl)
+	return s.Store.PutIfAbsent(ctx, key, value, ttl)
 }
 
 func (s *badStore) Swap(ctx context.Context, key string, value []byte, ttl time.Duration) ([]byte, error) {

@@ -24,7 +24,7 @@ type Config struct {
 	_ [0]func() // keyed literals only
 
 	// Issuer is the authorization server that makes the users' tokens and exchanges them, byte-equal to
-	// the URL of a mcpauth.Issuer with OnBehalf. For a second one make a second [Exchanger].
+	// the URL of a mcpauth.Issuer with AllowTokenExchange. For a second one make a second [Exchanger].
 	Issuer string
 
 	// TokenURL is its token endpoint. Default: token_endpoint of the issuer's metadata.
@@ -99,6 +99,8 @@ type Target struct {
 
 // Actor is the acting party.
 type Actor struct {
+	_ [0]func() // keyed literals only
+
 	Token, Type string // Type "": an access token
 	Subject     string // sub of act in what is issued
 }
@@ -132,7 +134,7 @@ func New(config Config) (*Exchanger, error) {
 		errs = append(errs, fmt.Errorf("onbehalf: Config.%s = %s: %s", field, value, fix))
 	}
 	if e.endpointURL(config.Issuer) == nil {
-		fail("Issuer", foreign.URL(config.Issuer), "required: the https URL of a mcpauth.Issuer with OnBehalf, byte for byte; for http on this machine set AllowInsecureLoopback")
+		fail("Issuer", foreign.URL(config.Issuer), "required: the https URL of a mcpauth.Issuer with AllowTokenExchange, byte for byte; for http on this machine set AllowInsecureLoopback")
 	}
 	if config.TokenURL != "" {
 		e.typed = e.endpointURL(config.TokenURL)

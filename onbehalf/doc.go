@@ -3,7 +3,7 @@
 // server exchanges it for one that is, by RFC 8693 or by Microsoft Entra's on-behalf-of grant.
 //
 //	exchanger, err := onbehalf.New(onbehalf.Config{
-//		Issuer: "https://login.example.com", // of which mcpauth.Issuer.OnBehalf is set
+//		Issuer: "https://login.example.com", // of which mcpauth.Issuer.AllowTokenExchange is set
 //		Client: clientauth.SecretBasic("mcp-server", secret),
 //		Targets: map[string]onbehalf.Target{
 //			"crm": {Resource: "https://api.example.com", Scopes: []string{"crm.read"}},

@@ -9,7 +9,7 @@ import (
 // Kind is what is to be done about an [Error].
 type Kind string
 
-// The kinds of errors. There will be no others without a new major version.
+// The kinds of errors. A minor version may add one: take what you do not know for [Refused].
 const (
 	Interaction   Kind = "interaction"   // the user has to agree, or to sign in once more: see [Exchanger.Answer]
 	MoreScope     Kind = "more scope"    // the user's token has to have more scopes: see [Exchanger.Answer]

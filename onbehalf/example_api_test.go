@@ -32,7 +32,7 @@ func Example_test() {
 		panic(err)
 	}
 	trusted := issuer.Config()
-	trusted.OnBehalf = true
+	trusted.AllowTokenExchange = true
 	auth, err := mcpauth.New(mcpauth.Config{
 		Resource: "https://mcp.example.com/mcp", Issuers: []mcpauth.Issuer{trusted},
 		Policy:                mcpauth.Rules{Tools: map[string]mcpauth.Requirement{"customers": mcpauth.Scopes("crm:use")}},

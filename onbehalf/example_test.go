@@ -24,7 +24,7 @@ func Example() {
 	}
 	auth, err := mcpauth.New(mcpauth.Config{
 		Resource: "https://mcp.example.com/mcp",
-		Issuers:  []mcpauth.Issuer{{URL: "https://login.example.com", OnBehalf: true}},
+		Issuers:  []mcpauth.Issuer{{URL: "https://login.example.com", AllowTokenExchange: true}},
 		Policy: exchanger.Policy(mcpauth.Rules{Tools: map[string]mcpauth.Requirement{
 			"customers": mcpauth.Scopes("crm:use"),
 		}}, map[string]string{"customers": "crm"}),

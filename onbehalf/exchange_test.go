@@ -147,7 +147,7 @@ func TestEndpoint_EXCH_10(t *testing.T) {
 		other := mcpauthtest.NewIssuerAt(t, "https://other.example.com")
 		s := newSite(t, change{auth: func(c *mcpauth.Config) {
 			second := other.Config()
-			second.OnBehalf, second.Keys = true, other.Keys()[0].PEM()
+			second.AllowTokenExchange, second.Keys = true, other.Keys()[0].PEM()
 			c.Issuers = append(c.Issuers, second)
 		}})
 		err := s.fails(other.Token(mcpauthtest.Claims{"aud": resource, "scope": "mcp:read"}))
@@ -185,10 +185,10 @@ func TestEndpoint_EXCH_10(t *testing.T) {
 }
 
 func TestRequestThatLeadsNowhere_EXCH_01_EXCH_11(t *testing.T) {
-	s := newSite(t, change{auth: func(c *mcpauth.Config) { c.Issuers[0].OnBehalf = false }})
+	s := newSite(t, change{auth: func(c *mcpauth.Config) { c.Issuers[0].AllowTokenExchange = false }})
 	err := s.fails(s.token(nil))
 	assert.Equal(t, onbehalf.Misconfigured, err.Kind)
-	assert.ErrorContains(t, err, "mcpauth.Issuer.OnBehalf")
+	assert.ErrorContains(t, err, "mcpauth.Issuer.AllowTokenExchange")
 	assert.Zero(t, s.count())
 	for name, ctx := range map[string]context.Context{
 		"none":                 t.Context(),
@@ -419,7 +419,7 @@ func TestMisconfigured_OneLine_EXCH_16(t *testing.T) {
 
 // What leads nowhere by a fault of the configuration is told as well, whoever shows the error to nobody.
 func TestMisconfigured_Told_EXCH_16(t *testing.T) {
-	forbidden := change{auth: func(c *mcpauth.Config) { c.Issuers[0].OnBehalf = false }}
+	forbidden := change{auth: func(c *mcpauth.Config) { c.Issuers[0].AllowTokenExchange = false }}
 	other := change{config: func(c *onbehalf.Config) { c.Issuer += "/" }}
 	for _, row := range []struct {
 		name   string
@@ -428,7 +428,7 @@ func TestMisconfigured_Told_EXCH_16(t *testing.T) {
 		header string
 		want   []string
 	}{
-		{"OnBehalf is not set", forbidden, "crm", "", []string{"mcpauth.Issuer.OnBehalf is not set", "target=crm"}},
+		{"AllowTokenExchange is not set", forbidden, "crm", "", []string{"mcpauth.Issuer.AllowTokenExchange is not set", "target=crm"}},
 		{"another issuer", other, "crm", "", []string{"another issuer than Config.Issuer", "issuer=" + issuerURL + "/ cause="}},
 		{"no such target", change{}, "erp", "", []string{"Config.Targets has no such target", "erp"}},
 		{"no URL", change{config: crm(func(t *onbehalf.Target) { t.Resource, t.Audience = "", "crm" })}, "crm", "", []string{"Target.URL"}},
@@ -533,10 +533,10 @@ func TestRefused_Told_EXCH_16(t *testing.T) {
 // A policy that exchanges for an issuer whose tokens may not be exchanged is a mistake that New sees.
 func TestPolicy_OnBehalf_EXCH_16(t *testing.T) {
 	s := newSite(t, change{})
-	for name, c := range map[string]mcpauth.Issuer{"not set": s.issuer.Config(), "another": {URL: issuerURL + "/", OnBehalf: true}} {
+	for name, c := range map[string]mcpauth.Issuer{"not set": s.issuer.Config(), "another": {URL: issuerURL + "/", AllowTokenExchange: true}} {
 		_, err := mcpauth.New(mcpauth.Config{Resource: resource, Issuers: []mcpauth.Issuer{c}, Policy: s.exchanger.Policy(mcpauth.Rules{}, map[string]string{"echo": "crm"})})
 		assert.ErrorContains(t, err, `onbehalf.Policy: Config.Issuer = "`+issuerURL+`"`, name)
-		assert.ErrorContains(t, err, "set OnBehalf", name)
+		assert.ErrorContains(t, err, "set AllowTokenExchange", name)
 	}
 }
 
@@ -545,7 +545,7 @@ func TestPolicy_TwoIssuers_EXCH_16(t *testing.T) {
 	other := mcpauthtest.NewIssuerAt(t, "https://other.example.com")
 	s := newSite(t, change{tools: map[string]string{"echo": "crm"}, auth: func(c *mcpauth.Config) {
 		second := other.Config()
-		second.OnBehalf, second.Keys = true, other.Keys()[0].PEM()
+		second.AllowTokenExchange, second.Keys = true, other.Keys()[0].PEM()
 		c.Issuers = append(c.Issuers, second)
 	}})
 	served := false

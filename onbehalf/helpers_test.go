@@ -91,7 +91,7 @@ func newSite(t *testing.T, c change) *site {
 		Logger: config.Logger,
 		Policy: mcpauth.Rules{Tools: map[string]mcpauth.Requirement{"echo": mcpauth.Scopes("mcp:read")}},
 	}
-	guarded.Issuers[0].OnBehalf = true
+	guarded.Issuers[0].AllowTokenExchange = true
 	if c.auth != nil {
 		c.auth(&guarded)
 	}

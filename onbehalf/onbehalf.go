@@ -119,9 +119,9 @@ func (e *Exchanger) inbound(ctx context.Context, t *target) (from inbound, faile
 func (e *Exchanger) asError(t *target, err error) *Error {
 	switch {
 	case errors.Is(err, onward.ErrForbidden):
-		return e.misconfigured(t, "mcpauth.Issuer.OnBehalf is not set for the caller's issuer", "")
+		return e.misconfigured(t, "mcpauth.Issuer.AllowTokenExchange is not set for the caller's issuer", "")
 	case errors.Is(err, onward.ErrNone):
-		return e.misconfigured(t, "this is not the context of a request behind mcpauth.Middleware.Wrap whose mcpauth.Issuer.OnBehalf is set", "")
+		return e.misconfigured(t, "this is not the context of a request behind mcpauth.Middleware.Wrap whose mcpauth.Issuer.AllowTokenExchange is set", "")
 	}
 	return &Error{Target: t.name, Kind: Over}
 }

@@ -42,7 +42,7 @@ func (p *policy) Require(ctx context.Context, call mcpauth.Call) (mcpauth.Requir
 func (p *policy) Refines(onBehalf []string, _ onward.Ours) (mcpauth.Policy, error) {
 	var wrong []error
 	if issuer := p.exchanger.config.Issuer; !slices.Contains(onBehalf, issuer) {
-		wrong = append(wrong, fmt.Errorf("onbehalf.Policy: Config.Issuer = %s: no Issuer with this URL, byte for byte, has OnBehalf: set OnBehalf there", foreign.Quote(issuer)))
+		wrong = append(wrong, fmt.Errorf("onbehalf.Policy: Config.Issuer = %s: no Issuer with this URL, byte for byte, has AllowTokenExchange: set AllowTokenExchange there", foreign.Quote(issuer)))
 	}
 	for _, tool := range slices.Sorted(maps.Keys(p.tools)) {
 		if p.exchanger.targets[p.tools[tool]] == nil {

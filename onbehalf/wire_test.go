@@ -36,7 +36,7 @@ func TestOverTheWire_EXCH_10_EXCH_24(t *testing.T) {
 	defer tokens.Close()
 	issuer.PublishMetadata(func(m map[string]any) { m["token_endpoint"] = tokens.URL })
 	trusted := issuer.Config()
-	trusted.OnBehalf = true
+	trusted.AllowTokenExchange = true
 	auth, err := mcpauth.New(mcpauth.Config{
 		Resource: resource, Issuers: []mcpauth.Issuer{trusted}, AllowInsecureLoopback: true,
 		Policy: mcpauth.Rules{Tools: map[string]mcpauth.Requirement{"echo": mcpauth.Authenticated()}},

@@ -19,8 +19,8 @@ func (t *Telemetry) span(ctx context.Context, d mcpauth.Decision, labels []attri
 		return
 	}
 	span.SetAttributes(attribute.String("mcpauth.decision.id", d.ID))
-	if d.Verified > 0 {
-		span.AddEvent("token verified", trace.WithTimestamp(d.Time.Add(d.Verified)))
+	if d.Verification > 0 {
+		span.AddEvent("token verified", trace.WithTimestamp(d.Time.Add(d.Verification)))
 	}
 	var rules, missing []string
 	for _, ruling := range d.Rulings {

@@ -25,6 +25,8 @@ const other = "other"
 
 // Config says where measurements go. The zero value uses the global providers.
 type Config struct {
+	_ [0]func() // keyed literals only
+
 	MeterProvider  metric.MeterProvider
 	TracerProvider trace.TracerProvider
 }
@@ -99,8 +101,8 @@ func (t *Telemetry) OnDecision(ctx context.Context, d mcpauth.Decision) {
 	if d.Principal != nil {
 		issuer := attribute.String("mcpauth.issuer", d.Principal.Issuer)
 		labels = append(labels, issuer)
-		if d.Verified > 0 {
-			t.verified.Record(ctx, d.Verified.Seconds(), metric.WithAttributes(issuer))
+		if d.Verification > 0 {
+			t.verified.Record(ctx, d.Verification.Seconds(), metric.WithAttributes(issuer))
 		}
 	} else if t.isConfigured(d.UnverifiedIssuer) {
 		labels = append(labels, attribute.String("mcpauth.issuer", d.UnverifiedIssuer))

@@ -44,8 +44,8 @@ if held then return held end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 return false`)
 
-// Put implements the interface.
-func (s *Store) Put(ctx context.Context, key string, value []byte, ttl time.Duration) ([]byte, error) {
+// PutIfAbsent implements the interface.
+func (s *Store) PutIfAbsent(ctx context.Context, key string, value []byte, ttl time.Duration) ([]byte, error) {
 	life, err := millis(ttl)
 	if err != nil {
 		return nil, err

@@ -64,10 +64,10 @@ func TestMistakes_STORE_02(t *testing.T) {
 	got, err = a.Get(ctx, "k")
 	assert.NoError(t, err)
 	assert.Equal(t, "no count", string(got))
-	_, err = a.Put(ctx, "least", []byte("v"), time.Nanosecond)
+	_, err = a.PutIfAbsent(ctx, "least", []byte("v"), time.Nanosecond)
 	assert.NoError(t, err)
 	for _, ttl := range []time.Duration{0, -1, math.MinInt64} {
-		_, err = a.Put(ctx, "none", []byte("v"), ttl)
+		_, err = a.PutIfAbsent(ctx, "none", []byte("v"), ttl)
 		assert.ErrorContains(t, err, "cannot live for", ttl)
 		_, err = a.Swap(ctx, "none", []byte("v"), ttl)
 		assert.ErrorContains(t, err, "cannot live for", ttl)
@@ -90,11 +90,11 @@ func TestMistakes_STORE_02(t *testing.T) {
 	short, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
 	for what, call := range map[string]func() error{
-		"Get":    func() error { _, err := a.Get(short, "k"); return err },
-		"Put":    func() error { _, err := a.Put(short, "k", []byte("v"), time.Hour); return err },
-		"Swap":   func() error { _, err := a.Swap(short, "k", []byte("v"), time.Hour); return err },
-		"Add":    func() error { _, _, err := a.Add(short, "k", 1, 2, time.Hour); return err },
-		"Delete": func() error { return a.Delete(short, "k") },
+		"Get":         func() error { _, err := a.Get(short, "k"); return err },
+		"PutIfAbsent": func() error { _, err := a.PutIfAbsent(short, "k", []byte("v"), time.Hour); return err },
+		"Swap":        func() error { _, err := a.Swap(short, "k", []byte("v"), time.Hour); return err },
+		"Add":         func() error { _, _, err := a.Add(short, "k", 1, 2, time.Hour); return err },
+		"Delete":      func() error { return a.Delete(short, "k") },
 	} {
 		assert.Error(t, call(), what)
 	}
@@ -175,10 +175,10 @@ func TestLostAnswer_STORE_01_STORE_09(t *testing.T) {
 	list, err := revoke.New(store, bytes.Repeat([]byte("key."), 8))
 	require.NoError(t, err)
 	now := time.Now()
-	require.NoError(t, list.Subject(ctx, "https://as.example.com", "user", now.Add(-time.Minute), now.Add(24*time.Hour)))
+	require.NoError(t, list.RevokeSubject(ctx, "https://as.example.com", "user", now.Add(-time.Minute), now.Add(24*time.Hour)))
 	p.armed.Store(true)
-	assert.Error(t, list.Subject(ctx, "https://as.example.com", "user", now, now.Add(time.Minute)))
-	require.NoError(t, list.Subject(ctx, "https://as.example.com", "user", now, now.Add(time.Minute)))
+	assert.Error(t, list.RevokeSubject(ctx, "https://as.example.com", "user", now, now.Add(time.Minute)))
+	require.NoError(t, list.RevokeSubject(ctx, "https://as.example.com", "user", now, now.Add(time.Minute)))
 	for key := range all(t, client) {
 		if strings.HasPrefix(key, "test:r:") {
 			life, err := client.PTTL(ctx, key).Result()

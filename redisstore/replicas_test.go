@@ -219,7 +219,7 @@ func TestFaults_STORE_15_STORE_07_STORE_09_STORE_14(t *testing.T) {
 			until := time.Now().Add(time.Hour)
 			require.True(t, r.begin(0, owner, "canary-mine").ran)
 			require.True(t, r.begin(1, other, "canary-theirs").ran)
-			require.NoError(t, r.revoke[0].Token(t.Context(), r.issuer.URL(), "revoked", until))
+			require.NoError(t, r.revoke[0].RevokeToken(t.Context(), r.issuer.URL(), "revoked", until))
 
 			fault.begin(server, p)
 			var tally faultTally
@@ -334,7 +334,7 @@ func (r *replicas) during(tally *faultTally, rounds int, owner, other, gone stri
 				}
 				note(r.prove(i, bound, proof), false, true)
 				jti := fmt.Sprint("late-", worker, "-", round)
-				if err := r.revoke[i].Token(context.Background(), r.issuer.URL(), jti, time.Now().Add(time.Hour)); err == nil {
+				if err := r.revoke[i].RevokeToken(context.Background(), r.issuer.URL(), jti, time.Now().Add(time.Hour)); err == nil {
 					note(r.ask(r.lists[1-i], r.token(mcpauthtest.Claims{"jti": jti}), "ping", ""), false, true)
 				}
 			}
@@ -387,9 +387,9 @@ func TestSecretsInRedis_STORE_02(t *testing.T) {
 	require.True(t, r.begin(0, owner, "canary-task").ran)
 	require.True(t, r.get(1, owner, "canary-task").ran)
 	until := time.Now().Add(time.Hour)
-	require.NoError(t, r.revoke[0].Token(ctx, r.issuer.URL(), "canary-jti", until))
-	require.NoError(t, r.revoke[0].Session(ctx, r.issuer.URL(), "canary-sid", until))
-	require.NoError(t, r.revoke[0].Subject(ctx, r.issuer.URL(), "canary-user", time.Now(), until))
+	require.NoError(t, r.revoke[0].RevokeToken(ctx, r.issuer.URL(), "canary-jti", until))
+	require.NoError(t, r.revoke[0].RevokeSession(ctx, r.issuer.URL(), "canary-sid", until))
+	require.NoError(t, r.revoke[0].RevokeSubject(ctx, r.issuer.URL(), "canary-user", time.Now(), until))
 	assert.Equal(t, http.StatusUnauthorized, r.ask(r.lists[1], owner, "ping", "").status)
 	found := all(t, client)
 	assert.Len(t, found, 8, "a task, its places and the counts of client and principal; a token, a session and a subject")

@@ -46,22 +46,22 @@ func New(store mcpauth.Store, key []byte, old ...[]byte) (*List, error) {
 	return l, nil
 }
 
-// Token revokes one token, by its iss and jti. The list forgets it five minutes after until, as [mcpauth.Config].Leeway may be so long: until
+// RevokeToken revokes one token, by its iss and jti. The list forgets it five minutes after until, as [mcpauth.Config].Leeway may be so long: until
 // is best the token's exp. No list remembers anything for more than ten years.
-func (l *List) Token(ctx context.Context, issuer, id string, until time.Time) error {
+func (l *List) RevokeToken(ctx context.Context, issuer, id string, until time.Time) error {
 	return l.revoke(ctx, mark{before: always, until: until}, "jti", issuer, id)
 }
 
-// Session revokes the tokens of a session of the authorization server, by iss and sid (OpenID Connect Back-Channel
+// RevokeSession revokes the tokens of a session of the authorization server, by iss and sid (OpenID Connect Back-Channel
 // Logout 1.0 section 2.1). Tokens without a sid are of no session.
-func (l *List) Session(ctx context.Context, issuer, id string, until time.Time) error {
+func (l *List) RevokeSession(ctx context.Context, issuer, id string, until time.Time) error {
 	return l.revoke(ctx, mark{before: always, until: until}, "sid", issuer, id)
 }
 
-// Subject revokes the tokens of a subject, by iss and sub, that were issued before a moment: what it is given from then on is good. A token
+// RevokeSubject revokes the tokens of a subject, by iss and sub, that were issued before a moment: what it is given from then on is good. A token
 // that does not tell its iat is revoked. The authorization server's clock may be ahead, and so tokens of the half minute after the moment are
 // refused, too.
-func (l *List) Subject(ctx context.Context, issuer, subject string, before, until time.Time) error {
+func (l *List) RevokeSubject(ctx context.Context, issuer, subject string, before, until time.Time) error {
 	return l.revoke(ctx, mark{before: before, until: until}, "sub", issuer, subject)
 }
 
@@ -96,8 +96,8 @@ func names(p *mcpauth.Principal) ([][3]string, error) {
 		return nil, errors.New("the claims of the token cannot be decoded")
 	}
 	all := [][3]string{{"sub", p.Issuer, p.Subject}}
-	if p.ID != "" {
-		all = append(all, [3]string{"jti", p.Issuer, p.ID})
+	if p.TokenID != "" {
+		all = append(all, [3]string{"jti", p.Issuer, p.TokenID})
 	}
 	var session string
 	if json.Unmarshal(claims["sid"], &session) == nil && session != "" {

@@ -129,16 +129,20 @@ func TestRevoked_STORE_09(t *testing.T) {
 			token  mcpauthtest.Claims
 			other  []mcpauthtest.Claims
 		}{
-			"token": {func(l *List) error { return l.Token(t.Context(), issuerURL, "token-1", until) }, nil,
+			"token": {func(l *List) error { return l.RevokeToken(t.Context(), issuerURL, "token-1", until) }, nil,
 				[]mcpauthtest.Claims{{"jti": "token-2"}, {"jti": nil}, {"jti": "token-1x"}}},
-			"session": {func(l *List) error { return l.Session(t.Context(), issuerURL, "s1", until) }, mcpauthtest.Claims{"sid": "s1"},
+			"session": {func(l *List) error { return l.RevokeSession(t.Context(), issuerURL, "s1", until) }, mcpauthtest.Claims{"sid": "s1"},
 				[]mcpauthtest.Claims{{"sid": "s2"}, {}, {"sid": 1}, {"SID": "s1"}, {"jti": "s1"}, {"sub": "s1"}, {"sid": nil}}},
-			"subject": {func(l *List) error { return l.Subject(t.Context(), issuerURL, "user", begin.Add(time.Minute), until) }, iat(begin),
+			"subject": {func(l *List) error {
+				return l.RevokeSubject(t.Context(), issuerURL, "user", begin.Add(time.Minute), until)
+			}, iat(begin),
 				[]mcpauthtest.Claims{{"sub": "user-2"}, iat(begin.Add(time.Minute + skew)), iat(begin.Add(2 * time.Minute))}},
-			"subject of a token without iat": {func(l *List) error { return l.Subject(t.Context(), issuerURL, "user", begin.Add(time.Minute), until) }, mcpauthtest.Claims{"iat": nil},
+			"subject of a token without iat": {func(l *List) error {
+				return l.RevokeSubject(t.Context(), issuerURL, "user", begin.Add(time.Minute), until)
+			}, mcpauthtest.Claims{"iat": nil},
 				[]mcpauthtest.Claims{{"sub": "user-2", "iat": nil}}},
 			"another issuer's": {func(l *List) error {
-				return errors.Join(l.Token(t.Context(), issuerURL+"/", "token-1", until), l.Subject(t.Context(), "https://other.example.com", "user", until, until))
+				return errors.Join(l.RevokeToken(t.Context(), issuerURL+"/", "token-1", until), l.RevokeSubject(t.Context(), "https://other.example.com", "user", until, until))
 			}, nil, []mcpauthtest.Claims{{}}},
 		} {
 			store := newRecorded()
@@ -169,8 +173,8 @@ func TestUntil_STORE_09(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newReplica(t, newRecorded(), key)
 		token := r.token(mcpauthtest.Claims{"exp": time.Now().Add(3 * time.Hour).Unix()})
-		require.NoError(t, r.list.Token(t.Context(), issuerURL, "token-1", time.Now().Add(time.Hour)))
-		require.NoError(t, r.list.Token(t.Context(), issuerURL, "token-1", time.Now().Add(time.Minute)), "shortens nothing")
+		require.NoError(t, r.list.RevokeToken(t.Context(), issuerURL, "token-1", time.Now().Add(time.Hour)))
+		require.NoError(t, r.list.RevokeToken(t.Context(), issuerURL, "token-1", time.Now().Add(time.Minute)), "shortens nothing")
 		time.Sleep(time.Hour + 5*time.Minute - time.Millisecond)
 		assert.Equal(t, http.StatusUnauthorized, r.status(token), "a token may be accepted for five minutes after its exp")
 		time.Sleep(time.Millisecond)
@@ -190,7 +194,7 @@ func TestDown_STORE_09_STORE_14(t *testing.T) {
 			store := newRecorded()
 			r := newReplica(t, store, key)
 			good, bad := r.token(mcpauthtest.Claims{"sid": "s", "exp": time.Now().Add(time.Hour).Unix()}), r.token(mcpauthtest.Claims{"jti": "bad", "exp": time.Now().Add(time.Hour).Unix()})
-			require.NoError(t, r.list.Token(t.Context(), issuerURL, "bad", time.Now().Add(time.Hour)))
+			require.NoError(t, r.list.RevokeToken(t.Context(), issuerURL, "bad", time.Now().Add(time.Hour)))
 			assert.Equal(t, http.StatusOK, r.status(good))
 			fail(store)
 			for i := range 20 {
@@ -244,8 +248,8 @@ func TestTogether_STORE_09(t *testing.T) {
 		issued := func(minute int) string {
 			return r.token(mcpauthtest.Claims{"iat": begin.Add(time.Duration(minute) * time.Minute).Unix(), "exp": until.Unix()})
 		}
-		require.NoError(t, r.list.Subject(t.Context(), issuerURL, "user", begin.Add(30*time.Minute), until))
-		require.NoError(t, r.list.Subject(t.Context(), issuerURL, "user", begin.Add(10*time.Minute), until))
+		require.NoError(t, r.list.RevokeSubject(t.Context(), issuerURL, "user", begin.Add(30*time.Minute), until))
+		require.NoError(t, r.list.RevokeSubject(t.Context(), issuerURL, "user", begin.Add(10*time.Minute), until))
 		assert.Equal(t, http.StatusUnauthorized, r.status(issued(29)))
 		assert.Equal(t, http.StatusOK, r.status(issued(31)))
 
@@ -255,16 +259,16 @@ func TestTogether_STORE_09(t *testing.T) {
 			issued := func(minute int) string {
 				return r.token(mcpauthtest.Claims{"sub": user, "iat": begin.Add(time.Duration(minute) * time.Minute).Unix(), "exp": until.Unix()})
 			}
-			require.NoError(t, r.list.Subject(t.Context(), issuerURL, user, begin.Add(30*time.Minute), until))
+			require.NoError(t, r.list.RevokeSubject(t.Context(), issuerURL, user, begin.Add(30*time.Minute), until))
 			came := false
 			store.n, store.swaps = 0, func(n int) {
 				assert.Equal(t, http.StatusUnauthorized, r.status(issued(29)), "at no time is less revoked than was")
 				if n == between && !came {
 					came = true
-					require.NoError(t, r.list.Subject(t.Context(), issuerURL, user, begin.Add(50*time.Minute), until))
+					require.NoError(t, r.list.RevokeSubject(t.Context(), issuerURL, user, begin.Add(50*time.Minute), until))
 				}
 			}
-			require.NoError(t, r.list.Subject(t.Context(), issuerURL, user, begin.Add(40*time.Minute), until))
+			require.NoError(t, r.list.RevokeSubject(t.Context(), issuerURL, user, begin.Add(40*time.Minute), until))
 			store.swaps = nil
 			assert.True(t, came)
 			assert.Equal(t, http.StatusUnauthorized, r.status(issued(49)), between)
@@ -272,7 +276,7 @@ func TestTogether_STORE_09(t *testing.T) {
 		var wait sync.WaitGroup
 		for i := range 32 {
 			wait.Go(func() {
-				assert.NoError(t, r.list.Subject(t.Context(), issuerURL, "many", begin.Add(time.Duration(i)*time.Minute), until))
+				assert.NoError(t, r.list.RevokeSubject(t.Context(), issuerURL, "many", begin.Add(time.Duration(i)*time.Minute), until))
 			})
 		}
 		wait.Wait()
@@ -284,7 +288,7 @@ func TestTogether_STORE_09(t *testing.T) {
 
 		store.swaps = func(int) { store.is(0, errors.New("connection refused")) }
 		store.n = 0
-		assert.Error(t, r.list.Subject(t.Context(), issuerURL, "user", begin.Add(time.Hour), until))
+		assert.Error(t, r.list.RevokeSubject(t.Context(), issuerURL, "user", begin.Add(time.Hour), until))
 	})
 }
 
@@ -327,10 +331,10 @@ func TestLost_STORE_09(t *testing.T) {
 					begin := time.Now()
 					time.Sleep(time.Hour)
 					token := r.token(mcpauthtest.Claims{"iat": begin.Unix(), "exp": begin.Add(48 * time.Hour).Unix()})
-					require.NoError(t, r.list.Subject(t.Context(), issuerURL, "user", begin.Add(time.Minute), begin.Add(24*time.Hour)))
+					require.NoError(t, r.list.RevokeSubject(t.Context(), issuerURL, "user", begin.Add(time.Minute), begin.Add(24*time.Hour)))
 					store.n, store.lose, store.again = 0, map[int]bool{n: lost}, map[int]bool{n: !lost}
 					revoke := func() error {
-						return r.list.Subject(t.Context(), issuerURL, "user", begin.Add(2*time.Minute), time.Now().Add(time.Minute))
+						return r.list.RevokeSubject(t.Context(), issuerURL, "user", begin.Add(2*time.Minute), time.Now().Add(time.Minute))
 					}
 					assert.Equal(t, lost, revoke() != nil, name)
 					if again {
@@ -354,7 +358,7 @@ func TestForever_STORE_09(t *testing.T) {
 			token := func() string {
 				return r.token(mcpauthtest.Claims{"sid": "s", "iat": time.Now().Unix(), "exp": time.Now().Add(time.Hour).Unix()})
 			}
-			require.NoError(t, r.list.Session(t.Context(), issuerURL, "s", until))
+			require.NoError(t, r.list.RevokeSession(t.Context(), issuerURL, "s", until))
 			assert.Equal(t, http.StatusUnauthorized, r.status(token()), until.Year())
 			time.Sleep(10 * 365 * 24 * time.Hour)
 			assert.Equal(t, http.StatusUnauthorized, r.status(token()), until.Year())
@@ -372,7 +376,7 @@ func TestSkew_STORE_09(t *testing.T) {
 		}
 		before := issued()
 		require.Equal(t, http.StatusOK, r.status(before))
-		require.NoError(t, r.list.Subject(t.Context(), issuerURL, "user", time.Now(), time.Now().Add(24*time.Hour)))
+		require.NoError(t, r.list.RevokeSubject(t.Context(), issuerURL, "user", time.Now(), time.Now().Add(24*time.Hour)))
 		assert.Equal(t, http.StatusUnauthorized, r.status(before))
 		time.Sleep(time.Minute)
 		assert.Equal(t, http.StatusUnauthorized, r.status(before))
@@ -392,14 +396,14 @@ func TestMany_STORE_09(t *testing.T) {
 			require.NoError(t, err)
 			until := time.Now().Add(time.Hour)
 			for range n {
-				wait.Go(func() { assert.NoError(t, list.Session(t.Context(), issuerURL, "s", until)) })
+				wait.Go(func() { assert.NoError(t, list.RevokeSession(t.Context(), issuerURL, "s", until)) })
 			}
 			wait.Wait()
 			assert.LessOrEqual(t, store.n, 4*n+2, "swaps")
 			swaps := store.n
-			assert.NoError(t, list.Session(t.Context(), issuerURL, "s", until))
+			assert.NoError(t, list.RevokeSession(t.Context(), issuerURL, "s", until))
 			assert.Equal(t, swaps, store.n)
-			assert.NoError(t, list.Session(t.Context(), issuerURL, "s", until.AddDate(20, 0, 0)))
+			assert.NoError(t, list.RevokeSession(t.Context(), issuerURL, "s", until.AddDate(20, 0, 0)))
 			assert.GreaterOrEqual(t, swaps+2, store.n)
 		})
 	}
@@ -411,12 +415,12 @@ func TestSecrets_STORE_02_STORE_09(t *testing.T) {
 	l, err := New(store, key)
 	require.NoError(t, err)
 	until := time.Now().Add(time.Hour)
-	require.NoError(t, l.Token(t.Context(), "https://canary.example.com", "canary-jti", until))
-	require.NoError(t, l.Session(t.Context(), "https://canary.example.com", "canary-sid", until))
-	require.NoError(t, l.Subject(t.Context(), "https://canary.example.com", "canary-sub", time.Now(), until))
+	require.NoError(t, l.RevokeToken(t.Context(), "https://canary.example.com", "canary-jti", until))
+	require.NoError(t, l.RevokeSession(t.Context(), "https://canary.example.com", "canary-sid", until))
+	require.NoError(t, l.RevokeSubject(t.Context(), "https://canary.example.com", "canary-sub", time.Now(), until))
 	other, err := New(store, oldKey)
 	require.NoError(t, err)
-	require.NoError(t, other.Token(t.Context(), "https://canary.example.com", "canary-jti", until))
+	require.NoError(t, other.RevokeToken(t.Context(), "https://canary.example.com", "canary-jti", until))
 	assert.Len(t, store.all, 4)
 	for name, value := range store.all {
 		assert.Regexp(t, `^r:[\w-]{22}$`, name)
@@ -429,7 +433,7 @@ func TestUnreadable_STORE_03_STORE_09(t *testing.T) {
 	store := newRecorded()
 	r := newReplica(t, store, key)
 	until := time.Now().Add(time.Hour)
-	require.NoError(t, r.list.Subject(t.Context(), issuerURL, "user", time.Now().Add(-time.Hour), until))
+	require.NoError(t, r.list.RevokeSubject(t.Context(), issuerURL, "user", time.Now().Add(-time.Hour), until))
 	token := r.token(nil)
 	assert.Equal(t, http.StatusOK, r.status(token))
 	name := slices.Collect(maps.Keys(store.all))[0]
@@ -438,7 +442,7 @@ func TestUnreadable_STORE_03_STORE_09(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equal(t, http.StatusServiceUnavailable, r.status(token), value)
 	}
-	require.NoError(t, r.list.Subject(t.Context(), issuerURL, "user", time.Now().Add(-time.Hour), until))
+	require.NoError(t, r.list.RevokeSubject(t.Context(), issuerURL, "user", time.Now().Add(-time.Hour), until))
 	assert.Equal(t, http.StatusUnauthorized, r.status(token), "it may have said anything")
 }
 
@@ -455,7 +459,7 @@ func TestMistakes_STORE_09(t *testing.T) {
 	l, err := New(MemoryStore(), key)
 	require.NoError(t, err)
 	later := time.Now().Add(time.Hour)
-	assert.Error(t, l.Token(t.Context(), issuerURL, "", later))
-	assert.Error(t, l.Session(t.Context(), "", "s", later))
-	assert.Error(t, l.Subject(t.Context(), issuerURL, "u", later, time.Time{}))
+	assert.Error(t, l.RevokeToken(t.Context(), issuerURL, "", later))
+	assert.Error(t, l.RevokeSession(t.Context(), "", "s", later))
+	assert.Error(t, l.RevokeSubject(t.Context(), issuerURL, "u", later, time.Time{}))
 }

@@ -8,7 +8,7 @@ import (
 // ErrState is what every error of [Sealer.Open] is, whatever was wrong with the state.
 var ErrState = errors.New("request state not accepted")
 
-// Kind is why a state was not accepted, or why none could be made. The kinds are those below, and no others.
+// Kind is why a state was not accepted, or why none could be made. A minor version may add one.
 type Kind string
 
 // Why [Sealer.Open] does not accept a state.

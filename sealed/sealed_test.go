@@ -51,7 +51,7 @@ func TestBound_STATE_01_STATE_06(t *testing.T) {
 			return mcpauthtest.NewContext(t.Context(), &p)
 		}
 		refreshed := other(func(p *mcpauth.Principal) {
-			p.Scopes, p.ID, p.Expiry, p.Audiences = []string{"mcp:admin"}, "another", time.Now(), []string{"x"}
+			p.Scopes, p.TokenID, p.Expiry, p.Audiences = []string{"mcp:admin"}, "another", time.Now(), []string{"x"}
 		})
 		changed := func(change func(c *mcpauth.Call)) mcpauth.Call {
 			c := call

@@ -45,7 +45,7 @@ func (f *file) readClients(resource string) error {
 	if f.text == nil {
 		return nil
 	}
-	missing := f.text.Clients()
+	missing := f.text.ReadClientSecrets()
 	if missing == nil {
 		return nil
 	}

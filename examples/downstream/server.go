@@ -70,7 +70,7 @@ func policy() mcpauth.Rules {
 func (d *desk) protect(at stage.Stage, rules mcpauth.Policy) (http.Handler, error) {
 	auth, err := mcpauth.New(mcpauth.Config{
 		Resource: at.Resource,
-		Issuers:  []mcpauth.Issuer{{URL: at.Issuer, OnBehalf: true}},
+		Issuers:  []mcpauth.Issuer{{URL: at.Issuer, AllowTokenExchange: true}},
 		Policy:   d.exchanger.Policy(rules, map[string]string{"change_record": "changes"}),
 		Scopes:   []string{useDesk},
 		Logger:   at.Log,

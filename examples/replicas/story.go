@@ -143,7 +143,7 @@ func (s *story) tell() error {
 // changes changes the file while calls run.
 func (s *story) changes(ada, task string) error {
 	fmt.Fprintln(s.out, "2. The file changes while calls run: reports need reports:admin now.")
-	before := s.replicas[0].auth.Fingerprint()
+	before := s.replicas[0].auth.ConfigStatus().Fingerprint
 	if err := s.rules("reports:admin"); err != nil {
 		return err
 	}
@@ -159,7 +159,7 @@ func (s *story) changes(ada, task string) error {
 		default:
 			other++
 		}
-		return s.replicas[0].auth.Fingerprint() != before && s.replicas[1].auth.Fingerprint() == s.replicas[0].auth.Fingerprint()
+		return s.replicas[0].auth.ConfigStatus().Fingerprint != before && s.replicas[1].auth.ConfigStatus().Fingerprint == s.replicas[0].auth.ConfigStatus().Fingerprint
 	})
 	if err != nil || allowed == 0 || other > 0 {
 		return fmt.Errorf("%d calls were allowed, %d refused, %d neither: %w", allowed, refused, other, err)
@@ -201,7 +201,7 @@ func (s *story) loses(_, task string) error {
 // revokes revokes all that a user has been given.
 func (s *story) revokes(ada, bob string) error {
 	fmt.Fprintln(s.out, "4. One replica is told that Ada's tokens of before are good no more.")
-	if err := s.replicas[0].revoked.Subject(s.ctx, issuerURL, "ada", time.Now().Add(time.Second), time.Now().Add(time.Hour)); err != nil {
+	if err := s.replicas[0].revoked.RevokeSubject(s.ctx, issuerURL, "ada", time.Now().Add(time.Second), time.Now().Add(time.Hour)); err != nil {
 		return err
 	}
 	if err := s.says("ada", ada, "tools/call", `"name":"whoami"`); err != nil {

@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"path"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -122,4 +123,53 @@ func TestAPIGolden(t *testing.T) {
 	}
 	assert.Equal(t, string(read(t, apiGolden)), got.String(),
 		"the exported API changed: if that is meant, run make golden and say so in CHANGELOG.md")
+}
+
+// told are the structs with exported fields alone that this library makes and a program reads. All
+// others are written by programs: an unexported field forbids literals without field names, so that
+// a later version may have more fields.
+var told = strings.Fields(`
+	mcpauth.Coverage mcpauth.CoverageEntry mcpauth.ConfigChange mcpauth.ConfigError mcpauth.ConfigStatus
+	mcpauth.IssuerStatus mcpauth.Ruling mcpauth.Served mcpauth.TokenMemory
+	auditlog.Record auditlog.Change auditlog.Call
+	conformance.Result conformance.Report conformance.UnreachableError
+	mcpauthtest.Exchange onbehalf.Event onbehalf.Answer sealed.ConfigError
+`)
+
+func TestFieldNames(t *testing.T) {
+	var open []string
+	for _, name := range goFiles(t, func(name string) bool {
+		return isCode(name) && !strings.Contains("/"+name, "/internal/") && !strings.Contains("/"+name, "/example") &&
+			!within(name, "interop") && !within(name, "bench") && !within(name, "cmd")
+	}) {
+		_, file := parse(t, name)
+		for _, declaration := range file.Decls {
+			d, ok := declaration.(*ast.GenDecl)
+			if !ok {
+				continue
+			}
+			for _, spec := range d.Specs {
+				if typ, ok := spec.(*ast.TypeSpec); ok && typ.Name.IsExported() && exportedAlone(typ.Type) {
+					open = append(open, file.Name.Name+"."+typ.Name.Name)
+				}
+			}
+		}
+	}
+	assert.ElementsMatch(t, told, open, "give a struct that programs write `_ [0]func() // keyed literals only`, and put one that they read here")
+}
+
+// exportedAlone reports whether a type is a struct that can be written without the names of its fields.
+func exportedAlone(typ ast.Expr) bool {
+	structure, ok := typ.(*ast.StructType)
+	if !ok || len(structure.Fields.List) == 0 {
+		return false
+	}
+	for _, field := range structure.Fields.List {
+		for _, name := range field.Names {
+			if !name.IsExported() {
+				return false
+			}
+		}
+	}
+	return true
 }

@@ -41,7 +41,7 @@ var realTime = map[string]string{
 	"internal/shared/guard_test.go spent":                            inBubble,
 	"store_test.go storeSlow":                                        inBubble,
 	"store_test.go storeDeaf":                                        inBubble,
-	"mcpauthtest/store_test.go Put":                                  "keeps a window open that 63 others run into",
+	"mcpauthtest/store_test.go PutIfAbsent":                          "keeps a window open that 63 others run into",
 	"mcpauthtest/store_test.go Swap":                                 "keeps a window open that 63 others run into",
 	"revoke/revoke_test.go Get":                                      inBubble,
 	"stream_cut_test.go pipeServerOver":                              inBubble,

@@ -62,7 +62,7 @@ func (t common[C]) begin(ctx context.Context, c Caller, id string, began Begun[C
 	if err := t.takePlaces(ctx, c, name, value, len(began.Arguments)); err != nil {
 		return err
 	}
-	held, err := t.space.Put(ctx, name, value, taskLife)
+	held, err := t.space.PutIfAbsent(ctx, name, value, taskLife)
 	if err != nil || held == nil {
 		return err
 	}

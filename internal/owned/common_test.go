@@ -23,14 +23,14 @@ type between struct {
 	put, swap func() error
 }
 
-func (b *between) Put(ctx context.Context, key string, value []byte, ttl time.Duration) ([]byte, error) {
+func (b *between) PutIfAbsent(ctx context.Context, key string, value []byte, ttl time.Duration) ([]byte, error) {
 	if do := b.put; do != nil {
 		b.put = nil
 		if err := do(); err != nil {
 			return nil, err
 		}
 	}
-	return b.Memory.Put(ctx, key, value, ttl)
+	return b.Memory.PutIfAbsent(ctx, key, value, ttl)
 }
 
 func (b *between) Swap(ctx context.Context, key string, value []byte, ttl time.Duration) ([]byte, error) {

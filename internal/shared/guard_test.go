@@ -271,10 +271,10 @@ func TestGuardPanics_STORE_14(t *testing.T) {
 func TestGuardPasses_STORE_01(t *testing.T) {
 	g := NewGuard(NewMemory(), nil)
 	ctx := t.Context()
-	held, err := g.Put(ctx, "k", []byte("a"), time.Hour)
+	held, err := g.PutIfAbsent(ctx, "k", []byte("a"), time.Hour)
 	assert.Nil(t, held)
 	require.NoError(t, err)
-	held, _ = g.Put(ctx, "k", []byte("b"), time.Hour)
+	held, _ = g.PutIfAbsent(ctx, "k", []byte("b"), time.Hour)
 	old, _ := g.Swap(ctx, "k", []byte("c"), time.Hour)
 	got, _ := g.Get(ctx, "k")
 	assert.Equal(t, []string{"a", "a", "c"}, []string{string(held), string(old), string(got)})
@@ -292,7 +292,7 @@ func TestMemory_STORE_01(t *testing.T) {
 		value := bytes.Repeat([]byte("v"), 64<<10)
 		n := 0
 		for ; ; n++ {
-			if _, err := m.Put(ctx, fmt.Sprint(n), value, time.Minute); err != nil {
+			if _, err := m.PutIfAbsent(ctx, fmt.Sprint(n), value, time.Minute); err != nil {
 				assert.Equal(t, ErrFull, err)
 				break
 			}
@@ -313,7 +313,7 @@ func TestMemory_STORE_01(t *testing.T) {
 		_, err = m.Swap(ctx, "0", []byte("w"), time.Hour)
 		assert.NoError(t, err)
 		time.Sleep(time.Minute)
-		_, err = m.Put(ctx, "more", value, time.Minute)
+		_, err = m.PutIfAbsent(ctx, "more", value, time.Minute)
 		assert.NoError(t, err)
 		assert.Len(t, m.entries, 2)
 		require.NoError(t, m.Delete(ctx, "0"))
@@ -321,7 +321,7 @@ func TestMemory_STORE_01(t *testing.T) {
 		assert.Zero(t, m.size)
 		assert.Zero(t, m.others)
 
-		_, err = m.Put(ctx, "k", nil, time.Minute)
+		_, err = m.PutIfAbsent(ctx, "k", nil, time.Minute)
 		assert.Error(t, err)
 		_, err = m.Swap(ctx, "k", value, 0)
 		assert.Error(t, err)

@@ -47,8 +47,8 @@ func (m *Memory) Get(ctx context.Context, key string) ([]byte, error) {
 	return bytes.Clone(m.get(key)), ctx.Err()
 }
 
-// Put implements [Store].
-func (m *Memory) Put(ctx context.Context, key string, value []byte, ttl time.Duration) (held []byte, err error) {
+// PutIfAbsent implements [Store].
+func (m *Memory) PutIfAbsent(ctx context.Context, key string, value []byte, ttl time.Duration) (held []byte, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if err := check(ctx, value, ttl); err != nil {

@@ -56,7 +56,7 @@ func (s *Space) Seal(name string, text []byte) []byte {
 // looked for under older keys then: of two replicas with other keys in front, one sees the other.
 func (s *Space) First(ctx context.Context, ttl time.Duration, use Use, parts ...string) (bool, error) {
 	mine := []byte(rand.Text()) // a client of the store may try again after a lost answer
-	held, err := s.Put(ctx, s.Name(use, parts...), mine, ttl)
+	held, err := s.PutIfAbsent(ctx, s.Name(use, parts...), mine, ttl)
 	if err != nil || held != nil && !bytes.Equal(held, mine) {
 		return false, err
 	}

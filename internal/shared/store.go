@@ -10,7 +10,7 @@ import (
 // Store is the public interface of that name.
 type Store interface {
 	Get(ctx context.Context, key string) ([]byte, error)
-	Put(ctx context.Context, key string, value []byte, ttl time.Duration) (held []byte, err error)
+	PutIfAbsent(ctx context.Context, key string, value []byte, ttl time.Duration) (held []byte, err error)
 	Swap(ctx context.Context, key string, value []byte, ttl time.Duration) (old []byte, err error)
 	Add(ctx context.Context, key string, n, limit int64, ttl time.Duration) (total int64, ok bool, err error)
 	Delete(ctx context.Context, key string) error
@@ -25,10 +25,10 @@ func (g *Guard) Get(ctx context.Context, key string) ([]byte, error) {
 	return a.value, a.err
 }
 
-// Put is [Store.Put].
-func (g *Guard) Put(ctx context.Context, key string, value []byte, ttl time.Duration) (held []byte, err error) {
+// PutIfAbsent is [Store.PutIfAbsent].
+func (g *Guard) PutIfAbsent(ctx context.Context, key string, value []byte, ttl time.Duration) (held []byte, err error) {
 	a := g.ask(ctx, func(ctx context.Context) (a answer) {
-		a.value, a.err = g.store.Put(ctx, key, value, ttl)
+		a.value, a.err = g.store.PutIfAbsent(ctx, key, value, ttl)
 		return a
 	})
 	return a.value, a.err

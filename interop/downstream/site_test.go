@@ -151,7 +151,7 @@ func newSiteAt(t *testing.T, realm *authservers.Realm, change func(*onbehalf.Con
 	s.exchanger, err = onbehalf.New(config)
 	require.NoError(t, err)
 	issuer := s.realm.Issuer
-	issuer.OnBehalf = true
+	issuer.AllowTokenExchange = true
 	auth, err := mcpauth.New(mcpauth.Config{
 		Resource: authservers.KeycloakAudience, Issuers: []mcpauth.Issuer{issuer},
 		Policy: s.exchanger.Policy(mcpauth.Rules{Tools: map[string]mcpauth.Requirement{"*": mcpauth.Authenticated()}}, map[string]string{early: "crm"}),

@@ -24,8 +24,8 @@ type ledger struct {
 func (l *ledger) ask(_ context.Context, p *mcpauth.Principal) (bool, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.seen = append(l.seen, p.ID)
-	return slices.Contains(l.revoked, p.ID), nil
+	l.seen = append(l.seen, p.TokenID)
+	return slices.Contains(l.revoked, p.TokenID), nil
 }
 
 // revoke revokes what was seen so far.
