@@ -18,6 +18,9 @@ import (
 // Window is how far the time of a proof may be from now, into the past and into the future.
 const Window = 5 * time.Minute
 
+// skew is how far the clocks of two replicas may be apart: one that is behind takes a proof for so much longer.
+const skew = time.Minute
+
 // Binding is what a token says of the key of its holder. It is shared by the requests with the token,
 // and nobody copies it.
 type Binding struct {
@@ -100,8 +103,8 @@ func (c *Checker) Check(ctx context.Context, r Request, b *Binding, now time.Tim
 
 // isFirst refuses a proof that another process has seen. If that cannot be told, what this one remembers counts alone.
 func (c *Checker) isFirst(ctx context.Context, proof id, second int64, now time.Time) *refusal.Refusal {
-	ttl := time.Unix(second+1, 0).Add(Window).Sub(now)
-	if first, err := c.common(ctx, string(proof[:]), max(ttl, time.Second)); first || err != nil {
+	ttl := time.Unix(second+1, 0).Add(Window + skew).Sub(now)
+	if first, err := c.common(ctx, string(proof[:]), ttl); first || err != nil {
 		return nil
 	}
 	return replayed()
