@@ -140,7 +140,7 @@ func (b *builder) edition() {
 	for i := range b.config.Issuers {
 		one := &b.config.Issuers[i]
 		urls = append(urls, one.URL)
-		fields[fmt.Sprintf("issuers[%q]", one.URL)] = edition.Of(one)
+		fields[partOf(one.URL)] = edition.Of(one)
 	}
 	fields["Issuers"] = edition.Of(urls) // in this order
 	if book, declared := b.g.policy.policy.(*ruleBook); declared {
@@ -158,6 +158,9 @@ func (b *builder) edition() {
 	}
 	b.g.edition = edition.New(b.before.edition.Number+1, fields)
 }
+
+// partOf names an issuer among the parts.
+func partOf(issuer string) string { return fmt.Sprintf("issuers[%q]", issuer) }
 
 func (b *builder) fixed() {
 	c := b.config

@@ -139,10 +139,23 @@ func (b *builder) code() (names []string) {
 	return names
 }
 
+// secrets adds the issuers of which nothing else has changed, and so no fingerprint tells.
+func (b *builder) secrets(changed []string) []string {
+	for _, s := range b.g.verifier.ordered {
+		before, name := b.before.verifier.issuers[s.url], partOf(s.url)
+		if before != nil && before.entry != s.entry && !slices.Contains(changed, name) {
+			changed = append(changed, name)
+		}
+	}
+	slices.Sort(changed)
+	return changed
+}
+
 // record tells of the change while it can still be refused.
 func (b *builder) record(ctx context.Context, source string) error {
 	c := Change{Source: source, To: b.g.edition.Fingerprint}
 	c.Added, c.Removed, c.Changed = b.g.edition.Changes(&b.before.edition)
+	c.Changed = b.secrets(c.Changed)
 	if len(c.Added)+len(c.Removed)+len(c.Changed) == 0 {
 		c.Changed = b.code()
 	}

@@ -21,6 +21,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed-1e292522/mcpauth"
+	"github.com/seed-1e292522/mcpauth/clientauth"
 	"github.com/seed-1e292522/mcpauth/mcpauthtest"
 	"github.com/seed-1e292522/mcpauth/revoke"
 )
@@ -577,6 +578,13 @@ func TestFingerprint_RELOAD_08(t *testing.T) {
 		rules.Tools = maps.Clone(rules.Tools)
 		c.Policy = &rules
 	}))
+	asks := func(client clientauth.Method) func(*mcpauth.Config) {
+		return func(c *mcpauth.Config) {
+			c.Issuers[0].Introspect = &mcpauth.Introspection{Endpoint: testIssuerURL + "/introspect", Client: client}
+		}
+	}
+	assert.Equal(t, of(asks(clientauth.SecretBasic("c", "1"))), of(asks(clientauth.SecretBasic("c", "2"))), "a secret leaves no trace")
+	key := mcpauthtest.NewKey("mine", "ES256").Private
 	seen := map[string]bool{same: true}
 	for i, change := range []func(*mcpauth.Config){
 		func(c *mcpauth.Config) { c.Scopes = []string{"x"} },
@@ -592,6 +600,9 @@ func TestFingerprint_RELOAD_08(t *testing.T) {
 		},
 		echoNeeds("mcp:read"), echoNeeds("mcp:admin"),
 		func(c *mcpauth.Config) { c.Metadata = map[string]any{"a": []any{1, true, nil}} },
+		asks(clientauth.SecretBasic("c", "1")), asks(clientauth.SecretPost("c", "1")), asks(clientauth.SecretPost("d", "1")),
+		asks(clientauth.PrivateKeyJWT("c", clientauth.Key{Signer: key})), asks(clientauth.PrivateKeyJWT("c", clientauth.Key{Signer: key, ID: "k"})),
+		asks(clientauth.PrivateKeyJWT("c", clientauth.Key{Signer: mcpauthtest.NewKey("another", "ES256").Private})),
 	} {
 		print := of(change)
 		assert.False(t, seen[print], i)
