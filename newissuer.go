@@ -307,6 +307,16 @@ func (b *builder) prefixes() {
 	}
 }
 
+// issuerFor finds the one issuer that is asked about a token that is no JWT, by how it begins; nil for none.
+func issuerFor(compact string, issuers []*issuer) (found *issuer) {
+	for _, s := range issuers {
+		if s.asked != nil && strings.HasPrefix(compact, s.prefix) && (found == nil || s.prefix != "") {
+			found = s
+		}
+	}
+	return found
+}
+
 func (b *builder) path(field, path string) token.Path {
 	names, ok := token.ParsePath(path)
 	if !ok {

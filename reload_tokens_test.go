@@ -2,6 +2,7 @@ package mcpauth_test
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -139,5 +140,102 @@ func TestReloadOpaqueStreams_RELOAD_03_INTRO_24(t *testing.T) {
 		require.Equal(t, 2, over())
 		assert.Contains(t, f.log.String(), "mcpauth: stream ended early")
 		assert.False(t, strings.Contains(f.log.String(), hidden))
+	})
+}
+
+// TestReloadClientRecord_RELOAD_08: a change of nothing but how this server proves who it is is told by the name of the issuer.
+func TestReloadClientRecord_RELOAD_08_RELOAD_05(t *testing.T) {
+	var changes []*mcpauth.Change
+	f := newOpaqueFixture(t, func(c *mcpauth.Config) {
+		c.OnDecision = func(_ context.Context, d mcpauth.Decision) {
+			if d.Change != nil {
+				changes = append(changes, d.Change)
+			}
+		}
+	})
+	own := f.issuer.Introspection()
+	key := mcpauthtest.NewKey("mine", "ES256").Private
+	for _, step := range []struct {
+		name    string
+		client  clientauth.Method
+		changed bool
+	}{
+		{"the same", own.Client, false},
+		{"another secret", clientauth.SecretBasic(own.Client.ClientID(), "another"), true},
+		{"the same secret, made anew", clientauth.SecretBasic(own.Client.ClientID(), "another"), false},
+		{"the same secret in another way", clientauth.SecretPost(own.Client.ClientID(), "another"), true},
+		{"a key", clientauth.PrivateKeyJWT(own.Client.ClientID(), clientauth.Key{Signer: key}), true},
+		{"the same key", clientauth.PrivateKeyJWT(own.Client.ClientID(), clientauth.Key{Signer: key}), false},
+		{"the same key by another name", clientauth.PrivateKeyJWT(own.Client.ClientID(), clientauth.Key{Signer: key, ID: "mine"}), true},
+	} {
+		changes = nil
+		require.NoError(t, f.auth.Reload(t.Context(), f.config(func(c *mcpauth.Config) {
+			how := *own
+			how.Client = step.client
+			c.Issuers[0].Introspect = &how
+		}), step.name))
+		if !step.changed {
+			assert.Empty(t, changes, step.name)
+			continue
+		}
+		require.Len(t, changes, 1, step.name)
+		assert.Equal(t, []string{fmt.Sprintf("issuers[%q]", testIssuerURL)}, changes[0].Changed, step.name)
+	}
+}
+
+// TestReloadPrefix_RELOAD_01: when a prefix is another issuer's by now, nobody else vouches for tokens that begin so, and streams of
+// theirs end.
+func TestReloadPrefix_RELOAD_01_INTRO_17(t *testing.T) { synctest.Test(t, reloadPrefix) }
+
+func reloadPrefix(t *testing.T) {
+	var other *mcpauthtest.Issuer
+	var shared http.RoundTripper
+	f := newOpaqueFixture(t, func(c *mcpauth.Config) {
+		rest := c.Transport
+		other = mcpauthtest.NewIssuerAt(t, secondIssuerURL)
+		shared = roundTrip(func(r *http.Request) (*http.Response, error) {
+			if r.URL.Host == "as2.example.com" {
+				return other.Transport().RoundTrip(r)
+			}
+			return rest.RoundTrip(r)
+		})
+		c.Transport = shared
+	})
+	token := f.opaque(nil)
+	f.served(f.call(token, "echo"))
+	stream := f.lasts(f.request(http.MethodPost, "/mcp", token, modernCall("echo"), modernHeaders("tools/call", "echo")...))
+	own := f.lasts(f.request(http.MethodPost, "/mcp", f.token(nil), modernCall("echo"), modernHeaders("tools/call", "echo")...))
+	f.ran = 0
+	require.NoError(t, f.auth.Reload(t.Context(), f.config(func(c *mcpauth.Config) {
+		c.Transport, c.Issuers[0].Introspect = shared, f.issuer.Introspection()
+		second := other.Config()
+		second.Introspect = other.Introspection()
+		second.Introspect.Prefix = token[:4]
+		c.Issuers = append(c.Issuers, second)
+	}), ""))
+	synctest.Wait()
+	assert.ErrorIs(t, stream.cause, mcpauth.ErrIssuer)
+	own.goesOn(t)
+	f.refused(f.call(token, "echo"), http.StatusUnauthorized, invalidToken(words(mcpauth.ErrRevoked)))
+}
+
+// TestReloadLeewayRefused_RELOAD_01: what was refused by a narrower leeway is not refused any more.
+func TestReloadLeewayRefused_RELOAD_01_INTRO_21(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newOpaqueFixture(t, func(c *mcpauth.Config) { c.Leeway = time.Second })
+		tokens := []string{
+			f.opaque(mcpauthtest.Claims{"exp": time.Now().Add(-20 * time.Second).Unix()}),
+			f.opaque(mcpauthtest.Claims{"nbf": time.Now().Add(20 * time.Second).Unix()}),
+		}
+		for _, token := range tokens {
+			require.Equal(t, http.StatusUnauthorized, f.call(token, "echo").Code)
+		}
+		require.NoError(t, f.auth.Reload(t.Context(), f.config(func(c *mcpauth.Config) {
+			c.Leeway, c.Issuers[0].Introspect = time.Minute, f.issuer.Introspection()
+		}), ""))
+		for _, token := range tokens {
+			f.ran = 0
+			f.served(f.call(token, "echo"))
+		}
 	})
 }
