@@ -681,3 +681,38 @@ func TestReloadLateStream_RELOAD_03(t *testing.T) {
 		})
 	}
 }
+
+// TestReloadNotices_RELOAD_03: of what passes on a stream after a change the rules in force decide, also on that of a call.
+func TestReloadNotices_RELOAD_03(t *testing.T) {
+	notice := func(uri string) string {
+		return `data: {"jsonrpc":"2.0","method":"notifications/resources/updated","params":{"uri":"` + uri + `"}}` + "\n\n"
+	}
+	with := func(uri string) func(*mcpauth.Config) {
+		return func(c *mcpauth.Config) {
+			c.Policy = mcpauth.Rules{
+				Tools:     map[string]mcpauth.Requirement{"echo": mcpauth.Authenticated()},
+				Resources: map[string]mcpauth.Requirement{uri: mcpauth.Authenticated()},
+			}
+		}
+	}
+	for name, request := range map[string]func(f *fixture) *http.Request{
+		"of a call": func(f *fixture) *http.Request {
+			return f.request(http.MethodPost, "/mcp", f.token(nil), modernCall("echo"), modernHeaders("tools/call", "echo")...)
+		},
+		"of the server": func(f *fixture) *http.Request {
+			return f.request(http.MethodGet, "/mcp", f.token(nil), "", "MCP-Protocol-Version: 2025-11-25", "Accept: text/event-stream")
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFixture(t, with("db://a"))
+			f.inner = func(w http.ResponseWriter, r *http.Request) {
+				w.Header().Set("Content-Type", "text/event-stream")
+				_, _ = io.WriteString(w, notice("db://a")+notice("db://b"))
+				require.NoError(t, f.auth.Reload(t.Context(), f.config(with("db://b")), ""))
+				_, _ = io.WriteString(w, notice("db://b")+notice("db://a"))
+			}
+			got := slices.DeleteFunc(strings.Split(f.serve(request(f)).Body.String(), "\n"), func(line string) bool { return line == "" })
+			assert.Equal(t, []string{strings.TrimSpace(notice("db://a")), strings.TrimSpace(notice("db://b"))}, got)
+		})
+	}
+}
