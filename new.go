@@ -92,6 +92,7 @@ type builder struct {
 	before   *generation // that this one follows
 	cold     []*issuer   // whose keys come from a new place
 	asked    []*issuer   // that are asked about tokens in a new way
+	renewed  []func()    // for those that are asked as before, when the generation comes into force
 	url      *url.URL    // of the resource; nil if it is unusable
 	errs     []error
 	warnings []warning

@@ -50,6 +50,7 @@ func (b *builder) issuer(field string, c *Issuer) (s *issuer, named bool) {
 	before := b.before.verifier.issuers[c.URL]
 	switch {
 	case before != nil && before.entry == s.entry: // tokens that it has verified stay verified
+		b.renew(before, c)
 		return before, true
 	case before != nil && before.place == s.place:
 		s.keys = before.keys
@@ -280,10 +281,18 @@ func (b *builder) introspection(field string, c *Issuer, s, before *issuer) {
 	s.prefix, s.confirms = how.Prefix, how.JWTs
 	if before != nil && before.asked != nil && before.asks == s.asks && before.keys == s.keys {
 		s.asked = before.asked
+		b.renew(s, c)
 		return
 	}
 	s.asked = introspect.New(b.m.poster, b.m.operator.log, config)
 	b.asked = append(b.asked, s)
+}
+
+// renew has an issuer that is asked as before asked by the client as it is given now, which is as good.
+func (b *builder) renew(s *issuer, c *Issuer) {
+	if s.asked != nil {
+		b.renewed = append(b.renewed, func() { s.asked.Use(c.Introspect.Client) })
+	}
 }
 
 // prefixes sees to it that each token has one issuer that is asked about it.

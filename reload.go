@@ -51,6 +51,7 @@ func (m *Middleware) Reload(ctx context.Context, config Config, source string) e
 	}
 	err := errors.Join(b.errs...)
 	if err == nil && b.isSame() {
+		b.useRenewed()
 		m.standing.Good(source, time.Now(), false)
 		return nil
 	}
@@ -173,11 +174,18 @@ func (b *builder) record(ctx context.Context, source string) error {
 // swap puts the generation in force. What lasts is looked at after that: who begins meanwhile looks for himself.
 func (b *builder) swap(source string) {
 	b.m.current.Store(b.g)
+	b.useRenewed()
 	b.m.standing.Good(source, time.Now(), true)
 	b.tellWarnings()
 	b.close(b.before.verifier.ordered)
 	for _, q := range b.m.owned.lasts.list() {
 		q.review(b.g)
+	}
+}
+
+func (b *builder) useRenewed() {
+	for _, use := range b.renewed {
+		use()
 	}
 }
 

@@ -2,6 +2,8 @@ package mcpauth_test
 
 import (
 	"context"
+	"crypto"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -238,4 +240,60 @@ func TestReloadLeewayRefused_RELOAD_01_INTRO_21(t *testing.T) {
 			f.served(f.call(token, "echo"))
 		}
 	})
+}
+
+// aSigner is a key in a module that may have died.
+type aSigner struct {
+	crypto.Signer
+	dead   bool
+	signed *atomic.Int32
+}
+
+func (s aSigner) Sign(random io.Reader, digest []byte, o crypto.SignerOpts) ([]byte, error) {
+	if s.dead {
+		return nil, errors.New("the session with the module is over")
+	}
+	s.signed.Add(1)
+	return s.Signer.Sign(random, digest, o)
+}
+
+// TestReloadSigner_RELOAD_05: another way to the same key counts at once, whether something else has changed or not, and is no change: what is
+// warm stays, and streams go on.
+func TestReloadSigner_RELOAD_05_RELOAD_06(t *testing.T) {
+	for name, change := range map[string]func(*mcpauth.Config){
+		"nothing else":      func(*mcpauth.Config) {},
+		"something else":    func(c *mcpauth.Config) { c.Scopes = []string{"mcp:write"} },
+		"of the issuer too": func(c *mcpauth.Config) { c.Issuers[0].MaxLifetime = 1000 * time.Hour },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				key, signed := mcpauthtest.NewKey("mine", "ES256").Private, new(atomic.Int32)
+				with := func(signer crypto.Signer) func(c *mcpauth.Config) {
+					return func(c *mcpauth.Config) {
+						c.Issuers[0].Introspect = &mcpauth.Introspection{Endpoint: testIssuerURL + "/introspect",
+							Client: clientauth.PrivateKeyJWT("resource-server", clientauth.Key{Signer: signer})}
+					}
+				}
+				f := newFixture(t, with(aSigner{key, true, signed}))
+				require.Equal(t, http.StatusServiceUnavailable, f.call(f.opaque(nil), "echo").Code)
+				f.ran = 0
+				stream := f.lasts(f.request(http.MethodPost, "/mcp", f.token(nil), modernCall("echo"), modernHeaders("tools/call", "echo")...))
+				require.ErrorContains(t, f.auth.Reload(t.Context(), f.config(func(c *mcpauth.Config) {
+					with(aSigner{key, false, signed})(c)
+					c.MaxBody = 1
+				}), ""), "MaxBody")
+				_, _ = f.auth.Authenticate(f.request(http.MethodPost, "/mcp", f.opaque(nil), ""))
+				require.Zero(t, signed.Load(), "what has a mistake is not used")
+				require.NoError(t, f.auth.Reload(t.Context(), f.config(func(c *mcpauth.Config) { with(aSigner{key, false, signed})(c); change(c) }), ""))
+				_, _ = f.auth.Authenticate(f.request(http.MethodPost, "/mcp", f.opaque(nil), ""))
+				assert.NotZero(t, signed.Load(), "it is used")
+				if name != "of the issuer too" {
+					stream.goesOn(t)
+				} else {
+					stream.leave()
+				}
+				synctest.Wait()
+			})
+		})
+	}
 }
