@@ -165,7 +165,7 @@ func partOf(issuer string) string { return fmt.Sprintf("issuers[%q]", issuer) }
 func (b *builder) fixed() {
 	c := b.config
 	b.g.fixed = fixed{
-		resource: c.Resource, keys: edition.OfAll([]any{c.SessionKey, c.OldSessionKeys}), store: c.Store, loopback: c.AllowInsecureLoopback, transport: c.Transport,
+		resource: c.Resource, keys: edition.OfAll(append([][]byte{c.SessionKey}, c.OldSessionKeys...)), store: c.Store, loopback: c.AllowInsecureLoopback, transport: c.Transport,
 		onDecision: reflect.ValueOf(c.OnDecision).Pointer(), onServed: reflect.ValueOf(c.OnServed).Pointer(),
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"reflect"
 	"runtime"
 	"slices"
 	"strings"
@@ -22,6 +23,7 @@ import (
 
 	"github.com/seed-1e292522/mcpauth"
 	"github.com/seed-1e292522/mcpauth/clientauth"
+	"github.com/seed-1e292522/mcpauth/internal/edition"
 	"github.com/seed-1e292522/mcpauth/mcpauthtest"
 	"github.com/seed-1e292522/mcpauth/revoke"
 )
@@ -714,5 +716,73 @@ func TestReloadNotices_RELOAD_03(t *testing.T) {
 			got := slices.DeleteFunc(strings.Split(f.serve(request(f)).Body.String(), "\n"), func(line string) bool { return line == "" })
 			assert.Equal(t, []string{strings.TrimSpace(notice("db://a")), strings.TrimSpace(notice("db://b"))}, got)
 		})
+	}
+}
+
+// TestEveryFieldCounts_RELOAD_08: of an issuer there is no field whose change goes unnoticed.
+func TestEveryFieldCounts_RELOAD_08(t *testing.T) {
+	seen := map[edition.Digest]string{edition.Of(new(mcpauth.Issuer)): "nothing"}
+	differs := func(name string, one mcpauth.Issuer) {
+		digest := edition.Of(&one)
+		assert.Empty(t, seen[digest], name)
+		assert.NotEqual(t, edition.OfAll(new(mcpauth.Issuer)), edition.OfAll(&one), name)
+		seen[digest] = name
+	}
+	fields := func(kind reflect.Type, set func(i int, value reflect.Value)) {
+		for i := range kind.NumField() {
+			field := kind.Field(i)
+			if !field.IsExported() {
+				continue
+			}
+			value := reflect.New(field.Type).Elem()
+			switch field.Type.Kind() {
+			case reflect.String:
+				value.SetString("x")
+			case reflect.Bool:
+				value.SetBool(true)
+			case reflect.Int, reflect.Int64:
+				value.SetInt(1)
+			case reflect.Slice:
+				value.Set(reflect.MakeSlice(field.Type, 1, 1))
+			case reflect.Map:
+				value.Set(reflect.MakeMap(field.Type))
+			case reflect.Pointer:
+				value.Set(reflect.New(field.Type.Elem()))
+			case reflect.Struct: // its own fields follow
+				continue
+			default:
+				t.Fatalf("%s: add the kind of its field %s", kind, field.Name)
+			}
+			set(i, value)
+		}
+	}
+	fields(reflect.TypeFor[mcpauth.Issuer](), func(i int, value reflect.Value) {
+		var one mcpauth.Issuer
+		reflect.ValueOf(&one).Elem().Field(i).Set(value)
+		differs(fmt.Sprint("Issuer ", i), one)
+	})
+	fields(reflect.TypeFor[mcpauth.ClaimMap](), func(i int, value reflect.Value) {
+		var one mcpauth.Issuer
+		reflect.ValueOf(&one.Claims).Elem().Field(i).Set(value)
+		differs(fmt.Sprint("ClaimMap ", i), one)
+	})
+	fields(reflect.TypeFor[mcpauth.Introspection](), func(i int, value reflect.Value) {
+		one := mcpauth.Issuer{Introspect: new(mcpauth.Introspection)}
+		reflect.ValueOf(one.Introspect).Elem().Field(i).Set(value)
+		differs(fmt.Sprint("Introspection ", i), one)
+	})
+	differs("Client", mcpauth.Issuer{Introspect: &mcpauth.Introspection{Client: clientauth.SecretBasic("c", "s")}})
+}
+
+// TestReloadNoOldKeys_RELOAD_06: that there are no old keys can be written in two ways.
+func TestReloadNoOldKeys_RELOAD_06(t *testing.T) {
+	key := []byte(strings.Repeat("0123", 8))
+	for _, old := range [][][]byte{nil, {}} {
+		f := newFixture(t, func(c *mcpauth.Config) { c.SessionKey, c.OldSessionKeys = key, old })
+		for _, now := range [][][]byte{nil, {}} {
+			assert.NoError(t, f.auth.Reload(t.Context(), f.config(func(c *mcpauth.Config) { c.SessionKey, c.OldSessionKeys = key, now }), ""))
+		}
+		other := f.config(func(c *mcpauth.Config) { c.SessionKey, c.OldSessionKeys = key, [][]byte{oldStoreKey} })
+		assert.ErrorContains(t, f.auth.Reload(t.Context(), other, ""), "OldSessionKeys")
 	}
 }
