@@ -641,6 +641,7 @@ func TestReloadLeeway_RELOAD_03(t *testing.T) {
 				require.NoError(t, f.auth.Reload(t.Context(), f.config(func(c *mcpauth.Config) { c.Leeway, c.Scopes = leeway, []string{"changed"} }), leeway.String()))
 			}
 			time.Sleep(time.Until(exp.Add(10 * time.Minute)))
+			synctest.Wait()
 			assert.Equal(t, tt.want, s.ended.Sub(exp), name)
 			var denied *mcpauth.DeniedError
 			require.ErrorAs(t, s.cause, &denied, name)
