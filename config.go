@@ -141,7 +141,7 @@ func (b *builder) edition() {
 	for i := range b.config.Issuers {
 		one := &b.config.Issuers[i]
 		urls = append(urls, one.URL)
-		fields[fmt.Sprintf("issuers[%q]", one.URL)] = edition.Of(one)
+		fields[partOf(one.URL)] = edition.Of(one)
 	}
 	fields["Issuers"] = edition.Of(urls) // in this order
 	if book, declared := b.g.policy.policy.(*ruleBook); declared {
@@ -160,10 +160,13 @@ func (b *builder) edition() {
 	b.g.edition = edition.New(b.before.edition.Number+1, fields)
 }
 
+// partOf names an issuer among the parts.
+func partOf(issuer string) string { return fmt.Sprintf("issuers[%q]", issuer) }
+
 func (b *builder) fixed() {
 	c := b.config
 	b.g.fixed = fixed{
-		resource: c.Resource, keys: edition.OfAll([]any{c.SessionKey, c.OldSessionKeys}), store: c.Store, loopback: c.AllowInsecureLoopback, transport: c.Transport,
+		resource: c.Resource, keys: edition.OfAll(append([][]byte{c.SessionKey}, c.OldSessionKeys...)), store: c.Store, loopback: c.AllowInsecureLoopback, transport: c.Transport,
 		onDecision: reflect.ValueOf(c.OnDecision).Pointer(), onServed: reflect.ValueOf(c.OnServed).Pointer(),
 	}
 }

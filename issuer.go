@@ -174,3 +174,9 @@ type issuer struct {
 	unlisted bool
 	nonces   bool // DPoP proofs need a nonce of ours
 }
+
+// judge is by what a token is judged: who is asked about one remembers a refusal by it.
+type judge struct {
+	issuer *issuer
+	leeway time.Duration
+}

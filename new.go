@@ -94,6 +94,7 @@ type builder struct {
 	keeps    bool        // the Revoked of that one
 	cold     []*issuer   // whose keys come from a new place
 	asked    []*issuer   // that are asked about tokens in a new way
+	renewed  []func()    // for those that are asked as before, when the generation comes into force
 	url      *url.URL    // of the resource; nil if it is unusable
 	errs     []error
 	warnings []warning

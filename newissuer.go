@@ -49,6 +49,7 @@ func (b *builder) issuer(field string, c *Issuer) (s *issuer, named bool) {
 	before := b.before.verifier.issuers[c.URL]
 	switch {
 	case before != nil && before.entry == s.entry: // tokens that it has verified stay verified
+		b.renew(before, c)
 		return before, true
 	case before != nil && before.place == s.place:
 		s.keys = before.keys
@@ -289,6 +290,7 @@ func (b *builder) introspection(at string, c *Issuer, s, before *issuer, where k
 	s.prefix, s.confirms = how.Prefix, how.JWTs
 	if before != nil && before.asked != nil && before.asks == s.asks && before.keys == s.keys {
 		s.asked = before.asked
+		b.renew(s, c)
 		return
 	}
 	s.asked = introspect.New(b.m.poster, b.m.operator.log, config)
@@ -313,6 +315,13 @@ func urlProblem(raw string) string {
 	return "must be https"
 }
 
+// renew has an issuer that is asked as before asked by the client as it is given now, which is as good.
+func (b *builder) renew(s *issuer, c *Issuer) {
+	if s.asked != nil {
+		b.renewed = append(b.renewed, func() { s.asked.Use(c.Introspect.Client) })
+	}
+}
+
 // prefixes sees to it that each token has one issuer that is asked about it.
 func (b *builder) prefixes() {
 	type asked struct{ field, url, prefix string }
@@ -332,6 +341,16 @@ func (b *builder) prefixes() {
 			}
 		}
 	}
+}
+
+// issuerFor finds the one issuer that is asked about a token that is no JWT, by how it begins; nil for none.
+func issuerFor(compact string, issuers []*issuer) (found *issuer) {
+	for _, s := range issuers {
+		if s.asked != nil && strings.HasPrefix(compact, s.prefix) && (found == nil || s.prefix != "") {
+			found = s
+		}
+	}
+	return found
 }
 
 func (b *builder) path(field, path string) token.Path {

@@ -80,8 +80,12 @@ func (l *lease) inquire() *refusal.Refusal {
 // withdrawn returns why a response must end at once under a configuration: it does not have the issuer as it was
 // when it vouched for the token.
 func (q *inquiry) withdrawn(g *generation) *refusal.Refusal {
-	if issuer := q.lease.token.issuer; !g.verifier.has(issuer) {
-		return refusal.New(refusal.Issuer, "issuer", issuer.url, "an issuer of the configuration in force, with the settings of before")
+	token, compact := q.lease.token, ""
+	if token.answer != nil {
+		compact = token.answer.token
+	}
+	if !g.verifier.goesBy(&token.evidence, compact) {
+		return refusal.New(refusal.Issuer, "issuer", token.issuer.url, "an issuer of the configuration in force, with the settings of before")
 	}
 	return nil
 }

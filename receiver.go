@@ -107,9 +107,9 @@ func (r *receiver) Shows(list, method, name string) bool {
 }
 
 // Hears reports whether the principal may hear of what a notification names. Since it
-// subscribed, the policy may have changed.
+// subscribed, or the call began on whose stream it comes, the policy may have changed.
 func (r *receiver) Hears(method, name string) bool {
-	may, _ := r.admits(Call{Method: method, Kind: Kind(mcp.KindOf(method)), Name: name}, storeTimeout)
+	may, _ := r.admits(r.x.m.generation(), Call{Method: method, Kind: Kind(mcp.KindOf(method)), Name: name}, storeTimeout)
 	return may // what nobody knows is left out
 }
 
@@ -117,11 +117,11 @@ func (r *receiver) Hears(method, name string) bool {
 // entries of which nobody knows, a list would say that there are no tasks: it is withheld.
 func (r *receiver) showsTask(call Call) bool {
 	if r.x.isStream() {
-		may, _ := r.admits(call, storeTimeout)
+		may, _ := r.admits(r.x.current(), call, storeTimeout)
 		return may
 	}
 	began := time.Now()
-	may, err := r.admits(call, storeTimeout-r.spent)
+	may, err := r.admits(r.x.current(), call, storeTimeout-r.spent)
 	r.spent += time.Since(began)
 	if err != nil {
 		r.filter.Doubt = doubtStore(err)
@@ -129,14 +129,13 @@ func (r *receiver) showsTask(call Call) bool {
 	return may
 }
 
-// admits reports whether the principal's request for a call would be let through. The error says that nobody knows, within
+// admits reports whether a configuration would let the principal's request for a call through. The error says that nobody knows, within
 // the time that there is for it.
-func (r *receiver) admits(call Call, left time.Duration) (bool, error) {
+func (r *receiver) admits(g *generation, call Call, left time.Duration) (bool, error) {
 	if call.Name == "" || r.filter.Doubt != nil {
 		return false, nil
 	}
-	g, o := r.x.current(), &r.x.m.owned
-	ctx := r.filter.Context
+	o, ctx := &r.x.m.owned, r.filter.Context
 	if o.tasks.IsCommon() && mcp.IsTask(call.Method) {
 		bounded, done := context.WithTimeout(ctx, left)
 		defer done()

@@ -53,6 +53,7 @@ func (m *Middleware) Reload(ctx context.Context, config Config, source string) e
 	}
 	err := edition.Placed(ctx, errors.Join(b.errs...))
 	if err == nil && b.isSame() {
+		b.useRenewed()
 		if m.standing.Good(source, time.Now(), false) {
 			m.operator.log.Info("mcpauth: the configuration can be used again, and is the one in force", "source", foreign.Line(source))
 		}
@@ -143,10 +144,23 @@ func (b *builder) code() (names []string) {
 	return names
 }
 
+// secrets adds the issuers of which nothing else has changed, and so no fingerprint tells.
+func (b *builder) secrets(changed []string) []string {
+	for _, s := range b.g.verifier.ordered {
+		before, name := b.before.verifier.issuers[s.url], partOf(s.url)
+		if before != nil && before.entry != s.entry && !slices.Contains(changed, name) {
+			changed = append(changed, name)
+		}
+	}
+	slices.Sort(changed)
+	return changed
+}
+
 // record tells of the change while it can still be refused.
 func (b *builder) record(ctx context.Context, source string) error {
 	c := ConfigChange{Source: source, To: b.g.edition.Fingerprint}
 	c.Added, c.Removed, c.Changed = b.g.edition.Changes(&b.before.edition)
+	c.Changed = b.secrets(c.Changed)
 	if len(c.Added)+len(c.Removed)+len(c.Changed) == 0 {
 		c.Changed = b.code()
 	}
@@ -164,11 +178,18 @@ func (b *builder) record(ctx context.Context, source string) error {
 // swap puts the generation in force. What lasts is looked at after that: who begins meanwhile looks for himself.
 func (b *builder) swap(source string) {
 	b.m.current.Store(b.g)
+	b.useRenewed()
 	b.m.standing.Good(source, time.Now(), true)
 	b.tellWarnings()
 	b.close(b.before.verifier.ordered)
 	for _, q := range b.m.owned.lasts.list() {
 		q.review(b.g)
+	}
+}
+
+func (b *builder) useRenewed() {
+	for _, use := range b.renewed {
+		use()
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"reflect"
 	"runtime"
 	"slices"
 	"strings"
@@ -21,6 +22,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed-1e292522/mcpauth"
+	"github.com/seed-1e292522/mcpauth/clientauth"
+	"github.com/seed-1e292522/mcpauth/internal/edition"
 	"github.com/seed-1e292522/mcpauth/mcpauthtest"
 	"github.com/seed-1e292522/mcpauth/revoke"
 )
@@ -579,6 +582,13 @@ func TestFingerprint_RELOAD_08(t *testing.T) {
 		rules.Tools = maps.Clone(rules.Tools)
 		c.Policy = &rules
 	}))
+	asks := func(client clientauth.Method) func(*mcpauth.Config) {
+		return func(c *mcpauth.Config) {
+			c.Issuers[0].Introspect = &mcpauth.Introspection{Endpoint: testIssuerURL + "/introspect", Client: client}
+		}
+	}
+	assert.Equal(t, of(asks(clientauth.SecretBasic("c", "1"))), of(asks(clientauth.SecretBasic("c", "2"))), "a secret leaves no trace")
+	key := mcpauthtest.NewKey("mine", "ES256").Private
 	seen := map[string]bool{same: true}
 	for i, change := range []func(*mcpauth.Config){
 		func(c *mcpauth.Config) { c.Scopes = []string{"x"} },
@@ -594,6 +604,9 @@ func TestFingerprint_RELOAD_08(t *testing.T) {
 		},
 		echoNeeds("mcp:read"), echoNeeds("mcp:admin"),
 		func(c *mcpauth.Config) { c.Metadata = map[string]any{"a": []any{1, true, nil}} },
+		asks(clientauth.SecretBasic("c", "1")), asks(clientauth.SecretPost("c", "1")), asks(clientauth.SecretPost("d", "1")),
+		asks(clientauth.PrivateKeyJWT("c", clientauth.Key{Signer: key})), asks(clientauth.PrivateKeyJWT("c", clientauth.Key{Signer: key, ID: "k"})),
+		asks(clientauth.PrivateKeyJWT("c", clientauth.Key{Signer: mcpauthtest.NewKey("another", "ES256").Private})),
 	} {
 		print := of(change)
 		assert.False(t, seen[print], i)
@@ -671,5 +684,108 @@ func TestReloadLateStream_RELOAD_03(t *testing.T) {
 			assert.Equal(t, tt.ends, errors.As(cause, &denied), name)
 			assert.Equal(t, map[bool]time.Duration{true: 0, false: 10 * time.Second}[tt.ends], took, name)
 		})
+	}
+}
+
+// TestReloadNotices_RELOAD_03: of what passes on a stream after a change the rules in force decide, also on that of a call.
+func TestReloadNotices_RELOAD_03(t *testing.T) {
+	notice := func(uri string) string {
+		return `data: {"jsonrpc":"2.0","method":"notifications/resources/updated","params":{"uri":"` + uri + `"}}` + "\n\n"
+	}
+	with := func(uri string) func(*mcpauth.Config) {
+		return func(c *mcpauth.Config) {
+			c.Policy = mcpauth.Rules{
+				Tools:     map[string]mcpauth.Requirement{"echo": mcpauth.Authenticated()},
+				Resources: map[string]mcpauth.Requirement{uri: mcpauth.Authenticated()},
+			}
+		}
+	}
+	for name, request := range map[string]func(f *fixture) *http.Request{
+		"of a call": func(f *fixture) *http.Request {
+			return f.request(http.MethodPost, "/mcp", f.token(nil), modernCall("echo"), modernHeaders("tools/call", "echo")...)
+		},
+		"of the server": func(f *fixture) *http.Request {
+			return f.request(http.MethodGet, "/mcp", f.token(nil), "", "MCP-Protocol-Version: 2025-11-25", "Accept: text/event-stream")
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFixture(t, with("db://a"))
+			f.inner = func(w http.ResponseWriter, r *http.Request) {
+				w.Header().Set("Content-Type", "text/event-stream")
+				_, _ = io.WriteString(w, notice("db://a")+notice("db://b"))
+				require.NoError(t, f.auth.Reload(t.Context(), f.config(with("db://b")), ""))
+				_, _ = io.WriteString(w, notice("db://b")+notice("db://a"))
+			}
+			got := slices.DeleteFunc(strings.Split(f.serve(request(f)).Body.String(), "\n"), func(line string) bool { return line == "" })
+			assert.Equal(t, []string{strings.TrimSpace(notice("db://a")), strings.TrimSpace(notice("db://b"))}, got)
+		})
+	}
+}
+
+// TestEveryFieldCounts_RELOAD_08: of an issuer there is no field whose change goes unnoticed.
+func TestEveryFieldCounts_RELOAD_08(t *testing.T) {
+	seen := map[edition.Digest]string{edition.Of(new(mcpauth.Issuer)): "nothing"}
+	differs := func(name string, one mcpauth.Issuer) {
+		digest := edition.Of(&one)
+		assert.Empty(t, seen[digest], name)
+		assert.NotEqual(t, edition.OfAll(new(mcpauth.Issuer)), edition.OfAll(&one), name)
+		seen[digest] = name
+	}
+	fields := func(kind reflect.Type, set func(i int, value reflect.Value)) {
+		for i := range kind.NumField() {
+			field := kind.Field(i)
+			if !field.IsExported() {
+				continue
+			}
+			value := reflect.New(field.Type).Elem()
+			switch field.Type.Kind() {
+			case reflect.String:
+				value.SetString("x")
+			case reflect.Bool:
+				value.SetBool(true)
+			case reflect.Int, reflect.Int64:
+				value.SetInt(1)
+			case reflect.Slice:
+				value.Set(reflect.MakeSlice(field.Type, 1, 1))
+			case reflect.Map:
+				value.Set(reflect.MakeMap(field.Type))
+			case reflect.Pointer:
+				value.Set(reflect.New(field.Type.Elem()))
+			case reflect.Struct: // its own fields follow
+				continue
+			default:
+				t.Fatalf("%s: add the kind of its field %s", kind, field.Name)
+			}
+			set(i, value)
+		}
+	}
+	fields(reflect.TypeFor[mcpauth.Issuer](), func(i int, value reflect.Value) {
+		var one mcpauth.Issuer
+		reflect.ValueOf(&one).Elem().Field(i).Set(value)
+		differs(fmt.Sprint("Issuer ", i), one)
+	})
+	fields(reflect.TypeFor[mcpauth.ClaimMap](), func(i int, value reflect.Value) {
+		var one mcpauth.Issuer
+		reflect.ValueOf(&one.Claims).Elem().Field(i).Set(value)
+		differs(fmt.Sprint("ClaimMap ", i), one)
+	})
+	fields(reflect.TypeFor[mcpauth.Introspection](), func(i int, value reflect.Value) {
+		one := mcpauth.Issuer{Introspect: new(mcpauth.Introspection)}
+		reflect.ValueOf(one.Introspect).Elem().Field(i).Set(value)
+		differs(fmt.Sprint("Introspection ", i), one)
+	})
+	differs("Client", mcpauth.Issuer{Introspect: &mcpauth.Introspection{Client: clientauth.SecretBasic("c", "s")}})
+}
+
+// TestReloadNoOldKeys_RELOAD_06: that there are no old keys can be written in two ways.
+func TestReloadNoOldKeys_RELOAD_06(t *testing.T) {
+	key := []byte(strings.Repeat("0123", 8))
+	for _, old := range [][][]byte{nil, {}} {
+		f := newFixture(t, func(c *mcpauth.Config) { c.SessionKey, c.OldSessionKeys = key, old })
+		for _, now := range [][][]byte{nil, {}} {
+			assert.NoError(t, f.auth.Reload(t.Context(), f.config(func(c *mcpauth.Config) { c.SessionKey, c.OldSessionKeys = key, now }), ""))
+		}
+		other := f.config(func(c *mcpauth.Config) { c.SessionKey, c.OldSessionKeys = key, [][]byte{oldStoreKey} })
+		assert.ErrorContains(t, f.auth.Reload(t.Context(), other, ""), "OldSessionKeys")
 	}
 }

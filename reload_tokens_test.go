@@ -2,6 +2,9 @@ package mcpauth_test
 
 import (
 	"context"
+	"crypto"
+	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -141,4 +144,157 @@ func TestReloadOpaqueStreams_RELOAD_03_INTRO_24(t *testing.T) {
 		assert.Contains(t, f.log.String(), "mcpauth: stream ended early")
 		assert.False(t, strings.Contains(f.log.String(), hidden))
 	})
+}
+
+// TestReloadClientRecord_RELOAD_08: a change of nothing but how this server proves who it is is told by the name of the issuer.
+func TestReloadClientRecord_RELOAD_08_RELOAD_05(t *testing.T) {
+	var changes []*mcpauth.ConfigChange
+	f := newOpaqueFixture(t, func(c *mcpauth.Config) {
+		c.OnDecision = func(_ context.Context, d mcpauth.Decision) {
+			if d.Change != nil {
+				changes = append(changes, d.Change)
+			}
+		}
+	})
+	own := f.issuer.Introspection()
+	key := mcpauthtest.NewKey("mine", "ES256").Private
+	for _, step := range []struct {
+		name    string
+		client  clientauth.Method
+		changed bool
+	}{
+		{"the same", own.Client, false},
+		{"another secret", clientauth.SecretBasic(own.Client.ClientID(), "another"), true},
+		{"the same secret, made anew", clientauth.SecretBasic(own.Client.ClientID(), "another"), false},
+		{"the same secret in another way", clientauth.SecretPost(own.Client.ClientID(), "another"), true},
+		{"a key", clientauth.PrivateKeyJWT(own.Client.ClientID(), clientauth.Key{Signer: key}), true},
+		{"the same key", clientauth.PrivateKeyJWT(own.Client.ClientID(), clientauth.Key{Signer: key}), false},
+		{"the same key by another name", clientauth.PrivateKeyJWT(own.Client.ClientID(), clientauth.Key{Signer: key, ID: "mine"}), true},
+	} {
+		changes = nil
+		require.NoError(t, f.auth.Reload(t.Context(), f.config(func(c *mcpauth.Config) {
+			how := *own
+			how.Client = step.client
+			c.Issuers[0].Introspect = &how
+		}), step.name))
+		if !step.changed {
+			assert.Empty(t, changes, step.name)
+			continue
+		}
+		require.Len(t, changes, 1, step.name)
+		assert.Equal(t, []string{fmt.Sprintf("issuers[%q]", testIssuerURL)}, changes[0].Changed, step.name)
+	}
+}
+
+// TestReloadPrefix_RELOAD_01: when a prefix is another issuer's by now, nobody else vouches for tokens that begin so, and streams of
+// theirs end.
+func TestReloadPrefix_RELOAD_01_INTRO_17(t *testing.T) { synctest.Test(t, reloadPrefix) }
+
+func reloadPrefix(t *testing.T) {
+	var other *mcpauthtest.Issuer
+	var shared http.RoundTripper
+	f := newOpaqueFixture(t, func(c *mcpauth.Config) {
+		rest := c.Transport
+		other = mcpauthtest.NewIssuerAt(t, secondIssuerURL)
+		shared = roundTrip(func(r *http.Request) (*http.Response, error) {
+			if r.URL.Host == "as2.example.com" {
+				return other.Transport().RoundTrip(r)
+			}
+			return rest.RoundTrip(r)
+		})
+		c.Transport = shared
+	})
+	token := f.opaque(nil)
+	f.served(f.call(token, "echo"))
+	stream := f.lasts(f.request(http.MethodPost, "/mcp", token, modernCall("echo"), modernHeaders("tools/call", "echo")...))
+	own := f.lasts(f.request(http.MethodPost, "/mcp", f.token(nil), modernCall("echo"), modernHeaders("tools/call", "echo")...))
+	f.ran = 0
+	require.NoError(t, f.auth.Reload(t.Context(), f.config(func(c *mcpauth.Config) {
+		c.Transport, c.Issuers[0].Introspect = shared, f.issuer.Introspection()
+		second := other.Config()
+		second.Introspect = other.Introspection()
+		second.Introspect.Prefix = token[:4]
+		c.Issuers = append(c.Issuers, second)
+	}), ""))
+	synctest.Wait()
+	assert.ErrorIs(t, stream.cause, mcpauth.ErrIssuer)
+	own.goesOn(t)
+	f.refused(f.call(token, "echo"), http.StatusUnauthorized, invalidToken(words(mcpauth.ErrRevoked)))
+}
+
+// TestReloadLeewayRefused_RELOAD_01: what was refused by a narrower leeway is not refused any more.
+func TestReloadLeewayRefused_RELOAD_01_INTRO_21(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newOpaqueFixture(t, func(c *mcpauth.Config) { c.Leeway = time.Second })
+		tokens := []string{
+			f.opaque(mcpauthtest.Claims{"exp": time.Now().Add(-20 * time.Second).Unix()}),
+			f.opaque(mcpauthtest.Claims{"nbf": time.Now().Add(20 * time.Second).Unix()}),
+		}
+		for _, token := range tokens {
+			require.Equal(t, http.StatusUnauthorized, f.call(token, "echo").Code)
+		}
+		require.NoError(t, f.auth.Reload(t.Context(), f.config(func(c *mcpauth.Config) {
+			c.Leeway, c.Issuers[0].Introspect = time.Minute, f.issuer.Introspection()
+		}), ""))
+		for _, token := range tokens {
+			f.ran = 0
+			f.served(f.call(token, "echo"))
+		}
+	})
+}
+
+// aSigner is a key in a module that may have died.
+type aSigner struct {
+	crypto.Signer
+	dead   bool
+	signed *atomic.Int32
+}
+
+func (s aSigner) Sign(random io.Reader, digest []byte, o crypto.SignerOpts) ([]byte, error) {
+	if s.dead {
+		return nil, errors.New("the session with the module is over")
+	}
+	s.signed.Add(1)
+	return s.Signer.Sign(random, digest, o)
+}
+
+// TestReloadSigner_RELOAD_05: another way to the same key counts at once, whether something else has changed or not, and is no change: what is
+// warm stays, and streams go on.
+func TestReloadSigner_RELOAD_05_RELOAD_06(t *testing.T) {
+	for name, change := range map[string]func(*mcpauth.Config){
+		"nothing else":      func(*mcpauth.Config) {},
+		"something else":    func(c *mcpauth.Config) { c.Scopes = []string{"mcp:write"} },
+		"of the issuer too": func(c *mcpauth.Config) { c.Issuers[0].MaxLifetime = 1000 * time.Hour },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				key, signed := mcpauthtest.NewKey("mine", "ES256").Private, new(atomic.Int32)
+				with := func(signer crypto.Signer) func(c *mcpauth.Config) {
+					return func(c *mcpauth.Config) {
+						c.Issuers[0].Introspect = &mcpauth.Introspection{Endpoint: testIssuerURL + "/introspect",
+							Client: clientauth.PrivateKeyJWT("resource-server", clientauth.Key{Signer: signer})}
+					}
+				}
+				f := newFixture(t, with(aSigner{key, true, signed}))
+				require.Equal(t, http.StatusServiceUnavailable, f.call(f.opaque(nil), "echo").Code)
+				f.ran = 0
+				stream := f.lasts(f.request(http.MethodPost, "/mcp", f.token(nil), modernCall("echo"), modernHeaders("tools/call", "echo")...))
+				require.ErrorContains(t, f.auth.Reload(t.Context(), f.config(func(c *mcpauth.Config) {
+					with(aSigner{key, false, signed})(c)
+					c.MaxBody = 1
+				}), ""), "MaxBody")
+				_, _ = f.auth.Authenticate(f.request(http.MethodPost, "/mcp", f.opaque(nil), ""))
+				require.Zero(t, signed.Load(), "what has a mistake is not used")
+				require.NoError(t, f.auth.Reload(t.Context(), f.config(func(c *mcpauth.Config) { with(aSigner{key, false, signed})(c); change(c) }), ""))
+				_, _ = f.auth.Authenticate(f.request(http.MethodPost, "/mcp", f.opaque(nil), ""))
+				assert.NotZero(t, signed.Load(), "it is used")
+				if name != "of the issuer too" {
+					stream.goesOn(t)
+				} else {
+					stream.leave()
+				}
+				synctest.Wait()
+			})
+		})
+	}
 }

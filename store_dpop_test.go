@@ -1,6 +1,7 @@
 package mcpauth_test
 
 import (
+	"context"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -150,4 +151,37 @@ func TestProofsByOtherClocks_STORE_08(t *testing.T) {
 			assert.Equal(t, 0, left())
 		}
 	})
+}
+
+// TestProofsOfThoseWhoLeave_STORE_08: who leaves in the middle of his request has used its proof all the same, at every replica: the
+// handler may have done what he wanted.
+func TestProofsOfThoseWhoLeave_STORE_08_DPOP_09(t *testing.T) {
+	for name, leave := range map[string]func(context.CancelFunc) func(context.Context) error{
+		"before the store is asked": func(cancel context.CancelFunc) func(context.Context) error { cancel(); return nil },
+		"while it is asked": func(cancel context.CancelFunc) func(context.Context) error {
+			return func(ctx context.Context) error {
+				cancel()
+				time.Sleep(100 * time.Millisecond)
+				return ctx.Err()
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				store := newTestStore()
+				a := newProofLab(t, shares(store))
+				b := a.replica(t, shares(store))
+				require.Equal(t, 200, a.bound(a.proof(nil)).Code)
+				require.Equal(t, 200, b.bound(b.proof(nil)).Code)
+				proof := a.proof(nil)
+				ctx, cancel := context.WithCancel(t.Context())
+				store.is(leave(cancel))
+				a.serve(a.send("DPoP "+a.token, proof).WithContext(ctx))
+				time.Sleep(time.Second) // what was left behind comes back
+				store.is(nil)
+				b.replayed(b.bound(proof))
+				assert.Equal(t, 200, b.bound(b.proof(nil)).Code)
+			})
+		})
+	}
 }

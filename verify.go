@@ -109,8 +109,11 @@ type verifier struct {
 	proofs   *dpop.Checker // nil where no issuer's tokens may be bound to a key
 }
 
-// has reports whether tokens of an issuer are judged now by the very rules by which they were.
-func (v *verifier) has(s *issuer) bool { return slices.Contains(v.ordered, s) }
+// goesBy reports whether a token would be judged now by who has vouched for it, by the very rules by which it was: a prefix may
+// have become another issuer's.
+func (v *verifier) goesBy(e *evidence, compact string) bool {
+	return slices.Contains(v.ordered, e.issuer) && (!e.isOpaque() || issuerFor(compact, v.ordered) == e.issuer)
+}
 
 // endOf is when a token is good no more.
 func (v *verifier) endOf(p *Principal) time.Time { return v.endBy(p.Expiry) }
@@ -143,7 +146,7 @@ func (v *verifier) verify(r *http.Request, sent credential, now time.Time, seen 
 	}
 	key := seen.tokens.Key(compact)
 	good := seen.get(key, now, v.leeway)
-	if good == nil || !v.has(good.issuer) {
+	if good == nil || !v.goesBy(&good.evidence, compact) {
 		var denied *refusal.Refusal
 		if good, denied = v.verifyAnew(ctx, compact, now, time.Time{}); denied != nil {
 			return good, denied
@@ -200,7 +203,7 @@ func (v *verifier) verifyAnew(ctx context.Context, compact string, now, since ti
 // confirm asks the issuer about a JWT that was verified: it may have been revoked, or grant less by now.
 func (v *verifier) confirm(ctx context.Context, s *issuer, compact string, t *token.Token, facts *token.Facts, now, since time.Time) (*answer, *refusal.Refusal) {
 	who := s.asked.Owner(s.url, facts.Subject, strconv.FormatBool(facts.Client))
-	said, verdict := s.asked.Ask(ctx, s, compact, since, who)
+	said, verdict := s.asked.Ask(ctx, judge{s, v.leeway}, compact, since, who)
 	if verdict.Denied != nil {
 		return nil, verdict.Denied
 	}
@@ -213,7 +216,7 @@ func (v *verifier) confirm(ctx context.Context, s *issuer, compact string, t *to
 	if denied != nil {
 		unverified := answered.Said()
 		explainAnswer(denied, &unverified, s, v.resource)
-		s.asked.Refuse(compact, introspect.Verdict{By: s, Denied: denied})
+		s.asked.Refuse(compact, introspect.Verdict{By: judge{s, v.leeway}, Denied: denied})
 		return nil, denied
 	}
 	s.asked.Good(compact, who)
@@ -230,7 +233,7 @@ func (v *verifier) verifyOpaque(ctx context.Context, compact string, now, since 
 	if denied != nil {
 		return nil, denied
 	}
-	said, verdict := s.asked.Ask(ctx, s, compact, since, 0)
+	said, verdict := s.asked.Ask(ctx, judge{s, v.leeway}, compact, since, 0)
 	if verdict.Denied != nil {
 		known, _ := verdict.About.(*verified)
 		return known, verdict.Denied
@@ -242,28 +245,23 @@ func (v *verifier) verifyOpaque(ctx context.Context, compact string, now, since 
 	if denied != nil {
 		unverified := t.Said()
 		explainAnswer(denied, &unverified, s, v.resource)
-		s.asked.Refuse(compact, introspect.Verdict{By: s, Denied: denied})
+		s.asked.Refuse(compact, introspect.Verdict{By: judge{s, v.leeway}, Denied: denied})
 		return nil, denied
 	}
 	good := &verified{evidence: evidence{issuer: s, answer: &answer{asked: said.Asked, endless: t.IsEndless()}}, notBefore: t.NotBefore().UnixMicro()}
 	facts, denied := s.tokens.Facts(&t)
 	good.take(&facts)
 	if denied != nil {
-		s.asked.Refuse(compact, introspect.Verdict{By: s, Denied: denied, About: good, Size: good.size()})
+		s.asked.Refuse(compact, introspect.Verdict{By: judge{s, v.leeway}, Denied: denied, About: good, Size: good.size()})
 		return good, denied
 	}
 	s.asked.Good(compact, s.asked.Owner(s.url, facts.Subject, strconv.FormatBool(facts.Client)))
 	return good, nil
 }
 
-// askedAbout finds the one issuer that is asked about a token that is no JWT, by how it begins.
+// askedAbout is issuerFor for a token that does not say that another issuer has made it.
 func (v *verifier) askedAbout(compact string) (found *issuer, denied *refusal.Refusal) {
-	for _, s := range v.ordered {
-		if s.asked != nil && strings.HasPrefix(compact, s.prefix) && (found == nil || s.prefix != "") {
-			found = s
-		}
-	}
-	if found == nil || introspect.IsOfOther(compact, found.url) {
+	if found = issuerFor(compact, v.ordered); found == nil || introspect.IsOfOther(compact, found.url) {
 		denied = refusal.New(refusal.Issuer, "a token that is no JWT", "", "one that begins with Introspect.Prefix of an issuer"+v.prefixes).Because("opaque-prefix")
 		denied.Told = refusal.Revoked // as of one that is made up
 		return nil, denied

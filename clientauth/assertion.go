@@ -64,7 +64,8 @@ func PrivateKeyJWT(clientID string, key Key) Method {
 		return m
 	}
 	public, _ := x509.MarshalPKIXPublicKey(key.Signer.Public())
-	m.secret = digest("key", clientID, alg, string(public), key.ID, string(key.Certificate), key.Audience)
+	m.way = fmt.Sprintf("key %s %q %q %x %x", alg, key.ID, key.Audience, sha256.Sum256(public), sha256.Sum256(key.Certificate))
+	m.secret = digest(m.way, clientID)
 	m.apply = func(_ context.Context, at Endpoint, _ http.Header, form url.Values) error {
 		assertion, err := key.assert(clientID, alg, at)
 		if err != nil {

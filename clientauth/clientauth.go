@@ -20,7 +20,8 @@ import (
 // Method is one way of client authentication. The zero value is none, and fails.
 type Method struct {
 	clientID string
-	err      error // of the constructor
+	way      string // and what else of it is no secret
+	err      error  // of the constructor
 	apply    func(ctx context.Context, at Endpoint, h http.Header, form url.Values) error
 
 	// secret tells two methods apart, in this process: what it stands for cannot be guessed from it.
@@ -93,7 +94,7 @@ func SecretPost(clientID, secret string) Method {
 }
 
 func withSecret(way, clientID, secret string, apply func(context.Context, Endpoint, http.Header, url.Values) error) Method {
-	m := Method{clientID: clientID, apply: apply, secret: digest(way, clientID, secret)}
+	m := Method{clientID: clientID, way: way, apply: apply, secret: digest(way, clientID, secret)}
 	switch {
 	case clientID == "" && secret == "":
 		m.err = errors.New("clientauth: client id and secret are empty: give those of this server's registration")

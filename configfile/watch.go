@@ -20,7 +20,8 @@ type Options struct {
 	// Every is the time between two looks at the file. Default: 2 seconds.
 	Every time.Duration
 
-	// Signal has the file put in force at once, and also if it has not changed: SIGHUP, by [os/signal.Notify]. A nil one never does.
+	// Signal has the file put in force at once, and also if it has not changed, as when a secret has to which it refers: SIGHUP, by
+	// [os/signal.Notify]. A nil one never does.
 	Signal <-chan os.Signal
 
 	// Base adds to what the file says, as for [New].

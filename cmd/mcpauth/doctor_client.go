@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/seed-1e292522/mcpauth"
 	"github.com/seed-1e292522/mcpauth/internal/explain"
 	"github.com/seed-1e292522/mcpauth/internal/fetch"
 	"github.com/seed-1e292522/mcpauth/internal/foreign"
@@ -159,7 +160,8 @@ func (d *doctor) compareIssuers(servers []string) {
 		}
 	}
 	for _, issuer := range wanted {
-		if !slices.Contains(servers, issuer) {
+		unlisted := func(i mcpauth.Issuer) bool { return i.URL == issuer && i.Unlisted }
+		if !slices.Contains(servers, issuer) && !slices.ContainsFunc(d.file.Issuers, unlisted) {
 			cause, fix := explain.Issuer(issuer, servers).Cause, ""
 			if cause == "issuer-unknown" {
 				fix = "add the issuer to Config.Issuers of the server, or give one that the metadata names"

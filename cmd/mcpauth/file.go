@@ -36,6 +36,7 @@ func readFile(name string) (*file, error) {
 	}
 	f := &file{Config: text.Config, holders: text.Holders, text: text}
 	f.rules, f.hasRules = text.Config.Policy.(mcpauth.Rules)
+	f.SessionKey, f.OldSessionKeys = nil, nil // secrets that nobody has read
 	return f, nil
 }
 
@@ -109,7 +110,7 @@ func (f *file) withIssuers(urls []string) {
 		if parsed, err := url.Parse(u); err == nil && !given {
 			i.AllowPrivate = fetch.IsPrivateHost(parsed.Hostname()) // whoever names it means it
 		}
-		i.URL = u
+		i.URL, i.Unlisted = u, false // it may be the only one
 		f.Issuers = append(f.Issuers, i)
 	}
 }

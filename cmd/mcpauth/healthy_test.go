@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -346,4 +347,25 @@ func TestDoctorLearned_DISC_30(t *testing.T) {
 		_, err := (&http.Client{Transport: fetch.GuardedTransport()}).Get(inside)
 		return err
 	}(), "and a name that leads inside is refused when it is dialed")
+}
+
+// TestDoctorUnlisted: an issuer that the metadata must not name is not missed there, and can be looked at by itself; and keys of sessions, of
+// which nobody reads the secrets here, are no mistake.
+func TestDoctorUnlisted_OBS_12_RELOAD_09(t *testing.T) {
+	listed, unlisted := newIssuer(t), newIssuer(t)
+	web := httptest.NewUnstartedServer(nil)
+	resource := "http://" + web.Listener.Addr().String() + "/mcp"
+	file := fileWith(t, fmt.Sprintf(`{"issuers": [{"url": %q}, {"url": %q, "unlisted": true}], "allow_insecure_loopback": true, "scopes": ["notes:read"],
+		"session_key": {"env": "NOT_HERE"}, "old_session_keys": [{"env": "NOR_HERE"}, {"file": "nowhere"}], "rules": {"tools": {"read": ["notes:read"]}}}`, listed.URL(), unlisted.URL()))
+	h := healthy{}
+	h.serve(t, web, file, resource)
+	for _, issuer := range []*mcpauthtest.Issuer{listed, unlisted} {
+		for _, args := range [][]string{nil, {"--issuer", issuer.URL()}} {
+			args = append([]string{"doctor", "--resource", resource, "--policy", file, "--token", "-"}, args...)
+			got := mcpauthCommand(t, issuer.TokenFor(resource, "notes:read"), args...)
+			assert.Equal(t, exitOK, got.code, "%s: %s%s", args, got.stdout, got.stderr)
+		}
+	}
+	got := mcpauthCommand(t, "", "policy", "--policy", file)
+	assert.Equal(t, exitOK, got.code, got.stdout+got.stderr)
 }

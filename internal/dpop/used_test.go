@@ -1,6 +1,7 @@
 package dpop
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"strconv"
@@ -257,5 +258,31 @@ func TestAtOnce_DPOP_09(t *testing.T) {
 		}
 		all.Wait()
 		assert.EqualValues(t, 1, served.Load())
+	}
+}
+
+// TestClocksOfReplicas: as long as a replica whose clock is behind takes a proof for one of now, the others' entry is there. A proof
+// of whatever second counts once.
+func TestClocksOfReplicas_DPOP_09(t *testing.T) {
+	key := newClient(t)
+	for _, behind := range []time.Duration{0, 10 * time.Second, time.Minute} {
+		for _, made := range []time.Duration{-Window, -Window + 999*time.Millisecond, 0, Window} {
+			var until time.Time // of the entry, by the clock that the store has
+			now := start
+			first, second := newChecker(t, resource), newChecker(t, resource)
+			first.common = func(_ context.Context, _ string, ttl time.Duration) (bool, error) {
+				until = now.Add(ttl)
+				return true, nil
+			}
+			second.common = func(context.Context, string, time.Duration) (bool, error) { return !now.Before(until), nil }
+			proof := key.proof(claims{"iat": float64(start.Add(made).UnixMilli()) / 1e3})
+			_, denied := first.Check(t.Context(), post(proof), key.binding(), now, false)
+			require.Nil(t, denied)
+			// The last millisecond in which it counts by the other clock.
+			now = start.Add(made + Window + behind)
+			_, denied = second.Check(t.Context(), post(proof), key.binding(), now.Add(-behind), false)
+			require.NotNil(t, denied, "a proof made at %s, and a clock that is %s behind", made, behind)
+			assert.Equal(t, "proof-replayed", denied.Cause)
+		}
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"net/url"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/seed-1e292522/mcpauth/clientauth"
@@ -55,6 +56,7 @@ type Locate func(context.Context) (endpoint string, guarded bool, err error)
 // Server is one authorization server that is asked. It is safe for concurrent use.
 type Server struct {
 	config Config
+	client atomic.Pointer[clientauth.Method] // that of config, or another way to the same key
 	poster *fetch.Poster
 	log    *slog.Logger
 
@@ -74,12 +76,18 @@ type Server struct {
 
 // New makes a server.
 func New(poster *fetch.Poster, log *slog.Logger, config Config) *Server {
-	return &Server{
+	s := &Server{
 		config: config, poster: poster, log: log, gate: newGate(), flights: map[tokencache.Key]*flight{}, shares: shares{},
 		refused: tokencache.New(maxRefused, refusedBytes, (*Verdict).cost),
 		known:   tokencache.New(maxKnown, knownBytes, func(*uint32) int { return 8 }),
 	}
+	s.Use(config.Client)
+	return s
 }
+
+// Use has the server asked by a method that is as good as the one before. A key may be reached in another way, such as by a new session with the
+// module that has it.
+func (s *Server) Use(client clientauth.Method) { s.client.Store(&client) }
 
 // Answer is what the authorization server says of a token that it calls active.
 type Answer struct {
@@ -260,7 +268,7 @@ func (s *Server) ask(f *flight) (Answer, *refusal.Refusal) {
 	} else {
 		form.Set("token", f.token)
 		form.Set("token_type_hint", "access_token")
-		if err = s.config.Client.Apply(ctx, clientauth.Endpoint{Issuer: s.config.Issuer, URL: endpoint}, header, form); err != nil {
+		if err = s.client.Load().Apply(ctx, clientauth.Endpoint{Issuer: s.config.Issuer, URL: endpoint}, header, form); err != nil {
 			return Answer{}, s.failed(f, err, "introspection-credentials", 0)
 		}
 	}

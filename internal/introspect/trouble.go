@@ -73,7 +73,7 @@ func (s *Server) unavailable(err error, cause string, retry time.Duration) *refu
 func (s *Server) tellCredentials(endpoint string, status int) {
 	if s.mayTell(&s.told) {
 		s.log.Error("mcpauth: the authorization server does not let this server ask about tokens", "issuer", s.config.Issuer,
-			"endpoint", foreign.BareURL(endpoint), "client", s.config.Client.ClientID(), "status", status, "cause", "introspection-credentials", "fix", explain.Finding{Cause: "introspection-credentials"}.Fix())
+			"endpoint", foreign.BareURL(endpoint), "client", s.client.Load().ClientID(), "status", status, "cause", "introspection-credentials", "fix", explain.Finding{Cause: "introspection-credentials"}.Fix())
 	}
 }
 
@@ -114,6 +114,6 @@ func (s *Server) count(key tokencache.Key, denied *refusal.Refusal) {
 	s.mu.Unlock()
 	if tell {
 		s.log.Warn("mcpauth: the authorization server has called every token inactive so far: it may not tell this client of them",
-			"issuer", s.config.Issuer, "client", s.config.Client.ClientID(), "cause", "introspection-never", "fix", explain.Finding{Cause: "introspection-never"}.Fix())
+			"issuer", s.config.Issuer, "client", s.client.Load().ClientID(), "cause", "introspection-never", "fix", explain.Finding{Cause: "introspection-never"}.Fix())
 	}
 }

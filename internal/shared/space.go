@@ -53,8 +53,10 @@ func (s *Space) Seal(name string, text []byte) []byte {
 }
 
 // First reports whether nobody has come with this before, whoever has the space, for so long. It is written down first and
-// looked for under older keys then: of two replicas with other keys in front, one sees the other.
+// looked for under older keys then: of two replicas with other keys in front, one sees the other. Whoever leaves meanwhile has come
+// all the same.
 func (s *Space) First(ctx context.Context, ttl time.Duration, use Use, parts ...string) (bool, error) {
+	ctx = context.WithoutCancel(ctx)
 	mine := []byte(rand.Text()) // a client of the store may try again after a lost answer
 	held, err := s.PutIfAbsent(ctx, s.Name(use, parts...), mine, ttl)
 	if err != nil || held != nil && !bytes.Equal(held, mine) {
