@@ -26,7 +26,7 @@ const (
 )
 
 // ErrLate is why a task is known to this process alone, for the time being.
-var ErrLate = errors.New("the store does not answer")
+var ErrLate = errors.New("it could not be stored")
 
 // common is tasks that all replicas know. C must be JSON.
 type common[C comparable] struct{ space *shared.Space }
