@@ -259,14 +259,16 @@ func TestLinks_TEST_16(t *testing.T) {
 	t.Logf("links: %d", links)
 }
 
-// TestGuideCode: code in the guide for operators is code that a test has
+// TestGuideCode: code in the guides for operators is code that a test has
 // compiled, as in the README.
 func TestGuideCode_TEST_16(t *testing.T) {
 	example := "\n" + flat(string(read(t, "example_operations_test.go")))
-	blocks := goBlocks(string(read(t, "docs/operations.md")))
-	require.NotEmpty(t, blocks)
-	for _, block := range blocks {
-		assert.Contains(t, example, "\n"+flat(block))
+	for _, page := range []string{"docs/operations.md", "docs/proxies.md", "docs/reload.md"} {
+		blocks := goBlocks(string(read(t, page)))
+		require.NotEmpty(t, blocks, page)
+		for _, block := range blocks {
+			assert.Contains(t, example, "\n"+flat(block), page)
+		}
 	}
 }
 
