@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed-1e292522/mcpauth"
+	"github.com/seed-1e292522/mcpauth/conformance"
 	"github.com/seed-1e292522/mcpauth/mcpauthtest"
 )
 
@@ -190,6 +191,17 @@ func TestUserBoundToken(t *testing.T) {
 	stolen := httptest.NewRecorder()
 	handler.ServeHTTP(stolen, toolCall(token, "whoami"))
 	assert.Equal(t, 401, stolen.Code)
+}
+
+// TestUserConformance: the suite of the command, without a socket.
+func TestUserConformance(t *testing.T) {
+	issuer := mcpauthtest.NewIssuer(t)
+	handler := newServer(mcpauth.Config{Issuers: []mcpauth.Issuer{issuer.Config()}, AllowInsecureLoopback: true})
+	mcpauthtest.Conformance(t, handler, conformance.Target{
+		URL:    resource,
+		Minter: issuer.Minter(),
+		Tools:  []conformance.Tool{{Name: "whoami", Scopes: []string{"profile:read"}}},
+	})
 }
 
 func TestNewContext(t *testing.T) {

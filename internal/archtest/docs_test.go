@@ -57,8 +57,8 @@ func carried(places, named []string, tests map[string][]string) bool {
 }
 
 // threatProblems checks the text of a threat model. A row of a table with the
-// column "tests" claims that a threat is answered: it names requirements and
-// tests, and one of these tests carries each of the requirements.
+// column "tests" claims that a threat is answered by tests. Their names have the
+// numbers of requirements; a number that stands beside them is in a table of one.
 func threatProblems(text string, tests map[string][]string, known map[string]bool, traced map[string][]string) (problems []string, rows int) {
 	for _, name := range testName.FindAllString(text, -1) {
 		if tests[name] == nil {
@@ -80,16 +80,20 @@ func threatProblems(text string, tests map[string][]string, known map[string]boo
 			inTable = true
 		case inTable && !strings.HasPrefix(line, "|---"):
 			rows++
-			if len(cells) != 4 {
-				problems = append(problems, fmt.Sprintf("%d cells instead of threat, answer, requirements, tests: %s", len(cells), line))
+			if len(cells) != 3 {
+				problems = append(problems, fmt.Sprintf("%d cells instead of threat, answer, tests: %s", len(cells), line))
 				continue
 			}
-			ids, named := idLike.FindAllString(cells[2], -1), testName.FindAllString(cells[3], -1)
-			if len(ids) == 0 || len(named) == 0 {
+			ids, named := idLike.FindAllString(cells[2], -1), testName.FindAllString(cells[2], -1)
+			inNames := idsIn(strings.Join(named, " "))
+			if len(ids)+len(inNames) == 0 || len(named) == 0 {
 				problems = append(problems, "a threat without a requirement or a test: "+line)
 			}
 			for _, id := range ids {
-				if len(named) > 0 && !carried(traced[id], named, tests) {
+				switch {
+				case slices.Contains(inNames, id):
+					problems = append(problems, id+" stands in the name of a test, too: "+line)
+				case len(named) > 0 && !carried(traced[id], named, tests):
 					problems = append(problems, "no test of the row carries "+id+": "+line)
 				}
 			}
@@ -115,23 +119,25 @@ func TestThreatModel_TEST_01(t *testing.T) {
 func TestThreatProblems(t *testing.T) {
 	id := func(n string) string { return "TOK" + n } // put together here: see selftest_test.go
 	known := map[string]bool{id("-01"): true, id("-02"): true, id("-03"): true, id("-04"): true}
-	tests := map[string][]string{"TestA": {"x"}, "FuzzB_X": {"x/y"}}
+	tests := map[string][]string{"TestA": {"x"}, "FuzzB_X": {"x/y"}, "TestC_" + id("_02"): {"x"}}
 	traced := map[string][]string{id("-01"): {"x/a_test.go:TestA"}, id("-03"): {"x/y/table_test.go"}, id("-04"): {"x/y/b_test.go:rows"}}
-	head := "| threat | answer | requirements | tests |\n|---|---|---|---|\n"
+	head := "| threat | answer | tests |\n|---|---|---|\n"
 	for _, row := range []struct{ name, text, want string }{
-		{"good", head + "| a | b | ~-01 | `TestA`, `FuzzB_X` |\n", ""},
-		{"in a table or a helper of the package", head + "| a | b | ~-03 ~-04 | FuzzB_X |\n", ""},
-		{"in a table of another package", head + "| a | b | ~-03 | TestA |\n", "no test of the row carries ~-03"},
-		{"in another test", head + "| a | b | ~-01 | FuzzB_X |\n", "no test of the row carries ~-01"},
+		{"good", head + "| a | b | ~-01 `TestA`, `FuzzB_X` |\n", ""},
+		{"in the name of a test", head + "| a | b | TestC_~_02 |\n", ""},
+		{"in a table or a helper of the package", head + "| a | b | ~-03 ~-04 FuzzB_X |\n", ""},
+		{"in a table of another package", head + "| a | b | ~-03 TestA |\n", "no test of the row carries ~-03"},
+		{"in another test", head + "| a | b | ~-01 FuzzB_X |\n", "no test of the row carries ~-01"},
 		{"prose may name what is not tested", "see ~-02\n\n| a | b |\n|---|---|\n| a | ~-02 |\n", ""},
-		{"unknown test", "TestC", "no such test: TestC"},
+		{"unknown test", "TestD", "no such test: TestD"},
 		{"a test's name in part", "TestA_X", "no such test: TestA_X"},
 		{"unknown id", "~-05", "no such requirement: ~-05"},
 		{"unknown area", "TOKEN-01", "no such requirement: TOKEN-01"},
-		{"no test", head + "| a | b | ~-01 | |\n", "a threat without"},
-		{"no id", head + "| a | b | | TestA |\n", "a threat without"},
-		{"not traced", head + "| a | b | ~-02 | TestA |\n", "no test of the row carries ~-02"},
-		{"cells", head + "| a | ~-01 | TestA |\n", "3 cells"},
+		{"no test", head + "| a | b | ~-01 |\n", "a threat without"},
+		{"no id", head + "| a | b | TestA |\n", "a threat without"},
+		{"twice", head + "| a | b | ~-02 TestC_~_02 |\n", "~-02 stands in the name of a test, too"},
+		{"not traced", head + "| a | b | ~-02 TestA |\n", "no test of the row carries ~-02"},
+		{"cells", head + "| a | TestC_~_02 |\n", "2 cells"},
 	} {
 		problems, _ := threatProblems(strings.ReplaceAll(row.text, "~", "TOK"), tests, known, traced)
 		got := strings.Join(problems, "\n")
@@ -253,14 +259,16 @@ func TestLinks_TEST_16(t *testing.T) {
 	t.Logf("links: %d", links)
 }
 
-// TestGuideCode: code in the guide for operators is code that a test has
+// TestGuideCode: code in the guides for operators is code that a test has
 // compiled, as in the README.
 func TestGuideCode_TEST_16(t *testing.T) {
 	example := "\n" + flat(string(read(t, "example_operations_test.go")))
-	blocks := goBlocks(string(read(t, "docs/operations.md")))
-	require.NotEmpty(t, blocks)
-	for _, block := range blocks {
-		assert.Contains(t, example, "\n"+flat(block))
+	for _, page := range []string{"docs/operations.md", "docs/proxies.md", "docs/reload.md"} {
+		blocks := goBlocks(string(read(t, page)))
+		require.NotEmpty(t, blocks, page)
+		for _, block := range blocks {
+			assert.Contains(t, example, "\n"+flat(block), page)
+		}
 	}
 }
 

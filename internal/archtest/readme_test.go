@@ -2,6 +2,7 @@ package archtest
 
 import (
 	"path"
+	"slices"
 	"strings"
 	"testing"
 
@@ -31,8 +32,8 @@ func goBlocks(markdown string) []string {
 	return blocks
 }
 
-// TestREADME: code that a reader copies from the README is code
-// that a test has compiled.
+// TestREADME: code that a reader copies from the README, or from the page about
+// tests, is code that a test has compiled.
 func TestREADME_TEST_16(t *testing.T) {
 	var compiled []string
 	for _, name := range goFiles(t, func(name string) bool {
@@ -40,13 +41,12 @@ func TestREADME_TEST_16(t *testing.T) {
 	}) {
 		compiled = append(compiled, "\n"+flat(string(read(t, name))))
 	}
-	blocks := goBlocks(string(read(t, "README.md")))
-	require.NotEmpty(t, blocks, "README.md shows no Go code")
-	for _, block := range blocks {
-		found := false
-		for _, code := range compiled {
-			found = found || strings.Contains(code, "\n"+flat(block))
+	for _, page := range []string{"README.md", "docs/testing.md"} {
+		blocks := goBlocks(string(read(t, page)))
+		require.NotEmpty(t, blocks, "%s shows no Go code", page)
+		for _, block := range blocks {
+			found := slices.ContainsFunc(compiled, func(code string) bool { return strings.Contains(code, "\n"+flat(block)) })
+			assert.True(t, found, "%s has code that neither example*_test.go nor mcpauthtest/user_test.go nor a file of examples/ contains:\n%s", page, block)
 		}
-		assert.True(t, found, "README.md has code that neither example*_test.go nor mcpauthtest/user_test.go nor a file of examples/ contains:\n%s", block)
 	}
 }

@@ -77,9 +77,9 @@ var requestCauses = []Cause{
 	{"scope-alike", "", "Two scopes of the configuration differ by one letter.",
 		"Nothing, if both are meant. Otherwise correct one: a token never has a scope that only a rule spells so."},
 	{"host-guard", "", "The handler's SDK refuses the public host name, because the server listens on loopback: challenge and metadata are there, and every call is 403 \"invalid Host header\".",
-		"Have the proxy on this host send Host: localhost, or switch the guard off: behind the wrapper a page that has rebound a name has no token. docs/operations.md, On one host with the proxy, says when."},
+		"Have the proxy on this host send Host: localhost, or switch the guard off: behind the wrapper a page that has rebound a name has no token. docs/proxies.md, On one host with the proxy, says when."},
 	{"metadata-not-routed", "", "The protected resource metadata is not reachable at the well-known path.",
-		"Route the URL that Middleware.MetadataURL returns here too, in the mux and in every proxy: docs/operations.md, Routing the metadata, has the lines. Behind a cache or a server of static files that has the document, nothing."},
+		"Route the URL that Middleware.MetadataURL returns here too, in the mux and in every proxy: docs/proxies.md, Routing the metadata, has the lines. Behind a cache or a server of static files that has the document, nothing."},
 	{"resource-dialed", "", "Clients dial another URL than Config.Resource: those that compare the two send no token.",
 		"Set Config.Resource to the URL that clients dial."},
 }
