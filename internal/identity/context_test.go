@@ -28,6 +28,8 @@ func TestContext(t *testing.T) {
 			_ = c.Done()
 		}
 		assert.Nil(t, FromContext(&Context{Context: context.Background()}), "before the token was verified")
+		assert.Equal(t, "v", FromContext(NewContext(c, "v")), "the nearest")
+		assert.Equal(t, "mcpauth.", AliasPrefix, "session ids that are in use begin with it")
 	})
 	t.Run("ends with its parent", func(t *testing.T) {
 		c, cancel := newContext()

@@ -112,7 +112,7 @@ func (u *mutator) elements(n *ast.CompositeLit, visit func(ast.Node) bool) {
 
 // place changes one constant expression.
 func (u *mutator) place(e ast.Expr, v types.TypeAndValue, all map[string]*mutator, changed map[*mutant]bool) {
-	if v.Value.Kind() == constant.Bool || v.Value.Kind() == constant.Float {
+	if v.Value.Kind() == constant.Bool {
 		return
 	}
 	ast.Inspect(e, func(n ast.Node) bool {
