@@ -7,6 +7,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/seed-1e292522/mcpauth/internal/between"
 )
 
 type contextKey struct{}
@@ -54,6 +56,11 @@ func TestContext(t *testing.T) {
 		c.End()
 		<-done
 		assert.Equal(t, context.Canceled, context.Cause(c))
+	})
+	t.Run("has room for who stands between", func(t *testing.T) {
+		c, _ := newContext()
+		_, ok := c.Value(between.Key{}).(*between.Room)
+		assert.True(t, ok)
 	})
 	t.Run("has ended before anybody asked", func(t *testing.T) {
 		c, _ := newContext()

@@ -2,6 +2,7 @@ package token
 
 import (
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 
@@ -24,7 +25,7 @@ func TestParsePath(t *testing.T) {
 func TestNormalURI_AUD_04(t *testing.T) {
 	for uri, want := range map[string]string{
 		"https://a": "https://a/", "HTTPS://A.Example:443/B?C#D": "https://a.example/B?C#D", "http://a:80": "http://a/", "https://a:80/": "https://a:80/",
-		"http://a:443/": "http://a:443/", "https://AZ/": "https://az/", "https://a?x": "https://a?x",
+		"http://a:443/": "http://a:443/", "http://A": "http://a/", "https://AZ/": "https://az/", "https://a?x": "https://a?x",
 		"a": "", "https": "", "ftp://a/": "", "https:///x": "", "https://": "", "https://b@a/": "",
 	} {
 		got, ok := normalURI(uri)
@@ -37,6 +38,15 @@ func TestNormalURI_AUD_04(t *testing.T) {
 func TestIsForbiddenType(t *testing.T) {
 	for typ, want := range map[string]bool{"logout+jwt": true, "application/LOGOUT+JWT": true, "at+jwt": false, "": false} {
 		assert.Equal(t, want, IsForbiddenType(typ), typ)
+	}
+}
+
+// A moment beyond what RFC 3339 can write counts as the last day that it can.
+func TestLastInstant(t *testing.T) {
+	for seconds, want := range map[float64]string{
+		253402214399: "9999-12-30T23:59:59Z", 253402214400: "9999-12-31T00:00:00Z", 253402214401: "9999-12-31T00:00:00Z", 1 << 52: "9999-12-31T00:00:00Z",
+	} {
+		assert.Equal(t, want, instant{seconds, true}.time().UTC().Format(time.RFC3339))
 	}
 }
 

@@ -74,7 +74,7 @@ func (h *hunter) try(s *suite, m *mutant, onlySlow bool) verdict {
 			v = cmp.Or(map[verdict]verdict{alive: quick}[v], v)
 			break
 		}
-		r := s.run(fmt.Sprintf("%s:%d", m.dir, m.n), names.names, 3*time.Second+10*names.took)
+		r := s.ask(m, names)
 		if r.passed {
 			continue
 		}
@@ -85,6 +85,9 @@ func (h *hunter) try(s *suite, m *mutant, onlySlow bool) verdict {
 		v, by = killed, r.failed
 		if r.late {
 			v = late
+		} else if s.again(m, by, names).passed {
+			v = broken // the test fails at times, perhaps without the mutant, too
+			continue
 		}
 		h.remember(s, m, by)
 		break
@@ -96,6 +99,10 @@ func (h *hunter) try(s *suite, m *mutant, onlySlow bool) verdict {
 type batch struct {
 	names []string
 	took  time.Duration
+}
+
+func (s *suite) ask(m *mutant, b batch) result {
+	return s.run(fmt.Sprintf("%s:%d", m.dir, m.n), b.names, 3*time.Second+10*b.took)
 }
 
 // runs sorts the tests that reach a mutant into one batch for each budget.
@@ -126,6 +133,14 @@ func (h *hunter) runs(s *suite, m *mutant) []batch {
 		batches[i].names, batches[i].took = append(batches[i].names, t.Name), batches[i].took+t.Took
 	}
 	return batches
+}
+
+// again asks the test that failed once more, or all if it is not known which did.
+func (s *suite) again(m *mutant, failed string, b batch) result {
+	if slices.Contains(b.names, failed) {
+		b.names = []string{failed}
+	}
+	return s.ask(m, b)
 }
 
 func (h *hunter) remember(s *suite, m *mutant, name string) {
