@@ -25,7 +25,7 @@ func TestParsePath(t *testing.T) {
 func TestNormalURI_AUD_04(t *testing.T) {
 	for uri, want := range map[string]string{
 		"https://a": "https://a/", "HTTPS://A.Example:443/B?C#D": "https://a.example/B?C#D", "http://a:80": "http://a/", "https://a:80/": "https://a:80/",
-		"http://a:443/": "http://a:443/", "http://A": "http://a/", "https://AZ/": "https://az/", "https://a?x": "https://a?x",
+		"http://a:443/": "http://a:443/", "http://A": "http://a/", "http://Z": "http://z/", "https://AZ/": "https://az/", "https://a?x": "https://a?x",
 		"a": "", "https": "", "ftp://a/": "", "https:///x": "", "https://": "", "https://b@a/": "",
 	} {
 		got, ok := normalURI(uri)
