@@ -44,7 +44,7 @@ func main() {
 	var o options
 	flag.StringVar(&o.root, "root", ".", "the repository")
 	flag.StringVar(&o.out, "out", "mutate.out", "where verdicts are kept, below the repository")
-	flag.StringVar(&o.pkg, "pkg", "", "only this package, as in internal/token")
+	flag.StringVar(&o.pkg, "pkg", "", "only these packages, as in internal/token,internal/refusal")
 	flag.StringVar(&o.only, "only", "", "only mutants whose file:line, or function and text, match")
 	flag.IntVar(&o.workers, "workers", 2, "how many mutants at a time")
 	flag.BoolVar(&o.own, "own", false, "ask only the tests of the mutant's own package for now")
@@ -108,7 +108,7 @@ func (o options) hunt(copied, work string, mutants []*mutant, reasons map[string
 	var total score
 	header(os.Stdout)
 	for _, dir := range decides {
-		if o.pkg != "" && dir != o.pkg {
+		if o.pkg != "" && !slices.Contains(strings.Split(o.pkg, ","), dir) {
 			continue
 		}
 		mine := slices.DeleteFunc(slices.Clone(mutants), func(m *mutant) bool {
