@@ -34,6 +34,10 @@ func samePass(t *testing.T, text string) {
 	}
 	trimmed := strings.Trim(text, " \t\r\n")
 	require.Equal(t, utf8.ValidString(text) && json.Valid([]byte(text)), err == nil, "%q: %v", text, err)
+	if r.err != nil {
+		_, again := r.Pass()
+		require.Error(t, again, "%q: it stays", text)
+	}
 	named := NewReader([]byte(text), lim)
 	again, name, errNamed := named.PassNaming("name")
 	require.Equal(t, errNamed == nil, named.err == nil, "%q: an error is told at once", text)
@@ -55,6 +59,7 @@ func TestEveryEdit_TOK_23_MCP_63(t *testing.T) {
 	for _, base := range []string{
 		`{"name":"a","b" : [1,{"c":-2.5e+10,"d":[]}] , "ef":{"g\u0041":null,"\ud83d\ude00":[true,false]},"hijklmnopq":10,"x":0}`,
 		`{ "name" : 1 , "abcdefghijklmno":{"a":1,"ab":2},"abcdefghi":"\n\"é€" , "z":[[ ],{ } ,"",12345678,"12345678"] } `,
+		`{"aaaaaaaaXbbbbbbbb":1,"aaaaaaaaYbbbbbbbb":{"\u0061aaaaaaaYbbbbbbbb":[]},"aaaaaaaaZbbbbbbbb":2}`,
 		`[{"io.modelcontextprotocol/protocolVersion":{},"b":1.5E-3},"\\",{"a":{"a":{"a":0}}},-0]`,
 	} {
 		for at := range base {
@@ -68,6 +73,20 @@ func TestEveryEdit_TOK_23_MCP_63(t *testing.T) {
 			}
 		}
 	}
+}
+
+// What counts levels elsewhere counts those of what is passed, and is strict about strings alone.
+func TestPassLimits_MCP_63(t *testing.T) {
+	r := NewReader([]byte(`[{"name":"a"}]`), Limits{Depth: 1})
+	require.NoError(t, r.Array())
+	_, err := r.Element()
+	require.NoError(t, err)
+	_, _, err = r.PassNaming("name")
+	require.ErrorIs(t, err, ErrDepth)
+	_, err = NewReader([]byte(`"\ud800"`), Limits{StrictStrings: true}).Pass()
+	require.ErrorIs(t, err, ErrSurrogate)
+	_, err = NewReader([]byte(`["\ud800"]`), Limits{StrictStrings: true}).Pass()
+	require.NoError(t, err)
 }
 
 // Containers are told apart at every depth, also where the bits of a word end.
