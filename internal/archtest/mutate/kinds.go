@@ -174,13 +174,14 @@ func (u *mutator) binary(n *ast.BinaryExpr) {
 		if u.info.Types[n].Value != nil || !repeatable(n) {
 			return
 		}
+		// One of the two is evaluated, and never both: an operand may count something.
 		text := func(e ast.Expr) string { return string(u.file.text[u.offset(e.Pos()):u.offset(e.End())]) }
 		other := text(n.X) + " " + neighbour[n.Op] + " " + text(n.Y)
-		u.add(n, "bound "+neighbour[n.Op], "zzMutOr(%d, ", ", "+other+")")
+		u.add(n, "bound "+neighbour[n.Op], "(zzMut(%[1]d) && ("+strings.ReplaceAll(other, "%", "%%")+") || zzMutActive != %[1]d && (", "))")
 	}
 }
 
-// repeatable tells whether an expression may be evaluated twice.
+// repeatable tells whether an expression may stand twice.
 func repeatable(e ast.Expr) bool {
 	ok := true
 	ast.Inspect(e, func(n ast.Node) bool {

@@ -135,6 +135,10 @@ func hangs(n int) (sum int) {
 
 func unasked() int { return 1 }
 
+func counts(n *int) bool { return next(n) > 1 }
+
+func next(n *int) int { *n++; return *n }
+
 func flees(exit func(int)) int {
 	exit(0)
 	return 7
@@ -152,6 +156,13 @@ import (
 func TestDies(t *testing.T) {
 	if dies(3) || !dies(4) {
 		t.Error()
+	}
+}
+
+func TestCounts(t *testing.T) {
+	n := 0
+	if counts(&n) || n != 1 || !counts(&n) || n != 2 {
+		t.Error(n)
 	}
 }
 
@@ -193,25 +204,30 @@ func TestVerdicts_TEST_10(t *testing.T) {
 		got[m.function+" "+m.kind+" "+m.text] = h.final(m)
 	}
 	assert.Equal(t, map[string]verdict{
-		"dies bound >= n > 3":           killed,
-		"dies negate n > 3":             killed,
-		"dies return zero return n > 3": killed,
-		"flees remove exit(0)":          alive,
-		"flees return zero return 7":    broken,
-		"hangs bound >= n > 0":          killed,
-		"hangs remove n--":              late,
-		"hangs remove sum++":            killed,
-		"lives bound <= n < 0":          alive,
-		"lives false n < 0":             alive,
-		"lives negate n < 0":            alive,
-		"lives remove n = 0":            alive,
-		"lives return zero return n":    alive,
-		"unasked return zero return 1":  alive,
+		"dies bound >= n > 3":                   killed,
+		"dies negate n > 3":                     killed,
+		"dies return zero return n > 3":         killed,
+		"counts bound >= next(n) > 1":           killed,
+		"counts negate next(n) > 1":             killed,
+		"counts return zero return next(n) > 1": killed,
+		"next remove *n++":                      killed,
+		"next return zero return *n":            killed,
+		"flees remove exit(0)":                  alive,
+		"flees return zero return 7":            broken,
+		"hangs bound >= n > 0":                  killed,
+		"hangs remove n--":                      late,
+		"hangs remove sum++":                    killed,
+		"lives bound <= n < 0":                  alive,
+		"lives false n < 0":                     alive,
+		"lives negate n < 0":                    alive,
+		"lives remove n = 0":                    alive,
+		"lives return zero return n":            alive,
+		"unasked return zero return 1":          alive,
 	}, got)
 
 	var survivors bytes.Buffer
 	s := h.count(mutants, map[string]string{"p\tlives\tbound <=\tn < 0": "0 either way"}, &survivors)
-	assert.Equal(t, score{mutants: 14, killed: 5, late: 1, alive: 6, equivalent: 1, unfinished: 1}, s)
+	assert.Equal(t, score{mutants: 19, killed: 10, late: 1, alive: 6, equivalent: 1, unfinished: 1}, s)
 	assert.Contains(t, survivors.String(), "broken\t")
 	assert.Contains(t, survivors.String(), "no test reaches it")
 

@@ -50,13 +50,6 @@ func zzMutNote(n int) {
 	}
 }
 
-func zzMutOr(n int, a, b bool) bool {
-	if zzMut(n) {
-		return b
-	}
-	return a
-}
-
 func ZzMutValue[T any](n int, other, value T) T {
 	if zzMut(n) {
 		return other
