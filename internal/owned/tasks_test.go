@@ -81,13 +81,15 @@ func TestTaskMemory_MCP_83(t *testing.T) {
 	}
 	assert.False(t, knows("0"), "4 MiB are 64 times 64 KiB")
 	assert.True(t, knows("1"))
-	store.Begin(owner, "large", testCall{Arguments: append(arguments, 'a')})
-	store.Begin(owner, strings.Repeat("i", maxTaskID+1), testCall{})
+	require.ErrorIs(t, store.Begin(owner, "large", testCall{Arguments: append(arguments, 'a')}), ErrLongArguments)
+	require.ErrorIs(t, store.Begin(owner, strings.Repeat("i", maxTaskID+1), testCall{}), ErrLongID)
 	assert.False(t, knows("large"))
 	assert.False(t, knows(strings.Repeat("i", maxTaskID+1)))
 	assert.True(t, knows("2"), "what is not kept pushes nothing out")
 	store.Begin(owner, strings.Repeat("i", maxTaskID), testCall{})
 	assert.True(t, knows(strings.Repeat("i", maxTaskID)))
+	require.NoError(t, store.Begin(owner, "2", testCall{}), "its own, once more")
+	require.ErrorIs(t, store.Begin(user("user-2"), "2", testCall{}), ErrOthersTask)
 	arguments[0] = 'b'
 	kept, ok := store.Of(owner, "64")
 	require.True(t, ok)
