@@ -72,7 +72,7 @@ func TestProof_DPOP_03_DPOP_04_DPOP_05_DPOP_07(t *testing.T) {
 	}
 }
 
-func TestBindingEqual_DPOP_16(t *testing.T) {
+func TestBindingEqual(t *testing.T) {
 	var none *Binding
 	a, b := NewBinding(keyNamed(1), "x"), NewBinding(keyNamed(2), "x")
 	for _, row := range []struct {
