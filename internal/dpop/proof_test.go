@@ -58,11 +58,15 @@ func TestProof_DPOP_03_DPOP_04_DPOP_05_DPOP_07(t *testing.T) {
 		{"ath of another token", []string{me.proof(claims{"ath": hash("another")})}, "proof-token", "ath"},
 		{"no iat", []string{me.proof(claims{"iat": nil})}, "proof-claim", "iat"},
 		{"iat that is not exact", []string{me.proof(claims{"iat": number("9007199254740992")})}, "proof-claim", "iat"},
+		{"iat of the first second", []string{me.proof(claims{"iat": 0})}, "proof-time", "iat 1970-01-01T00:00:00Z"},
+		{"exp before that", []string{me.proof(claims{"exp": -1})}, "proof-claim", "exp"},
+		{"exp beyond all numbers", []string{me.proof(claims{"exp": number("1e999")})}, "proof-claim", "exp"},
 		{"iat far away", []string{me.proof(claims{"iat": number("9007199254740991")})}, "proof-time", "iat 9999-12-31T00:00:00Z"},
 		{"nbf far away", []string{me.proof(claims{"nbf": number("253402214399")})}, "proof-time", "nbf 9999-12-30T23:59:59Z"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			_, denied := c.Check(Request{Field: row.field, Method: "POST", Path: "/mcp", Token: token}, me.binding(), time.Now(), false)
+			full, denied := c.Check(Request{Field: row.field, Method: "POST", Path: "/mcp", Token: token}, me.binding(), time.Now(), false)
+			assert.False(t, full)
 			if row.cause == "" {
 				assert.Nil(t, denied)
 			} else if assert.NotNil(t, denied) {
@@ -99,6 +103,7 @@ func TestNormalURL_DPOP_05(t *testing.T) {
 		"https://a/x/.":                            {"https://a/x", "https://a"},
 		"https://a/x/..":                           {"https://a", "https://a"},
 		"https://a/x/y/..":                         {"https://a/x", "https://a"},
+		"https://a//.":                             {"https://a/", "https://a"},
 		"https://a/..":                             {"https://a", "https://a"},
 		"https://a/~!$&'()*+,;=:@":                 {"https://a/~!$&'()*+,;=:@", "https://a"},
 		"":                                         {}, "a": {}, "https": {}, "https://": {}, "https:///x": {}, "https://:443/x": {}, "https://b@a/": {}, "https://a%41/": {}, "ftp://a": {}, "://a": {},
