@@ -142,6 +142,34 @@ func TestPostStatus_INTRO_06(t *testing.T) {
 	require.ErrorContains(t, err, "cut off")
 }
 
+// idle counts how often its connections are closed.
+type idle struct {
+	posterFunc
+	closed *int
+}
+
+func (i idle) CloseIdleConnections() { *i.closed++ }
+
+type closer struct {
+	io.Reader
+	closed *bool
+}
+
+func (c closer) Close() error { *c.closed = true; return nil }
+
+// TestPostConnections_INTRO_06: after a failure no connection is used again, and a body that was read is closed.
+func TestPostConnections_INTRO_06(t *testing.T) {
+	for text, failures := range map[string]int{"{}": 0, strings.Repeat("a", 17): 1} {
+		failed, closed := 0, false
+		_, err := fetch.NewPoster(idle{func(r *http.Request) (*http.Response, error) {
+			return &http.Response{StatusCode: 200, Header: http.Header{}, Body: closer{strings.NewReader(text), &closed}, Request: r}, nil
+		}, &failed}).Post(t.Context(), question("https://as.example.com/i", func() {}))
+		assert.Equal(t, failures > 0, err != nil)
+		assert.Equal(t, failures, failed)
+		assert.True(t, closed)
+	}
+}
+
 // TestPostSecrets_INTRO_13: what a transport repeats is not told, however short it is; all else is.
 func TestPostSecrets_INTRO_13(t *testing.T) {
 	for _, row := range []struct{ token, says, told string }{
