@@ -29,6 +29,7 @@ func samePass(t *testing.T, text string) {
 	r := NewReader([]byte(text), lim)
 	raw, err := r.Pass()
 	require.Equal(t, err == nil, r.err == nil, "%q: an error is told at once", text)
+	require.Equal(t, err == nil, json.Valid(raw), "%q: %q", text, raw)
 	if err == nil {
 		err = r.End()
 	}
@@ -41,6 +42,7 @@ func samePass(t *testing.T, text string) {
 	named := NewReader([]byte(text), lim)
 	again, name, errNamed := named.PassNaming("name")
 	require.Equal(t, errNamed == nil, named.err == nil, "%q: an error is told at once", text)
+	require.Equal(t, errNamed == nil, json.Valid(again), "%q: %q", text, again)
 	if errNamed == nil {
 		errNamed = named.End()
 	}
@@ -64,7 +66,7 @@ func TestEveryEdit_TOK_23_MCP_63(t *testing.T) {
 	} {
 		for at := range base {
 			edits := []string{base[:at], base[:at] + base[at+1:], base[:at+1] + base[at:]}
-			for _, c := range "{}[],:\"\\ 09-+.eEtuZ\t\n\x01\x1f\x7f\x80é" {
+			for _, c := range "{}[],:\"\\ 09-+.eEtuZ@\t\n\x01\x1f\x7f\x80é" {
 				edits = append(edits, base[:at]+string(c)+base[at+1:], base[:at]+string(c)+base[at:])
 			}
 			for _, text := range append(edits, base[:at]+"\xff"+base[at+1:]) {
