@@ -72,6 +72,8 @@ func TestEveryEdit_TOK_23_MCP_63(t *testing.T) {
 			for _, text := range append(edits, base[:at]+"\xff"+base[at+1:]) {
 				sameAsOracle(t, []byte(text), 0, 0)
 				samePass(t, text)
+				_, err := NewReader([]byte(text), Limits{}).Pass()
+				require.NotErrorIs(t, err, ErrDepth, "%q is not deep", text)
 			}
 		}
 	}
