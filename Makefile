@@ -17,7 +17,7 @@ PUBLIC       = $(filter-out bench examples/% interop interop/% %/example,$(MODUL
 RACE         = $(if $(filter 1,$(shell go env CGO_ENABLED)),-race,$(warning no C compiler: tests run WITHOUT the race detector))
 
 .DEFAULT_GOAL := help
-.PHONY: help test race vet lint vuln fuzz cover trace golden demo interop bench gate apidiff nested modules tidy release check clean
+.PHONY: help test race vet lint vuln fuzz cover mutate trace golden demo interop bench gate apidiff nested modules tidy release check clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
@@ -57,6 +57,10 @@ fuzz: ## every fuzz target, FUZZTIME (100000x) each
 cover: ## statement coverage by file, against the thresholds
 	@go test -timeout 30m -coverpkg=$(LIBRARY) -coverprofile=cover.out ./... >cover.log || { cat cover.log; exit 1; }
 	@go test ./internal/archtest -count=1 -run='^TestCoverage$$' -v -profile="$(CURDIR)/cover.out"
+
+# Hours for all of it; stopped, it goes on from there. FLAGS=-list and the like: go run ./internal/archtest/mutate -help
+mutate: ## change what decides, one thing at a time, and see whether a test fails; PKG=internal/token: one package
+	@go run ./internal/archtest/mutate $(if $(PKG),-pkg $(PKG)) $(FLAGS)
 
 trace: ## requirement -> tests, failing on a MUST without one
 	@go test ./internal/archtest -count=1 -run='^TestTrace' -v -table

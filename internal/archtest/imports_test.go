@@ -15,7 +15,8 @@ import (
 // package, internal packages, auditlog and mcpauthtest. Programs are linked by
 // nobody: they have a command line and an environment.
 func library(name string) bool {
-	return isCode(name) && !nested(name) && !strings.HasPrefix(name, "examples/") && !strings.HasPrefix(name, "cmd/")
+	return isCode(name) && !nested(name) && !strings.HasPrefix(name, "examples/") && !strings.HasPrefix(name, "cmd/") &&
+		!strings.HasPrefix(name, "internal/archtest/")
 }
 
 func within(imported, parent string) bool {

@@ -139,3 +139,12 @@ func TestCHAL_09_JoinScopes(t *testing.T) {
 		assert.Equal(t, row.want, JoinScopes(row.in), "%q", row.in)
 	}
 }
+
+// The first and the last of each range of RFC 9110 section 5.6.2, and what stands beside them in ASCII.
+func TestIsToken_CHAL_11(t *testing.T) {
+	for c := range 256 {
+		want := strings.Contains("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ", string([]byte{byte(c)}))
+		assert.Equal(t, want, isToken(string([]byte{byte(c)})), "%q", c)
+	}
+	assert.False(t, isToken(""))
+}

@@ -30,6 +30,8 @@ func TestTime_DPOP_06(t *testing.T) {
 			"299 s ahead":       {claims{"iat": now + 299}, true},
 			"a fraction":        {claims{"iat": float64(now) - 0.25}, true},
 			"301 s ago":         {claims{"iat": now - 301}, false},
+			"300 s ahead":       {claims{"iat": now + 300}, true},
+			"nbf 300 s ahead":   {claims{"nbf": now + 300}, true},
 			"301 s ahead":       {claims{"iat": now + 301}, false},
 			"in 1970":           {claims{"iat": 0}, false},
 			"-2^63":             {claims{"iat": number("-9223372036854775808")}, false},
@@ -111,11 +113,23 @@ func TestKnownKey_DPOP_08(t *testing.T) {
 		_, denied = c.Check(t.Context(), post(me.proof(nil)), mine, time.Now(), false)
 		require.Nil(t, denied)
 	}
+	long := me.binding()
+	_, denied = c.Check(t.Context(), post(me.sign(strings.Replace(me.header(), `"kty"`, `"pad":"`+strings.Repeat("x", 1024)+`","kty"`, 1),
+		string(must(json.Marshal(claims{"jti": "long", "htm": "POST", "htu": resource, "iat": time.Now().Unix(), "ath": hash(token)}))))), long, time.Now(), false)
+	require.Nil(t, denied)
+	assert.Nil(t, long.known.Load(), "a key of many words is not kept")
 	known := mine.known.Load()
 	require.NotNil(t, known)
 	_, denied = c.Check(t.Context(), post(me.sign(strings.Replace(me.header(), `"jwk":`, `"jwk":`+other.jwk()+`,"jwk2":`, 1), "{}")), mine, time.Now(), false)
 	require.NotNil(t, denied)
 	assert.Same(t, known, mine.known.Load())
+}
+
+func must[T any](value T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return value
 }
 
 func TestNonces_DPOP_10(t *testing.T) {
@@ -136,6 +150,7 @@ func TestNonces_DPOP_10(t *testing.T) {
 			}
 		}
 		refused(nil, true)
+		assert.Equal(t, "no nonce", check(c, nil, true).What)
 		refused("x", true)
 		refused("x", false)
 		refused("", false)

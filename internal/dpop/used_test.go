@@ -97,7 +97,9 @@ func TestAllHaveOne_DPOP_09(t *testing.T) {
 	for i := range 100 {
 		require.True(t, m.accepts(i, "p", now.Unix(), now))
 	}
-	assert.False(t, m.accepts(100, "p", now.Unix(), now))
+	full, denied := m.use("100", nameOf(keyNamed(100), "p"), now.Unix(), now)
+	assert.NotNil(t, denied)
+	assert.False(t, full)
 	assert.False(t, m.accepts(101, "p", now.Unix(), now))
 	assert.True(t, m.accepts(50, "q", now.Unix()+1, now), "who has a place makes room of his own")
 	assert.False(t, m.accepts(50, "p", now.Unix(), now))
@@ -236,9 +238,49 @@ func TestMemoryAgainstModel_DPOP_09(t *testing.T) {
 				total += len(o.uses.all)
 			}
 			require.Equal(t, len(m.ids), total)
+			m.isInOrder(t)
 		}
 		require.Greater(t, accepted, 100)
 	}
+}
+
+// isInOrder: everybody knows where he stands, and in front stand who has the oldest use and who has most.
+func (m *memory) isInOrder(t *testing.T) {
+	t.Helper()
+	require.Len(t, m.oldest.all, len(m.owners))
+	require.Len(t, m.most.all, len(m.owners))
+	for i := range m.owners {
+		o := m.owners[i]
+		require.Same(t, o, m.oldest.all[o.oldestAt])
+		require.Same(t, o, m.most.all[o.mostAt])
+		require.LessOrEqual(t, m.oldest.all[0].uses.all[0].second, o.uses.all[0].second)
+		require.GreaterOrEqual(t, len(m.most.all[0].uses.all), len(o.uses.all))
+		for _, u := range o.uses.all {
+			require.LessOrEqual(t, o.uses.all[0].second, u.second)
+		}
+	}
+}
+
+// Of several who have most, whoever comes loses its own.
+func TestWhoeverComesPays_DPOP_09(t *testing.T) {
+	m, now := small(5, 10), start
+	for i := range 3 {
+		require.True(t, m.accepts(1, strconv.Itoa(i), now.Unix(), now))
+	}
+	for i := range 3 {
+		require.True(t, m.accepts(2, strconv.Itoa(i), now.Unix()+int64(i), now))
+	}
+	assert.Len(t, m.owners["1"].uses.all, 3)
+	assert.Len(t, m.owners["2"].uses.all, 2)
+	full, denied := m.use("1", nameOf(keyNamed(1), "0"), now.Unix(), now)
+	assert.NotNil(t, denied)
+	assert.False(t, full)
+	m.told = false
+	full, denied = m.use("2", nameOf(keyNamed(2), "old"), now.Unix(), now)
+	assert.NotNil(t, denied)
+	assert.False(t, full)
+	all := newMemory()
+	assert.Equal(t, []int{131072, 16384}, []int{all.limit, all.share})
 }
 
 // Of many who come with one proof at once, one is served.

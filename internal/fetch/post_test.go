@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/iotest"
 	"testing/synctest"
 	"time"
 
@@ -36,6 +37,9 @@ func TestPost_INTRO_01_INTRO_13(t *testing.T) {
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		assert.Equal(t, http.MethodPost, r.Method)
 		assert.Equal(t, "Basic canary", r.Header.Get("Authorization"))
+		assert.Equal(t, "application/x-www-form-urlencoded", r.Header.Get("Content-Type"))
+		assert.Equal(t, "application/json", r.Header.Get("Accept"))
+		assert.Contains(t, r.Header.Get("User-Agent"), "mcpauth")
 		assert.NotContains(t, r.URL.String(), "canary")
 		assert.NotContains(t, r.Header, "X-Idempotency-Key")
 		body, err := io.ReadAll(r.Body)
@@ -100,6 +104,88 @@ func TestPostFails_INTRO_06_INTRO_13(t *testing.T) {
 			assert.Equal(t, 1, returned)
 		})
 	}
+}
+
+// TestPostStatus_INTRO_06: any status is an answer, but for a redirect that was followed or not.
+func TestPostStatus_INTRO_06(t *testing.T) {
+	post := func(status int, body io.Reader, follow bool) (*fetch.Posted, error) {
+		return fetch.NewPoster(posterFunc(func(r *http.Request) (*http.Response, error) {
+			if status == 500 {
+				r = nil // of a transport that does not say
+			}
+			if follow {
+				r = &http.Request{Response: &http.Response{}}
+			}
+			return &http.Response{StatusCode: status, Header: http.Header{}, Body: io.NopCloser(body), Request: r}, nil
+		})).Post(t.Context(), question("https://as.example.com/i", func() {}))
+	}
+	for status, redirect := range map[int]bool{200: false, 299: false, 300: true, 399: true, 400: false, 500: false} {
+		posted, err := post(status, strings.NewReader(strings.Repeat("a", 16)), false)
+		if !redirect {
+			require.NoError(t, err)
+			assert.Equal(t, status, posted.Status)
+			assert.Len(t, posted.Body, 16, "as long as it may be")
+			continue
+		}
+		var failed *fetch.Error
+		require.ErrorAs(t, err, &failed)
+		assert.Equal(t, fetch.Redirect, failed.Class)
+		assert.Nil(t, posted)
+	}
+	var failed *fetch.Error
+	_, err := post(200, strings.NewReader("{}"), true)
+	require.ErrorAs(t, err, &failed)
+	assert.Equal(t, fetch.Redirect, failed.Class)
+	_, err = post(200, iotest.ErrReader(errors.New("cut off")), false)
+	require.ErrorAs(t, err, &failed)
+	assert.Equal(t, fetch.Network, failed.Class)
+	require.ErrorContains(t, err, "cut off")
+}
+
+// idle counts how often its connections are closed.
+type idle struct {
+	posterFunc
+	closed *int
+}
+
+func (i idle) CloseIdleConnections() { *i.closed++ }
+
+type closer struct {
+	io.Reader
+	closed *bool
+}
+
+func (c closer) Close() error { *c.closed = true; return nil }
+
+// TestPostConnections_INTRO_06: after a failure no connection is used again, and a body that was read is closed.
+func TestPostConnections_INTRO_06(t *testing.T) {
+	for text, failures := range map[string]int{"{}": 0, strings.Repeat("a", 17): 1} {
+		failed, closed := 0, false
+		_, err := fetch.NewPoster(idle{func(r *http.Request) (*http.Response, error) {
+			return &http.Response{StatusCode: 200, Header: http.Header{}, Body: closer{strings.NewReader(text), &closed}, Request: r}, nil
+		}, &failed}).Post(t.Context(), question("https://as.example.com/i", func() {}))
+		assert.Equal(t, failures > 0, err != nil)
+		assert.Equal(t, failures, failed)
+		assert.True(t, closed)
+	}
+}
+
+// TestPostSecrets_INTRO_13: what a transport repeats is not told, however short it is; all else is.
+func TestPostSecrets_INTRO_13(t *testing.T) {
+	for _, row := range []struct{ token, says, told string }{
+		{"canary", "broken", "broken"},
+		{"", "broken", "broken"},
+		{"a b", "no a b", "in words that repeat what was sent"},
+		{"a/b", "no a%2Fb", "in words that repeat what was sent"},
+		{"q", "bequest", "in words that repeat what was sent"},
+	} {
+		req := question("https://as.example.com/i", func() {})
+		req.Form.Set("token", row.token)
+		_, err := fetch.NewPoster(posterFunc(func(*http.Request) (*http.Response, error) { return nil, errors.New(row.says) })).Post(t.Context(), req)
+		assert.ErrorContains(t, err, row.told, row.says)
+	}
+	_, err := fetch.NewPoster(posterFunc(func(*http.Request) (*http.Response, error) { panic("canary") })).Post(t.Context(), question("https://as.example.com/i", func() {}))
+	assert.ErrorContains(t, err, "panic with a string")
 }
 
 // TestPostNeverComesBack_INTRO_06: a transport that heeds no context is left behind, and holds its place until it returns.

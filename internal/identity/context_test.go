@@ -7,6 +7,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/seed-1e292522/mcpauth/internal/between"
 )
 
 type contextKey struct{}
@@ -28,6 +30,8 @@ func TestContext(t *testing.T) {
 			_ = c.Done()
 		}
 		assert.Nil(t, FromContext(&Context{Context: context.Background()}), "before the token was verified")
+		assert.Equal(t, "v", FromContext(NewContext(c, "v")), "the nearest")
+		assert.Equal(t, "mcpauth.", AliasPrefix, "session ids that are in use begin with it")
 	})
 	t.Run("ends with its parent", func(t *testing.T) {
 		c, cancel := newContext()
@@ -52,6 +56,11 @@ func TestContext(t *testing.T) {
 		c.End()
 		<-done
 		assert.Equal(t, context.Canceled, context.Cause(c))
+	})
+	t.Run("has room for who stands between", func(t *testing.T) {
+		c, _ := newContext()
+		_, ok := c.Value(between.Key{}).(*between.Room)
+		assert.True(t, ok)
 	})
 	t.Run("has ended before anybody asked", func(t *testing.T) {
 		c, _ := newContext()

@@ -8,7 +8,9 @@ import (
 	"crypto/rsa"
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"math/big"
+	"slices"
 	"strings"
 	"testing"
 
@@ -24,6 +26,16 @@ func TestSecondLineOfDefence_JWKS06_TOK41(t *testing.T) {
 	assert.Equal(t, ReasonPoint, checkPublic(ed25519.PublicKey(make([]byte, 31))))
 	assert.Equal(t, ReasonType, checkPublic(nil))
 	assert.False(t, plausible(&Key{Public: "none"}, nil))
+
+	prime := make([]byte, 32) // 2^255 - 19, another spelling of 0 by which no key is known
+	fieldPrime.FillBytes(prime)
+	slices.Reverse(prime)
+	assert.False(t, validEd25519(prime))
+	assert.False(t, sameAlgorithm("EdDSA", "RS256"))
+	assert.False(t, sameAlgorithm("RS256", "Ed25519"))
+	_, ok := decodeMember("")
+	assert.False(t, ok)
+	assert.Zero(t, (&Key{Public: offCurve}).Thumbprint())
 
 	_, reason := export(map[string]string{"kty": "oct", "k": "AAAA"}, ReasonMember)
 	assert.Empty(t, reason, "jwx exports symmetric keys")
@@ -131,6 +143,13 @@ func TestHeaderAlone_TOK20(t *testing.T) {
 		_, err := ParseHeader(bad)
 		assert.ErrorIs(t, err, ErrMalformed, bad)
 	}
+	huge := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"ES256"}` + strings.Repeat(" ", 4096-15)))
+	assert.Equal(t, "ES256", HeaderAlgorithm(huge), "as large as it may be")
+	huge = base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"ES256"}` + strings.Repeat(" ", 4096-14)))
+	assert.Empty(t, HeaderAlgorithm(huge))
+	_, err = ParseHeader(huge + ".e30.AA")
+	assert.ErrorIs(t, err, ErrTooLarge)
+	assert.Empty(t, HeaderAlgorithm("eyJhbGciOiJFUzI1NiJ9!"), "what cannot be decoded to its end")
 	assert.Empty(t, HeaderAlgorithm("!"+good))
 	assert.Empty(t, HeaderAlgorithm(""))
 }
@@ -184,4 +203,44 @@ func TestRecycle_TOK_62(t *testing.T) {
 		}
 		token.Recycle() // there is nothing to give back twice
 	}
+}
+
+// What goes back to the pool is cleared as far as it was used.
+func TestTake_TOK_62(t *testing.T) {
+	for _, size := range []int{100, 50, 10, 70} {
+		var token Token
+		assert.Len(t, token.take(size), size)
+		assert.Len(t, *token.room, size)
+		token.Recycle()
+	}
+}
+
+// The operator is told what of the form is wrong.
+func TestForm_TOK_20_LIMITS_04(t *testing.T) {
+	const header = "eyJhbGciOiJFUzI1NiJ9" // {"alg":"ES256"}
+	for text, want := range map[string]string{
+		header: "three segments", header + ".e30": "three segments", header + ".e30..AA": "three segments", header + ".e30.AA.AA": "three segments",
+		".e30.AA": "empty segment", header + "..AA": "empty segment", header + ".e30.": "empty segment",
+	} {
+		_, err := Parse(text)
+		require.ErrorIs(t, err, ErrMalformed)
+		assert.ErrorContains(t, err, want, text)
+	}
+	signature := func(n int) string { return base64.RawURLEncoding.EncodeToString(make([]byte, n)) }
+	_, err := Parse(header + ".e30." + signature(1024))
+	require.NoError(t, err)
+	_, err = Parse(header + ".e30." + signature(1025))
+	require.ErrorIs(t, err, ErrTooLarge)
+
+	members := func(n int) string {
+		text := `{"alg":"ES256"`
+		for i := range n - 1 {
+			text += fmt.Sprintf(`,"%d":1`, i)
+		}
+		return base64.RawURLEncoding.EncodeToString([]byte(text+"}")) + ".e30.AA"
+	}
+	_, err = Parse(members(256))
+	require.NoError(t, err)
+	_, err = Parse(members(257))
+	require.ErrorIs(t, err, ErrTooLarge)
 }

@@ -108,6 +108,10 @@ func TestPEMIsRefused(t *testing.T) {
 		t.Run(row.name, func(t *testing.T) {
 			keys, err := jose.ParsePEM([]byte(row.text))
 			require.ErrorIs(t, err, row.want)
+			for _, kind := range []string{"private key", "certificate"} {
+				told := strings.Contains(row.name, kind) && row.want == jose.ErrNoUsableKeys
+				assert.Equal(t, told, strings.Contains(err.Error(), kind), "%v", err)
+			}
 			assert.Empty(t, keys)
 			assert.NotContains(t, err.Error(), "secret", "no byte of the text in an error")
 			assert.Less(t, len(err.Error()), 160)

@@ -38,6 +38,16 @@ func TestProofBringsItsKey_DPOP_04(t *testing.T) {
 	}
 }
 
+// A key that is written at great length is not kept as it is written.
+func TestKnownKey_DPOP_04(t *testing.T) {
+	key := jwk(p256Key().Public(), `"pad":""`)
+	for size, known := range map[int]bool{len(key): true, 1024: true, 1025: false} {
+		proof, err := jose.ParseProof(proofBy("ES256", strings.Replace(key, `"pad":""`, `"pad":"`+strings.Repeat("x", size-len(key))+`"`, 1)), nil)
+		require.NoError(t, err)
+		assert.Equal(t, known, proof.IsKnown(), size)
+	}
+}
+
 func TestProofsWithoutAUsableKey_DPOP_04(t *testing.T) {
 	private := func(member string) string { return jwk(p256Key().Public(), member) }
 	for name, key := range map[string]string{
@@ -70,7 +80,7 @@ func TestProofsWithoutAUsableKey_DPOP_04(t *testing.T) {
 	assert.ErrorIs(t, proof.Verify(), jose.ErrKeyMismatch)
 }
 
-// The vectors of RFC 7638 section 3.1 and RFC 9449 section 6.1.
+// The vectors of RFC 7638 section 3.1, RFC 9449 section 6.1 and RFC 8037 appendix A.3.
 func TestThumbprint_DPOP_08(t *testing.T) {
 	const rsa = `"n":"0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tSoc_BJECPebWKRXjBZCiFV4n3oknjhMstn64tZ_2W` +
 		`-5JsGY4Hc5n9yBXArwl93lqt7_RN5w6Cf0h4QyQ5v-65YGjQR0_FDW2QvzqY368QQMicAtaSqzs8KJZgnYb9c7d0zgdAZHzu6qMQvRL5hajrn1n91CbOpbISD08qNLyrdkt-bFTWhAI4vMQFh6WeZu0fM4lFd2NcRwr3XPksINHaQ-G_xBniIqbw0Ls1jF44-csFCur-kEgU8awapJzKnqDKgw","e":"AQAB"`
@@ -78,6 +88,7 @@ func TestThumbprint_DPOP_08(t *testing.T) {
 	for want, keys := range map[string][]string{
 		"NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs": {`{"kty":"RSA",` + rsa + `}`, `{"alg":"RS256","kid":"2011-04-29","kty":"RSA","x5c":["!"],` + rsa + `}`},
 		"0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I": {`{` + ec + `}`, `{"use":"sig","kid":"x","ext":true,"key_ops":["verify"],` + ec + `}`},
+		"kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k": {`{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}`},
 	} {
 		for _, key := range keys {
 			parsed, _, err := jose.ParseSet(set(key))

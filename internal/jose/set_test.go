@@ -72,6 +72,35 @@ func TestEmptyMembers_JWKS_01_JWKS_03_JWKS_04_JWKS_07(t *testing.T) {
 	}
 }
 
+// The bounds are of what may be: one byte more is refused.
+func TestLargestSet_JWKS_23_LIMITS_12(t *testing.T) {
+	fill := func(text string, size int) string {
+		return strings.Replace(text, `"pad":""`, `"pad":"`+strings.Repeat("x", size-len(text))+`"`, 1)
+	}
+	key := jwk(p256Key().Public(), `"kid":""`, `"pad":""`)
+	keys, skipped, err := jose.ParseSet(set(fill(key, 8192)))
+	require.NoError(t, err, "%v", skipped)
+	assert.True(t, keys[0].HasKid, "JWKS-09 an empty kid is a kid")
+	_, skipped, _ = jose.ParseSet(set(fill(key, 8193)))
+	assert.Equal(t, jose.ReasonSize, skipped[0].Reason)
+
+	whole := `{"pad":"","keys":[` + jwk(p256Key().Public()) + `]}`
+	_, _, err = jose.ParseSet([]byte(fill(whole, 524288)))
+	require.NoError(t, err)
+	_, _, err = jose.ParseSet([]byte(fill(whole, 524289)))
+	require.ErrorIs(t, err, jose.ErrTooLarge)
+	_, _, err = jose.ParseSet(set(strings.Repeat(",{}", 101)[1:]))
+	require.ErrorIs(t, err, jose.ErrTooLarge)
+	assert.NotErrorIs(t, err, jose.ErrMalformed)
+	for _, text := range []string{`[]`, `{"keys":[}`, `{"keys":[{]}`, `{"keys":[],"x":}`, `{"keys":[]`, `{"keys":{}}`} {
+		_, _, err = jose.ParseSet([]byte(text))
+		require.ErrorIs(t, err, jose.ErrMalformed)
+		assert.NotContains(t, err.Error(), "no keys", text)
+	}
+	_, _, err = jose.ParseSet([]byte(`{"keys":[` + strings.Repeat("[", 20) + strings.Repeat("]", 20) + `]}`))
+	require.ErrorIs(t, err, jose.ErrTooLarge)
+}
+
 // skipRow is a key that must be left out, and why.
 type skipRow struct {
 	name, key string
@@ -137,6 +166,8 @@ func TestUnfitKeysAreSkipped(t *testing.T) {
 		{"JWKS-11 kid not a string", with(`"kid":1`), jose.ReasonMember},
 		{"JWKS-11 kid too long", with(`"kid":"` + strings.Repeat("k", 257) + `"`), jose.ReasonKid},
 		{"JWKS-11 kid with a control character", with(`"kid":"a\u001bb"`), jose.ReasonKid},
+		{"JWKS-07 private, with more behind it", with(`"d":"AQAB","zz":1`), jose.ReasonPrivate},
+		{"JWKS-05 modulus of three bytes, exponent even", `{"kty":"RSA","n":"AQAB","e":"AQAA"}`, jose.ReasonModulus},
 		{"JWKS-23 key of more than 8 KiB", with(`"x5c":["` + strings.Repeat("A", 8<<10) + `"]`), jose.ReasonSize},
 	}
 	for _, name := range []string{"d", "p", "q", "dp", "dq", "qi", "k", "oth"} {

@@ -76,6 +76,16 @@ func TestKeyFitsItsAlgorithms_JWKS08(t *testing.T) {
 	}
 }
 
+// The operator is told an algorithm that is unknown from none.
+func TestUnknownAlgorithmIsTold_TOK33(t *testing.T) {
+	_, err := jose.Parse(mint("RS256", `{"alg":"HS256"}`, claims))
+	require.ErrorIs(t, err, jose.ErrAlgorithm)
+	assert.ErrorContains(t, err, "closed set")
+	_, err = jose.Parse(mint("RS256", `{}`, claims))
+	require.ErrorIs(t, err, jose.ErrAlgorithm)
+	assert.ErrorContains(t, err, "no alg")
+}
+
 func TestNoKeyVerifiesNothing_JWKS08(t *testing.T) {
 	token, err := jose.Parse(rs256(goodHeader))
 	require.NoError(t, err)
@@ -99,6 +109,9 @@ func TestAcceptedHeaders(t *testing.T) {
 		{"JWKS-11 kid of 256 bytes", `{"alg":"RS256","kid":"` + kid256 + `"}`, jose.Header{Alg: "RS256", Kid: kid256, HasKid: true}},
 		{"JWKS-09 empty kid is a kid", `{"alg":"RS256","kid":""}`, jose.Header{Alg: "RS256", HasKid: true}},
 		{"JWKS-09 kid beyond ASCII", `{"alg":"RS256","kid":"schlüssel"}`, jose.Header{Alg: "RS256", Kid: "schlüssel", HasKid: true}},
+		{"JWKS-09 kid with a space, and one that does not break", `{"alg":"RS256","kid":"a \u00a0b"}`, jose.Header{Alg: "RS256", Kid: "a \u00a0b", HasKid: true}},
+		{"TOK-37 typ as it usually is", `{"alg":"RS256","typ":"JWT"}`, jose.Header{Alg: "RS256", Typ: "JWT", HasTyp: true}},
+		{"TOK-37 typ of access tokens", `{"alg":"RS256","typ":"at+jwt"}`, jose.Header{Alg: "RS256", Typ: "at+jwt", HasTyp: true}},
 		{"TOK-37 typ as received", `{"alg":"RS256","typ":"Application/AT+JWT"}`, jose.Header{Alg: "RS256", Typ: "Application/AT+JWT", HasTyp: true}},
 		{"TOK-37 empty typ is a typ", `{"alg":"RS256","typ":""}`, jose.Header{Alg: "RS256", HasTyp: true}},
 		{"TOK-24 other cases are other names", `{"ALG":"none","alg":"RS256","Crit":["x"],"ZIP":1,"B64":false,"Typ":1,"KID":2}`, jose.Header{Alg: "RS256"}},

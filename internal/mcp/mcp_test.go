@@ -96,6 +96,26 @@ var readings = []struct {
 	{name: "MCP-58 a batch of what cannot be called", body: "[" + message("ping", ``) + "," + strings.Replace(message(Stream, ``), "7", "8", 1) + "]",
 		era: Legacy, calls: []Call{{Method: "ping", Kind: Itself}}, refused: refusal.Forbidden},
 	{name: "MCP-58 a batch without a target", body: "[" + message("tools/call", ``) + "]", era: Legacy, refused: refusal.InvalidParams},
+	{name: "MCP-26 a revision that is a number", body: message("ping", `"_meta":{"io.modelcontextprotocol/protocolVersion":7}`), era: Modern, id: "7", refused: refusal.HeaderMismatch},
+	{name: "MCP-30 a response in the modern era that names a method", body: `{"jsonrpc":"2.0","id":7,"result":{}}`, fields: modernFields[:2], era: Modern, refused: refusal.InvalidRequest},
+	{name: "MCP-21 a notification names no method", body: `{"jsonrpc":"2.0","method":"vendor/event"}`, fields: modernFields[:1], era: Modern, calls: []Call{{Method: "vendor/event", Kind: Itself}}},
+	{name: "MCP-47 a resource of a method that was removed", body: message("resources/subscribe", `"uri":"r://x"`), fields: []string{"MCP-Protocol-Version: 2026-07-28", "Mcp-Method: resources/subscribe"},
+		era: Modern, id: "7", refused: refusal.UnknownMethod},
+	{name: "MCP-42 no target, and no header for it", body: message("tools/call", ``), fields: modernFields[:2], era: Modern, id: "7", refused: refusal.InvalidParams},
+	{name: "MCP-29 a modern method under a legacy revision", body: message("server/discover", strings.Replace(meta, "2026-07-28", "2025-11-25", 1)), fields: []string{"MCP-Protocol-Version: 2025-11-25"},
+		era: Legacy, id: "7", calls: []Call{{Method: "server/discover", Kind: Itself}}},
+	{name: "MCP-29 a method of both eras under what is no revision", body: message("tools/list", strings.Replace(meta, "2026-07-28", "v9", 1)), fields: []string{"MCP-Protocol-Version: v9"},
+		era: Legacy, id: "7", calls: []Call{{Method: "tools/list", Kind: Itself}}},
+	{name: "MCP-42 a target without letters", body: message("tools/call", `"name":""`), era: Legacy, id: "7", refused: refusal.InvalidParams},
+	{name: "MCP-42 what only looks as if it were done to a task", body: message("vendor/x", `"taskId":"t"`), era: Legacy, id: "7", calls: []Call{{Method: "vendor/x", Kind: Itself}}},
+	{name: "MCP-42 a list is not done to a task", body: message("tasks/list", `"taskId":"t"`), era: Legacy, id: "7", calls: []Call{{Method: "tasks/list", Kind: Itself}}},
+	{name: "MCP-47 a name that stands for the end of a session", body: message(endSession, ``), era: Legacy, id: "7", refused: refusal.Forbidden},
+	{name: "MCP-47 a name that stands for a response", body: message(Response, ``), era: Legacy, id: "7", refused: refusal.Forbidden},
+	{name: "MCP-53 of no type, with a name", body: message("completion/complete", `"ref":{"name":"p"}`), era: Legacy, id: "7", refused: refusal.InvalidParams},
+	{name: "MCP-53 of no type, with a URI", body: message("completion/complete", `"ref":{"uri":"r://x"}`), era: Legacy, id: "7", refused: refusal.InvalidParams},
+	{name: "MCP-53 of two readings, a resource", body: message("completion/complete", `"ref":{"type":"ref/resource","name":"p","uri":"r://x"}`), era: Legacy, id: "7", refused: refusal.InvalidParams},
+	{name: "MCP-53 without letters", body: message("completion/complete", `"ref":{"type":"ref/prompt","name":""}`), era: Legacy, id: "7", refused: refusal.InvalidParams},
+	{name: "MCP-58 a batch of the revision that has them", body: "[" + message("ping", ``) + "]", fields: []string{"MCP-Protocol-Version: 2025-03-26"}, era: Legacy, calls: []Call{{Method: "ping", Kind: Itself}}},
 	{name: "MCP-56 GET", verb: http.MethodGet, era: Legacy, calls: []Call{{Method: Stream, Kind: Itself}}},
 	{name: "MCP-56 DELETE", verb: http.MethodDelete, era: Legacy, calls: []Call{{Method: endSession, Kind: Itself}}},
 	{name: "MCP-24 GET of two revisions", verb: http.MethodGet, fields: []string{"MCP-Protocol-Version: 1, 2"}, era: Legacy, calls: []Call{{Method: Stream, Kind: Itself}}, refused: refusal.HeaderMismatch},
@@ -165,6 +185,9 @@ func TestPages_MCP_67(t *testing.T) {
 			continue
 		}
 		require.Len(t, req.Pages, 1, body)
+		batch, _, denied := Read(request(http.MethodPost), []byte("["+body+"]"), false, nil, nil)
+		require.Nil(t, denied, body)
+		require.Len(t, batch.Pages, 1, body)
 		page := req.Pages[0]
 		assert.Equal(t, row.list, page.List, body)
 		assert.Equal(t, row.cursor, body[page.Cursor.From:page.Cursor.To])
@@ -198,6 +221,13 @@ func TestMethods_MCP_47_MCP_61(t *testing.T) {
 		assert.Empty(t, ListOf(name, ""), name)
 		assert.Empty(t, KindOf(name), name)
 	}
+	assert.True(t, IsHandshake("initialize") && IsHandshake(Stream))
+	assert.True(t, HasTargets("tools/call") && HasTargets("completion/complete") && HasTargets(Listen))
+	assert.False(t, HasTargets("tools/list"))
+	assert.True(t, IsFree("tools/list"))
+	assert.False(t, IsFree("tasks/get"))
+	assert.Equal(t, []string{"method", "method-revision"}, []string{CheckKnown(Legacy, "x").Cause, CheckEra(Legacy, "server/discover").Cause})
+	assert.Contains(t, CheckKnown(Legacy, "x").Want, "policy")
 	assert.Equal(t, "tasks/list", ListOf("tasks/all", ""), "whatever it is called, it may list tasks")
 	assert.Empty(t, ListOf("tasks/get", "t"))
 	assert.Equal(t, []bool{true, true, true, false, false}, []bool{IsCacheable("tools/list"), IsCacheable("resources/read"),

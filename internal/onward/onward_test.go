@@ -19,7 +19,10 @@ func (o owner) Metadata(context.Context) ([]byte, bool, error) { return []byte("
 
 func all(ctx context.Context) []error {
 	_, _, token := Token(ctx)
-	_, _, metadata := Metadata(ctx)
+	document, private, metadata := Metadata(ctx)
+	if private != (document != nil) {
+		return []error{errors.New("what is not known is private")}
+	}
 	return []error{token, Look(ctx, func(Facts) {}), metadata}
 }
 
@@ -39,6 +42,10 @@ func TestRequest_EXCH_01_EXCH_03(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, "token", token)
 	assert.Same(t, r, FromContext(context.WithoutCancel(ctx)))
+
+	require.NoError(t, Look(ctx, func(f Facts) { assert.Equal(t, Facts{Resource: "r"}, f) }))
+	assert.True(t, IsKey(key{}))
+	assert.False(t, IsKey("key"))
 
 	changed := 0
 	Change(r, func() { changed++ })

@@ -113,6 +113,18 @@ func TestRefusal(t *testing.T) {
 		assert.Equal(t, row.refusal.Err != nil, errors.Is(row.refusal, inner))
 		assert.Equal(t, refusal.Expired, row.refusal.Said())
 		assert.Equal(t, 401, row.refusal.Status())
+		assert.Equal(t, "invalid_token", row.refusal.OAuth())
+		assert.Equal(t, "token expired", refusal.Expired.Error())
+		assert.Equal(t, "clock", row.refusal.Because("clock").Cause)
+		assert.Same(t, row.refusal, row.refusal.Because("clock"))
+	}
+}
+
+// Only what nobody knows is no answer.
+func TestDoubt(t *testing.T) {
+	for _, e := range refusal.Catalogue() {
+		doubt := e.Reason == refusal.Unavailable || e.Reason == refusal.Policy
+		assert.Equal(t, doubt, refusal.New(e.Reason, "", "", "").IsDoubt(), e.Code)
 	}
 }
 

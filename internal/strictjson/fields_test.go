@@ -104,6 +104,10 @@ func TestFieldEveryByte_MCP_01(t *testing.T) {
 			}
 		}
 	}
+	read, err := fields(`{"cd":1,"ab":2,"ef":3}`, Expect("ab", "cd"), Limits{})
+	require.NoError(t, err)
+	require.Equal(t, "cd 4 1 1|ab 4 2 2|(ef) 4 3 3|", read, "of the same length")
+	require.Len(t, Expect(make([]string, 64)...), 64)
 	require.Panics(t, func() { Expect(make([]string, 65)...) }, "a name without a bit could stand twice")
 }
 

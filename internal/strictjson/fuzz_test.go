@@ -17,38 +17,40 @@ func FuzzReader(f *testing.F) {
 	for _, tt := range refusals {
 		f.Add([]byte(tt.text), uint8(0), uint8(0))
 	}
-	f.Fuzz(func(t *testing.T, data []byte, depth, members uint8) {
-		lim := Limits{Depth: int(depth), Members: int(members)}
-		maxDepth, maxMembers := int(depth), int(members)
-		if depth == 0 || depth > MaxDepth {
-			maxDepth = MaxDepth
-		}
-		if members == 0 {
-			maxMembers = 10_000
-		}
-		want, oracleErr := oracleRead(data, maxDepth, maxMembers)
+	f.Fuzz(sameAsOracle)
+}
 
-		err := Valid(data, lim)
-		require.Equal(t, oracleErr == nil, err == nil, "Skip: %v, %q", err, data)
-		lim.StrictStrings = true
-		err = Valid(data, lim)
-		require.Equal(t, oracleErr == nil && !want.surrogate, err == nil, "strict Skip: %v, %q", err, data)
-		got, walkErr := walk(data, lim)
-		require.Equal(t, err == nil, walkErr == nil, "walk: %v, %q", walkErr, data)
-		byField, fieldErr := walkFields(data, lim)
-		require.Equal(t, err == nil, fieldErr == nil, "fields: %v, %q", fieldErr, data)
-		if err != nil {
-			return
-		}
-		require.Equal(t, want, got)
-		require.Equal(t, want, byField)
-		require.True(t, json.Valid(data) && utf8.Valid(data))
+func sameAsOracle(t *testing.T, data []byte, depth, members uint8) {
+	lim := Limits{Depth: int(depth), Members: int(members)}
+	maxDepth, maxMembers := int(depth), int(members)
+	if depth == 0 || depth > MaxDepth {
+		maxDepth = MaxDepth
+	}
+	if members == 0 {
+		maxMembers = 10_000
+	}
+	want, oracleErr := oracleRead(data, maxDepth, maxMembers)
 
-		r := NewReader(data, lim)
-		raw, err := r.Skip()
-		require.NoError(t, err)
-		require.Equal(t, bytes.Trim(data, " \t\r\n"), raw)
-	})
+	err := Valid(data, lim)
+	require.Equal(t, oracleErr == nil, err == nil, "Skip: %v, %q", err, data)
+	lim.StrictStrings = true
+	err = Valid(data, lim)
+	require.Equal(t, oracleErr == nil && !want.surrogate, err == nil, "strict Skip: %v, %q", err, data)
+	got, walkErr := walk(data, lim)
+	require.Equal(t, err == nil, walkErr == nil, "walk: %v, %q", walkErr, data)
+	byField, fieldErr := walkFields(data, lim)
+	require.Equal(t, err == nil, fieldErr == nil, "fields: %v, %q", fieldErr, data)
+	if err != nil {
+		return
+	}
+	require.Equal(t, want, got)
+	require.Equal(t, want, byField)
+	require.True(t, json.Valid(data) && utf8.Valid(data))
+
+	r := NewReader(data, lim)
+	raw, err := r.Skip()
+	require.NoError(t, err)
+	require.Equal(t, bytes.Trim(data, " \t\r\n"), raw)
 }
 
 // FuzzOrder calls the methods in any order on any text: errors, no panics.

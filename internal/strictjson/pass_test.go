@@ -21,28 +21,76 @@ func FuzzPass(f *testing.F) {
 	} {
 		f.Add(seed)
 	}
-	f.Fuzz(func(t *testing.T, text string) {
-		lim := Limits{Members: 1 << 20}
-		r := NewReader([]byte(text), lim)
-		raw, err := r.Pass()
-		if err == nil {
-			err = r.End()
+	f.Fuzz(samePass)
+}
+
+func samePass(t *testing.T, text string) {
+	lim := Limits{Members: 1 << 20}
+	r := NewReader([]byte(text), lim)
+	raw, err := r.Pass()
+	require.Equal(t, err == nil, r.err == nil, "%q: an error is told at once", text)
+	require.Equal(t, err == nil, json.Valid(raw), "%q: %q", text, raw)
+	if err == nil {
+		err = r.End()
+	}
+	trimmed := strings.Trim(text, " \t\r\n")
+	require.Equal(t, utf8.ValidString(text) && json.Valid([]byte(text)), err == nil, "%q: %v", text, err)
+	if r.err != nil {
+		_, again := r.Pass()
+		require.Error(t, again, "%q: it stays", text)
+	}
+	named := NewReader([]byte(text), lim)
+	again, name, errNamed := named.PassNaming("name")
+	require.Equal(t, errNamed == nil, named.err == nil, "%q: an error is told at once", text)
+	require.Equal(t, errNamed == nil, json.Valid(again), "%q: %q", text, again)
+	if errNamed == nil {
+		errNamed = named.End()
+	}
+	require.Equal(t, err == nil, errNamed == nil, "%q: %v", text, errNamed)
+	if err != nil {
+		return
+	}
+	require.Equal(t, trimmed, string(raw))
+	require.Equal(t, trimmed, string(again))
+	require.Equal(t, MemberText([]byte(trimmed), "name", lim), string(name), "%q", text)
+}
+
+// TestEveryEdit holds all readers against the oracle, and Pass against encoding/json, with each byte of some texts
+// left out, put twice, or replaced by each that means something.
+func TestEveryEdit_TOK_23_MCP_63(t *testing.T) {
+	for _, base := range []string{
+		`{"name":"a","b" : [1,{"c":-2.5e+10,"d":[]}] , "ef":{"g\u0041":null,"\ud83d\ude00":[true,false]},"hijklmnopq":10,"x":0}`,
+		`{ "name" : 1 , "abcdefghijklmno":{"a":1,"ab":2},"abcdefghi":"\n\"é€" , "z":[[ ],{ } ,"",12345678,"12345678"] } `,
+		`{"aaaaaaaaXbbbbbbbb":1,"aaaaaaaaYbbbbbbbb":{"\u0061aaaaaaaYbbbbbbbb":[]},"aaaaaaaaZbbbbbbbb":2}`,
+		`[{"io.modelcontextprotocol/protocolVersion":{},"b":1.5E-3},"\\",{"a":{"a":{"a":0}}},-0]`,
+	} {
+		for at := range base {
+			edits := []string{base[:at], base[:at] + base[at+1:], base[:at+1] + base[at:]}
+			for _, c := range "{}[],:\"\\ 09-+.eEtuZ@\t\n\x01\x1f\x7f\x80é" {
+				edits = append(edits, base[:at]+string(c)+base[at+1:], base[:at]+string(c)+base[at:])
+			}
+			for _, text := range append(edits, base[:at]+"\xff"+base[at+1:]) {
+				sameAsOracle(t, []byte(text), 0, 0)
+				samePass(t, text)
+				_, err := NewReader([]byte(text), Limits{}).Pass()
+				require.NotErrorIs(t, err, ErrDepth, "%q is not deep", text)
+			}
 		}
-		trimmed := strings.Trim(text, " \t\r\n")
-		require.Equal(t, utf8.ValidString(text) && json.Valid([]byte(text)), err == nil, "%q: %v", text, err)
-		named := NewReader([]byte(text), lim)
-		again, name, errNamed := named.PassNaming("name")
-		if errNamed == nil {
-			errNamed = named.End()
-		}
-		require.Equal(t, err == nil, errNamed == nil, "%q: %v", text, errNamed)
-		if err != nil {
-			return
-		}
-		require.Equal(t, trimmed, string(raw))
-		require.Equal(t, trimmed, string(again))
-		require.Equal(t, MemberText([]byte(trimmed), "name", lim), string(name), "%q", text)
-	})
+	}
+}
+
+// What counts levels elsewhere counts those of what is passed, and is strict about strings alone.
+func TestPassLimits_MCP_63(t *testing.T) {
+	r := NewReader([]byte(`[{"name":"a"}]`), Limits{Depth: 1})
+	require.NoError(t, r.Array())
+	_, err := r.Element()
+	require.NoError(t, err)
+	_, _, err = r.PassNaming("name")
+	require.ErrorIs(t, err, ErrDepth)
+	_, err = NewReader([]byte(`"\ud800"`), Limits{StrictStrings: true}).Pass()
+	require.ErrorIs(t, err, ErrSurrogate)
+	_, err = NewReader([]byte(`["\ud800"]`), Limits{StrictStrings: true}).Pass()
+	require.NoError(t, err)
 }
 
 // Containers are told apart at every depth, also where the bits of a word end.

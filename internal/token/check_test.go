@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/seed-1e292522/mcpauth/internal/jose"
 	"github.com/seed-1e292522/mcpauth/internal/refusal"
 )
 
@@ -71,7 +73,12 @@ func TestCheck(t *testing.T) {
 		{"typ is no string", nil, `{"alg":"RS256","typ":1}`, nil, refusal.TokenType},
 		{"at+jwt alone, without iat", func(r *Rules) { r.Types = []string{"AT+jwt"} }, atjwt, with{"iat": nil}, refusal.Claims},
 		{"at+jwt alone, another type", func(r *Rules) { r.Types = []string{"at+jwt"} }, "", nil, refusal.TokenType},
+		{"an issuer that makes no JWTs", func(r *Rules) { r.NoJWTs = true }, "", nil, refusal.TokenType},
+		{"at+jwt among others, without iat", nil, atjwt, with{"iat": nil}, ""},
+		{"another type alone, without iat", func(r *Rules) { r.Types = []string{""} }, "", with{"iat": nil}, ""},
 		{"no exp", nil, "", with{"exp": nil}, refusal.Claims},
+		{"exp of the first second", nil, "", with{"exp": 1}, refusal.Expired},
+		{"exp with a fraction", nil, "", with{"exp": float64(now.Unix()) + 0.5}, ""},
 		{"exp of 1970", nil, "", with{"exp": 0.5}, refusal.Claims},
 		{"expired within the leeway", nil, "", with{"exp": now.Unix() - 29}, ""},
 		{"expired", nil, "", with{"exp": now.Unix() - 30}, refusal.Expired},
@@ -86,15 +93,24 @@ func TestCheck(t *testing.T) {
 		{"AUD-01 another path", nil, "", with{"aud": resource + "/"}, refusal.Audience},
 		{"AUD-07 no aud", nil, "", with{"aud": nil}, refusal.Audience},
 		{"AUD-07 no aud, another claim", func(r *Rules) { r.AudienceClaim, r.Audiences = Path{"client_id"}, []string{"c"} }, "", with{"aud": nil}, ""},
+		{"AUD-07 no aud, another claim that is no list of texts", func(r *Rules) { r.AudienceClaim, r.Audiences = Path{"x"}, []string{"c"} }, "", with{"aud": nil, "x": []any{"c", 1}}, refusal.Audience},
 		{"AUD-07 aud counts, and not the other claim", func(r *Rules) { r.AudienceClaim, r.Audiences = Path{"client_id"}, []string{"c"} }, "", with{"aud": "x"}, refusal.Audience},
-		{"sub too long", nil, "", with{"sub": strings.Repeat("u", maxSubject+1)}, refusal.TokenTooComplex},
+		{"sub too long", nil, "", with{"sub": strings.Repeat("u", 2049)}, refusal.TokenTooComplex},
+		{"sub as long as it may be", nil, "", with{"sub": strings.Repeat("u", 2048)}, ""},
+		{"no sub, and a client with a name that is too long", func(r *Rules) { r.AllowMissingSubject = true }, "", with{"sub": nil, "client_id": strings.Repeat("c", 2049)}, refusal.Claims},
+		{"sub with a space, and letters of any kind", nil, "", with{"sub": "Zoë \u00a0Ünal"}, ""},
+		{"sub with a line feed", nil, "", with{"sub": "a\nb"}, refusal.Claims},
+		{"sub with a delete", nil, "", with{"sub": "a\x7f"}, refusal.Claims},
 		{"sub empty", nil, "", with{"sub": ""}, refusal.Claims},
 		{"sub with a control character", nil, "", with{"sub": "u\u0085"}, refusal.Claims},
 		{"sub is a number", nil, "", with{"sub": 1}, refusal.Claims},
+		{"sub is a number, where it need not be", func(r *Rules) { r.AllowMissingSubject = true }, "", with{"sub": 1}, refusal.Claims},
 		{"no sub", nil, "", with{"sub": nil}, refusal.Claims},
 		{"no sub, which may be", func(r *Rules) { r.AllowMissingSubject = true }, "", with{"sub": nil}, ""},
+		{"no sub, and a username, which means nothing in a JWT", func(r *Rules) { r.AllowMissingSubject = true }, "", with{"sub": nil, "username": "n"}, ""},
 		{"no sub, and no client", func(r *Rules) { r.AllowMissingSubject = true }, "", with{"sub": nil, "client_id": nil}, refusal.Claims},
 		{"sub like a client's", func(r *Rules) { r.AllowMissingSubject = true }, "", with{"sub": "client:c"}, refusal.Claims},
+		{"sub like a client's, where each has one", nil, "", with{"sub": "client:c"}, ""},
 		{"cnf", nil, atjwt, with{"cnf": with{}}, refusal.SenderConstrained},
 		{"DPOP-01 jkt, which is not accepted", nil, atjwt, with{"cnf": with{"jkt": jkt}}, refusal.SenderConstrained},
 		{"DPOP-02 jkt", func(r *Rules) { r.AcceptsBound = true }, atjwt, with{"cnf": with{"jkt": jkt}}, ""},
@@ -119,6 +135,21 @@ func TestCheck(t *testing.T) {
 		{"no marks of an access token", nil, "", bare, refusal.TokenType},
 		{"jti is one", nil, "", with{"scope": nil, "client_id": nil, "jti": "1"}, ""},
 		{"jti, but for a client", func(r *Rules) { r.Audiences = []string{"c"} }, "", with{"scope": nil, "client_id": nil, "jti": "1", "aud": "c"}, refusal.TokenType},
+		{"a scope, for a client", func(r *Rules) { r.Audiences, r.ScopeClaims = []string{"c"}, []Path{{"x"}} }, "", with{"client_id": nil, "aud": "c"}, ""},
+		{"scp, for a client", func(r *Rules) { r.Audiences, r.ScopeClaims = []string{"c"}, []Path{{"x"}} }, "", with{"scope": nil, "scp": "a", "client_id": nil, "aud": "c"}, ""},
+		{"another scope claim, for a client", func(r *Rules) { r.Audiences, r.ScopeClaims = []string{"c"}, []Path{{"x"}} }, "", with{"scope": nil, "x": "a", "client_id": nil, "aud": "c"}, ""},
+		{"client_id, for a client", func(r *Rules) { r.Audiences = []string{"c"} }, "", with{"scope": nil, "aud": "c"}, ""},
+		{"a client, and the URL of somebody else", func(r *Rules) { r.Audiences = []string{"c"} }, "", with{"scope": nil, "client_id": nil, "jti": "1", "aud": []string{"c", resource}}, refusal.TokenType},
+		{"azp is a mark, where the client is in another claim", func(r *Rules) { r.ClientClaim = Path{"x"} }, "", with{"scope": nil, "client_id": nil, "azp": "c"}, ""},
+		{"cid is one", func(r *Rules) { r.ClientClaim = Path{"x"} }, "", with{"scope": nil, "client_id": nil, "cid": "c"}, ""},
+		{"appid is one", func(r *Rules) { r.ClientClaim = Path{"x"} }, "", with{"scope": nil, "client_id": nil, "appid": "c"}, ""},
+		{"the claim of the client is one", func(r *Rules) { r.ClientClaim = Path{"x"} }, "", with{"scope": nil, "client_id": nil, "x": "c"}, ""},
+		{"roles are one", func(r *Rules) { r.RoleClaims = []Path{{"r"}} }, "", with{"scope": nil, "client_id": nil, "r": "x"}, ""},
+		{"roles that are not there are none", func(r *Rules) { r.RoleClaims = []Path{{"r"}} }, "", bare, refusal.TokenType},
+		{"roles without a client", func(r *Rules) { r.RoleClaims, r.Audiences = []Path{{"r"}}, []string{"c"} }, "",
+			with{"scope": nil, "client_id": nil, "aud": "c", "r": "x"}, refusal.TokenType},
+		{"a client without roles", func(r *Rules) { r.RoleClaims, r.Audiences = []Path{{"r"}}, []string{"c"} }, "",
+			with{"scope": nil, "client_id": nil, "azp": "c", "aud": "c"}, refusal.TokenType},
 		{"roles and a client", func(r *Rules) { r.RoleClaims, r.Audiences = []Path{{"r", "s"}}, []string{"c"} }, "",
 			with{"scope": nil, "client_id": nil, "azp": "c", "aud": "c", "r": with{"s": "x"}}, ""},
 	} {
@@ -158,17 +189,25 @@ func TestRead_TOK_20_TOK_23(t *testing.T) {
 		segments(usualHeader, `{"exp":"1"}`):   refusal.Claims,
 		segments(usualHeader, `{"iat":-1}`):    refusal.Claims,
 		segments(usualHeader, `{"sub":"i"}`):   refusal.Claims,
-		segments(usualHeader, `{"iss":["i"]}`): refusal.Claims,
-		segments(usualHeader, deep(16)):        refusal.TokenTooComplex, // one more than there may be
-		segments(usualHeader, `{"scope":"\ud`): refusal.MalformedToken,
-		segments(`{"alg":"HS256"}`, `{}`):      refusal.Algorithm,
-		segments(`{"crit":[]}`, `{}`):          refusal.MalformedToken,
-		segments(usualHeader, `{"iss":"i"}`):   "",
+		// Digits that come round to a moment of this century, if nobody minds how many there are.
+		segments(usualHeader, `{"iss":"i","exp":18446744075509551616}`): refusal.Claims,
+		segments(usualHeader, `{"iss":"i","exp":9007199254740992}`):     refusal.Claims,
+		segments(usualHeader, `{"iss":"i","exp":9007199254740991}`):     "",
+		segments(usualHeader, `{"iss":"i","iat":0}`):                    "",
+		segments(usualHeader, `{"iss":"i",`+deep(15)[1:]):               "",
+		segments(usualHeader, `{"iss":["i"]}`):                          refusal.Claims,
+		segments(usualHeader, deep(16)):                                 refusal.TokenTooComplex, // one more than there may be
+		segments(usualHeader, `{"scope":"\ud`):                          refusal.MalformedToken,
+		segments(`{"alg":"HS256"}`, `{}`):                               refusal.Algorithm,
+		segments(`{"crit":[]}`, `{}`):                                   refusal.MalformedToken,
+		segments(usualHeader, `{"iss":"i"}`):                            "",
 	} {
 		var token Token
 		denied := token.Read(text)
 		if denied == nil {
-			_, denied = token.Issuer()
+			var issuer string
+			issuer, denied = token.Issuer()
+			assert.Equal(t, denied == nil, issuer == "i")
 		}
 		if want == "" {
 			assert.Nil(t, denied, text)
@@ -184,7 +223,7 @@ func deep(n int) string {
 
 // TestFacts: what is believed of a good token, and what its holder is refused for nevertheless.
 func TestFacts(t *testing.T) {
-	many := make([]string, maxScopes+1)
+	many := make([]string, 257)
 	for i := range many {
 		many[i] = fmt.Sprint("s", i)
 	}
@@ -201,6 +240,7 @@ func TestFacts(t *testing.T) {
 			func(f *Facts) {
 				f.ID, f.ACR, f.AMR, f.AuthTime, f.Actors = "j", "x", []string{"pwd", "otp"}, now.Add(-time.Second), []string{"x", "y"}
 			}, ""},
+		{"a time of login that is none", nil, with{"auth_time": "x"}, nil, ""},
 		{"a client", nil, with{"sub": "c"}, func(f *Facts) { f.Subject, f.Client = "c", true }, ""},
 		{"a client without sub", nil, with{"sub": nil}, func(f *Facts) { f.Subject, f.Client = "client:c", true }, ""},
 		{"a client by another claim", func(r *Rules) { r.ClientClaim = Path{"x", "y"} }, with{"x": with{"y": "z"}}, func(f *Facts) { f.ClientID = "z" }, ""},
@@ -209,8 +249,46 @@ func TestFacts(t *testing.T) {
 		{"CLAIM-04 union", func(r *Rules) { r.Union = true }, with{"scp": []string{"x", "a"}}, func(f *Facts) { f.Scopes = []string{"a", "b", "x"} }, ""},
 		{"CLAIM-07 roles", func(r *Rules) { r.RoleClaims, r.RoleScopes = []Path{{"roles"}}, map[string][]string{"r": {"x", "a"}} },
 			with{"roles": with{"r": 1, "other": 2}}, func(f *Facts) { f.Scopes = []string{"a", "b", "x"} }, ""},
+		{"CLAIM-04 the first that is present is the second", nil, with{"scope": nil, "scp": "x y"}, func(f *Facts) { f.Scopes = []string{"x", "y"} }, ""},
+		{"CLAIM-04 none", nil, with{"scope": ""}, func(f *Facts) { f.Scopes = nil }, ""},
+		{"CLAIM-04 written otherwise", nil, with{"scope": json.RawMessage(`"\u0061 \u0062"`)}, nil, ""},
+		{"CLAIM-07 a role with a space", func(r *Rules) {
+			r.RoleClaims, r.RoleScopes = []Path{{"r"}}, map[string][]string{"p q": {"x"}, "p": {"y"}}
+		},
+			with{"r": "p q"}, func(f *Facts) { f.Scopes = []string{"a", "b", "x"} }, ""},
+		{"CLAIM-07 several roles", func(r *Rules) {
+			r.RoleClaims, r.RoleScopes = []Path{{"r"}}, map[string][]string{"p": {"x"}, "q": {"y"}}
+		},
+			with{"r": []string{"p", "q"}}, func(f *Facts) { f.Scopes = []string{"a", "b", "x", "y"} }, ""},
+		{"CLAIM-07 scopes that stand for others", func(r *Rules) { r.RoleClaims, r.RoleScopes = []Path{{"scope"}}, map[string][]string{"b": {"x"}} },
+			nil, func(f *Facts) { f.Scopes = []string{"a", "b", "x"} }, ""},
+		{"CLAIM-07 those of scp", func(r *Rules) { r.RoleClaims, r.RoleScopes = []Path{{"scp"}}, map[string][]string{"d": {"x"}} },
+			with{"scp": "c d"}, func(f *Facts) { f.Scopes = []string{"a", "b", "x"} }, ""},
+		{"CLAIM-07 those of a list", func(r *Rules) {
+			r.RoleClaims, r.RoleScopes = []Path{{"scp"}}, map[string][]string{"d": {"x"}, "d e": {"y"}}
+		},
+			with{"scp": []string{"c", "d", "d e"}}, func(f *Facts) { f.Scopes = []string{"a", "b", "x", "y"} }, ""},
+		{"CLAIM-07 a role below scope", func(r *Rules) {
+			r.ScopeClaims, r.RoleClaims, r.RoleScopes = nil, []Path{{"scope", "r"}}, map[string][]string{"p q": {"x"}, "p": {"y"}}
+		}, with{"scope": with{"r": "p q"}}, func(f *Facts) { f.Scopes = []string{"x"} }, ""},
+		{"CLAIM-13 roles for too many scopes", func(r *Rules) { r.RoleClaims, r.RoleScopes = []Path{{"r"}}, map[string][]string{"p": many} },
+			with{"r": "p"}, func(f *Facts) { f.Scopes = nil }, refusal.TokenTooComplex},
+		{"CLAIM-13 as many scopes as may be", nil, with{"scope": many[1:]}, func(f *Facts) { f.Scopes = many[1:] }, ""},
+		{"CLAIM-13 as many in one text", nil, with{"scope": strings.Join(many[1:], " ")}, func(f *Facts) { f.Scopes = many[1:] }, ""},
+		{"CLAIM-13 one more in one text", nil, with{"scope": strings.Join(many, " ")}, func(f *Facts) { f.Scopes = nil }, refusal.TokenTooComplex},
+		{"CLAIM-13 a scope as long as it may be", nil, with{"scope": strings.Repeat("s", 256)}, func(f *Facts) { f.Scopes = []string{strings.Repeat("s", 256)} }, ""},
+		{"CLAIM-16 four actors and no more", nil, with{"act": chain("1", "2", "3", "4", "5")}, func(f *Facts) { f.Actors = []string{"1", "2", "3", "4"} }, ""},
+		{"CLAIM-16 one without a name", nil, with{"act": with{"sub": "1", "act": with{"act": with{"sub": "2"}}}}, func(f *Facts) { f.Actors = []string{"1"} }, ""},
+		{"CLAIM-16 one with two names", nil, with{"act": with{"sub": []string{"1", "2"}}}, nil, ""},
+		{"DPOP-02 bound", func(r *Rules) { r.AcceptsBound = true }, with{"cnf": with{"jkt": jkt}}, func(f *Facts) {
+			f.Bound = true
+			f.Key, _ = jose.ParseThumbprint(jkt)
+		}, ""},
+		{"no client by a list", func(r *Rules) { r.ClientClaim = Path{"x"} }, with{"x": []string{"y", "z"}}, func(f *Facts) { f.ClientID = "" }, ""},
+		{"a client by cid", nil, with{"client_id": nil, "cid": "z"}, func(f *Facts) { f.ClientID = "z" }, ""},
+		{"a client by appid", nil, with{"client_id": nil, "appid": "z"}, func(f *Facts) { f.ClientID = "z" }, ""},
 		{"CLAIM-13 too many scopes", nil, with{"scope": many}, func(f *Facts) { f.Scopes = nil }, refusal.TokenTooComplex},
-		{"CLAIM-13 a scope that is too long", nil, with{"scope": strings.Repeat("s", maxScopeLength+1)}, func(f *Facts) { f.Scopes = nil }, refusal.TokenTooComplex},
+		{"CLAIM-13 a scope that is too long", nil, with{"scope": strings.Repeat("s", 257)}, func(f *Facts) { f.Scopes = nil }, refusal.TokenTooComplex},
 		{"required", func(r *Rules) { r.Required = []Required{{"t", Path{"t"}, []string{"1", "2"}}} }, with{"t": []string{"0", "2"}}, nil, ""},
 		{"required and not there", func(r *Rules) { r.Required = []Required{{"t", Path{"t"}, []string{"1", "2"}}} }, with{"t": "3"}, nil, refusal.Forbidden},
 	} {
@@ -237,6 +315,16 @@ func TestFacts(t *testing.T) {
 	}
 }
 
+// chain is an act claim.
+func chain(subjects ...string) (act with) {
+	for _, sub := range slices.Backward(subjects) {
+		if act = (with{"sub": sub, "act": act}); act["act"].(with) == nil {
+			delete(act, "act")
+		}
+	}
+	return act
+}
+
 // TestReread: what a refused token says is told as far as it can be read.
 func TestReread(t *testing.T) {
 	header := `{"alg":"RS256","kid":"k"}`
@@ -255,6 +343,10 @@ func TestReread(t *testing.T) {
 	u = Reread(broken, false)
 	assert.Equal(t, Unverified{Compact: broken, KeyID: "k", Algorithm: "RS256"}, u)
 	assert.False(t, u.HasEmptyAudience())
+	for aud, empty := range map[string]bool{`["x"]`: false, `[1]`: false, `"x"`: false, `{}`: false, `[]`: true} {
+		u := Reread(segments(header, `{"aud":`+aud+`}`), false)
+		assert.Equal(t, empty, u.HasEmptyAudience(), aud)
+	}
 	assert.Empty(t, k.ClientID(&u))
 	assert.Empty(t, k.Scopes(&u))
 }
@@ -274,5 +366,7 @@ func TestNotBefore_TOK_62(t *testing.T) {
 		var token Token
 		require.Nil(t, token.Read(compact(t, usualHeader, row.claims)))
 		assert.Equal(t, row.want, token.NotBefore())
+		_, without := row.claims["iat"]
+		assert.Equal(t, without, token.IssuedAt().IsZero())
 	}
 }

@@ -147,3 +147,97 @@ func TestEvict_NobodyPays_LIMITS_13(t *testing.T) {
 	assert.NotNil(t, c.Get(at(5, 2), c.start))
 	assert.Equal(t, int32(4*few), *c.heldBy(3))
 }
+
+func TestClass_LIMITS_13(t *testing.T) {
+	for entries, want := range map[int32]int{0: 0, 7: 0, 8: 1, 15: 1, 16: 2, 31: 2, 32: 3} {
+		assert.Equal(t, want, class(entries), entries)
+	}
+}
+
+// Of those in a set it is always one whose owner has most that makes room; of several mostly the last to die.
+func TestPays_LIMITS_13(t *testing.T) {
+	value := 100
+	c := filled(2, 1<<20)
+	s := &c.table.Load().sets[1]
+	set := func(owners ...uint32) {
+		for i := range s.entries {
+			c.put(s, i, nil)
+		}
+		for i, owner := range owners { // each dies before the one in front of it
+			c.put(s, i, &entry[int]{key: at(1, i), dies: time.Hour - time.Duration(i), value: &value, owner: owner, cost: 1})
+		}
+		*c.heldBy(7) = 4 * few
+		*c.heldBy(8) = 2 * few
+	}
+	newcomer := &entry[int]{owner: 9}
+	chosen := func() (times [ways]int) {
+		for range 1000 {
+			times[c.pays(s, newcomer, 1, 0)]++
+		}
+		return times
+	}
+	set(1, 8, 7, 2)
+	assert.Equal(t, [ways]int{2: 1000}, chosen())
+	set(7, 8, 1)
+	assert.Equal(t, [ways]int{0: 1000}, chosen())
+	set(1, 2)
+	times := chosen()
+	assert.Greater(t, times[0], 850, "the last to die")
+	assert.Positive(t, times[1], "now and then any")
+	for i := range 2 { // and now the second is the last
+		c.put(s, i, &entry[int]{key: at(1, i), dies: time.Hour + time.Duration(i), value: &value, owner: uint32(i), cost: 1})
+	}
+	times = chosen()
+	assert.Greater(t, times[1], 850)
+	assert.Positive(t, times[0])
+
+	newcomer = s.entries[1].Load()
+	assert.Equal(t, 1000, chosen()[0], "never itself")
+}
+
+// So far ahead, and no further, it is looked for an entry that makes room.
+func TestEvict_HowFar_LIMITS_13(t *testing.T) {
+	value := 100
+	for set, pays := range map[int]bool{8: true, 16: true, 17: false, 18: false} {
+		c := filled(64, 2*(100+overhead))
+		c.Add(at(set, 1), 1, &value, c.start, time.Hour)
+		c.Add(at(set, 2), 1, &value, c.start, time.Hour)
+		c.hand = 63 // the sweep takes one step
+		c.Add(at(40, 3), 2, &value, c.start, time.Hour)
+		assert.Equal(t, pays, c.Get(at(40, 3), c.start) != nil, set)
+		entries, _ := c.count()
+		assert.Equal(t, 2, entries, "one makes room and no more")
+		assert.Equal(t, uint64(1), c.Use().Lost)
+	}
+}
+
+// The last that came without room makes room for the next, unless its owner has less.
+func TestEvictGuest_LIMITS_13(t *testing.T) {
+	value := 100
+	c := filled(4, 1<<20)
+	for i := range 3 {
+		c.Add(at(1, i), uint32(i), &value, c.start, time.Hour)
+	}
+	newcomer := &entry[int]{key: at(2, 9), owner: 9}
+	c.guest = at(1, 1)
+	*c.heldBy(9) = few
+	assert.False(t, c.evictGuest(newcomer, 0), "its owner has less")
+	*c.heldBy(9) = 1
+	assert.False(t, c.evictGuest(c.table.Load().of(&c.guest).entries[1].Load(), 0), "it is the newcomer")
+	assert.True(t, c.evictGuest(newcomer, 0))
+	assert.False(t, c.evictGuest(newcomer, 0), "it is gone")
+	for i := range 3 {
+		assert.Equal(t, i != 1, c.Get(at(1, i), c.start) != nil, i)
+	}
+}
+
+func TestDrop_TheDeadAreNotLost_TOK_62(t *testing.T) {
+	value := 100
+	c := filled(2, 1<<20)
+	for i := range 2 {
+		c.Add(at(1, i), 0, &value, c.start, time.Minute)
+		c.drop(&c.table.Load().sets[1], 0, time.Minute-time.Duration(i))
+	}
+	assert.Equal(t, Use{MaxBytes: 1 << 20, Lost: 1}, c.Use())
+	assert.False(t, c.Add(at(1, 1), 0, &value, c.start, 0))
+}

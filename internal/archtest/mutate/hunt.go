@@ -1,0 +1,152 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+)
+
+// A verdict is what the tests of one suite say of one mutant.
+type verdict string
+
+const (
+	killed verdict = "killed"
+	late   verdict = "late"   // killed by a test that did not end
+	quick  verdict = "quick"  // alive after the quick tests; the slow ones have not run
+	alive  verdict = "alive"  // all tests that reach it pass
+	broken verdict = "broken" // the binary failed, but nothing shows that a test did, or not because of the mutant
+)
+
+// hunter runs mutants against suites.
+type hunter struct {
+	suites []*suite // by directory of what is mutated: its own tests, then the root's, then others
+	store  *store
+	quick  bool // leave out the slow tests
+
+	complete bool // suites are all that are asked
+
+	mu     sync.Mutex
+	recent map[string][]string // the tests that killed last, by suite and function
+}
+
+// hunt comes to a verdict on one mutant. The first suite that kills it ends the hunt.
+func (h *hunter) hunt(m *mutant) {
+	for _, s := range h.order(m) {
+		v, known := h.store.verdict(s, m)
+		if known && (v == alive || v == quick && h.quick) {
+			continue
+		}
+		if !known || v == quick || v == broken {
+			v = h.try(s, m, v == quick)
+		}
+		if v == killed || v == late {
+			return
+		}
+	}
+}
+
+func (h *hunter) order(m *mutant) []*suite {
+	suites := slices.Clone(h.suites)
+	slices.SortStableFunc(suites, func(a, b *suite) int {
+		own := func(s *suite) int {
+			if s.dir == m.dir {
+				return 0
+			}
+			return 1
+		}
+		return cmp.Compare(own(a), own(b))
+	})
+	return suites
+}
+
+// budgets are how long the tests of each run take together. The most likely killers come first.
+var budgets = []time.Duration{400 * time.Millisecond, 3 * time.Second, 15 * time.Second, 0}
+
+func (h *hunter) try(s *suite, m *mutant, onlySlow bool) verdict {
+	start, v, by := time.Now(), alive, ""
+	for i, names := range h.runs(s, m) {
+		if onlySlow && i < len(budgets)-1 || len(names.names) == 0 {
+			continue
+		}
+		if h.quick && i == len(budgets)-1 {
+			v = cmp.Or(map[verdict]verdict{alive: quick}[v], v)
+			break
+		}
+		r := s.ask(m, names)
+		if r.passed {
+			continue
+		}
+		if r.failed == "" || len(r.seen[m.dir]) == 0 {
+			v, by = broken, r.failed
+			continue
+		}
+		v, by = killed, r.failed
+		if r.late {
+			v = late
+		} else if s.again(m, by, names).passed {
+			v = broken // the test fails at times, perhaps without the mutant, too
+			continue
+		}
+		h.remember(s, m, by)
+		break
+	}
+	h.store.add(s, m, v, by, time.Since(start))
+	return v
+}
+
+type batch struct {
+	names []string
+	took  time.Duration
+}
+
+func (s *suite) ask(m *mutant, b batch) result {
+	return s.run(fmt.Sprintf("%s:%d", m.dir, m.n), b.names, 3*time.Second+10*b.took)
+}
+
+// runs sorts the tests that reach a mutant into one batch for each budget.
+func (h *hunter) runs(s *suite, m *mutant) []batch {
+	h.mu.Lock()
+	likely := append([]string{h.store.killer(s, m)}, h.recent[s.dir+" "+m.function]...)
+	h.mu.Unlock()
+	rank := func(t *test) int {
+		if i := slices.Index(likely, t.Name); i >= 0 {
+			return i
+		}
+		return len(likely)
+	}
+	var tests []*test
+	for _, t := range s.tests {
+		if slices.Contains(t.Seen[m.dir], m.n) {
+			tests = append(tests, t)
+		}
+	}
+	slices.SortStableFunc(tests, func(a, b *test) int {
+		return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(a.Took, b.Took))
+	})
+	batches, i := make([]batch, len(budgets)), 0
+	for _, t := range tests {
+		for i < len(budgets)-1 && len(batches[i].names) > 0 && batches[i].took+t.Took > budgets[i] {
+			i++
+		}
+		batches[i].names, batches[i].took = append(batches[i].names, t.Name), batches[i].took+t.Took
+	}
+	return batches
+}
+
+// again asks the test that failed once more, or all if it is not known which did.
+func (s *suite) again(m *mutant, failed string, b batch) result {
+	if slices.Contains(b.names, failed) {
+		b.names = []string{failed}
+	}
+	return s.ask(m, b)
+}
+
+func (h *hunter) remember(s *suite, m *mutant, name string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	key := s.dir + " " + m.function
+	list := slices.DeleteFunc(h.recent[key], func(other string) bool { return other == name })
+	h.recent[key] = append([]string{name}, list[:min(len(list), 3)]...)
+}

@@ -1,0 +1,138 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"time"
+)
+
+// equivalents reads the list of mutants that change nothing that anybody could see: package, function, kind, text,
+// reason.
+func equivalents(name string) (map[string]string, error) {
+	text, err := os.ReadFile(name)
+	if err != nil {
+		return nil, err
+	}
+	reasons := map[string]string{}
+	for line := range strings.Lines(string(text)) {
+		line = strings.TrimSuffix(line, "\n")
+		if line == "" || strings.HasPrefix(line, "#") {
+			continue
+		}
+		at := strings.LastIndexByte(line, '\t')
+		if strings.Count(line, "\t") != 4 || strings.TrimSpace(line[at:]) == "" {
+			return nil, fmt.Errorf("%s: not five columns: %q", name, line)
+		}
+		if reasons[line[:at]] != "" {
+			return nil, fmt.Errorf("%s: twice: %q", name, line)
+		}
+		reasons[line[:at]] = line[at+1:]
+	}
+	return reasons, nil
+}
+
+// unknown are the rows of the list that name no mutant of these.
+func unknown(reasons map[string]string, mutants []*mutant) (stale []string) {
+	known := map[string]bool{}
+	for _, m := range mutants {
+		known[m.key()] = true
+	}
+	for key := range reasons {
+		if !known[key] {
+			stale = append(stale, key)
+		}
+	}
+	slices.Sort(stale)
+	return stale
+}
+
+// score counts the mutants of one package. All that is neither killed nor alive has not been run to the end.
+type score struct{ mutants, killed, late, alive, equivalent, unfinished int }
+
+func (s score) raw() float64 { return percent(s.killed+s.late, s.mutants) }
+
+// net is the score without equivalents.
+func (s score) net() float64 { return percent(s.killed+s.late, s.mutants-s.equivalent) }
+
+func percent(n, of int) float64 { return 100 * float64(n) / float64(max(of, 1)) }
+
+func (s *score) add(other score) {
+	s.mutants, s.killed, s.late = s.mutants+other.mutants, s.killed+other.killed, s.late+other.late
+	s.alive, s.equivalent, s.unfinished = s.alive+other.alive, s.equivalent+other.equivalent, s.unfinished+other.unfinished
+}
+
+// final is what all suites together say: killed if one kills, alive only if all say so.
+func (h *hunter) final(m *mutant) verdict {
+	all := alive
+	if !h.complete {
+		all = ""
+	}
+	for _, s := range h.suites {
+		v, ok := h.store.verdict(s, m)
+		switch {
+		case ok && (v == killed || v == late):
+			return v
+		case !ok:
+			all = ""
+		case v != alive && all == alive:
+			all = v
+		}
+	}
+	return all
+}
+
+// count scores some mutants. Of those that live and are not equivalent it writes one line each.
+func (h *hunter) count(mutants []*mutant, reasons map[string]string, survivors io.Writer) (s score) {
+	for _, m := range mutants {
+		s.mutants++
+		reason := reasons[m.key()]
+		v := h.final(m)
+		switch {
+		case v == killed, v == late:
+			if reason != "" {
+				fmt.Printf("listed as equivalent, but killed: %s\n", m.key())
+			}
+			if v == late {
+				s.late++
+			} else {
+				s.killed++
+			}
+			continue
+		case reason != "":
+			s.equivalent++
+			continue
+		case v == alive:
+			s.alive++
+		default:
+			s.unfinished++
+		}
+		if v == "" {
+			v = "not run"
+		}
+		note := ""
+		if v == alive && !h.reached(m) {
+			note = "no test reaches it"
+		}
+		fmt.Fprintf(survivors, "%s\t%s\t%s\t%s\n", v, m.at, m.key(), note)
+	}
+	return s
+}
+
+func (h *hunter) reached(m *mutant) bool {
+	return slices.ContainsFunc(h.suites, func(s *suite) bool {
+		return slices.ContainsFunc(s.tests, func(t *test) bool { return slices.Contains(t.Seen[m.dir], m.n) })
+	})
+}
+
+func header(w io.Writer) {
+	fmt.Fprintf(w, "%-22s %7s %7s %6s %6s %11s %7s %7s %7s %7s\n",
+		"package", "mutants", "killed", "late", "alive", "equivalents", "not run", "raw %", "net %", "time")
+}
+
+func (s score) print(w io.Writer, name string, took time.Duration) {
+	fmt.Fprintf(w, "%-22s %7d %7d %6d %6d %11d %7d %7.1f %7.1f %7s\n",
+		name, s.mutants, s.killed, s.late, s.alive, s.equivalent, s.unfinished, s.raw(), s.net(), took.Round(time.Second))
+}
