@@ -17,10 +17,10 @@ PUBLIC       = $(filter-out bench examples/% interop interop/% %/example,$(MODUL
 RACE         = $(if $(filter 1,$(shell go env CGO_ENABLED)),-race,$(warning no C compiler: tests run WITHOUT the race detector))
 
 .DEFAULT_GOAL := help
-.PHONY: help test race vet lint vuln fuzz cover mutate trace golden demo interop bench gate apidiff nested modules tidy release check clean
+.PHONY: help test race vet lint vuln fuzz differential cover mutate trace golden demo interop soak bench gate apidiff nested modules tidy release check clean
 
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 14
 
 test: ## every test that needs no other runtime
 	go test ./...
@@ -54,6 +54,9 @@ fuzz: ## every fuzz target, FUZZTIME (100000x) each
 		go test -run='^$$' -fuzz="^$$target\$$" -fuzztime=$(FUZZTIME) -fuzzminimizetime=100x "$$(dirname "$$file")" </dev/null; \
 	done
 
+differential: ## RUNS=1000000 more of each fuzz target against both Go SDKs, resumed; prints how many there were in all
+	@cd interop && nice -n 19 go run ./differential/runs -runs $(or $(RUNS),0)
+
 cover: ## statement coverage by file, against the thresholds
 	@go test -timeout 30m -coverpkg=$(LIBRARY) -coverprofile=cover.out ./... >cover.log || { cat cover.log; exit 1; }
 	@go test ./internal/archtest -count=1 -run='^TestCoverage$$' -v -profile="$(CURDIR)/cover.out"
@@ -76,6 +79,9 @@ demo: ## the whole story, challenge to step-up; ARGS=--short: ten lines
 
 interop: ## real authorization servers and clients
 	@set -e; for dir in $(INTEROP); do echo "$$dir"; (cd "$$dir" && go vet ./... && go test -p 1 -timeout 30m ./...); done
+
+soak: ## SOAK (30m) of all that can go wrong, at two replicas of real servers, against a model
+	cd interop && go test ./soak -count=1 -timeout 0 -v -soak=$(or $(SOAK),30m)
 
 bench: ## measure side by side with peers, ten minutes, and write bench/RESULTS.md
 	cd bench && go run ./cmd/results

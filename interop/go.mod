@@ -9,8 +9,10 @@ require (
 	github.com/go-json-experiment/json v1.27.2
 	github.com/mark3labs/mcp-go v1.2.1
 	github.com/modelcontextprotocol/go-sdk v1.8.0
+	github.com/redis/go-redis/v9 v9.22.0
 	github.com/seed-1e292522/mcpauth v0.0.0
 	github.com/seed-1e292522/mcpauth/onbehalf v0.0.0
+	github.com/seed-1e292522/mcpauth/redisstore v0.0.0
 	github.com/segmentio/encoding v0.5.4
 	github.com/stretchr/testify v1.12.1
 	github.com/valyala/fastjson v1.6.10
@@ -50,6 +52,7 @@ require (
 	go.opentelemetry.io/otel v1.46.0 // indirect
 	go.opentelemetry.io/otel/metric v1.46.0 // indirect
 	go.opentelemetry.io/otel/trace v1.46.0 // indirect
+	go.uber.org/atomic v1.11.0 // indirect
 	go.yaml.in/yaml/v3 v3.0.5 // indirect
 	golang.org/x/sync v0.24.0 // indirect
 	golang.org/x/sys v0.49.0 // indirect
@@ -60,3 +63,5 @@ require (
 replace github.com/seed-1e292522/mcpauth/gosdk => ../gosdk
 
 replace github.com/seed-1e292522/mcpauth/onbehalf => ../onbehalf
+
+replace github.com/seed-1e292522/mcpauth/redisstore => ../redisstore
