@@ -223,6 +223,11 @@ func (b *backend) countLost(t *testing.T, issuers two, s side) *tally {
 		if !b.losesMore(s, bare, wrapped) {
 			break
 		}
+		for name, is := range b.visit(t, issuers, s, true) {
+			if is == wrapped[name] && strings.HasPrefix(is, bare[name]) { // it was the bare one that had less
+				bare[name] = is
+			}
+		}
 		for name, is := range b.visit(t, issuers, s, false) {
 			if is == bare[name] && !b.mayLose(s, name) {
 				wrapped[name] = is
