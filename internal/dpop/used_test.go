@@ -168,6 +168,23 @@ func TestClockStep_DPOP_09(t *testing.T) {
 	}
 }
 
+// Whoever made a proof at the end of a second can use it for as long as others, whoever has come in the next one.
+func TestEndOfSecond_DPOP_09(t *testing.T) {
+	m, next := small(1000, 100), start.Add(Window+time.Second)
+	require.True(t, m.accepts(1, "first of the second", start.Unix(), start))
+	require.True(t, m.accepts(2, "of the next", next.Unix(), next))
+	assert.True(t, m.accepts(3, "last of the second", start.Unix(), next.Add(-time.Millisecond)))
+}
+
+// All others wait while one is taken away: the rest is not copied for that.
+func TestRemoveCopiesNothing_DPOP_09(t *testing.T) {
+	h := heap[int]{less: func(a, b int) bool { return a < b }}
+	for i := range 1000 {
+		h.push(i)
+	}
+	assert.Zero(t, testing.AllocsPerRun(100, func() { h.remove(0) }))
+}
+
 // What one has that grew gets smaller again.
 func TestRoomIsGivenBack_DPOP_09(t *testing.T) {
 	m, now := small(20_000, 10_000), start

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"runtime"
 	"slices"
 	"strings"
@@ -347,6 +348,8 @@ func TestGet_Failures_DISC_10(t *testing.T) {
 	}
 	// The real transport's own time limit is a net.Error and not a context's.
 	assert.Equal(t, TimedOut, classify(t.Context(), &net.DNSError{IsTimeout: true}))
+	// And a transport may wrap a context's so that what is around it knows of no timeout.
+	assert.Equal(t, TimedOut, classify(t.Context(), &url.Error{Op: "Get", Err: fmt.Errorf("upstream: %w", context.DeadlineExceeded)}))
 }
 
 func broken(r *http.Request, err error) *http.Response {

@@ -34,7 +34,7 @@ func lifetime(h http.Header) time.Duration {
 	if !said {
 		return -1
 	}
-	return max(life-age(h), 0)
+	return max(max(life, 0)-age(h), 0) // one that ended centuries ago would wrap around
 }
 
 // expiresIn is the lifetime that Expires gives, by the sender's own clock if it shows it.

@@ -16,6 +16,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/seed-1e292522/mcpauth/internal/strictjson"
 )
 
 // The checks below stand behind others that refuse the same thing first. They
@@ -243,4 +245,14 @@ func TestForm_TOK_20_LIMITS_04(t *testing.T) {
 	require.NoError(t, err)
 	_, err = Parse(members(257))
 	require.ErrorIs(t, err, ErrTooLarge)
+}
+
+// What is of another kind is told as that.
+func TestOtherKind_TOK_23_JWKS_25(t *testing.T) {
+	_, _, err := parseHeader([]byte(`[]`))
+	assert.ErrorIs(t, err, strictjson.ErrKind)
+	for _, text := range []string{`[]`, `{"keys":5}`, `{"keys":{}}`} {
+		_, _, err := ParseSet([]byte(text))
+		assert.ErrorIs(t, err, strictjson.ErrKind, text)
+	}
 }

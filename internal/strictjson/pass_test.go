@@ -93,6 +93,16 @@ func TestPassLimits_MCP_63(t *testing.T) {
 	require.NoError(t, err)
 }
 
+// An error says where the text is wrong, whatever white space it begins with.
+func TestPassOffset_MCP_63(t *testing.T) {
+	r := NewReader([]byte(` [{"a`), Limits{})
+	require.NoError(t, r.Array())
+	_, err := r.Element()
+	require.NoError(t, err)
+	_, _, err = r.PassNaming("name")
+	require.Equal(t, &Error{Offset: 5, Err: ErrSyntax}, err)
+}
+
 // Containers are told apart at every depth, also where the bits of a word end.
 func TestPassDeep_MCP_63(t *testing.T) {
 	for _, depth := range []int{1, 63, 64, 65, 127, 128, 129, 5000, 9_999} {

@@ -119,17 +119,18 @@ func lowerASCII(s string) string {
 	if isLowerASCII(s) {
 		return s
 	}
-	return strings.Map(func(r rune) rune {
-		if 'A' <= r && r <= 'Z' {
-			return r + ('a' - 'A')
+	lower := []byte(s)
+	for i, c := range lower {
+		if 'A' <= c && c <= 'Z' {
+			lower[i] = c + ('a' - 'A')
 		}
-		return r
-	}, s)
+	}
+	return string(lower)
 }
 
 func isLowerASCII(s string) bool {
 	for i := range len(s) {
-		if c := s[i]; c >= 0x80 || 'A' <= c && c <= 'Z' {
+		if c := s[i]; 'A' <= c && c <= 'Z' {
 			return false
 		}
 	}

@@ -35,6 +35,13 @@ func TestNormalURI_AUD_04(t *testing.T) {
 	}
 }
 
+// What is no letter of ASCII stays as it is, also where it is no UTF-8.
+func TestLowerASCII_AUD_04(t *testing.T) {
+	for s, want := range map[string]string{"": "", "@AZ[": "@az[", "K\u212a\xff": "k\u212a\xff", "\x80\xff": "\x80\xff"} {
+		assert.Equal(t, want, lowerASCII(s))
+	}
+}
+
 func TestIsForbiddenType(t *testing.T) {
 	for typ, want := range map[string]bool{"logout+jwt": true, "application/LOGOUT+JWT": true, "at+jwt": false, "": false} {
 		assert.Equal(t, want, IsForbiddenType(typ), typ)
@@ -89,5 +96,12 @@ func TestReadSaysWhere(t *testing.T) {
 				assert.Equal(t, want, [2]string{denied.What, denied.Want}, payload)
 			}
 		}
+	}
+}
+
+// What is no object is told as that.
+func TestReadSaysWhy_TOK_23(t *testing.T) {
+	for _, payload := range []string{`[]`, `"x"`, `7`} {
+		assert.ErrorIs(t, (&claims{}).readAll([]byte(payload)), strictjson.ErrKind, payload)
 	}
 }

@@ -1,6 +1,7 @@
 package tokencache
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -209,6 +210,25 @@ func TestEvict_HowFar_LIMITS_13(t *testing.T) {
 		assert.Equal(t, 2, entries, "one makes room and no more")
 		assert.Equal(t, uint64(1), c.Use().Lost)
 	}
+}
+
+// Where bytes run out, those who have room make room for others in time, too.
+func TestEquals_Bytes_LIMITS_13(t *testing.T) {
+	const fit = 64
+	c := New(1<<10, fit*(100+overhead), hundred)
+	value, now := 1, c.start
+	key := func(i int) Key { return c.hasher.key(fmt.Sprint(i)) }
+	for i := range 2000 {
+		now = now.Add(time.Millisecond)
+		c.Add(key(i), uint32(i), &value, now, time.Hour)
+	}
+	left := 0
+	for i := range fit {
+		if c.Get(key(i), now) != nil {
+			left++
+		}
+	}
+	assert.Less(t, left, fit*3/4)
 }
 
 // The last that came without room makes room for the next, unless its owner has less.

@@ -1,5 +1,6 @@
 // Mutate changes one thing at a time in the code that decides, and runs the tests that reach it. A change that no test
-// sees is a rule without a test, or changes nothing: then it is listed in equivalents.tsv with the reason.
+// sees is a rule without a test, or changes nothing: then it is listed in equivalents.tsv with the reason, and with what
+// somebody has found who has read it a second time.
 //
 // It works on a copy. All mutants are in one test binary for each package, and a variable of the environment chooses
 // which is active. What has been found out is kept below -out, and a further run goes on from there.
@@ -74,7 +75,7 @@ func mutateAll(o options) error {
 	if err != nil {
 		return err
 	}
-	reasons, err := equivalents(filepath.Join(o.root, list))
+	reasons, costs, err := equivalents(filepath.Join(o.root, list))
 	if err != nil {
 		return err
 	}
@@ -87,10 +88,10 @@ func mutateAll(o options) error {
 		}
 		return nil
 	}
-	return o.hunt(copied, work, mutants, reasons)
+	return o.hunt(copied, work, mutants, reasons, costs)
 }
 
-func (o options) hunt(copied, work string, mutants []*mutant, reasons map[string]string) error {
+func (o options) hunt(copied, work string, mutants []*mutant, reasons map[string]string, costs map[string]bool) error {
 	keep := filepath.Join(o.root, o.out)
 	if err := os.MkdirAll(keep, 0o700); err != nil {
 		return err
@@ -118,7 +119,7 @@ func (o options) hunt(copied, work string, mutants []*mutant, reasons map[string
 		if err != nil {
 			return err
 		}
-		s := h.count(mine, reasons, &survivors)
+		s := h.count(mine, reasons, costs, &survivors)
 		s.print(os.Stdout, dir, results.took[dir])
 		total.add(s)
 		if err := write(filepath.Join(keep, "survivors.tsv"), survivors.Bytes()); err != nil {

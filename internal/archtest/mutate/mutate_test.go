@@ -226,8 +226,9 @@ func TestVerdicts_TEST_10(t *testing.T) {
 	}, got)
 
 	var survivors bytes.Buffer
-	s := h.count(mutants, map[string]string{"p\tlives\tbound <=\tn < 0": "0 either way"}, &survivors)
-	assert.Equal(t, score{mutants: 19, killed: 10, late: 1, alive: 6, equivalent: 1, unfinished: 1}, s)
+	negative, zero := "p\tlives\tbound <=\tn < 0", "p\tlives\tremove\tn = 0"
+	s := h.count(mutants, map[string]string{negative: "0 either way", zero: "dearer"}, map[string]bool{zero: true}, &survivors)
+	assert.Equal(t, score{mutants: 19, killed: 10, late: 1, alive: 5, equivalent: 1, cost: 1, unfinished: 1}, s)
 	assert.Contains(t, survivors.String(), "broken\t")
 	assert.Contains(t, survivors.String(), "no test reaches it")
 
@@ -259,6 +260,24 @@ func TestOrderOfEdits(t *testing.T) {
 	assert.Equal(t, "([<a>bc])", string(apply([]byte("abc"), edits)))
 }
 
+// A row says why, and what a second reader has found.
+func TestEquivalentRows_TEST_10(t *testing.T) {
+	read := func(text string) (map[string]string, map[string]bool, error) {
+		name := filepath.Join(t.TempDir(), "list")
+		require.NoError(t, os.WriteFile(name, []byte(text), 0o600))
+		return equivalents(name)
+	}
+	reasons, costs, err := read("# p\n\np\tf\tk\tt\twhy\tsame\np\tf\tk\tt #2\tdearer\tcost\n")
+	require.NoError(t, err)
+	assert.Equal(t, map[string]string{"p\tf\tk\tt": "why", "p\tf\tk\tt #2": "dearer"}, reasons)
+	assert.Equal(t, map[string]bool{"p\tf\tk\tt": false, "p\tf\tk\tt #2": true}, costs)
+	for _, text := range []string{"p\tf\tk\tt\twhy", "p\tf\tk\tt\twhy\t", "p\tf\tk\tt\twhy\tyes", "p\tf\tk\tt\t \tsame", "p\tf\tk\tt\tsame",
+		"p\tf\tk\tt\twhy\tsame\np\tf\tk\tt\twhy\tsame"} {
+		_, _, err := read(text)
+		assert.Error(t, err, text)
+	}
+}
+
 // TestEquivalents: each row names a mutant that there is, and says why.
 func TestEquivalents_TEST_10(t *testing.T) {
 	if testing.Short() {
@@ -270,7 +289,7 @@ func TestEquivalents_TEST_10(t *testing.T) {
 	require.NoError(t, err)
 	mutants, err := mutate(root, decides)
 	require.NoError(t, err)
-	reasons, err := equivalents("equivalents.tsv")
+	reasons, _, err := equivalents("equivalents.tsv")
 	require.NoError(t, err)
 	assert.Empty(t, unknown(reasons, mutants))
 	t.Logf("%d mutants, %d listed as equivalent", len(mutants), len(reasons))
