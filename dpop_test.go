@@ -384,6 +384,12 @@ var dpopWires = []struct {
 	{"dpop-proof-of-another-method", nil, 401, func(l *proofLab) (string, string, string, string) {
 		return "DPoP " + l.token, "DPoP <token: bound>", l.proof(mcpauthtest.Claims{"htm": "GET"}), "<proof: htm GET>"
 	}, modernCall("echo")},
+	{"dpop-replayed", nil, 401, func(l *proofLab) (string, string, string, string) {
+		proof := l.proof(nil)
+		l.serve(l.send("DPoP "+l.token, proof))
+		l.ran = 0
+		return "DPoP " + l.token, "DPoP <token: bound>", proof, "<proof: used before>"
+	}, modernCall("echo")},
 	{"dpop-insufficient-scope", nil, 403, func(l *proofLab) (string, string, string, string) {
 		return "DPoP " + l.token, "DPoP <token: bound>", l.proof(nil), "<proof: good>"
 	}, modernCall("admin_delete")},

@@ -34,6 +34,7 @@ type wire struct {
 	status int
 	ran    int // how often the inner handler runs
 
+	opaque  bool // the issuer is asked about tokens that are no JWTs
 	change  func(*mcpauth.Config)
 	prepare func(*fixture)
 	inner   http.HandlerFunc
@@ -77,6 +78,8 @@ func wireClaims() string {
 func wireLiteral(text string) tokenMaker {
 	return tokenMaker{text, func(*fixture) string { return text }}
 }
+
+var wireOpaque = tokenMaker{"<token: no JWT, scope mcp:read>", func(f *fixture) string { return f.opaque(nil) }}
 
 var wireGood = wireToken("good, scope mcp:read", nil)
 
@@ -130,6 +133,18 @@ var wireTokens = []wire{
 		prepare: func(f *fixture) { f.issuer.Break(mcpauthtest.JWKS, mcpauthtest.Down) }},
 	{name: "metadata-down-cors", ids: "CHAL-19 CHAL-23 CHAL-24", status: 503, token: wireGood, body: legacyCall("echo"), headers: []string{"Origin: https://app.example.com"},
 		change: allowApp, prepare: func(f *fixture) { f.issuer.Break(mcpauthtest.Metadata, mcpauthtest.Reset) }},
+	{name: "opaque-allowed", ids: "INTRO-01", status: 200, ran: 1, opaque: true, token: wireOpaque, body: legacyCall("echo")},
+	{name: "opaque-inactive", ids: "INTRO-02", status: 401, opaque: true, token: tokenMaker{"<token: no JWT, not active>", func(*fixture) string { return "opaque_unknown" }}, body: legacyCall("echo")},
+	{name: "opaque-insufficient-scope", ids: "INTRO-03", status: 403, opaque: true, token: wireOpaque, body: legacyCall("admin_delete")},
+	{name: "introspection-down", ids: "INTRO-06 CHAL-24", status: 503, opaque: true, token: wireOpaque, body: legacyCall("echo"),
+		prepare: func(f *fixture) { f.issuer.Break(mcpauthtest.Introspection, mcpauthtest.Down) }},
+	{name: "store-down", ids: "STORE-07 CHAL-24", status: 503, token: wireGood, body: `{"jsonrpc":"2.0","id":1,"method":"tasks/get","params":{"taskId":"t"}}`,
+		headers: []string{"MCP-Protocol-Version: 2025-11-25"}, change: func(c *mcpauth.Config) {
+			store := newTestStore()
+			store.is(storeGone)
+			c.Policy = taskRules()
+			shares(store)(c)
+		}},
 	{name: "revocation-down", ids: "CHAL-23 CHAL-24", status: 503, token: wireGood, body: legacyCall("echo"),
 		change: wireRevoked(func(context.Context, *mcpauth.Principal) (bool, error) {
 			return false, errors.New("dial tcp 10.1.2.3:6379: refused")
@@ -341,7 +356,7 @@ func TestWireGolden(t *testing.T) {
 }
 
 func (row wire) run(t *testing.T) {
-	f := newFixture(t, row.change)
+	f := map[bool]func(testing.TB, func(*mcpauth.Config)) *fixture{false: newFixture, true: newOpaqueFixture}[row.opaque](t, row.change)
 	f.inner = row.inner
 	if row.prepare != nil {
 		row.prepare(f)
