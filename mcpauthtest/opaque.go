@@ -2,7 +2,6 @@ package mcpauthtest
 
 import (
 	"crypto/rand"
-	"encoding/json"
 	"net/http"
 	"time"
 
@@ -53,20 +52,9 @@ func (i *Issuer) Opaque(claims Claims) string {
 		"iat":        now.Unix(),
 		"exp":        now.Add(tokenLifetime).Unix(),
 	}
-	for name, value := range claims {
-		if value == nil {
-			delete(all, name)
-		} else {
-			all[name] = value
-		}
-	}
-	answer, err := json.Marshal(all)
-	if err != nil {
-		i.tb.Helper()
-		i.tb.Fatalf("mcpauthtest: the claims cannot be rendered: %v", err)
-	}
+	i.tb.Helper()
 	token := "opaque_" + rand.Text()
-	i.Answer(token, string(answer))
+	i.Answer(token, i.rendered(all, claims))
 	return token
 }
 

@@ -51,14 +51,7 @@ func marshal(v any) string {
 func (k *Key) Proof(method, url, token string, claims Claims) string {
 	sum := sha256.Sum256([]byte(token))
 	all := map[string]any{"jti": rand.Text(), "htm": method, "htu": url, "iat": time.Now().Unix(), "ath": encode(sum[:])}
-	for name, value := range claims {
-		if value == nil {
-			delete(all, name)
-		} else {
-			all[name] = value
-		}
-	}
-	return k.Sign(k.ProofHeader(), marshal(all))
+	return k.Sign(k.ProofHeader(), marshal(changed(all, claims)))
 }
 
 // ProofHeader returns the header of the key's proofs, for [Key.Sign]: the way to a proof that is wrong.

@@ -30,18 +30,8 @@ func (i *Issuer) Token(claims Claims) string {
 		"iat":       now.Unix(),
 		"exp":       now.Add(tokenLifetime).Unix(),
 	}
-	for name, value := range claims {
-		if value == nil {
-			delete(all, name)
-		} else {
-			all[name] = value
-		}
-	}
-	payload, err := json.Marshal(all)
-	if err != nil {
-		i.tb.Helper()
-		i.tb.Fatalf("mcpauthtest: the claims cannot be rendered: %v", err)
-	}
+	i.tb.Helper()
+	payload := i.rendered(all, claims)
 	key := i.currentKey()
 	header := map[string]string{"alg": key.Alg, "typ": "at+jwt"}
 	if key.ID != "" {
@@ -51,7 +41,29 @@ func (i *Issuer) Token(claims Claims) string {
 	if err != nil {
 		panic("mcpauthtest: " + err.Error()) // strings always marshal
 	}
-	return key.Sign(string(rendered), string(payload))
+	return key.Sign(string(rendered), payload)
+}
+
+// rendered writes claims down, changed by those given.
+func (i *Issuer) rendered(all map[string]any, claims Claims) string {
+	i.tb.Helper()
+	text, err := json.Marshal(changed(all, claims))
+	if err != nil {
+		i.tb.Fatalf("mcpauthtest: the claims cannot be rendered: %v", err)
+	}
+	return string(text)
+}
+
+// changed gives claims those of others; a nil value takes one away.
+func changed(all map[string]any, claims Claims) map[string]any {
+	for name, value := range claims {
+		if value == nil {
+			delete(all, name)
+		} else {
+			all[name] = value
+		}
+	}
+	return all
 }
 
 // TokenFor mints a token for a resource, with these scopes: what a client has
