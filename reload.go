@@ -22,8 +22,8 @@ import (
 //
 // What is warm stays: keys and their copies, sessions, tasks, streams, and the verified tokens of each issuer whose
 // [Issuer] is the same. Keys from a new place, and a new place where tokens are asked about, are looked for first, within five seconds, and without
-// them nothing changes. A stream ends when its issuer is not there any more, or not the same, or when rules do not allow its
-// calls; what passes on it is judged by the new configuration.
+// them nothing changes. A stream, also one that answers a call, ends when its issuer is not there any more, or not the same, or when
+// rules do not allow its calls; what passes on it is judged by the new configuration.
 //
 // Resource, SessionKey, OldSessionKeys, Store, AllowInsecureLoopback and Transport cannot change, nor can code follow Rules as the
 // Policy. Logger, OnDecision and OnServed stay those of New, and may be left out. A Revoked that is left out stays, too; another one counts.
