@@ -259,19 +259,6 @@ func TestLinks_TEST_16(t *testing.T) {
 	t.Logf("links: %d", links)
 }
 
-// TestGuideCode: code in the guides for operators is code that a test has
-// compiled, as in the README.
-func TestGuideCode_TEST_16(t *testing.T) {
-	example := "\n" + flat(string(read(t, "example_operations_test.go")))
-	for _, page := range []string{"docs/operations.md", "docs/proxies.md", "docs/reload.md"} {
-		blocks := goBlocks(string(read(t, page)))
-		require.NotEmpty(t, blocks, page)
-		for _, block := range blocks {
-			assert.Contains(t, example, "\n"+flat(block), page)
-		}
-	}
-}
-
 func TestLinksIn(t *testing.T) {
 	markdown := "[a](b.md) and ![c](d.svg \"title\") `[e](f.md)`\n[g]: h.md\n```\n[i](j.md)\n```\n    [k](l.md)\n[m](<n.md#o>)\n"
 	assert.Equal(t, []string{"b.md", "d.svg", "n.md#o", "h.md"}, linksIn(markdown))
