@@ -19,7 +19,7 @@ import (
 const threatModel = "docs/threat-model.md"
 
 var (
-	testName = regexp.MustCompile(`\b(?:Test|Fuzz|Example)[A-Z][A-Za-z0-9_]*`)
+	testName = regexp.MustCompile(`\b(?:Test|Fuzz|Example|Benchmark)[A-Z][A-Za-z0-9_]*`)
 	// Any word that looks like a requirement id, so that a misspelt area is found too.
 	idLike = regexp.MustCompile(`\b[A-Z]{2,}-[0-9]{2}\b`)
 	// A link or an image, and the definition of a link that is used by name.

@@ -106,6 +106,31 @@ func TestPagesCode_TEST_16(t *testing.T) {
 	t.Logf("blocks: %d", blocks)
 }
 
+const (
+	maxWords      = 900  // of a page that answers one question
+	maxFirstWords = 3045 // of README.md and the threat model: what a reviewer reads first
+)
+
+// works are the pages that are longer: to look something up in, and not to be read at once.
+var works = []string{
+	"docs/cli.md", "docs/decisions.md", "docs/interop.md", "docs/observability.md", "docs/operations.md", "docs/policy.md", threatModel,
+	"docs/troubleshooting.md",
+}
+
+// TestPagesLength: a page that answers one question is short, a new one too. Words are counted as by wc -w.
+func TestPagesLength(t *testing.T) {
+	words := func(name string) int { return len(strings.Fields(string(read(t, name)))) }
+	for _, page := range pages(t) {
+		if strings.HasPrefix(page, "docs/") && !slices.Contains(works, page) {
+			assert.LessOrEqual(t, words(page), maxWords, page)
+		}
+	}
+	for _, page := range works {
+		assert.Greater(t, words(page), maxWords, "%s is short: take it out of the list", page)
+	}
+	assert.LessOrEqual(t, words("README.md")+words(threatModel), maxFirstWords)
+}
+
 func TestBlocksIn(t *testing.T) {
 	markdown := "# x\n```sh\ngo test\n```\ntext\n```go\nif a {\n\tb()\n}\n```\n- a\n\n  ~~~go\n  c()\n  ```\n  ~~~\n\n    d := 1\n\n    e()\n\nf\n\n    make all\n\n\tg()\n"
 	assert.Equal(t, []codeBlock{
