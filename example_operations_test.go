@@ -127,16 +127,19 @@ func ExampleMiddleware_Metadata() {
 	mcpHandler := http.NotFoundHandler()
 
 	metadata, _ := url.Parse(auth.MetadataURL())
+	h := auth.Wrap(mcpHandler)
 
-	mux := http.NewServeMux()
-	mux.Handle(metadata.Path, auth.Metadata())
-	mux.Handle("/api/mcp", auth.Wrap(mcpHandler))
-
-	stripped := http.NewServeMux()
-	stripped.Handle(metadata.Path, auth.Metadata())
-	stripped.Handle("/api/", http.StripPrefix("/api", auth.Wrap(mcpHandler)))
-
-	for _, handler := range []http.Handler{mux, stripped} {
+	direct := func(mux *http.ServeMux) {
+		mux.Handle(metadata.Path, auth.Metadata())
+		mux.Handle("/api/mcp", h)
+	}
+	stripped := func(mux *http.ServeMux) {
+		mux.Handle(metadata.Path, auth.Metadata())
+		mux.Handle("/api/", http.StripPrefix("/api", h))
+	}
+	for _, mount := range []func(*http.ServeMux){direct, stripped} {
+		handler := http.NewServeMux()
+		mount(handler)
 		for _, path := range []string{"/.well-known/oauth-protected-resource/api/mcp", "/api/mcp"} {
 			answer := httptest.NewRecorder()
 			handler.ServeHTTP(answer, httptest.NewRequest(http.MethodGet, path, nil))

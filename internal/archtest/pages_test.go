@@ -54,6 +54,17 @@ func blocksIn(markdown string) (blocks []codeBlock) {
 	return blocks
 }
 
+// spansIn returns the statements that stand in the text itself, or in a table.
+func spansIn(markdown string) (spans []codeBlock) {
+	for _, span := range codeSpan.FindAllString(prose(markdown), -1) {
+		code := strings.Join(strings.Fields(strings.Trim(span, "`")), " ")
+		if strings.Contains(code, ":=") || strings.HasPrefix(code, "mux.") {
+			spans = append(spans, codeBlock{"go", code})
+		}
+	}
+	return spans
+}
+
 // isGo reports whether a block is Go, by what its fence says or, where that says nothing, by what it is.
 func (b codeBlock) isGo() bool {
 	if b.language != "" {
@@ -92,7 +103,8 @@ func TestPagesCode_TEST_16(t *testing.T) {
 	}
 	blocks := 0
 	for _, page := range pages(t) {
-		for _, block := range blocksIn(string(read(t, page))) {
+		text := string(read(t, page))
+		for _, block := range append(blocksIn(text), spansIn(text)...) {
 			if !block.isGo() {
 				continue
 			}
@@ -137,6 +149,11 @@ func TestBlocksIn(t *testing.T) {
 		{"sh", "go test\n"}, {"go", "if a {\n\tb()\n}\n"}, {"go", "  c()\n  ```\n"},
 		{"", "    d := 1\n    e()\n"}, {"", "    make all\n\tg()\n"},
 	}, blocksIn(markdown))
+}
+
+func TestSpansIn(t *testing.T) {
+	assert.Equal(t, []codeBlock{{"go", "a, _ := b()"}, {"go", "mux.Handle(p, h)"}},
+		spansIn("with `a, _ :=\nb()` and `c`:\n\n| `mux.Handle(p, h)` |\n\n```go\nd := 1\n```\n"))
 }
 
 func TestIsGo(t *testing.T) {
