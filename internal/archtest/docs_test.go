@@ -243,11 +243,7 @@ func brokenLink(tree fs.FS, from, link string) string {
 // TestLinks: what the documentation points to is there.
 func TestLinks_TEST_16(t *testing.T) {
 	links := 0
-	for _, name := range files(t) {
-		inDocs := strings.HasPrefix(name, "docs/") || !strings.Contains(name, "/")
-		if path.Ext(name) != ".md" || !inDocs {
-			continue
-		}
+	for _, name := range pages(t) {
 		for _, link := range linksIn(string(read(t, name))) {
 			links++
 			if problem := brokenLink(root, name, link); problem != "" {
