@@ -16,6 +16,7 @@ import (
 
 	"github.com/seed-1e292522/mcpauth"
 	"github.com/seed-1e292522/mcpauth/configfile"
+	"github.com/seed-1e292522/mcpauth/mcpauthtest"
 	"github.com/seed-1e292522/mcpauth/sealed"
 )
 
@@ -126,16 +127,19 @@ func ExampleMiddleware_Metadata() {
 	mcpHandler := http.NotFoundHandler()
 
 	metadata, _ := url.Parse(auth.MetadataURL())
+	h := auth.Wrap(mcpHandler)
 
-	mux := http.NewServeMux()
-	mux.Handle(metadata.Path, auth.Metadata())
-	mux.Handle("/api/mcp", auth.Wrap(mcpHandler))
-
-	stripped := http.NewServeMux()
-	stripped.Handle(metadata.Path, auth.Metadata())
-	stripped.Handle("/api/", http.StripPrefix("/api", auth.Wrap(mcpHandler)))
-
-	for _, handler := range []http.Handler{mux, stripped} {
+	direct := func(mux *http.ServeMux) {
+		mux.Handle(metadata.Path, auth.Metadata())
+		mux.Handle("/api/mcp", h)
+	}
+	stripped := func(mux *http.ServeMux) {
+		mux.Handle(metadata.Path, auth.Metadata())
+		mux.Handle("/api/", http.StripPrefix("/api", h))
+	}
+	for _, mount := range []func(*http.ServeMux){direct, stripped} {
+		handler := http.NewServeMux()
+		mount(handler)
 		for _, path := range []string{"/.well-known/oauth-protected-resource/api/mcp", "/api/mcp"} {
 			answer := httptest.NewRecorder()
 			handler.ServeHTTP(answer, httptest.NewRequest(http.MethodGet, path, nil))
@@ -147,6 +151,26 @@ func ExampleMiddleware_Metadata() {
 	// /api/mcp 401
 	// /.well-known/oauth-protected-resource/api/mcp 200
 	// /api/mcp 401
+}
+
+// The readiness probe, on a port of its own. The keys of this issuer are given, so that there is nothing to wait for.
+func ExampleMiddleware_Health() {
+	auth, err := mcpauth.New(mcpauth.Config{
+		Resource: "https://mcp.example.com/mcp",
+		Issuers:  []mcpauth.Issuer{{URL: "https://login.example.com", Keys: mcpauthtest.NewKey("k1", "ES256").PEM()}},
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	admin := http.NewServeMux()
+
+	admin.Handle("GET /readyz", auth.Health())
+
+	answer := httptest.NewRecorder()
+	admin.ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/readyz", nil))
+	fmt.Println(answer.Code)
+	// Output: 200
 }
 
 // Two MCP servers on one host, behind one handler.

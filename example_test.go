@@ -136,7 +136,7 @@ func ExamplePolicyFunc() {
 		}
 		return mcpauth.Scopes("deploy", "deploy:prod"), nil
 	})
-	for _, arguments := range []string{`{"environment":"dev"}`, `{"environment":"prod"}`, `{"environment":"PROD"}`, `{}`} {
+	for _, arguments := range []string{`{"environment":"dev"}`, `{"environment":"prod"}`, `{"environment":"PROD"}`, `{"Environment":"dev"}`, `{}`} {
 		requirement, err := policy.Require(context.Background(), mcpauth.Call{
 			Method: "tools/call", Kind: mcpauth.KindTool, Name: "deploy", Arguments: json.RawMessage(arguments),
 		})
@@ -146,6 +146,7 @@ func ExamplePolicyFunc() {
 	// {"environment":"dev"} -> deploy <nil>
 	// {"environment":"prod"} -> deploy and deploy:prod <nil>
 	// {"environment":"PROD"} -> deploy and deploy:prod <nil>
+	// {"Environment":"dev"} -> deploy and deploy:prod <nil>
 	// {} -> deploy and deploy:prod <nil>
 }
 

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"os"
 	"regexp"
 	"runtime"
 	"strings"
@@ -73,6 +74,35 @@ func TestSchema_AUDIT_02(t *testing.T) {
 			assert.ElementsMatch(t, strings.Fields(always+row.has), names)
 		})
 	}
+}
+
+// TestPageRecord: the record that the guide shows is that of such a call today.
+func TestPageRecord_AUDIT_02_TEST_16(t *testing.T) {
+	page, err := os.ReadFile("../docs/observability.md")
+	require.NoError(t, err)
+	_, shown, found := strings.Cut(strings.ReplaceAll(string(page), "\r\n", "\n"), "\n    {\"seq\":1,")
+	require.True(t, found)
+	shown, _, _ = strings.Cut(shown, "\n\n")
+	var want, got map[string]any
+	require.NoError(t, json.Unmarshal([]byte("{"+shown), &want))
+
+	sink := &memory{}
+	s := newServer(t, sink, auditlog.Options{}, func(c *mcpauth.Config) {
+		c.Policy = mcpauth.Rules{Tools: map[string]mcpauth.Requirement{"edit_dashboard": mcpauth.Scopes("dashboard:modify")}}
+	})
+	s.post(s.token(nil), `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"edit_dashboard","_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28",`+
+		`"io.modelcontextprotocol/clientInfo":{"name":"c","version":"1"},"io.modelcontextprotocol/clientCapabilities":{}}}}`,
+		"MCP-Protocol-Version: 2026-07-28", "Mcp-Method: tools/call", "Mcp-Name: edit_dashboard")
+	text, err := json.Marshal(sink.last(t))
+	require.NoError(t, err)
+	require.NoError(t, json.Unmarshal(text, &got))
+	for _, varies := range []string{"time", "id", "iss", "kid", "token_fingerprint", "duration_us", "config"} {
+		require.Contains(t, want, varies)
+		require.Contains(t, got, varies)
+		delete(want, varies)
+		delete(got, varies)
+	}
+	assert.Equal(t, got, want)
 }
 
 // TestReload_RELOAD_08: a change of the configuration is a record of its own, whether it comes into force or not, and with

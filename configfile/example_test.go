@@ -4,6 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
 
 	"github.com/seed-1e292522/mcpauth"
 	"github.com/seed-1e292522/mcpauth/configfile"
@@ -47,6 +50,35 @@ func Example_policyInCode() {
 	// Output:
 	// {"region": "us"} <nil>
 	// {"region": "eu"} mcpauth: insufficient scope: tool "export", got "reports:read", expected reports:read region:eu
+}
+
+// A server that a file configures, and that adds what is code.
+func ExampleNew() {
+	dir, err := os.MkdirTemp("", "")
+	if err != nil {
+		panic(err)
+	}
+	defer os.RemoveAll(dir)
+	err = os.WriteFile(filepath.Join(dir, "mcpauth.json"), []byte(`{
+		"resource": "https://mcp.example.com/mcp",
+		"issuers": [{"url": "https://login.example.com"}],
+		"rules": {"tools": {"export": ["reports:read"]}}
+	}`), 0o600)
+	if err != nil {
+		panic(err)
+	}
+	before, _ := os.Getwd()
+	if err = os.Chdir(dir); err != nil {
+		panic(err)
+	}
+	defer func() { _ = os.Chdir(before) }()
+
+	auth, err := configfile.New("mcpauth.json", func(c *mcpauth.Config) { c.Logger = slog.Default() })
+	if err != nil {
+		panic(err)
+	}
+	fmt.Println(auth.MetadataURL())
+	// Output: https://mcp.example.com/.well-known/oauth-protected-resource/mcp
 }
 
 // Every mistake is told at once, with its place.

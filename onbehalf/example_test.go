@@ -1,8 +1,10 @@
 package onbehalf_test
 
 import (
+	"context"
 	"fmt"
 	"net/http"
+	"os"
 
 	"github.com/seed-1e292522/mcpauth"
 	"github.com/seed-1e292522/mcpauth/clientauth"
@@ -11,9 +13,12 @@ import (
 
 // A tool that asks an API for the customers of the user who calls it.
 func Example() {
+	_ = os.Setenv("MCP_SECRET", "from a safe place") // which an operator does
+	issuer := mcpauth.Issuer{URL: "https://login.example.com", AllowTokenExchange: true}
+
 	exchanger, err := onbehalf.New(onbehalf.Config{
 		Issuer: "https://login.example.com",
-		Client: clientauth.SecretBasic("mcp-server", "from a safe place"),
+		Client: clientauth.SecretBasic("mcp-server", os.Getenv("MCP_SECRET")),
 		Targets: map[string]onbehalf.Target{
 			"crm": {Resource: "https://crm.example.com", Scopes: []string{"crm.read"}},
 		},
@@ -24,7 +29,7 @@ func Example() {
 	}
 	auth, err := mcpauth.New(mcpauth.Config{
 		Resource: "https://mcp.example.com/mcp",
-		Issuers:  []mcpauth.Issuer{{URL: "https://login.example.com", AllowTokenExchange: true}},
+		Issuers:  []mcpauth.Issuer{issuer},
 		Policy: exchanger.Policy(mcpauth.Rules{Tools: map[string]mcpauth.Requirement{
 			"customers": mcpauth.Scopes("crm:use"),
 		}}, map[string]string{"customers": "crm"}),
@@ -33,12 +38,15 @@ func Example() {
 		fmt.Println(err)
 		return
 	}
-	http.Handle("/", auth.Wrap(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		_, err := exchanger.Client(r.Context(), "crm").Get("https://crm.example.com/customers")
+	customers := func(ctx context.Context) error {
+		response, err := exchanger.Client(ctx, "crm").Get("https://crm.example.com/customers")
 		if err != nil {
-			_ = exchanger.Answer(r.Context(), err, false) // what to answer the client
+			_ = exchanger.Answer(ctx, err, false) // what to answer the client
+			return err
 		}
-	})))
-	fmt.Println("ready")
-	// Output: ready
+		return response.Body.Close()
+	}
+	http.Handle("/", auth.Wrap(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { _ = customers(r.Context()) })))
+	fmt.Println(customers(context.Background())) // no request, and so nobody to ask for
+	// Output: Get "https://crm.example.com/customers": onbehalf: crm: not available: this is not the context of a request behind mcpauth.Middleware.Wrap whose mcpauth.Issuer.AllowTokenExchange is set
 }

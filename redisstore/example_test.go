@@ -1,6 +1,8 @@
 package redisstore_test
 
 import (
+	"crypto/tls"
+	"fmt"
 	"log"
 
 	"github.com/redis/go-redis/v9"
@@ -12,25 +14,29 @@ import (
 
 // Replicas that remember tasks together, and ask one list of revoked tokens.
 func Example() {
-	var sessionKey []byte // 32 random bytes, the same in all replicas
-	client := redis.NewClient(&redis.Options{Addr: "redis.internal:6379"})
-	store, err := redisstore.New(client, "mcpauth:")
+	key, password := []byte("32 bytes, of crypto/rand in truth"), "from a safe place"
+
+	client := redis.NewClient(&redis.Options{Addr: "redis:6379", Username: "mcpauth", Password: password, TLSConfig: new(tls.Config)})
+	store, err := redisstore.New(client, "mcpauth:") // of the module mcpauth/redisstore
 	if err != nil {
 		log.Fatal(err)
 	}
-	revoked, err := revoke.New(store, sessionKey)
+	revoked, err := revoke.New(store, key)
 	if err != nil {
 		log.Fatal(err)
 	}
 	auth, err := mcpauth.New(mcpauth.Config{
-		Resource:   "https://mcp.example.com/mcp",
-		Issuers:    []mcpauth.Issuer{{URL: "https://login.example.com"}},
-		Policy:     mcpauth.Rules{Tools: map[string]mcpauth.Requirement{"report": mcpauth.Scopes("reports:read")}},
-		Revoked:    revoked.Revoked,
-		SessionKey: sessionKey, Store: store,
+		Resource: "https://mcp.example.com/mcp",
+		Issuers:  []mcpauth.Issuer{{URL: "https://login.example.com"}},
+		Policy:   mcpauth.Rules{Tools: map[string]mcpauth.Requirement{"report": mcpauth.Scopes("reports:read")}},
+		Revoked:  revoked.Revoked,
+
+		SessionKey: key,   // 32 random bytes, the same in all
+		Store:      store, // where all remember who began which task, and which proofs were used
 	})
 	if err != nil {
 		log.Fatal(err)
 	}
-	_ = auth // auth.Wrap(mcpHandler)
+	fmt.Println(auth.MetadataURL()) // nothing is asked of Redis before the first request
+	// Output: https://mcp.example.com/.well-known/oauth-protected-resource/mcp
 }

@@ -146,6 +146,52 @@ func TestWrongNames(t *testing.T) {
 }
 
 var (
+	metricInPage = regexp.MustCompile(`\bmcpauth_\w+|\bmcpauth(?:\.[a-z][a-z_]*)+`)
+	alertInPage  = regexp.MustCompile(`\bMcpauth[A-Z]\w*`)
+)
+
+// unknown returns the names of metrics and alerts in a text that there are not. Labels and other attributes are names, too.
+func (m *metrics) unknown(text, openTelemetry, alerts string) (names []string) {
+	for _, name := range metricInPage.FindAllString(text, -1) {
+		isLabel := false
+		for _, labels := range m.labels {
+			isLabel = isLabel || labels[name]
+		}
+		inCode := strings.Contains(name, ".") && regexp.MustCompile(`(?m)(?:^|")`+regexp.QuoteMeta(name)+`(?:\s|")`).MatchString(openTelemetry)
+		if m.kinds[name] == "" && m.labels[name] == nil && !isLabel && !inCode && name != "mcpauth.json" {
+			names = append(names, name)
+		}
+	}
+	for _, name := range alertInPage.FindAllString(text, -1) {
+		if !strings.Contains(alerts, "- alert: "+name+"\n") {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// TestPagesMetrics: what a page, or a file for operators, says of a metric or of an alert is said of one that there is.
+func TestPagesMetrics_OBS_02_TEST_16(t *testing.T) {
+	m, alerts := exposition(t), string(read(t, alertsFile))
+	openTelemetry := string(read(t, "otelmcpauth/testdata/metrics.golden"))
+	for _, name := range goFiles(t, func(name string) bool { return isCode(name) && strings.HasPrefix(name, "otelmcpauth/") }) {
+		openTelemetry += string(read(t, name))
+	}
+	for _, name := range append(pages(t), alertsFile, alertTestsFile, dashboardFile, scrapeFile) {
+		assert.Empty(t, m.unknown(string(read(t, name)), openTelemetry, alerts), name)
+	}
+}
+
+func TestUnknownNames(t *testing.T) {
+	m := metricsIn("# TYPE mcpauth_a_total counter\n# TYPE mcpauth_b histogram\nmcpauth_a_total{mcpauth_issuer=\"x\"}\nmcpauth_b_sum{le=\"1\"}\n")
+	text := "`mcpauth_a_total`, mcpauth_b, mcpauth_b_sum by mcpauth_issuer, mcpauth.a, mcpauth.issuer, mcpauth.json, McpauthA, mcpauth.Config"
+	assert.Empty(t, m.unknown(text, "mcpauth.a\t{a}\n\"mcpauth.issuer\"", "- alert: McpauthA\n"))
+	text = "mcpauth_a, mcpauth_b_total, mcpauth.a.b, mcpauth.issuers, McpauthB, mcpauth_issuers"
+	assert.Equal(t, []string{"mcpauth_a", "mcpauth_b_total", "mcpauth.a.b", "mcpauth.issuers", "mcpauth_issuers", "McpauthB"},
+		m.unknown(text, "mcpauth.a\t{a}\n\"mcpauth.issuer\"", "- alert: McpauthA\n"))
+}
+
+var (
 	expr      = regexp.MustCompile(`(?s)\n +expr: \|?(.*?)\n +(?:for|labels):`)
 	severity  = regexp.MustCompile(`\n +severity: (?:critical|warning)\n`)
 	runbook   = regexp.MustCompile(`\n +runbook: (\S+)\n`)

@@ -19,7 +19,7 @@ import (
 const threatModel = "docs/threat-model.md"
 
 var (
-	testName = regexp.MustCompile(`\b(?:Test|Fuzz|Example)[A-Z][A-Za-z0-9_]*`)
+	testName = regexp.MustCompile(`\b(?:Test|Fuzz|Example|Benchmark)[A-Z][A-Za-z0-9_]*`)
 	// Any word that looks like a requirement id, so that a misspelt area is found too.
 	idLike = regexp.MustCompile(`\b[A-Z]{2,}-[0-9]{2}\b`)
 	// A link or an image, and the definition of a link that is used by name.
@@ -243,11 +243,7 @@ func brokenLink(tree fs.FS, from, link string) string {
 // TestLinks: what the documentation points to is there.
 func TestLinks_TEST_16(t *testing.T) {
 	links := 0
-	for _, name := range files(t) {
-		inDocs := strings.HasPrefix(name, "docs/") || !strings.Contains(name, "/")
-		if path.Ext(name) != ".md" || !inDocs {
-			continue
-		}
+	for _, name := range pages(t) {
 		for _, link := range linksIn(string(read(t, name))) {
 			links++
 			if problem := brokenLink(root, name, link); problem != "" {
@@ -257,19 +253,6 @@ func TestLinks_TEST_16(t *testing.T) {
 	}
 	require.Greater(t, links, 20)
 	t.Logf("links: %d", links)
-}
-
-// TestGuideCode: code in the guides for operators is code that a test has
-// compiled, as in the README.
-func TestGuideCode_TEST_16(t *testing.T) {
-	example := "\n" + flat(string(read(t, "example_operations_test.go")))
-	for _, page := range []string{"docs/operations.md", "docs/proxies.md", "docs/reload.md"} {
-		blocks := goBlocks(string(read(t, page)))
-		require.NotEmpty(t, blocks, page)
-		for _, block := range blocks {
-			assert.Contains(t, example, "\n"+flat(block), page)
-		}
-	}
 }
 
 func TestLinksIn(t *testing.T) {

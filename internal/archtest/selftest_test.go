@@ -43,14 +43,6 @@ func Test~_03(t *testing.T) { t.Run("~-04 a row", nil) } // ~-05
 	assert.Equal(t, want, idsOf(file, "p_test.go"))
 }
 
-func TestGoBlocks(t *testing.T) {
-	fence := "\n```"
-	markdown := "# x" + fence + "sh\ngo test" + fence + "\ntext" + fence + "go\nif a {\n\tb()\n}" + fence + "\nend\n"
-	blocks := goBlocks(markdown)
-	require.Len(t, blocks, 1)
-	assert.Contains(t, flat("func F() {\n\tif a {\n\t\tb()\n\t}\n}\n"), flat(blocks[0]))
-}
-
 func TestLeftoverPatterns(t *testing.T) {
 	for _, text := range []string{`"~work/main"`, "cd ~hom" + "e/me", "~root/x", "(~farm/)"} {
 		assert.Regexp(t, machinePath, strings.ReplaceAll(text, "~", "/"))
