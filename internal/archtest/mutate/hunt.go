@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 )
@@ -28,7 +29,7 @@ type hunter struct {
 	complete bool // suites are all that are asked
 
 	mu     sync.Mutex
-	recent map[string][]string // the tests that killed last, by suite and function
+	recent map[string][]string // the tests that killed last, by suite and place
 }
 
 // hunt comes to a verdict on one mutant. The first suite that kills it ends the hunt.
@@ -62,7 +63,7 @@ func (h *hunter) order(m *mutant) []*suite {
 }
 
 // budgets are how long the tests of each run take together. The most likely killers come first.
-var budgets = []time.Duration{400 * time.Millisecond, 3 * time.Second, 15 * time.Second, 0}
+var budgets = []time.Duration{time.Second, 6 * time.Second, 25 * time.Second, 0}
 
 func (h *hunter) try(s *suite, m *mutant, onlySlow bool) verdict {
 	start, v, by := time.Now(), alive, ""
@@ -108,7 +109,10 @@ func (s *suite) ask(m *mutant, b batch) result {
 // runs sorts the tests that reach a mutant into one batch for each budget.
 func (h *hunter) runs(s *suite, m *mutant) []batch {
 	h.mu.Lock()
-	likely := append([]string{h.store.killer(s, m)}, h.recent[s.dir+" "+m.function]...)
+	likely := []string{h.store.killer(s, m)}
+	for _, place := range m.places() {
+		likely = append(likely, h.recent[s.dir+" "+place]...)
+	}
 	h.mu.Unlock()
 	rank := func(t *test) int {
 		if i := slices.Index(likely, t.Name); i >= 0 {
@@ -143,10 +147,21 @@ func (s *suite) again(m *mutant, failed string, b batch) result {
 	return s.ask(m, b)
 }
 
+// places are where a test that kills this mutant is likely to kill others, the nearest first.
+func (m *mutant) places() []string {
+	file, _, _ := strings.Cut(m.at, ":")
+	return []string{m.function, file, m.dir}
+}
+
+// remembered is how many tests are tried first because they have killed at the same place.
+const remembered = 8
+
 func (h *hunter) remember(s *suite, m *mutant, name string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	key := s.dir + " " + m.function
-	list := slices.DeleteFunc(h.recent[key], func(other string) bool { return other == name })
-	h.recent[key] = append([]string{name}, list[:min(len(list), 3)]...)
+	for _, place := range m.places() {
+		key := s.dir + " " + place
+		list := slices.DeleteFunc(h.recent[key], func(other string) bool { return other == name })
+		h.recent[key] = append([]string{name}, list[:min(len(list), remembered-1)]...)
+	}
 }

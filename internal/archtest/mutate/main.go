@@ -24,7 +24,7 @@ var decides = []string{
 	"internal/match", "internal/challenge", "internal/tokencache", "internal/introspect", "internal/dpop",
 	"internal/fetch", "internal/onward", "internal/between", "internal/keys", "internal/owned", "internal/mcp",
 	"internal/jsonrpc", "internal/reply", "internal/cachescope", "internal/overhear", "internal/fold",
-	"internal/foreign", "sealed", ".",
+	"internal/foreign", "sealed", "internal/edition", "internal/shared", "internal/inprocess", "revoke", "configfile", "clientauth", ".",
 }
 
 // undecided are files of these packages that only find words for what has been decided.
