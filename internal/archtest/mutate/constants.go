@@ -6,6 +6,7 @@ import (
 	"go/constant"
 	"go/token"
 	"go/types"
+	"path"
 	"strings"
 )
 
@@ -49,14 +50,20 @@ func (u *mutator) declared(f *file) {
 			return true
 		}
 		for _, spec := range d.Specs {
-			for _, id := range spec.(*ast.ValueSpec).Names {
+			value := spec.(*ast.ValueSpec)
+			for i, id := range value.Names {
 				c, ok := u.info.Defs[id].(*types.Const)
 				if !ok || id.Name == "_" {
 					continue
 				}
 				u.function = id.Name
 				for _, change := range changes(c) {
-					u.constant[c] = append(u.constant[c], u.note(change.kind, c.Val().String(), id.Pos()))
+					m := u.note(change.kind, c.Val().String(), id.Pos())
+					if i < len(value.Values) {
+						e := value.Values[i]
+						m.declared = &declaration{path.Join(u.dir, f.name), u.offset(e.Pos()), u.offset(e.End()), change.format}
+					}
+					u.constant[c] = append(u.constant[c], m)
 				}
 			}
 		}

@@ -35,6 +35,9 @@ type hunter struct {
 // hunt comes to a verdict on one mutant. The first suite that kills it ends the hunt.
 func (h *hunter) hunt(m *mutant) {
 	for _, s := range h.order(m) {
+		if !s.judges(m) {
+			continue
+		}
 		v, known := h.store.verdict(s, m)
 		if known && (v == alive || v == quick && h.quick) {
 			continue
@@ -48,14 +51,20 @@ func (h *hunter) hunt(m *mutant) {
 	}
 }
 
+// judges: a suite that reads constants has nothing to say of other mutants.
+func (s *suite) judges(m *mutant) bool { return s.plain == "" || m.declared != nil }
+
 func (h *hunter) order(m *mutant) []*suite {
 	suites := slices.Clone(h.suites)
 	slices.SortStableFunc(suites, func(a, b *suite) int {
 		own := func(s *suite) int {
-			if s.dir == m.dir {
+			switch {
+			case s.dir == m.dir && s.dir != ".": // where it is quick
 				return 0
+			case s.plain != "":
+				return 1
 			}
-			return 1
+			return 2
 		}
 		return cmp.Compare(own(a), own(b))
 	})
@@ -63,10 +72,15 @@ func (h *hunter) order(m *mutant) []*suite {
 }
 
 // budgets are how long the tests of each run take together. The most likely killers come first.
-var budgets = []time.Duration{time.Second, 6 * time.Second, 25 * time.Second, 0}
+var budgets = []time.Duration{time.Second, 8 * time.Second, 0}
 
 func (h *hunter) try(s *suite, m *mutant, onlySlow bool) verdict {
 	start, v, by := time.Now(), alive, ""
+	if s.plain != "" {
+		v = s.reads(m.declared)
+		h.store.add(s, m, v, textTests, time.Since(start))
+		return v
+	}
 	for i, names := range h.runs(s, m) {
 		if onlySlow && i < len(budgets)-1 || len(names.names) == 0 {
 			continue
@@ -120,6 +134,8 @@ func (h *hunter) runs(s *suite, m *mutant) []batch {
 		}
 		return len(likely)
 	}
+	// A test that goes far into a package is likely to be about it.
+	worth := func(t *test) float64 { return float64(len(t.Seen[m.dir])) / (t.Took + 100*time.Millisecond).Seconds() }
 	var tests []*test
 	for _, t := range s.tests {
 		if slices.Contains(t.Seen[m.dir], m.n) {
@@ -127,7 +143,7 @@ func (h *hunter) runs(s *suite, m *mutant) []batch {
 		}
 	}
 	slices.SortStableFunc(tests, func(a, b *test) int {
-		return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(a.Took, b.Took))
+		return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(worth(b), worth(a)))
 	})
 	batches, i := make([]batch, len(budgets)), 0
 	for _, t := range tests {

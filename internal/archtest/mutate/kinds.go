@@ -16,6 +16,7 @@ type mutant struct {
 	nth                       int
 	n                         int
 	at                        string // file:line, to be looked at
+	declared                  *declaration
 }
 
 func (m *mutant) key() string {

@@ -31,7 +31,7 @@ var decides = []string{
 var undecided = []string{"explain.go"}
 
 // users are the packages whose tests are asked about every mutant, after those of its own package.
-var users = []string{"."}
+var users = []string{textDir, "."}
 
 const list = "internal/archtest/mutate/equivalents.tsv"
 
@@ -175,8 +175,11 @@ func (p *plan) suite(dir string) (*suite, error) {
 	if s, known := p.suites[dir]; known {
 		return s, nil
 	}
-	s, err := build(p.copied, dir, p.work)
-	if err == nil && s != nil {
+	var s *suite
+	var err error
+	if dir == textDir {
+		s, err = buildText(p.root, p.work)
+	} else if s, err = build(p.copied, dir, p.work); err == nil && s != nil {
 		err = s.reach(p.keep, p.workers)
 	}
 	p.suites[dir] = s

@@ -294,3 +294,30 @@ func TestEquivalents_TEST_10(t *testing.T) {
 	assert.Empty(t, unknown(reasons, mutants))
 	t.Logf("%d mutants, %d listed as equivalent", len(mutants), len(reasons))
 }
+
+// TestText: the page for operators says what a bound is, and its test that the code has the same. A constant of which
+// no page speaks lives.
+func TestText_TEST_10(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds a test binary")
+	}
+	s, err := buildText("../../..", t.TempDir())
+	require.NoError(t, err)
+	text, err := os.ReadFile(filepath.Join(s.plain, "config.go"))
+	require.NoError(t, err)
+	find := func(what string) *declaration {
+		from := bytes.Index(text, []byte(what))
+		require.Positive(t, from)
+		return &declaration{"config.go", from + len(what), from + len(what) + bytes.IndexAny(text[from+len(what):], "\n /"), "(%s + 1)"}
+	}
+	assert.Equal(t, killed, s.reads(find("maxOldKeys = ")))
+	other := find("maxOldKeys = ")
+	other.format = "%s"
+	assert.Equal(t, alive, s.reads(other), "the same value")
+	other.file = "none.go"
+	assert.Equal(t, broken, s.reads(other), "no file")
+	after, err := os.ReadFile(filepath.Join(s.plain, "config.go"))
+	require.NoError(t, err)
+	assert.Equal(t, text, after)
+	assert.False(t, s.judges(&mutant{}))
+}

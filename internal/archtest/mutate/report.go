@@ -83,6 +83,9 @@ func (h *hunter) final(m *mutant) verdict {
 		all = ""
 	}
 	for _, s := range h.suites {
+		if !s.judges(m) {
+			continue
+		}
 		v, ok := h.store.verdict(s, m)
 		switch {
 		case ok && (v == killed || v == late):

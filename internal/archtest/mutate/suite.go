@@ -24,6 +24,9 @@ type suite struct {
 	dir, work, binary string
 	hash              string // of the binary and what its tests read below testdata: results are of this and no other
 	tests             []*test
+
+	plain   string // for the suite that reads constants: the root of the copy in which it does
+	writing sync.Mutex
 }
 
 // A test is one function of a suite, as it goes while no mutant is active.
