@@ -18,9 +18,13 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// generatedBodies is how many bodies each generated target makes where nothing
+// else is said.
+const generatedBodies = 20_000
+
 // What the command runs says of a leg of generated runs.
 var (
-	generate  = flag.Int("generate", 20_000, "how many bodies each generated target is to make")
+	generate  = flag.Int("generate", generatedBodies, "how many bodies each generated target is to make")
 	legSeed   = flag.Uint64("seed", seed, "what chance starts from")
 	collected = flag.String("collected", "", "directory of what the fuzz targets have collected, to be mutated further")
 )
@@ -40,9 +44,10 @@ type judge interface {
 	target() string // the fuzz target that does the same
 }
 
-// hunt shows n generated bodies to a judge, until one goes wrong. That is kept
-// in dir where the fuzz target finds it.
-func hunt(t *testing.T, j judge, seed uint64, n int, dir string) (wrong string) {
+// hunt shows n generated bodies to a judge, until one goes wrong, and more of
+// those that come through. What goes wrong is kept where the fuzz target finds
+// it, if dir is testdata/fuzz.
+func hunt(t *testing.T, j judge, seed uint64, n int, dir string) string {
 	generators := []*generator{newGenerator(seed, collectedBodies(t)...), newFertileGenerator(seed + 1)}
 	random := rand.New(rand.NewPCG(seed, 4))
 	for made := 1; made <= n; made++ {
@@ -190,8 +195,7 @@ func (j *serversJudge) String() string {
 	return fmt.Sprintf("%d requests, %d let through, %d tools, %d prompts, %d resources executed", requests, served, tools, prompts, resources)
 }
 
-// TestGeneratedReaders is FuzzDifferential with generated bodies, of which
-// there are ten in the time of one.
+// TestGeneratedReaders is FuzzDifferential with generated bodies.
 func TestGeneratedReaders_MCP_14_TEST_06(t *testing.T) {
 	j := &readersJudge{gate: gateReading}
 	assert.Empty(t, hunt(t, j, *legSeed, *generate, filepath.Join("testdata", "fuzz")))
@@ -210,7 +214,7 @@ func TestCarelessGatesAreFound_MCP_01_TEST_06(t *testing.T) {
 	for _, j := range []judge{&readersJudge{gate: readExactly}, servers} {
 		t.Run("TEST-06 "+j.target(), func(t *testing.T) {
 			dir := t.TempDir()
-			wrong := hunt(t, j, seed, *generate, dir)
+			wrong := hunt(t, j, seed, generatedBodies, dir)
 			require.NotEmpty(t, wrong)
 			t.Log(wrong)
 			files, err := filepath.Glob(filepath.Join(dir, j.target(), "*"))
