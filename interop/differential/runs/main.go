@@ -181,7 +181,7 @@ func (r *runner) command(ctx context.Context, target string, runs int64, seed ui
 	}
 	command := exec.CommandContext(ctx, filepath.Join(r.binaries, "generated"), "-test.run=^Test"+target+"_", "-test.v", "-test.timeout=0",
 		fmt.Sprintf("-generate=%d", runs), fmt.Sprintf("-seed=%d", seed), "-collected="+r.corpus)
-	command.Env = append(os.Environ(), "GOGC=400") // a fifth of the time, for 50 MB
+	command.Env = append(os.Environ(), "GOGC=400") // a fifth of the time, for 200 MB
 	return command
 }
 
