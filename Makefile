@@ -54,8 +54,8 @@ fuzz: ## every fuzz target, FUZZTIME (100000x) each
 		go test -run='^$$' -fuzz="^$$target\$$" -fuzztime=$(FUZZTIME) -fuzzminimizetime=100x "$$(dirname "$$file")" </dev/null; \
 	done
 
-differential: ## RUNS=1000000 more of each fuzz target against both Go SDKs, resumed; prints how many there were in all
-	@cd interop && nice -n 19 go run ./differential/runs -runs $(or $(RUNS),0)
+differential: ## RUNS=1000000 more of each fuzz target against both Go SDKs, GENERATED= (ten times as many) unguided ones; prints the sum of all
+	@cd interop && nice -n 19 go run ./differential/runs -runs $(or $(RUNS),0) -generated $(or $(GENERATED),-1)
 
 cover: ## statement coverage by file, against the thresholds
 	@go test -timeout 30m -coverpkg=$(LIBRARY) -coverprofile=cover.out ./... >cover.log || { cat cover.log; exit 1; }

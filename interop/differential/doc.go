@@ -10,4 +10,6 @@
 //   - vocabulary_test.go: every member that an SDK reads is one the gate guards
 //   - backends_test.go, executed_test.go: the real handlers behind the real
 //     middleware, and what they execute
+//   - fuzz_executed_test.go, generated_test.go: the same without end, guided by
+//     coverage or not, which the command in runs counts
 package differential

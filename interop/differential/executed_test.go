@@ -3,6 +3,7 @@ package differential
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"math/rand/v2"
 	"net/http"
@@ -63,7 +64,9 @@ func realGate(t testing.TB, l *ledger, next http.Handler) (http.Handler, string)
 		},
 	})
 	require.NoError(t, err)
-	return auth.Wrap(next), issuer.TokenFor(resource, "mcp:read")
+	// A leg of runs takes longer than the tokens of mcpauthtest are valid.
+	lasting := mcpauthtest.Claims{"aud": resource, "scope": "mcp:read", "exp": time.Now().Add(7 * 24 * time.Hour).Unix()}
+	return auth.Wrap(next), issuer.Token(lasting)
 }
 
 // endSubscription makes the client of a subscription hang up at once: the
@@ -102,7 +105,8 @@ func newTrial(t testing.TB, b *backend, g gate) *trial {
 	return tr
 }
 
-// send posts a body with further headers. A panic of the handler is counted.
+// send posts a body with further headers. A panic of the handler is counted,
+// and a trial that has lost its token fails.
 func (tr *trial) send(body string, headers map[string]string) *httptest.ResponseRecorder {
 	tr.requests++
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
@@ -130,8 +134,11 @@ func (tr *trial) send(body string, headers map[string]string) *httptest.Response
 		}()
 		tr.handler.ServeHTTP(w, r)
 	}()
-	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+	switch {
+	case errors.Is(ctx.Err(), context.DeadlineExceeded):
 		tr.t.Errorf("no answer to %q", body)
+	case w.Code == http.StatusUnauthorized:
+		tr.t.Errorf("the token is not accepted, so nothing is proven: %s", w.Header().Get("WWW-Authenticate"))
 	}
 	return w
 }
@@ -292,12 +299,23 @@ func carelessGate(read func(body []byte) (reading, error)) gate {
 				http.Error(w, "refused", http.StatusForbidden)
 				return
 			}
-			l.decide(numberOf(r.Context()), mcpauth.Decision{Calls: []mcpauth.Call{{Method: m.Method, Kind: mcpauth.KindTool, Name: m.Name.Value}}})
+			call := mcpauth.Call{Method: m.Method, Kind: mcpauth.KindTool, Name: m.Name.Value, Arguments: carelessArguments(body.Bytes())}
+			l.decide(numberOf(r.Context()), mcpauth.Decision{Calls: []mcpauth.Call{call}})
 			forwarded := r.Clone(r.Context())
 			forwarded.Body = readCloser{bytes.NewReader(body.Bytes())}
 			next.ServeHTTP(w, forwarded)
 		}), "none"
 	}
+}
+
+// carelessArguments are params.arguments as encoding/json finds them.
+func carelessArguments(body []byte) json.RawMessage {
+	var m folding
+	_ = json.Unmarshal(body, &m)
+	if string(m.Params.Arguments) == "null" {
+		return nil
+	}
+	return m.Params.Arguments
 }
 
 type readCloser struct{ *bytes.Reader }

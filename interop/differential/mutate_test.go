@@ -2,6 +2,8 @@ package differential
 
 import (
 	"fmt"
+	"hash/fnv"
+	"io"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -55,16 +57,18 @@ func initialBodies() []string {
 type generator struct {
 	rand      *rand.Rand
 	bases     []string // accepted ones several times, as they are the fertile ones
+	bred      []string // bases that this generator has made itself
 	mutations []func(*generator, string) string
-	most      int // mutations of one body
-	seen      map[string]bool
+	most      int             // mutations of one body
+	seen      map[uint64]bool // hashes of what was returned
 }
 
-// newGenerator starts from the corpus, and as much from well-formed requests.
-func newGenerator(seed uint64) *generator {
+// newGenerator starts from the corpus and more, and as much from well-formed
+// requests.
+func newGenerator(seed uint64, more ...string) *generator {
 	g := newFertileGenerator(seed)
 	g.mutations, g.most = slices.Concat(sharp, blunt), 3
-	for _, body := range initialBodies() {
+	for _, body := range append(initialBodies(), more...) {
 		if len(body) > 2000 {
 			continue
 		}
@@ -81,20 +85,48 @@ func newGenerator(seed uint64) *generator {
 
 // newFertileGenerator starts from what a handler executes.
 func newFertileGenerator(seed uint64) *generator {
-	return &generator{rand: rand.New(rand.NewPCG(seed, 2)), bases: wellFormed(), mutations: sharp, most: 2, seen: map[string]bool{}}
+	return &generator{rand: rand.New(rand.NewPCG(seed, 2)), bases: wellFormed(), mutations: sharp, most: 2, seen: map[uint64]bool{}}
 }
 
-// next returns a body that it has not returned before.
+// How much a generator remembers: hashes of bodies, those that it makes more of, and how long these may grow.
+const (
+	remembered = 1_000_000
+	mostBred   = 5_000
+	longest    = 600
+)
+
+// next returns a body that it has not returned before, or long ago.
 func (g *generator) next() string {
+	if len(g.seen) == remembered {
+		clear(g.seen)
+	}
 	for {
 		body := g.pick(g.bases)
+		if len(g.bred) > 0 { // rarely at first, or a few would be the ancestors of all
+			if i := g.rand.IntN(mostBred + mostBred/3); i < len(g.bred) {
+				body = g.bred[i]
+			}
+		}
 		for range 1 + g.rand.IntN(g.most) {
 			body = g.mutations[g.rand.IntN(len(g.mutations))](g, body)
 		}
-		if !g.seen[body] {
-			g.seen[body] = true
+		hash := fnv.New64a()
+		_, _ = io.WriteString(hash, body)
+		if !g.seen[hash.Sum64()] {
+			g.seen[hash.Sum64()] = true
 			return body
 		}
+	}
+}
+
+// breed makes a body a base of others, in place of one that had its time.
+func (g *generator) breed(body string) {
+	switch {
+	case len(body) > longest:
+	case len(g.bred) < mostBred:
+		g.bred = append(g.bred, body)
+	default:
+		g.bred[g.rand.IntN(mostBred)] = body
 	}
 }
 

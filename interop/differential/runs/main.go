@@ -1,6 +1,8 @@
-// Command runs fuzzes the readers of both SDKs, and their real servers behind the gate, and counts the
-// runs: what it adds stands in differential/runs.tsv, the next time it goes on with the corpus that it has
-// collected, and it ends with the sum of all.
+// Command runs looks for bodies which the readers of both SDKs, or their real servers behind the gate, take
+// otherwise than the gate, and counts the runs: what it adds stands in differential/runs.tsv, and it ends with
+// the sum of all. The Fuzz targets are guided by coverage, and go on with the corpus that they have collected.
+// The Generated ones mutate that corpus, and their own, unguided and many times as fast; one run of
+// GeneratedServers is a request to one server, one of FuzzExecuted the same to each.
 //
 // What costs most of a run with go test -fuzz is not the run but the counters of everything that is linked,
 // which are looked at after each. So only the packages that read messages are instrumented here: this command
@@ -15,21 +17,27 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"maps"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 	"time"
 )
 
-// targets are the fuzz targets of package differential.
-var targets = []string{"FuzzDifferential", "FuzzExecuted"}
+// guided and generated are the targets of package differential: fuzz targets, and tests with a flag.
+var (
+	guided    = []string{"FuzzDifferential", "FuzzExecuted"}
+	generated = []string{"GeneratedReaders", "GeneratedServers"}
+)
 
-// leg is how many runs of a target are made before they are written down, and the other has its turn: who kills
+// leg is how many runs of a target are made before they are written down, and the next has its turn: who kills
 // this command loses as many.
 const leg = 1_000_000
 
@@ -48,20 +56,25 @@ func main() {
 
 func run() error {
 	dir := flag.String("dir", "differential", "directory of package differential")
-	runs := flag.Int64("runs", 0, "how many runs of each target to add")
+	runs := flag.Int64("runs", 0, "how many runs of each fuzz target to add")
+	more := flag.Int64("generated", -1, "how many of each generated one (default ten times -runs)")
 	only := flag.String("target", "", "of this target alone")
-	parallel := flag.Int("parallel", 1, "workers")
+	parallel := flag.Int("parallel", 1, "workers of a fuzz target")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	path := filepath.Join(*dir, counterFile)
-	if *runs > 0 {
-		f, err := newFuzzer(ctx, *dir, *parallel)
+	if left := plan(*runs, *more, *only); len(left) > 0 {
+		binaries, err := os.MkdirTemp("", "differential-*")
 		if err != nil {
 			return err
 		}
-		defer os.Remove(f.binary)
-		if err := f.add(ctx, *runs, *only, path); err != nil {
+		defer os.RemoveAll(binaries)
+		r := &runner{dir: *dir, binaries: binaries, parallel: *parallel}
+		if err := errors.Join(r.prepare(ctx, left), ctx.Err()); err != nil {
+			return err
+		}
+		if err := r.add(ctx, left, path); err != nil {
 			return err
 		}
 	}
@@ -70,34 +83,59 @@ func run() error {
 	return err
 }
 
-// fuzzer runs the targets of one test binary.
-type fuzzer struct {
-	dir, binary, corpus, commit string
-	parallel                    int
+// plan says how often each target is to run.
+func plan(runs, more int64, only string) map[string]int64 {
+	if more < 0 {
+		more = 10 * runs
+	}
+	left := map[string]int64{}
+	for _, target := range slices.Concat(guided, generated) {
+		n := more
+		if slices.Contains(guided, target) {
+			n = runs
+		}
+		if n > 0 && (only == "" || only == target) {
+			left[target] = n
+		}
+	}
+	return left
 }
 
-func newFuzzer(ctx context.Context, dir string, parallel int) (*fuzzer, error) {
-	commit, err := commitOf(ctx, dir)
-	if err != nil {
-		return nil, err
+// runner runs the targets of two test binaries, of which one is instrumented.
+type runner struct {
+	dir, binaries, corpus, commit string
+	parallel                      int
+}
+
+// prepare builds what the targets need.
+func (r *runner) prepare(ctx context.Context, left map[string]int64) (err error) {
+	if r.commit, err = commitOf(ctx, r.dir); err != nil {
+		return err
 	}
 	caches, err := os.UserCacheDir()
 	if err != nil {
-		return nil, err
+		return err
 	}
-	f := &fuzzer{dir: dir, commit: commit, parallel: parallel, corpus: filepath.Join(caches, "mcpauth", "differential")}
-	file, err := os.CreateTemp("", "differential-*.test")
-	if err != nil {
-		return nil, err
-	}
-	f.binary = file.Name()
+	r.corpus = filepath.Join(caches, "mcpauth", "differential")
 	self, err := os.Executable()
-	if err = errors.Join(err, file.Close()); err != nil {
-		return nil, err
+	if err != nil {
+		return err
 	}
-	build := exec.CommandContext(ctx, "go", "test", "-c", "-fuzz=.", "-toolexec="+self+" "+toolexec, "-o", f.binary, ".")
-	build.Dir, build.Stdout, build.Stderr = dir, os.Stdout, os.Stderr
-	return f, build.Run()
+	needed := func(target string) bool { return left[target] > 0 }
+	if slices.ContainsFunc(guided, needed) {
+		err = r.build(ctx, "guided", "-fuzz=.", "-toolexec="+self+" "+toolexec)
+	}
+	if slices.ContainsFunc(generated, needed) {
+		err = errors.Join(err, r.build(ctx, "generated"))
+	}
+	return err
+}
+
+func (r *runner) build(ctx context.Context, name string, flags ...string) error {
+	args := append([]string{"test", "-c", "-o", filepath.Join(r.binaries, name)}, flags...)
+	build := exec.CommandContext(ctx, "go", append(args, ".")...)
+	build.Dir, build.Stdout, build.Stderr = r.dir, os.Stdout, os.Stderr
+	return build.Run()
 }
 
 // commitOf names what is fuzzed, by the last commit that has changed code of mcpauth. A tree with such changes is marked.
@@ -115,33 +153,47 @@ func commitOf(ctx context.Context, dir string) (string, error) {
 	return commit, errors.Join(err, failed)
 }
 
-// add runs each target so often, in turns, and writes down what it has run, also of what failed or was interrupted.
-func (f *fuzzer) add(ctx context.Context, runs int64, only, path string) error {
-	for ; runs > 0; runs -= leg {
-		for _, target := range targets {
-			if only != "" && only != target || ctx.Err() != nil {
-				continue
+// add runs the targets so often, in turns, and writes down what it has run, also of what failed or was interrupted.
+func (r *runner) add(ctx context.Context, left map[string]int64, path string) error {
+	for len(left) > 0 && ctx.Err() == nil {
+		for _, target := range slices.Sorted(maps.Keys(left)) {
+			if ctx.Err() != nil {
+				break
 			}
-			done, err := f.fuzz(ctx, target, min(runs, leg))
-			here := row{time.Now().UTC().Format(time.DateOnly), f.commit, target}
+			done, err := r.run(ctx, target, min(left[target], leg))
+			here := row{time.Now().UTC().Format(time.DateOnly), r.commit, target}
 			if err = errors.Join(err, count(path, here, done)); err != nil {
 				return err
+			}
+			if left[target] -= leg; left[target] <= 0 {
+				delete(left, target)
 			}
 		}
 	}
 	return nil
 }
 
-// fuzz runs a target and returns how often.
-func (f *fuzzer) fuzz(ctx context.Context, target string, runs int64) (done int64, err error) {
-	command := exec.CommandContext(ctx, f.binary, "-test.run=^$", "-test.fuzz=^"+target+"$", fmt.Sprintf("-test.fuzztime=%dx", runs),
-		"-test.fuzzminimizetime=100x", "-test.timeout=0", fmt.Sprintf("-test.parallel=%d", f.parallel), "-test.fuzzcachedir="+f.corpus)
-	command.Dir = f.dir // where what fails is kept, in testdata
+// command is what makes so many runs of a target. The seed is for a generated one: a leg with the same makes the same bodies.
+func (r *runner) command(ctx context.Context, target string, runs int64, seed uint64) *exec.Cmd {
+	if slices.Contains(guided, target) {
+		return exec.CommandContext(ctx, filepath.Join(r.binaries, "guided"), "-test.run=^$", "-test.fuzz=^"+target+"$", fmt.Sprintf("-test.fuzztime=%dx", runs),
+			"-test.fuzzminimizetime=100x", "-test.timeout=0", fmt.Sprintf("-test.parallel=%d", r.parallel), "-test.fuzzcachedir="+r.corpus)
+	}
+	command := exec.CommandContext(ctx, filepath.Join(r.binaries, "generated"), "-test.run=^Test"+target+"_", "-test.v", "-test.timeout=0",
+		fmt.Sprintf("-generate=%d", runs), fmt.Sprintf("-seed=%d", seed), "-collected="+r.corpus)
+	command.Env = append(os.Environ(), "GOGC=400") // a fifth of the time, for 200 MB
+	return command
+}
+
+// run runs a target and returns how often.
+func (r *runner) run(ctx context.Context, target string, runs int64) (done int64, err error) {
+	command := r.command(ctx, target, runs, rand.Uint64())
+	command.Dir = r.dir // where what fails is kept, in testdata
 	command.Cancel = func() error { return command.Process.Signal(os.Interrupt) }
 	command.WaitDelay = time.Minute
 	output, into := io.Pipe()
 	command.Stdout, command.Stderr = into, into
-	fmt.Println(target)
+	fmt.Println(target, command.Args[1:])
 	ended := make(chan error, 1)
 	go func() {
 		err := command.Run()
@@ -150,7 +202,7 @@ func (f *fuzzer) fuzz(ctx context.Context, target string, runs int64) (done int6
 	}()
 	lines := bufio.NewScanner(output)
 	for lines.Scan() {
-		done = max(done, execs(lines.Text()))
+		done = max(done, runsSoFar(lines.Text()))
 		fmt.Println(lines.Text())
 	}
 	_, _ = io.Copy(io.Discard, output)
@@ -160,15 +212,15 @@ func (f *fuzzer) fuzz(ctx context.Context, target string, runs int64) (done int6
 	return done, err
 }
 
-var execsPattern = regexp.MustCompile(`^fuzz: elapsed: .* execs: (\d+) `)
+var progress = regexp.MustCompile(`^(?:fuzz: elapsed: .* execs: (\d+) |    generated_test\.go:\d+: generated (\d+): )`)
 
-// execs is the count in a line of the fuzzing engine, 0 if there is none.
-func execs(line string) int64 {
-	found := execsPattern.FindStringSubmatch(line)
+// runsSoFar is the count in a line of the fuzzing engine or of a generated target, 0 if there is none.
+func runsSoFar(line string) int64 {
+	found := progress.FindStringSubmatch(line)
 	if found == nil {
 		return 0
 	}
-	n, _ := strconv.ParseInt(found[1], 10, 64) // digits
+	n, _ := strconv.ParseInt(cmp.Or(found[1], found[2]), 10, 64) // digits
 	return n
 }
 

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -44,15 +46,70 @@ func TestCounterFile_TEST_06(t *testing.T) {
 	assert.NoError(t, err)
 }
 
-func TestExecs_TEST_06(t *testing.T) {
+func TestRunsSoFar_TEST_06(t *testing.T) {
 	for line, want := range map[string]int64{
 		"fuzz: elapsed: 9s, execs: 60000 (8822/sec), new interesting: 51 (total: 443)": 60000,
 		"fuzz: elapsed: 1m9s, execs: 7 (0/sec), new interesting: 0 (total: 1)":         7,
 		"fuzz: elapsed: 0s, gathering baseline coverage: 0/392 completed":              0,
+		"    generated_test.go:57: generated 20000: 20004 requests, 3 let through":     20000,
+		"        \tError: body 7: \"    generated_test.go:57: generated 9: \"":         0,
 		"PASS":                               0,
 		"--- FAIL: FuzzExecuted, execs: 5 (": 0,
 	} {
-		assert.Equal(t, want, execs(line), line)
+		assert.Equal(t, want, runsSoFar(line), line)
+	}
+}
+
+func TestPlan_TEST_06(t *testing.T) {
+	for _, tt := range []struct {
+		name       string
+		runs, more int64
+		only       string
+		want       map[string]int64
+	}{
+		{"TEST-06 nothing", 0, -1, "", map[string]int64{}},
+		{"TEST-06 both kinds", 5, -1, "", map[string]int64{"FuzzDifferential": 5, "FuzzExecuted": 5, "GeneratedReaders": 50, "GeneratedServers": 50}},
+		{"TEST-06 generated alone", 0, 7, "", map[string]int64{"GeneratedReaders": 7, "GeneratedServers": 7}},
+		{"TEST-06 guided alone", 7, 0, "", map[string]int64{"FuzzDifferential": 7, "FuzzExecuted": 7}},
+		{"TEST-06 one target", 5, 6, "GeneratedServers", map[string]int64{"GeneratedServers": 6}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			assert.Equal(t, tt.want, plan(tt.runs, tt.more, tt.only))
+		})
+	}
+}
+
+// What a generated target has done is counted, also where it fails or is interrupted, with a seed of its own for each leg.
+func TestGeneratedLegs_TEST_06(t *testing.T) {
+	for _, tt := range []struct {
+		name, script string
+		want         int64
+		fails        bool
+	}{
+		{"TEST-06 done", `echo "    generated_test.go:57: generated $n: all"`, 2 * leg, false},
+		{"TEST-06 failed", `echo "    generated_test.go:57: generated 20000: some"; exit 1`, 20000, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			dir := t.TempDir()
+			const arguments = `case "$*" in *-test.run=^TestGeneratedReaders_*) ;; *) exit 3;; esac; for a; do case "$a" in -generate=*) n=${a#*=};; -seed=*) echo "$a" >>seeds;; esac; done; `
+			require.NoError(t, os.WriteFile(filepath.Join(dir, "generated"), []byte("#!/bin/sh\n"+arguments+tt.script+"\n"), 0o700))
+			r := &runner{dir: dir, binaries: dir, commit: "abc"}
+			path := filepath.Join(dir, counterFile)
+			err := r.add(t.Context(), map[string]int64{"GeneratedReaders": 2 * leg}, path)
+			assert.Equal(t, tt.fails, err != nil, "%v", err)
+			c, err := readCounts(path)
+			require.NoError(t, err)
+			assert.Contains(t, c.String(), fmt.Sprintf("all                %14d runs\n", tt.want))
+			for r := range c {
+				assert.Equal(t, "abc GeneratedReaders", r.commit+" "+r.target)
+			}
+			seeds, err := os.ReadFile(filepath.Join(dir, "seeds"))
+			require.NoError(t, err)
+			if lines := strings.Fields(string(seeds)); !tt.fails {
+				require.Len(t, lines, 2)
+				assert.NotEqual(t, lines[0], lines[1])
+			}
+		})
 	}
 }
 
