@@ -72,10 +72,8 @@ func (r *recorded) Get(ctx context.Context, key string) ([]byte, error) {
 	r.asked++
 	r.mu.Unlock()
 	time.Sleep(delay) // in a bubble
-	if err != nil {
-		return nil, err
-	}
-	return r.Store.Get(ctx, key)
+	value, known := r.Store.Get(ctx, key)
+	return value, errors.Join(err, known) // what stands beside an error says nothing
 }
 
 func (r *recorded) is(delay time.Duration, err error) {
