@@ -65,7 +65,6 @@ func PrivateKeyJWT(clientID string, key Key) Method {
 	}
 	public, _ := x509.MarshalPKIXPublicKey(key.Signer.Public())
 	m.way = fmt.Sprintf("key %s %q %q %x %x", alg, key.ID, key.Audience, sha256.Sum256(public), sha256.Sum256(key.Certificate))
-	m.secret = digest(m.way, clientID)
 	m.apply = func(_ context.Context, at Endpoint, _ http.Header, form url.Values) error {
 		assertion, err := key.assert(clientID, alg, at)
 		if err != nil {

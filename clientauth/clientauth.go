@@ -24,7 +24,7 @@ type Method struct {
 	err      error  // of the constructor
 	apply    func(ctx context.Context, at Endpoint, h http.Header, form url.Values) error
 
-	// secret tells two methods apart, in this process: what it stands for cannot be guessed from it.
+	// secret tells two secrets apart, in this process: what it stands for cannot be guessed from it.
 	secret [sha256.Size]byte
 }
 

@@ -1,6 +1,7 @@
 package clientauth_test
 
 import (
+	"bytes"
 	"context"
 	"crypto"
 	"crypto/ecdsa"
@@ -9,6 +10,7 @@ import (
 	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/x509"
+	"encoding/asn1"
 	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
@@ -27,6 +29,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed-1e292522/mcpauth/clientauth"
+	"github.com/seed-1e292522/mcpauth/internal/edition"
 	"github.com/seed-1e292522/mcpauth/mcpauthtest"
 )
 
@@ -82,7 +85,8 @@ func TestPrivateKeyJWT_EXCH_09(t *testing.T) {
 	}
 	key := mcpauthtest.NewKey("mine", "ES256")
 	_, form := applied(t, clientauth.PrivateKeyJWT("c", clientauth.Key{Signer: key.Private, Audience: endpoint.URL}))
-	_, claims := verified(t, key, "ES256", form.Get("client_assertion"))
+	header, claims := verified(t, key, "ES256", form.Get("client_assertion"))
+	assert.Equal(t, map[string]any{"alg": "ES256", "typ": "JWT"}, header)
 	assert.Equal(t, endpoint.URL, claims["aud"])
 }
 
@@ -151,21 +155,57 @@ func TestMistakes_EXCH_09(t *testing.T) {
 		{"a secret read with its line end", clientauth.SecretBasic("c", "s\n"), "trim it"},
 		{"an id read with its line end", clientauth.SecretPost("c\r\n", "s"), "trim it"},
 		{"no id with a key", clientauth.PrivateKeyJWT("", clientauth.Key{Signer: ec}), "client id is empty"},
+		{"neither id nor key", clientauth.PrivateKeyJWT("", clientauth.Key{}), "no Signer"},
 		{"no key", clientauth.PrivateKeyJWT("c", clientauth.Key{}), "no Signer"},
 		{"another algorithm", clientauth.PrivateKeyJWT("c", clientauth.Key{Signer: ec, Algorithm: "RS256"}), "[ES256]"},
 		{"another curve", clientauth.PrivateKeyJWT("c", clientauth.Key{Signer: p384}), "not on P-256"},
 		{"a certificate as PEM", clientauth.PrivateKeyJWT("c", clientauth.Key{Signer: ec, Certificate: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certificateOf(t, ec)})}), "decode"},
 		{"a certificate of another key", clientauth.PrivateKeyJWT("c", clientauth.Key{Signer: ec, Certificate: certificateOf(t, p384)}), "another key"},
+		{"a certificate of a key of another kind", clientauth.PrivateKeyJWT("c", clientauth.Key{Signer: ec, Certificate: ofEd448(certificateOf(t, mcpauthtest.NewKey("", "EdDSA").Private))}), "another key"},
+		{"a key of no kind", clientauth.PrivateKeyJWT("c", clientauth.Key{Signer: noKey{}}), "a string signs nothing that is accepted here"},
 		{"a small key", clientauth.PrivateKeyJWT("c", clientauth.Key{Signer: small}), "1024 bits"},
 	} {
 		require.ErrorContains(t, row.method.Validate(), row.want, row.name)
 		require.Error(t, row.method.Apply(t.Context(), endpoint, http.Header{}, url.Values{}), row.name)
 	}
-	for _, signer := range []crypto.Signer{broken{ec, nil, errors.New("locked")}, broken{ec, []byte("no signature"), nil}, broken{ec, []byte{0x30, 6, 2, 1, 0, 2, 1, 0}, nil}} {
+	const notP256 = "the signature is none of P-256"
+	large := new(big.Int).Lsh(big.NewInt(1), 256)
+	for _, row := range []struct {
+		signature []byte
+		err       error
+		want      string
+	}{
+		{nil, errors.New("locked"), "locked"},
+		{[]byte("no signature"), nil, notP256},
+		{pair(t, 0, big.NewInt(0), big.NewInt(0)), nil, notP256},
+		{pair(t, 0, big.NewInt(0), big.NewInt(1)), nil, notP256},
+		{pair(t, 0, big.NewInt(1), big.NewInt(0)), nil, notP256},
+		{pair(t, 0, large, big.NewInt(1)), nil, notP256},
+		{pair(t, 0, big.NewInt(1), large), nil, notP256},
+		{pair(t, 1, big.NewInt(1), big.NewInt(1)), nil, notP256},
+	} {
 		form := url.Values{}
-		require.ErrorContains(t, clientauth.PrivateKeyJWT("c", clientauth.Key{Signer: signer}).Apply(context.Background(), endpoint, nil, form), "cannot sign")
+		err := clientauth.PrivateKeyJWT("c", clientauth.Key{Signer: broken{ec, row.signature, row.err}}).Apply(context.Background(), endpoint, nil, form)
+		require.EqualError(t, err, "clientauth: the key cannot sign: "+row.want)
 		assert.Empty(t, form)
 	}
+}
+
+// pair is the DER of an ECDSA signature, and so many bytes behind it.
+func pair(t *testing.T, behind int, r, s *big.Int) []byte {
+	der, err := asn1.Marshal(struct{ R, S *big.Int }{r, s})
+	require.NoError(t, err)
+	return append(der, make([]byte, behind)...)
+}
+
+// noKey is a signer whose public key is none.
+type noKey struct{ crypto.Signer }
+
+func (noKey) Public() crypto.PublicKey { return "" }
+
+// ofEd448 has a certificate say that its key is of a kind that is not known here.
+func ofEd448(der []byte) []byte {
+	return bytes.ReplaceAll(der, []byte{0x2b, 0x65, 0x70}, []byte{0x2b, 0x65, 0x71})
 }
 
 // However a method is printed, no secret is seen.
@@ -175,4 +215,31 @@ func TestNotShown_EXCH_25(t *testing.T) {
 		text, _ := json.Marshal(m)
 		assert.NotContains(t, fmt.Sprintf("%v %+v %#v %s", m, m, m, text), secret)
 	}
+}
+
+// TestToldApart_RELOAD_08: a method that differs in anything is another configuration, and what is published of it tells nothing of a secret.
+func TestToldApart_RELOAD_08(t *testing.T) {
+	shown, all := map[edition.Digest]string{}, map[edition.Digest]string{}
+	key, other := mcpauthtest.NewKey("mine", "ES256").Private, mcpauthtest.NewKey("other", "ES256").Private
+	for name, m := range map[string]clientauth.Method{
+		"basic":       clientauth.SecretBasic("c", "1"),
+		"post":        clientauth.SecretPost("c", "1"),
+		"id":          clientauth.SecretBasic("c2", "1"),
+		"key":         clientauth.PrivateKeyJWT("c", clientauth.Key{Signer: key}),
+		"other key":   clientauth.PrivateKeyJWT("c", clientauth.Key{Signer: other}),
+		"kid":         clientauth.PrivateKeyJWT("c", clientauth.Key{Signer: key, ID: "mine"}),
+		"audience":    clientauth.PrivateKeyJWT("c", clientauth.Key{Signer: key, Audience: "mine"}),
+		"certificate": clientauth.PrivateKeyJWT("c", clientauth.Key{Signer: key, Certificate: certificateOf(t, key)}),
+		"id of a key": clientauth.PrivateKeyJWT("c2", clientauth.Key{Signer: key}),
+	} {
+		assert.Empty(t, shown[edition.Of(m)], name)
+		assert.Empty(t, all[edition.OfAll(m)], name)
+		shown[edition.Of(m)], all[edition.OfAll(m)] = name, name
+	}
+	for text, same := range map[string]bool{"1": true, "2": false, "1 ": false, "": false} {
+		m := clientauth.SecretBasic("c", text)
+		assert.Equal(t, text != "", edition.Of(m) == edition.Of(clientauth.SecretBasic("c", "1")), "%q: the mistake shows", text)
+		assert.Equal(t, same, all[edition.OfAll(m)] != "", "%q", text)
+	}
+	assert.NotEqual(t, edition.OfAll(clientauth.SecretPost("c1", "2")), edition.OfAll(clientauth.SecretPost("c", "12")))
 }

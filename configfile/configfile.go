@@ -124,9 +124,6 @@ func complete(name string, data []byte, base func(*mcpauth.Config)) (*File, erro
 
 // Locate replaces each *[mcpauth.ConfigError] that an error joins by an *[Error], if what it is about stands in the file.
 func (f *File) Locate(err error) error {
-	if err == nil {
-		return nil
-	}
 	var located []*Error
 	var others []error
 	for _, one := range each(err) {
@@ -152,13 +149,10 @@ func content(path string) ([]byte, error) {
 	return data, err
 }
 
-// each returns what an error joins.
+// each returns what an error joins, or it alone.
 func each(err error) []error {
 	if joined, ok := err.(interface{ Unwrap() []error }); ok {
 		return joined.Unwrap()
-	}
-	if err == nil {
-		return nil
 	}
 	return []error{err}
 }

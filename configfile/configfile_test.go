@@ -67,3 +67,51 @@ M:1:130: rules.tools["b"]: "nobody": an empty requirement refuses everybody: wri
 	_, err = configfile.New(filepath.Join(t.TempDir(), "none"), base)
 	assert.ErrorIs(t, err, os.ErrNotExist)
 }
+
+// TestLocate_RELOAD_09: a mistake is told at its place, or where that would be, and what is not the file's as it is.
+func TestLocate_RELOAD_09(t *testing.T) {
+	f, err := configfile.Read("m.json", []byte(`{"issuers": [{"url": "https://login.example.com"}], "scopes": ["a"]}`))
+	require.NoError(t, err)
+	for field, want := range map[string]string{
+		"Issuers[0].URL":       "m.json:1:22: issuers[0].url: v: r",
+		"Issuers[0].Audiences": "m.json:1:14: issuers[0].audiences: v: r",
+		"Issuers[1].URL":       "m.json:1:13: issuers[1].url: v: r",
+		"Issuers[2].URL":       "m.json:1:13: issuers[2].url: v: r",
+		"Issuers[-1].URL":      "m.json:1:13: issuers[-1].url: v: r",
+		"Issuers[x].URL":       "m.json:1:13: issuers[x].url: v: r",
+		"Resource":             "mcpauth: Config.Resource = v: r",
+	} {
+		mistake := &mcpauth.ConfigError{Field: field, Value: "v", Reason: "r"}
+		assert.EqualError(t, f.Locate(mistake), want)
+		assert.EqualError(t, f.Locate(errors.Join(mistake, os.ErrClosed)), want+"\n"+os.ErrClosed.Error())
+	}
+	assert.NoError(t, f.Locate(nil))
+	assert.EqualError(t, f.Locate(os.ErrClosed), os.ErrClosed.Error())
+	f, err = configfile.Read("m.json", []byte(`{`))
+	require.Error(t, err)
+	assert.EqualError(t, f.Locate(os.ErrClosed), os.ErrClosed.Error())
+	assert.ErrorAs(t, f.Locate(&mcpauth.ConfigError{Field: "Resource"}), new(*mcpauth.ConfigError))
+
+	// What the program adds has its place where the file has the like.
+	name := filepath.Join(t.TempDir(), "mcpauth.json")
+	write(t, name, `{"resource": "https://mcp.example.com/mcp", "issuers": [{"url": "https://login.example.com"}]}`)
+	_, err = configfile.New(name, func(c *mcpauth.Config) {
+		c.Issuers = append(c.Issuers, mcpauth.Issuer{URL: "http://login.example.com"})
+	})
+	assert.EqualError(t, err, name+`:1:56: issuers[1].url: "http://login.example.com": must be https`)
+}
+
+// TestLoad_RELOAD_09: a file of 8 MiB is read, and a longer one not.
+func TestLoad_RELOAD_09(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "mcpauth.json")
+	_, err := configfile.Load(name)
+	assert.ErrorIs(t, err, os.ErrNotExist)
+	const text = `{"resource": "https://mcp.example.com/mcp"}`
+	write(t, name, text+strings.Repeat(" ", 8<<20-len(text)))
+	config, err := configfile.Load(name)
+	require.NoError(t, err)
+	assert.Equal(t, "https://mcp.example.com/mcp", config.Resource)
+	write(t, name, text+strings.Repeat(" ", 8<<20+1-len(text)))
+	_, err = configfile.Load(name)
+	assert.EqualError(t, err, name+":1:1: the file: more than 8 MiB: write a shorter file")
+}

@@ -77,7 +77,7 @@ func plain(path string) string {
 		}
 		b.WriteByte(c)
 	}
-	if rest, ok := strings.CutPrefix(b.String(), "policy"); ok && !quoted {
+	if rest, ok := strings.CutPrefix(b.String(), "policy"); ok {
 		return "rules" + rest
 	}
 	return b.String()
@@ -88,12 +88,18 @@ func plain(path string) string {
 func (f *File) isDoubtful(e *Error) bool {
 	path := plain(e.Path)
 	for _, doubt := range f.doubts {
-		rest, inside := strings.CutPrefix(path, doubt)
-		if inside && (doubt == "" || rest == "" || rest[0] == '[' || rest[0] == '.' && !strings.Contains(rest, "[")) || strings.HasPrefix(doubt, path) {
+		rest, inside := under(path, doubt)
+		if _, around := under(doubt, path); around || inside && (strings.HasPrefix(rest, "[") || !strings.Contains(rest, "[")) {
 			return true
 		}
 	}
 	return false
+}
+
+// under is what leads from one path to another that is in it.
+func under(path, outer string) (rest string, inside bool) {
+	rest, inside = strings.CutPrefix(path, outer)
+	return rest, inside && (rest == "" || rest[0] == '.' || rest[0] == '[')
 }
 
 // fileNames are the names of fields as the file has them.

@@ -97,6 +97,9 @@ func TestNull_RELOAD_09(t *testing.T) {
 	assert.NotNil(t, f.Config.Issuers)
 	assert.NotNil(t, f.Config.Scopes)
 	assert.Equal(t, mcpauth.Rules{}, f.Config.Policy)
+	f, err = Read("broken.json", []byte(`{"scopes": "a", "implies": "a", "metadata": "a", "issuers": "a", "max_body": "1", "leeway": 30}`))
+	require.Error(t, err)
+	assert.Equal(t, mcpauth.Config{}, f.Config, "what is of another kind counts for nothing")
 }
 
 // TestSecrets_RELOAD_09: a secret is read from its place, beside the file if its name is relative, and nobody else has rights there.
@@ -116,6 +119,8 @@ func TestSecrets_RELOAD_09(t *testing.T) {
 		{"group", key, 0o640, ""},
 		{"everybody", key, 0o644, ""},
 		{"empty", "\n", 0o600, ""},
+		{"as large as may be", strings.Repeat(key, 2048) + "\n", 0o600, strings.Repeat(key, 2048)},
+		{"too large", strings.Repeat(key, 2048) + "0", 0o600, ""},
 		{"large", strings.Repeat(key, 4096), 0o600, ""},
 	} {
 		require.NoError(t, os.WriteFile(filepath.Join(dir, "key"), []byte(tt.content), 0o600))
@@ -159,6 +164,8 @@ func TestIntrospection_INTRO_01_RELOAD_09(t *testing.T) {
 	_, err := Parse("asks.json", []byte(`{"resource": "https://a.example/mcp", "issuers": [{"url": "https://i.example",
 "introspect": {"client": {"id": "a", "secret": {"env": "MCPAUTH_NO_SUCH_KEY"}}}}]}`))
 	assert.EqualError(t, err, `asks.json:2:48: issuers[0].introspect.client.secret: the environment has no "MCPAUTH_NO_SUCH_KEY": set it, or correct its name`)
+	_, err = Read("asks.json", []byte(`{"scope": [], "issuers": [{"url": "https://i.example", "introspect": {"client": {"id": "a", "secret": {"env": "MCPAUTH_NO_SUCH_KEY"}}}}]}`))
+	assert.EqualError(t, err, `asks.json:1:2: scope: no such member: write "scopes"`, "nobody has looked whether there is a secret")
 }
 
 // TestModes_DPOP_01_RELOAD_09: the modes of DPoP by name.
@@ -181,10 +188,12 @@ func TestPlain(t *testing.T) {
 		`Issuers[12].Claims.RoleScopes["A_B.\""]`: `issuers[12].claims.role_scopes["A_B.\""]`,
 		`Policy.Tools["Policy"]`:                  `rules.tools["Policy"]`,
 		"AllowIDTokenClaims":                      "allow_id_token_claims",
+		`Policy.Tools["a"].InBand`:                `rules.tools["a"].in_band`,
 	} {
 		assert.Equal(t, plain(member), plain(field))
 		assert.Equal(t, member, inFile(field))
 	}
+	assert.Equal(t, `xyz"Y_Z\`, plain(`X_YZ"Y_Z\`), "what ends in the middle")
 	for path, first := range map[string]string{`rules.tools["a.b[0]\"."].x`: "rules", `.tools["a"]`: ".tools", `["a.b[0]\"."].x`: `["a.b[0]\"."]`, "[0][1]": "[0]", "issuers": "issuers"} {
 		got, rest := cutStep(path)
 		assert.Equal(t, first, got)
@@ -256,4 +265,26 @@ func TestManyMistakes_RELOAD_09(t *testing.T) {
 		assert.Equal(t, fmt.Sprintf("and %d mistakes more", total-maxMistakes), last.What)
 		assert.Contains(t, last.Error(), ": the file: and ")
 	}
+
+	unknown = `{"resource":"http://a.example/mcp"`
+	for i := range 60 {
+		unknown += fmt.Sprintf(`,"x%d":1`, i)
+	}
+	_, err := Parse("mcpauth.json", []byte(unknown+"}"))
+	assert.Len(t, each(err), maxMistakes+1)
+	assert.Contains(t, err.Error(), "and 10 mistakes more", "what may be wrong beside them is not told")
+	assert.NotContains(t, err.Error(), "must be https")
+
+	unknown = `{"resource":"https://a.example/mcp"`
+	for i := range maxMistakes - 1 {
+		unknown += fmt.Sprintf(`,"x%d":1`, i)
+	}
+	_, err = Parse("mcpauth.json", []byte(unknown+`,"issuers":[{"url":"https://i.example","algorithm":"RS256","algorithms":[]}]}`))
+	assert.Len(t, each(err), maxMistakes, "the last of them hides what may come of it, too")
+}
+
+// TestLongPath_RELOAD_09: of a long name is shown how it begins.
+func TestLongPath_RELOAD_09(t *testing.T) {
+	_, err := Parse("mcpauth.json", []byte(`{"holders": {"`+strings.Repeat("n", 1000)+`": 5}}`))
+	assert.EqualError(t, err, `mcpauth.json:1:1018: holders["`+strings.Repeat("n", 291)+`...: a number: write a list, ["a", "b"]`)
 }

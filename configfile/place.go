@@ -47,6 +47,9 @@ func (t *trail) String() string {
 
 // shortName is a name in a path, in quotes if it could be read in another way.
 func shortName(name string) string {
+	if name == "" {
+		return `""`
+	}
 	for _, c := range name {
 		if c != '_' && (c < '0' || c > '9') && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') {
 			return foreign.Quote(name)
@@ -57,7 +60,7 @@ func shortName(name string) string {
 
 // find returns where the value of a plain path stands, or what it would be in, if that is not the whole file.
 func (n *node) find(path string) (at int, found bool) {
-	for n != nil && path != "" {
+	for path != "" {
 		var first string
 		first, path = cutStep(path)
 		next, begin := n.within(first)
@@ -133,7 +136,6 @@ func (t *source) position(at int) (line, column int) {
 			t.characters = append(t.characters, t.characters[len(t.characters)-1]+characters(part))
 		}
 	}
-	at = min(at, len(t.data))
 	line, exact := slices.BinarySearch(t.lines, at)
 	if exact {
 		line++

@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"io"
-	"strings"
 	"unicode/utf8"
 
 	"github.com/seed-1e292522/mcpauth/internal/foreign"
@@ -55,27 +53,35 @@ const maxMembers = 1 << 20
 // parse reads the text as JSON. That a name stands twice does not keep it from going on: who reads
 // an object looks for that.
 func (t *source) parse() (*node, *Error) {
-	if err := t.flaw(strictjson.Valid(t.data, strictjson.Limits{Members: maxMembers, StrictStrings: true})); err != nil {
+	err := strictjson.Valid(t.data, strictjson.Limits{Members: maxMembers, StrictStrings: true})
+	if errors.Is(err, strictjson.ErrDuplicate) {
+		err = passed(t.data)
+	}
+	if err := t.flaw(err); err != nil {
 		return nil, err
 	}
 	p := parser{text: t, decoder: json.NewDecoder(bytes.NewReader(t.data))}
 	p.decoder.UseNumber()
 	root, err := p.value(0)
-	var syntax *json.SyntaxError
-	switch {
-	case err == nil:
-		return root, nil
-	case errors.As(err, &syntax):
-		return nil, t.broken(int(p.decoder.InputOffset()))
+	if err != nil { // it is JSON, but passed is not asked how deep
+		return nil, t.flaw(&strictjson.Error{Offset: p.start(), Err: strictjson.ErrDepth})
 	}
-	return nil, t.broken(len(t.data))
+	return root, nil
+}
+
+// passed reads a text in which names may stand twice.
+func passed(data []byte) error {
+	var r strictjson.Reader
+	r.Reset(data, strictjson.Limits{})
+	_, _ = r.Pass() // an error stays, and End returns it
+	return r.End()
 }
 
 // flaw says what is wrong with a text that is no JSON, or more than JSON.
 func (t *source) flaw(err error) *Error {
 	var flaw *strictjson.Error
 	switch {
-	case !errors.As(err, &flaw) || errors.Is(err, strictjson.ErrDuplicate):
+	case !errors.As(err, &flaw):
 		return nil
 	case errors.Is(err, strictjson.ErrUTF8):
 		return t.mistake(flaw.Offset, "", "a byte that is no UTF-8", "save the file as UTF-8")
@@ -92,7 +98,7 @@ func (t *source) flaw(err error) *Error {
 // broken says what is wrong where the grammar of JSON ends.
 func (t *source) broken(at int) *Error {
 	what, fix := "not JSON", "write a comma between two members, a colon behind a name, and a text in double quotes"
-	rest, before := t.data[min(at, len(t.data)):], bytes.TrimRight(t.data[:min(at, len(t.data))], " \t\r\n")
+	rest, before := t.data[at:], bytes.TrimRight(t.data[:at], " \t\r\n")
 	afterComma := bytes.HasSuffix(before, []byte(","))
 	switch {
 	case len(bytes.TrimSpace(t.data)) == 0:
@@ -109,10 +115,14 @@ func (t *source) broken(at int) *Error {
 		at, what, fix = len(before)-1, "a comma behind the last member", "remove it"
 	case rest[0] == '\n' || rest[0] == '\r':
 		what, fix = "a line ends inside a text", `close the text in front, or write \n for the end of a line`
-	case len(before) > 0 && strings.IndexByte(`"}]`, before[len(before)-1]) >= 0 && rest[0] == '"':
-		what, fix = "nothing between two members", "write a comma in front"
 	case json.Valid(before):
 		what, fix = "something behind the end of the object", "remove it"
+	case rest[0] == '"':
+		what, fix = "nothing between two members", "write a comma in front, or a colon behind a name"
+	case rest[0] == '\\':
+		what, fix = "a backslash", `write \\ for one in a text`
+	case rest[0] == '\t':
+		what, fix = "a tab inside a text", `write \t for one`
 	default:
 		r, _ := utf8.DecodeRune(rest)
 		what = "not JSON from " + foreign.Quote(string(r)) + " on"
@@ -128,17 +138,14 @@ type parser struct {
 
 // start is where the next token begins.
 func (p *parser) start() int {
-	at := int(p.decoder.InputOffset())
-	for at < len(p.text.data) && strings.IndexByte(" \t\r\n,:", p.text.data[at]) >= 0 {
-		at++
-	}
-	return at
+	rest := p.text.data[p.decoder.InputOffset():]
+	return len(p.text.data) - len(bytes.TrimLeft(rest, " \t\r\n,:"))
 }
 
 func (p *parser) value(depth int) (*node, error) {
 	n := &node{at: p.start()}
-	if depth > strictjson.MaxDepth {
-		return nil, io.ErrUnexpectedEOF
+	if depth == strictjson.MaxDepth && bytes.IndexByte([]byte("{["), p.text.data[n.at]) >= 0 {
+		return nil, strictjson.ErrDepth
 	}
 	token, err := p.decoder.Token()
 	if err != nil {

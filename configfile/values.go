@@ -27,7 +27,6 @@ func read(name string, data []byte) (*File, []*Error) {
 	f := &File{text: t}
 	root, err := t.parse()
 	if err != nil {
-		f.doubts = []string{""}
 		return f, []*Error{err}
 	}
 	t.root = root

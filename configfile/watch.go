@@ -82,10 +82,10 @@ type watcher struct {
 // look puts the file in force if it has changed.
 func (w *watcher) look(ctx context.Context, force bool) {
 	data, err := w.read()
-	if !force && !w.isDue(data, err) {
+	if !force && !w.isDue(data) {
 		return
 	}
-	if data, err = w.settled(ctx, data, err); ctx.Err() != nil || !force && !w.isDue(data, err) {
+	if data, err = w.settled(ctx, data, err); ctx.Err() != nil || !force && !w.isDue(data) {
 		return
 	}
 	digest := sha256.Sum256(data)
@@ -100,16 +100,16 @@ func (w *watcher) look(ctx context.Context, force bool) {
 	}
 }
 
-// isDue reports whether there is something to be done about what was read.
-func (w *watcher) isDue(data []byte, err error) bool {
+// isDue reports whether there is something to be done about what was read. Of what cannot be read there is nothing.
+func (w *watcher) isDue(data []byte) bool {
 	if w.failed && time.Since(w.tried) >= retryEvery {
 		return true
 	}
-	return sha256.Sum256(data) != w.last || err != nil && !w.failed
+	return sha256.Sum256(data) != w.last
 }
 
 var (
-	errForgotten = errors.New("the policy in force is code, and rules of the file would take its place: give Watch in Options.Base what New was given")
+	errForgotten = errors.New("the policy in force is code, and what the file says would take its place: give Watch in Options.Base what New was given")
 
 	errEmpty  = errors.New("the file is empty")
 	errNoFile = errors.New("that is no file")
@@ -155,7 +155,7 @@ func (w *watcher) apply(ctx context.Context, source string, data []byte) error {
 	if err != nil {
 		return err
 	}
-	if w.base == nil && f.Config.Policy != nil && w.auth.Coverage(mcpauth.Registered{}).PolicyIsCode {
+	if w.base == nil && w.auth.Coverage(mcpauth.Registered{}).PolicyIsCode {
 		return errForgotten
 	}
 	if err := w.auth.Reload(edition.WithPlaces(ctx, f.Locate), f.Config, source); err != nil {

@@ -45,6 +45,7 @@ type watched struct {
 	mu      sync.Mutex
 	log     bytes.Buffer
 	changes []mcpauth.ConfigChange
+	tries   int // how often a configuration was put together
 }
 
 func (w *watched) Write(p []byte) (int, error) {
@@ -58,6 +59,7 @@ func watch(t *testing.T, file string, every time.Duration) *watched {
 	t.Helper()
 	w := &watched{t: t, file: file, signal: make(chan os.Signal), ended: make(chan error, 1)}
 	base := func(c *mcpauth.Config) {
+		w.tries++
 		c.Logger = slog.New(slog.NewTextHandler(w, nil))
 		c.OnDecision = func(_ context.Context, d mcpauth.Decision) {
 			w.mu.Lock()
@@ -134,7 +136,7 @@ func TestWatchEdits_RELOAD_10(t *testing.T) {
 			write(t, name+".new", needs("b"))
 			require.NoError(t, os.Rename(name+".new", name))
 		}, false},
-		"in pieces":      {inPieces(130 * time.Millisecond), false},
+		"in pieces":      {inPieces(170 * time.Millisecond), false},
 		"in slow pieces": {inPieces(1900 * time.Millisecond), true},
 		"deleted for a moment": {func(t *testing.T, name string) {
 			time.Sleep(1150 * time.Millisecond) // it is looked at 2.2 seconds after the start
@@ -147,6 +149,14 @@ func TestWatchEdits_RELOAD_10(t *testing.T) {
 			time.Sleep(time.Minute)
 			write(t, name, needs("b"))
 		}, true},
+		"empty, and deleted, for a moment": {func(t *testing.T, name string) {
+			time.Sleep(1150 * time.Millisecond)
+			write(t, name, "")
+			time.Sleep(100 * time.Millisecond)
+			require.NoError(t, os.Remove(name))
+			time.Sleep(200 * time.Millisecond)
+			write(t, name, needs("b"))
+		}, false},
 		"a file of the same size and time": {func(t *testing.T, name string) {
 			info, err := os.Stat(name)
 			require.NoError(t, err)
@@ -222,6 +232,9 @@ func TestWatchSignal_RELOAD_10(t *testing.T) {
 		good, bad := w.takeChanges()
 		assert.Equal(t, [2]int{1, 0}, [2]int{good, bad})
 		close(w.signal)
+		before = w.auth.ConfigStatus().LastSuccess
+		time.Sleep(time.Minute)
+		assert.Equal(t, before, w.auth.ConfigStatus().LastSuccess, "whoever closes it signals no more")
 	})
 }
 
@@ -261,7 +274,80 @@ func TestWatchBroken_RELOAD_11(t *testing.T) {
 		time.Sleep(3 * time.Second)
 		good, bad = w.takeChanges()
 		assert.Equal(t, [2]int{0, 1}, [2]int{good, bad})
+		assert.Contains(t, w.log.String(), "the file is empty")
 	})
+}
+
+// TestWatchTimes_RELOAD_10: a file is looked at every two seconds, counts when it was the same 200 milliseconds before, and is put in force once.
+func TestWatchTimes_RELOAD_10(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		begin, file := time.Now(), filepath.Join(t.TempDir(), "mcpauth.json")
+		at := func(seconds float64) {
+			time.Sleep(time.Until(begin.Add(time.Duration(seconds * float64(time.Second)))))
+			synctest.Wait()
+		}
+		write(t, file, needs("a"))
+		w := watch(t, file, 0)
+		at(2.3) // the first look took until 0.2, and the second was at 2.2
+		write(t, file, needs("b"))
+		at(4.399)
+		assert.Equal(t, "a", w.need())
+		at(4.401)
+		assert.Equal(t, "b", w.need())
+		at(64.1)
+		write(t, file, needs("c"))
+		at(64.3)
+		write(t, file, needs("b"))
+		at(120)
+		assert.Equal(t, begin.Add(4400*time.Millisecond), w.auth.ConfigStatus().LastSuccess)
+		assert.Equal(t, 3, w.tries, "New, the beginning, and the change")
+	})
+}
+
+// TestWatchTries_RELOAD_10: what cannot be put in force is tried again every 30 seconds.
+func TestWatchTries_RELOAD_10(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		begin, file := time.Now(), filepath.Join(t.TempDir(), "mcpauth.json")
+		write(t, file, needs("a"))
+		w := watch(t, file, 100*time.Millisecond)
+		time.Sleep(250 * time.Millisecond)
+		write(t, file, strings.Replace(needs("b"), "mcp.example.com", "other.example.com", 1))
+		w.tries = 0
+		for i, at := range []time.Duration{500, 30700, 60900} { // in milliseconds: it is looked at 200 before
+			time.Sleep(time.Until(begin.Add(at*time.Millisecond - 1)))
+			assert.Equal(t, i, w.tries)
+			time.Sleep(2)
+			assert.Equal(t, i+1, w.tries)
+		}
+	})
+}
+
+// TestWatchEnds_RELOAD_10: whoever ends the watch hears of nothing that could not be finished.
+func TestWatchEnds_RELOAD_10(t *testing.T) {
+	for name, after := range map[string]time.Duration{"while the file settles": 2300 * time.Millisecond, "while another change is made": 3 * time.Second} {
+		synctest.Test(t, func(t *testing.T) {
+			file := filepath.Join(t.TempDir(), "mcpauth.json")
+			write(t, file, needs("a"))
+			release := make(chan struct{})
+			auth, err := configfile.New(file, func(c *mcpauth.Config) {
+				c.OnDecision = func(context.Context, mcpauth.Decision) { <-release }
+			})
+			require.NoError(t, err)
+			ctx, cancel := context.WithTimeout(t.Context(), after)
+			defer cancel()
+			time.AfterFunc(time.Second, func() {
+				if other, err := configfile.Parse("other.json", []byte(needs("b"))); assert.NoError(t, err) && after == 3*time.Second {
+					assert.NoError(t, auth.Reload(t.Context(), other, "other"))
+				}
+			})
+			time.AfterFunc(2150*time.Millisecond, func() { write(t, file, needs("c")) })
+			assert.ErrorIs(t, configfile.Watch(ctx, auth, file, configfile.Options{}), context.DeadlineExceeded)
+			assert.True(t, auth.ConfigStatus().StaleSince.IsZero(), name)
+			close(release)
+			synctest.Wait()
+			assert.NotEqual(t, "c", (&watched{t: t, auth: auth}).need())
+		})
+	}
 }
 
 // TestWatchRetries_RELOAD_10: what a file refers to may come later than the file.
@@ -295,7 +381,7 @@ func TestWatchBegins_RELOAD_10(t *testing.T) {
 		auth, err := configfile.New(file, nil)
 		require.NoError(t, err)
 		write(t, file, needs("b"))
-		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), 201*time.Millisecond)
 		defer cancel()
 		assert.ErrorIs(t, configfile.Watch(ctx, auth, file, configfile.Options{}), context.DeadlineExceeded)
 		assert.Equal(t, uint64(2), auth.ConfigStatus().Generation)
@@ -324,16 +410,17 @@ func TestWatchWithoutBase_RELOAD_06(t *testing.T) {
 	})
 }
 
-// TestWatchCode_RELOAD_06: rules of the file do not take the place of a policy in code that Options forgets.
+// TestWatchCode_RELOAD_06: what the file says does not take the place of a policy in code that Options forgets.
 func TestWatchCode_RELOAD_06(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		file := filepath.Join(t.TempDir(), "mcpauth.json")
 		write(t, file, needs("a"))
 		var log bytes.Buffer
-		auth, err := configfile.New(file, func(c *mcpauth.Config) {
+		base := func(c *mcpauth.Config) {
 			c.Logger = slog.New(slog.NewTextHandler(&log, nil))
 			c.Policy = mcpauth.PolicyFunc(func(context.Context, mcpauth.Call) (mcpauth.Requirement, error) { return mcpauth.Scopes("code"), nil })
-		})
+		}
+		auth, err := configfile.New(file, base)
 		require.NoError(t, err)
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		defer cancel()
@@ -341,5 +428,21 @@ func TestWatchCode_RELOAD_06(t *testing.T) {
 		w := &watched{t: t, auth: auth}
 		assert.Equal(t, "code", w.need())
 		assert.Contains(t, log.String(), "Options.Base")
+
+		log.Reset()
+		without, _, _ := strings.Cut(needs("b"), `,
+  "rules"`)
+		write(t, file, without+"}")
+		ctx, cancel = context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		_ = configfile.Watch(ctx, auth, file, configfile.Options{})
+		assert.Equal(t, "code", w.need(), "nor does a file without rules, which refuses all")
+		assert.Contains(t, log.String(), "Options.Base")
+		write(t, file, needs("b"))
+		ctx, cancel = context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		_ = configfile.Watch(ctx, auth, file, configfile.Options{Base: base})
+		assert.Equal(t, time.Now().Add(-800*time.Millisecond), auth.ConfigStatus().LastSuccess, "it forgets nothing")
+		assert.Equal(t, "code", w.need())
 	})
 }

@@ -6,6 +6,8 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"runtime/debug"
+	"strings"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -13,6 +15,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/seed-1e292522/mcpauth/configfile"
 )
 
 // TestWatchNoFile_RELOAD_10: what is no file is not waited for: a pipe in its place would let nobody go, neither the watch nor who ends it.
@@ -27,6 +31,10 @@ func TestWatchNoFile_RELOAD_10_RELOAD_11(t *testing.T) {
 		"a link to nowhere": func(name string) error { return os.Symlink(name+".none", name) },
 		"a device":          func(name string) error { return os.Symlink("/dev/zero", name) },
 	} {
+		why := "that is no file"
+		if name == "a link to nowhere" {
+			why = "no such file or directory"
+		}
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				file := filepath.Join(t.TempDir(), "mcpauth.json")
@@ -38,6 +46,7 @@ func TestWatchNoFile_RELOAD_10_RELOAD_11(t *testing.T) {
 				good, bad := w.takeChanges()
 				assert.Equal(t, [2]int{0, 1}, [2]int{good, bad}, "it is told once, and the last good one stays")
 				assert.Equal(t, "a", w.need())
+				assert.Contains(t, w.log.String(), why)
 				require.NoError(t, os.Remove(file))
 				write(t, file, needs("b"))
 				time.Sleep(3 * time.Second)
@@ -65,9 +74,44 @@ func TestWatchRestless_RELOAD_10(t *testing.T) {
 				time.Sleep(100 * time.Millisecond)
 			}
 		}()
-		time.Sleep(7 * time.Second)
+		time.Sleep(4980 * time.Millisecond)
+		assert.Equal(t, "a", w.need())
+		time.Sleep(40 * time.Millisecond)
+		assert.Equal(t, "b", w.need())
 		stop()
 		<-done
-		assert.Equal(t, "b", w.need())
 	})
+}
+
+// TestClosed_RELOAD_10: whoever reads a file every two seconds leaves none open.
+func TestClosed_RELOAD_10(t *testing.T) {
+	defer debug.SetGCPercent(debug.SetGCPercent(-1)) // which would close them
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "key"), strings.Repeat("0123", 8))
+	write(t, filepath.Join(dir, "mcpauth.json"), `{"session_key": {"file": "key"}}`)
+	open := func() int {
+		files, err := os.ReadDir("/dev/fd")
+		require.NoError(t, err)
+		return len(files)
+	}
+	before := open()
+	for range 32 {
+		_, err := configfile.Load(filepath.Join(dir, "mcpauth.json"))
+		require.NoError(t, err)
+	}
+	assert.Less(t, open(), before+32)
+}
+
+// TestUnreadable_RELOAD_09: why a secret cannot be read is told, without what is not the file's name.
+func TestUnreadable_RELOAD_09(t *testing.T) {
+	for name, want := range map[string]string{
+		"/proc/sys/vm/compact_memory": "correct its rights: permission denied", // for root, too
+		"/proc/self/mem":              "input/output error",
+	} {
+		if _, err := os.Stat(name); err != nil {
+			continue // it is there on Linux
+		}
+		_, err := configfile.Parse("mcpauth.json", []byte(`{"session_key": {"file": "`+name+`"}}`))
+		assert.EqualError(t, err, `mcpauth.json:1:17: session_key: "`+name+`" cannot be read: `+want)
+	}
 }

@@ -225,10 +225,7 @@ func (l *List) add(ctx context.Context, name string, m mark) error {
 		if err != nil {
 			return err
 		}
-		if bytes.Equal(old, strict) { // it came twice, and what stood there is lost
-			m = first
-		}
-		m = m.and(heldMark(old))
+		m = m.and(heldMark(old)) // the strictest one if it came twice, and what stood there is lost
 		last := m.write(toStay)
 		old, err = l.swap(ctx, name, last, m)
 		if err != nil || bytes.Equal(old, last) {

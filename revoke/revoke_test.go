@@ -40,6 +40,8 @@ type recorded struct {
 	err   error
 	swaps func(n int) // is called in front of a swap
 	n     int
+	asked int // how often
+	wrote []string
 }
 
 func newRecorded() *recorded {
@@ -48,7 +50,7 @@ func newRecorded() *recorded {
 
 func (r *recorded) Swap(ctx context.Context, key string, value []byte, ttl time.Duration) ([]byte, error) {
 	r.mu.Lock()
-	r.all[key] = bytes.Clone(value)
+	r.all[key], r.wrote = bytes.Clone(value), append(r.wrote, string(value))
 	n, hook := r.n, r.swaps
 	r.n++
 	r.mu.Unlock()
@@ -67,12 +69,11 @@ func (r *recorded) Swap(ctx context.Context, key string, value []byte, ttl time.
 func (r *recorded) Get(ctx context.Context, key string) ([]byte, error) {
 	r.mu.Lock()
 	delay, err := r.delay, r.err
+	r.asked++
 	r.mu.Unlock()
 	time.Sleep(delay) // in a bubble
-	if err != nil {
-		return nil, err
-	}
-	return r.Store.Get(ctx, key)
+	value, known := r.Store.Get(ctx, key)
+	return value, errors.Join(err, known) // what stands beside an error says nothing
 }
 
 func (r *recorded) is(delay time.Duration, err error) {
@@ -136,7 +137,7 @@ func TestRevoked_STORE_09(t *testing.T) {
 			"subject": {func(l *List) error {
 				return l.RevokeSubject(t.Context(), issuerURL, "user", begin.Add(time.Minute), until)
 			}, iat(begin),
-				[]mcpauthtest.Claims{{"sub": "user-2"}, iat(begin.Add(time.Minute + skew)), iat(begin.Add(2 * time.Minute))}},
+				[]mcpauthtest.Claims{{"sub": "user-2"}, iat(begin.Add(time.Minute + 30*time.Second)), iat(begin.Add(2 * time.Minute))}},
 			"subject of a token without iat": {func(l *List) error {
 				return l.RevokeSubject(t.Context(), issuerURL, "user", begin.Add(time.Minute), until)
 			}, mcpauthtest.Claims{"iat": nil},
@@ -348,6 +349,32 @@ func TestLost_STORE_09(t *testing.T) {
 	}
 }
 
+// TestLostBetween_STORE_09: what another has revoked in between stays revoked also if it was in an answer that nobody has got.
+func TestLostBetween_STORE_09(t *testing.T) {
+	for _, lost := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			answers := &lossy{Store: MemoryStore()}
+			store := &recorded{Store: answers, all: map[string][]byte{}}
+			r := newReplica(t, store, key)
+			begin := time.Now()
+			time.Sleep(time.Hour)
+			revoke := func(minute int) error {
+				return r.list.RevokeSubject(t.Context(), issuerURL, "user", begin.Add(time.Duration(minute)*time.Minute), time.Now().Add(time.Hour))
+			}
+			token := r.token(mcpauthtest.Claims{"iat": begin.Add(49 * time.Minute).Unix(), "exp": begin.Add(48 * time.Hour).Unix()})
+			const last = 3 // the second swap of the one, after both of the other
+			answers.lose, answers.again = map[int]bool{last: lost}, map[int]bool{last: !lost}
+			store.swaps = func(n int) {
+				if n == 1 {
+					require.NoError(t, revoke(50))
+				}
+			}
+			assert.Equal(t, lost, revoke(40) != nil)
+			assert.Equal(t, http.StatusUnauthorized, r.status(token), "lost: %t", lost)
+		})
+	}
+}
+
 // TestForever_STORE_09: a time that is too far away for a store is a long time, and not none.
 func TestForever_STORE_09(t *testing.T) {
 	for _, until := range []time.Time{
@@ -362,6 +389,8 @@ func TestForever_STORE_09(t *testing.T) {
 			assert.Equal(t, http.StatusUnauthorized, r.status(token()), until.Year())
 			time.Sleep(10 * 365 * 24 * time.Hour)
 			assert.Equal(t, http.StatusUnauthorized, r.status(token()), until.Year())
+			time.Sleep(2 * 24 * time.Hour)
+			assert.Equal(t, http.StatusOK, r.status(token()), "not for ever")
 		})
 	}
 }
@@ -386,7 +415,7 @@ func TestSkew_STORE_09(t *testing.T) {
 
 // TestMany_STORE_09: of many who revoke one thing at once each is done soon, and who finds it revoked writes nothing.
 func TestMany_STORE_09(t *testing.T) {
-	for _, n := range []int{2, 8, 32} {
+	for _, n := range []int{1, 2, 8, 32} {
 		synctest.Test(t, func(t *testing.T) {
 			store := &lossy{Store: MemoryStore()}
 			var wait sync.WaitGroup
@@ -394,7 +423,7 @@ func TestMany_STORE_09(t *testing.T) {
 			store.wait = func() { time.Sleep(time.Millisecond + time.Duration(turn.Add(7919)%200)*time.Microsecond) }
 			list, err := New(store, key)
 			require.NoError(t, err)
-			until := time.Now().Add(time.Hour)
+			until := time.Now().Add(time.Hour + 1234*time.Nanosecond)
 			for range n {
 				wait.Go(func() { assert.NoError(t, list.RevokeSession(t.Context(), issuerURL, "s", until)) })
 			}
@@ -426,24 +455,55 @@ func TestSecrets_STORE_02_STORE_09(t *testing.T) {
 		assert.Regexp(t, `^r:[\w-]{22}$`, name)
 		assert.Regexp(t, `^1 \d+ \d+ [A-Z2-7]{13}$`, string(value))
 	}
+	assert.Len(t, store.wrote, 8)
+	for i := 0; i < len(store.wrote); i += 2 {
+		assert.Regexp(t, `^1 \d+ \d+ ~[A-Z2-7]{13}$`, store.wrote[i], "what other releases find in between")
+	}
 }
 
 // TestUnreadable_STORE_03: of an entry that another release has written nobody knows what it says.
 func TestUnreadable_STORE_03_STORE_09(t *testing.T) {
-	store := newRecorded()
-	r := newReplica(t, store, key)
-	until := time.Now().Add(time.Hour)
-	require.NoError(t, r.list.RevokeSubject(t.Context(), issuerURL, "user", time.Now().Add(-time.Hour), until))
-	token := r.token(nil)
-	assert.Equal(t, http.StatusOK, r.status(token))
-	name := slices.Collect(maps.Keys(store.all))[0]
-	for _, value := range []string{"v9 1 2 x", "1 1 2", "1 a 2 x", "1 1 b x", "2 1 1 x"} {
-		_, err := store.Store.Swap(t.Context(), name, []byte(value), time.Hour)
-		require.NoError(t, err)
-		assert.Equal(t, http.StatusServiceUnavailable, r.status(token), value)
+	synctest.Test(t, func(t *testing.T) {
+		store := newRecorded()
+		r := newReplica(t, store, key)
+		until := time.Now().Add(time.Hour)
+		require.NoError(t, r.list.RevokeSubject(t.Context(), issuerURL, "user", time.Now().Add(-time.Hour), until))
+		token := r.token(nil)
+		assert.Equal(t, http.StatusOK, r.status(token))
+		name := slices.Collect(maps.Keys(store.all))[0]
+		for _, value := range []string{"v9 1 2 x", "1 1 2", "1 a 2 x", "1 1 b x", "2 1 1 x"} {
+			_, err := store.Store.Swap(t.Context(), name, []byte(value), time.Hour)
+			require.NoError(t, err)
+			assert.Equal(t, http.StatusServiceUnavailable, r.status(token), value)
+			assert.Equal(t, http.StatusServiceUnavailable, r.status(r.token(mcpauthtest.Claims{"iat": nil})), value)
+		}
+		require.NoError(t, r.list.RevokeSubject(t.Context(), issuerURL, "user", time.Now().Add(-time.Hour), until))
+		assert.Equal(t, http.StatusUnauthorized, r.status(token), "it may have said anything")
+		time.Sleep(9 * 365 * 24 * time.Hour)
+		assert.Equal(t, http.StatusUnauthorized, r.status(r.token(nil)), "and for any time")
+	})
+}
+
+// TestClaims_STORE_09: claims that cannot be read name no session, and nobody knows whether it is revoked.
+func TestClaims_STORE_09(t *testing.T) {
+	l, err := New(newRecorded(), key)
+	require.NoError(t, err)
+	revoked, err := l.Revoked(t.Context(), &mcpauth.Principal{Issuer: issuerURL, Subject: "user"})
+	assert.False(t, revoked)
+	assert.EqualError(t, err, "the claims of the token cannot be decoded")
+}
+
+// TestQuestions_STORE_09: the store is asked only about what can have been revoked.
+func TestQuestions_STORE_09(t *testing.T) {
+	for _, tt := range []struct {
+		claims mcpauthtest.Claims
+		want   int
+	}{{mcpauthtest.Claims{"jti": nil}, 1}, {nil, 2}, {mcpauthtest.Claims{"sid": "s"}, 3}, {mcpauthtest.Claims{"sid": ""}, 2}, {mcpauthtest.Claims{"jti": ""}, 1}} {
+		store := newRecorded()
+		r := newReplica(t, store, key)
+		assert.Equal(t, http.StatusOK, r.status(r.token(tt.claims)))
+		assert.Equal(t, tt.want, store.asked, tt.claims)
 	}
-	require.NoError(t, r.list.RevokeSubject(t.Context(), issuerURL, "user", time.Now().Add(-time.Hour), until))
-	assert.Equal(t, http.StatusUnauthorized, r.status(token), "it may have said anything")
 }
 
 // TestMistakes_STORE_09: what would revoke nothing is an error.
@@ -459,7 +519,7 @@ func TestMistakes_STORE_09(t *testing.T) {
 	l, err := New(MemoryStore(), key)
 	require.NoError(t, err)
 	later := time.Now().Add(time.Hour)
-	assert.Error(t, l.RevokeToken(t.Context(), issuerURL, "", later))
-	assert.Error(t, l.RevokeSession(t.Context(), "", "s", later))
-	assert.Error(t, l.RevokeSubject(t.Context(), issuerURL, "u", later, time.Time{}))
+	assert.EqualError(t, l.RevokeToken(t.Context(), issuerURL, "", later), "revoke: no issuer, or no jti: nothing would be revoked")
+	assert.EqualError(t, l.RevokeSession(t.Context(), "", "s", later), "revoke: no issuer, or no sid: nothing would be revoked")
+	assert.EqualError(t, l.RevokeSubject(t.Context(), issuerURL, "u", later, time.Time{}), "revoke: the time until which it is to be remembered is over")
 }
