@@ -45,6 +45,19 @@ func through(s *sealed.Sealer, text string, size int, isStream bool) (got string
 	return w.Body.String(), !strings.Contains(w.Body.String(), `"error":{"code":-32603,"message":"request state cannot be sealed"}`)
 }
 
+// sealsOne asserts that one state goes out sealed of what a handler writes in pieces of any size, and all else as it is.
+func sealsOne(t *testing.T, text string, isStream bool) {
+	t.Helper()
+	for _, size := range []int{len(text), 1, 2, 5, 7} {
+		s := newSealer(t, sealed.Config{})
+		got, ok := through(s, text, size, isStream)
+		assert.True(t, ok, text)
+		assert.NotContains(t, got, canary, "%q in pieces of %d", text, size)
+		assert.Equal(t, text, openedAll(t, s, got))
+		assert.Equal(t, 1, strings.Count(got, `"v1.`), text)
+	}
+}
+
 var sealedText = regexp.MustCompile(`"v1\.[A-Za-z0-9_-]{100,}"`)
 
 // opened puts what a handler had written in the place of what was sealed, as a retry has it.
