@@ -69,6 +69,7 @@ func TestEventSpellings_STATE_09(t *testing.T) {
 		"data: " + strings.Replace(message, "%", "", 1),
 		"id: 1\rdata: " + strings.Replace(message, "%", "\rdata: ", 1) + "\r\r",
 		": x\rdata: " + strings.Replace(message, "%", "\ndata: ", 1) + "\n\n",
+		": x\rdata: {\"a\":1,\ndata: \"result\":{\"requestState\":\"" + canary + "\"}}\n\n",
 		": {\nda: {\nxxxx: {\ndata\ndatax: {\nxdata: {\ndata: " + strings.Replace(message, "%", "", 1) + "\n\n",
 		"data: " + strings.Replace(message, "%", "\n\ufeff\ndata: ", 1) + "\n\n", // such a mark is one at the beginning alone
 		// Events that are no messages, and leave nothing behind.
@@ -309,10 +310,11 @@ func TestOtherMethods_STATE_10(t *testing.T) {
 func TestOtherMethods_Any_STATE_10(t *testing.T) {
 	for _, text := range []string{
 		answerWith(`{"requestState":"` + strings.Repeat("x", 50<<10) + `"}`), answerWith(`{"requestState":{"a":1}}`),
-		answerWith(`{"requestState":"\x"}`), answerWith("{\"requestState\":\"a\nb\"}"), `{"result":{"requestState":"cut`,
+		answerWith(`{"requestState":"\x"}`), answerWith("{\"requestState\":\"a\nb\"}"), `{"result":{"requestState":"cut`, `{"result":{"a":"requestState"`,
 	} {
 		for _, piece := range []int{len(text), 1 << 10} {
-			h := newSealer(t, sealed.Config{}).Handler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			log := &logBuffer{}
+			h := newSealer(t, sealed.Config{Logger: log.logger()}).Handler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 				for rest := text; rest != ""; rest = rest[min(piece, len(rest)):] {
 					_, err := io.WriteString(w, rest[:min(piece, len(rest))])
 					assert.NoError(t, err)
@@ -323,6 +325,7 @@ func TestOtherMethods_Any_STATE_10(t *testing.T) {
 				h.ServeHTTP(w, newPost("", `{"jsonrpc":"2.0","id":1,"method":"completion/complete"}`).WithContext(as("u1", "c1")))
 			})
 			assert.Equal(t, text, w.Body.String())
+			assert.Equal(t, strings.Contains(text, `"requestState":"`), strings.Contains(log.take(), "another method"), text)
 		}
 	}
 }
