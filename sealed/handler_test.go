@@ -381,6 +381,9 @@ func TestWithheld_STATE_11(t *testing.T) {
 		{"too large by one byte", func(w http.ResponseWriter) {
 			_, _ = io.WriteString(w, answerWith(asking(`"`+strings.Repeat("x", 8<<10-1)+`"`)))
 		}, 500, withheldBody, sealed.TooLarge},
+		{"too large, and a line end", func(w http.ResponseWriter) {
+			_, _ = io.WriteString(w, answerWith(asking("\""+strings.Repeat("x", 8<<10)+"\n\"")))
+		}, 500, withheldBody, sealed.TooLarge},
 		{"just not too large", func(w http.ResponseWriter) {
 			_, _ = io.WriteString(w, answerWith(asking(`"`+strings.Repeat("x", 8<<10-2)+`"`))+answerWith(asking("7351")))
 		}, 500, withheldBody, sealed.Unreadable},
