@@ -115,11 +115,8 @@ func isStateless(data []byte, isStream bool) bool {
 			switch l.next(c) {
 			case syntax:
 				continue
-			case newline:
-				c = '\n'
 			case eventEnd:
 				s = scan{}
-				continue
 			}
 		}
 		if e := s.next(c); e == begins || e == unsuited {
@@ -157,7 +154,6 @@ type editor struct {
 func (e *editor) WriteHeader(w *between.Writer, status int) {
 	if !e.failed {
 		e.answer.WriteHeader(w, status)
-		e.isStream = isEventStream(w.Header())
 	}
 }
 
@@ -174,7 +170,7 @@ func (e *editor) Write(w *between.Writer, data []byte) (int, error) {
 	}
 	if w.Status == 0 {
 		w.WriteHeader(http.StatusOK)
-		if e.failed || w.Hook != between.Hook(e) {
+		if w.Hook != between.Hook(e) {
 			return 0, errWithheld
 		}
 	}
@@ -202,21 +198,23 @@ func (e *editor) edit(r *http.Request, data []byte) (out []byte, problem Kind) {
 				continue
 			}
 		}
-		if e.taking && (c == '\n' || len(e.held)+i-from > 6*maxValue) {
+		switch {
+		case e.taking && c == '\n':
 			return nil, Unreadable
+		case e.taking && len(e.held)+i-from >= maxValue:
+			return nil, TooLarge
 		}
-		switch e.scan.next(c) {
-		case unsuited:
-			if e.asks != forOther {
-				return nil, Unreadable
+		switch event := e.scan.next(c); {
+		case e.asks == forOther:
+			if event == begins {
+				e.s.tellOnce()
 			}
-		case begins:
+		case event == unsuited:
+			return nil, Unreadable
+		case event == begins:
 			out, from = append(out, data[from:i]...), i
 			e.taking, e.held = true, nil
-		case ends:
-			if !e.taking {
-				continue
-			}
+		case event == ends && e.taking:
 			state := append(e.held, data[from:i+1]...)
 			sealed, problem := e.sealed(r, state)
 			if problem != "" {
@@ -251,15 +249,11 @@ func (e *editor) line(c byte) (byte, bool) {
 
 // sealed returns what stands for a state, a JSON string as the handler has written it.
 func (e *editor) sealed(r *http.Request, state []byte) ([]byte, Kind) {
-	if e.asks == forOther {
-		e.s.tellOnce()
-		return state, ""
-	}
 	if e.asks == forAny || !isString(state) {
 		return nil, Misplaced
 	}
 	m, err := find(bodyOf(r))
-	if err != nil || m.asks() != forRounds {
+	if err != nil {
 		return nil, NoCall
 	}
 	text, problem := e.s.seal(r.Context(), &m.call, state, byWrapper)
@@ -269,7 +263,7 @@ func (e *editor) sealed(r *http.Request, state []byte) ([]byte, Kind) {
 // withholdRest ends an answer in which a state cannot be sealed. Where nothing of the message has been
 // sent, an error can stand in its place; otherwise the answer breaks off.
 func (e *editor) withholdRest(w *between.Writer, problem Kind, whole bool) {
-	if w.Status == 0 && !e.begun {
+	if w.Status == 0 {
 		e.withhold(w, problem)
 		return
 	}
@@ -292,7 +286,6 @@ func (e *editor) withhold(w *between.Writer, problem Kind) {
 	for _, name := range [...]string{"Content-Encoding", "Content-Range", "Etag", "Expires", "Last-Modified", "Trailer"} {
 		delete(h, name)
 	}
-	w.Status = http.StatusInternalServerError
 	sendError(w.ResponseWriter, http.StatusInternalServerError, idOf(bodyOf(w.Request)), codeInternal, cannotSeal)
 }
 

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -43,6 +44,19 @@ func through(s *sealed.Sealer, text string, size int, isStream bool) (got string
 	}()
 	h.ServeHTTP(w, newPost("", strings.Replace(fuzzedCall, "%", "", 1)).WithContext(as("u1", "c1")))
 	return w.Body.String(), !strings.Contains(w.Body.String(), `"error":{"code":-32603,"message":"request state cannot be sealed"}`)
+}
+
+// sealsOne asserts that one state goes out sealed of what a handler writes in pieces of any size, and all else as it is.
+func sealsOne(t *testing.T, text string, isStream bool) {
+	t.Helper()
+	for _, size := range []int{len(text), 1, 2, 5, 7} {
+		s := newSealer(t, sealed.Config{})
+		got, ok := through(s, text, size, isStream)
+		assert.True(t, ok, text)
+		assert.NotContains(t, got, canary, "%q in pieces of %d", text, size)
+		assert.Equal(t, text, openedAll(t, s, got))
+		assert.Equal(t, 1, strings.Count(got, `"v1.`), text)
+	}
 }
 
 var sealedText = regexp.MustCompile(`"v1\.[A-Za-z0-9_-]{100,}"`)
@@ -91,18 +105,40 @@ func FuzzAnswer(f *testing.F) {
 		if opened := openedAll(t, s, got); opened != text {
 			t.Errorf("%q became %q", text, opened)
 		}
+		messages := []string{got}
 		if isStream {
-			return
+			messages = dataOf(got)
 		}
-		var message struct {
-			Result struct{ RequestState any }
-		}
-		if json.Unmarshal([]byte(got), &message) == nil {
-			if state, isString := message.Result.RequestState.(string); isString && !strings.HasPrefix(state, "v1.") {
-				t.Errorf("%q: the state goes out as it is", text)
+		for _, text := range messages {
+			var message struct {
+				Result struct{ RequestState any }
+			}
+			if json.Unmarshal([]byte(text), &message) == nil {
+				if state, isString := message.Result.RequestState.(string); isString && !strings.HasPrefix(state, "v1.") {
+					t.Errorf("%q: the state goes out as it is", text)
+				}
 			}
 		}
 	})
+}
+
+// dataOf reads an event stream as HTML Living Standard section 9.2.6 has it. What has a byte of a byte order mark behind
+// the first mark is left out: in pieces it cannot be told where the stream began.
+func dataOf(stream string) (all []string) {
+	stream = strings.TrimPrefix(stream, "\ufeff")
+	if slices.ContainsFunc([]byte(stream), func(c byte) bool { return strings.IndexByte("\ufeff", c) >= 0 }) {
+		return nil
+	}
+	data := ""
+	for line := range strings.SplitSeq(strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(stream), "\n") {
+		if name, value, _ := strings.Cut(line, ":"); name == "data" {
+			data += strings.TrimPrefix(value, " ") + "\n"
+		}
+		if line == "" {
+			all, data = append(all, data), ""
+		}
+	}
+	return all
 }
 
 // FuzzOpen: nothing opens that was not sealed, and a body with whatever state is answered.

@@ -21,14 +21,11 @@ var limits = strictjson.Limits{Depth: strictjson.MaxDepth, Members: maxMembers, 
 func canonical(text []byte) ([]byte, error) {
 	var w writer
 	w.r.Reset(text, limits)
-	out, err := w.appendValue(nil)
-	if err == nil {
-		err = w.r.End()
-	}
-	return out, err
+	out := w.appendValue(nil)
+	return out, w.r.End()
 }
 
-// writer writes what it reads in another order.
+// writer writes what it reads in another order. An error of the reader stays, and ends all that is open.
 type writer struct {
 	r     strictjson.Reader
 	spare []byte // where members stand while they change places: one for all, lest each level of nesting costs the whole
@@ -36,7 +33,7 @@ type writer struct {
 
 // appendValue appends the next value: its kind, and what tells it from others of the kind. Its nesting is bounded by
 // that of the reader.
-func (w *writer) appendValue(out []byte) ([]byte, error) {
+func (w *writer) appendValue(out []byte) []byte {
 	r := &w.r
 	switch r.Kind() {
 	case strictjson.Object:
@@ -44,55 +41,47 @@ func (w *writer) appendValue(out []byte) ([]byte, error) {
 	case strictjson.Array:
 		return w.appendArray(out)
 	case strictjson.String:
-		s, err := r.String()
-		return owned.AppendField(append(out, 's'), string(s)), err
+		s, _ := r.String()
+		return owned.AppendField(append(out, 's'), string(s))
 	case strictjson.Number:
 		raw, err := r.Number()
 		if err != nil {
-			return nil, err
+			return out
 		}
-		return owned.AppendField(append(out, 'n'), decimal(raw)), nil
+		return owned.AppendField(append(out, 'n'), decimal(raw))
 	}
-	raw, err := r.Skip() // true, false, null, or nothing that is JSON
-	return append(out, raw...), err
+	raw, _ := r.Skip() // true, false, null, or nothing that is JSON
+	return append(out, raw...)
 }
 
-func (w *writer) appendArray(out []byte) ([]byte, error) {
-	_ = w.r.Array() // an error stays, and Element returns it
+func (w *writer) appendArray(out []byte) []byte {
+	_ = w.r.Array()
 	out = append(out, '[')
 	for {
-		more, err := w.r.Element()
-		if err != nil || !more {
-			return append(out, ']'), err
+		if more, _ := w.r.Element(); !more {
+			return append(out, ']')
 		}
-		if out, err = w.appendValue(out); err != nil {
-			return nil, err
-		}
+		out = w.appendValue(out)
 	}
 }
 
 // appendObject appends the members in the order of their names, which are unique.
-func (w *writer) appendObject(out []byte) ([]byte, error) {
+func (w *writer) appendObject(out []byte) []byte {
 	type member struct {
 		name     string
 		from, to int // where it stands behind begin
 	}
 	var members []member
-	_ = w.r.Object() // an error stays, and Member returns it
+	_ = w.r.Object()
 	out = append(out, '{')
 	begin := len(out)
 	for {
-		name, more, err := w.r.Member()
-		if err != nil {
-			return nil, err
-		}
+		name, more, _ := w.r.Member()
 		if !more {
 			break
 		}
 		m := member{name: string(name), from: len(out) - begin}
-		if out, err = w.appendValue(owned.AppendField(out, m.name)); err != nil {
-			return nil, err
-		}
+		out = w.appendValue(owned.AppendField(out, m.name))
 		m.to = len(out) - begin
 		members = append(members, m)
 	}
@@ -105,7 +94,7 @@ func (w *writer) appendObject(out []byte) ([]byte, error) {
 			out = append(out, w.spare[m.from:m.to]...)
 		}
 	}
-	return append(out, '}'), nil
+	return append(out, '}')
 }
 
 // maxExponent bounds the exponents that are reckoned with. What is beyond it is compared as it is written.

@@ -10,6 +10,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/seed-1e292522/mcpauth/internal/strictjson"
 )
 
 func TestCanonical_STATE_02(t *testing.T) {
@@ -24,7 +26,8 @@ func TestCanonical_STATE_02(t *testing.T) {
 		{`[]`, ` [ ] `}, {`{}`}, {`true`}, {`false`}, {`null`}, {`""`}, {`[[]]`}, {`[{}]`}, {`["a","b"]`}, {`["a,b"]`}, {`["ab"]`},
 		{`{"a":"1"}`}, {`{"a":1}`}, {`{"a":[1]}`}, {`{"a":null}`}, {`{"":0}`}, {`{"a":{"b":1},"c":2}`}, {`{"a":{"b":1,"c":2}}`},
 		{`9007199254740992`}, {`9007199254740993e1`}, {`0.1`}, {`0.10000000000000000555`}, {`1e400`}, {`1e401`},
-		{`1e9999999999999999999`}, {`1e1099511627777`}, {`10e1099511627777`}, {`1e1099511627776`, `10e1099511627775`, `1.0e1099511627776`}, {`1e-9999999999999999999`}, {`[1,2]`}, {`[12]`}, {`[2,1]`}, {`"true"`}, {`"1"`}, {`1`}, {`-1`}, {`10`},
+		{`1e9999999999999999999`}, {`1e9999999999999999998`}, {`1e1099511627777`}, {`1.0e1099511627777`},
+		{`1e-1099511627776`, `1.0e-1099511627776`}, {`1e-1099511627777`}, {`1.0e-1099511627777`}, {`10e-1099511627777`}, {`10e1099511627777`}, {`1e1099511627776`, `10e1099511627775`, `1.0e1099511627776`}, {`1e-9999999999999999999`}, {`[1,2]`}, {`[12]`}, {`[2,1]`}, {`"true"`}, {`"1"`}, {`1`}, {`-1`}, {`10`},
 	} {
 		want, err := canonical([]byte(same[0]))
 		require.NoError(t, err, same[0])
@@ -38,12 +41,30 @@ func TestCanonical_STATE_02(t *testing.T) {
 	for _, texts := range seen {
 		assert.Len(t, texts, 1, "they have different values")
 	}
-	for _, text := range []string{``, `{`, `{"a":1,"a":1}`, `{"a":1}x`, `"\ud800"`, "\"\xff\"", `01`, `[1,]`, strings.Repeat("[", 65) + strings.Repeat("]", 65)} {
+	for _, text := range []string{``, `{`, `{"a":1,"a":1}`, `{"a":1}x`, `"\ud800"`, "\"\xff\"", `01`, `-`, `{"a":-}`, `{"b":1,"a":-}`, `[1,]`, `["\x"]`, `[[1}`, `{"a":{"b":1]}`, `[truf]`, `{"b":tru,"a":1}`, strings.Repeat("[", 65) + strings.Repeat("]", 65)} {
 		_, err := canonical([]byte(text))
 		assert.Error(t, err, text)
 	}
 	_, err := canonical([]byte(strings.Repeat("[", 64) + strings.Repeat("]", 64)))
 	assert.NoError(t, err)
+}
+
+// The text is part of what a state is bound to: replicas of two builds have the same.
+func TestCanonicalForm_STATE_08(t *testing.T) {
+	field := func(text string) string { return "\x00\x00\x00\x00\x00\x00\x00" + string(rune(len(text))) + text }
+	got, err := canonical([]byte(`{"b":[0,-1.50,true,null,[]],"a":"é","":{"z":1e3,"y":{}}}`))
+	require.NoError(t, err)
+	assert.Equal(t, "{"+field("")+"{"+field("y")+"{}"+field("z")+"n"+field("1e3")+"}"+field("a")+"s"+field("é")+
+		field("b")+"[n"+field("0")+"n"+field("-15e-1")+"truenull[]]}", string(got))
+}
+
+// As many members as the wrapper takes, and no more.
+func TestMembers_STATE_02(t *testing.T) {
+	most := `{"params":[` + strings.Repeat(`{"":0},`, 100_000-1) + `0]}`
+	_, err := find([]byte(most))
+	assert.NoError(t, err)
+	_, err = find([]byte("[" + most + `,{"":0}]`))
+	assert.ErrorIs(t, err, strictjson.ErrMembers)
 }
 
 // What is nested costs about as much as what is not, wherever its members belong: arguments are anybody's.

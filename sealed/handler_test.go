@@ -67,14 +67,55 @@ func TestEventSpellings_STATE_09(t *testing.T) {
 		"data: " + strings.Replace(message, "%", "\ndata:", 1) + "\n\n",
 		"id: 1\ndata: [\ndata: ]\n\n: {\n\ndatum: {\nevent: message\ndata: " + strings.Replace(message, "%", "", 1) + "\n\n",
 		"data: " + strings.Replace(message, "%", "", 1),
+		"id: 1\rdata: " + strings.Replace(message, "%", "\rdata: ", 1) + "\r\r",
+		": x\rdata: " + strings.Replace(message, "%", "\ndata: ", 1) + "\n\n",
+		": x\rdata: {\"a\":1,\ndata: \"result\":{\"requestState\":\"" + canary + "\"}}\n\n",
+		": {\nda: {\nxxxx: {\ndata\ndatax: {\nxdata: {\ndata: " + strings.Replace(message, "%", "", 1) + "\n\n",
+		"data: " + strings.Replace(message, "%", "\n\ufeff\ndata: ", 1) + "\n\n", // such a mark is one at the beginning alone
+		// Events that are no messages, and leave nothing behind.
+		"data: {\n\ndata: " + strings.Replace(message, "%", "", 1) + "\n\n",
+		"data: {\"a\":\"x\n\ndata: " + strings.Replace(message, "%", "", 1) + "\n\n",
+		"data: {\r\n\ndata: " + strings.Replace(message, "%", "", 1) + "\r\n\n",
+		// No JSON: a reader that does not mind has a state in it.
+		"data: {\"a\":\"x\ndata: y\",\"result\":{\"requestState\":\"" + canary + "\"}}\n\n",
 	} {
-		for _, size := range []int{len(text), 1, 5} {
-			s := newSealer(t, sealed.Config{})
-			got, ok := through(s, text, size, true)
+		sealsOne(t, text, true)
+	}
+}
+
+// Names, and texts in front of them, in the spellings that JSON has; and in some that it has not, and a reader may take.
+func TestSpellings_STATE_09(t *testing.T) {
+	result := `"result":{"requestState":"` + canary + `"}`
+	for _, text := range []string{
+		`{"\u0072esu\u006ct":{"reque\u0073t\u0053tate":"` + canary + `"}}`,
+		`{"resu\u006Ct":{"REQUESTstate":"` + canary + `"}}`,
+		`{"a":"x\"",` + result + `}`, `{"a":"x\\",` + result + `}`, `{"a":"\u00e9\\\"",` + result + `}`,
+		`[] {` + result + `}`, `"a"{` + result + `}`, `{"a":[{}]}[{` + result + `}]`,
+		`]}{` + result + `}`, `{"a":"b"` + result + `}`, `{"a":,` + result + `}`, `{"a":{"b":}` + result + `}`,
+	} {
+		sealsOne(t, text, false)
+		sealsOne(t, "data: "+text+"\n\n", true)
+	}
+}
+
+// What only looks like a name or place of a state is nobody's.
+func TestOtherNames_STATE_09(t *testing.T) {
+	s := newSealer(t, sealed.Config{})
+	for _, text := range []string{
+		`{"xresult":{"requestState":"NY"}}`, `{"resultx":{"requestState":"NY"}}`, `{"resul":{"requestState":"NY"}}`, `{"abcdef":{"requestState":"NY"}}`,
+		`{"\/result":{"requestState":"NY"}}`, `{"re\nsult":{"requestState":"NY"}}`, `{"re sult":{"requestState":"NY"}}`, "{\"\ufeffresult\":{\"requestState\":\"NY\"}}",
+		`{"\u0f72esult":{"requestState":"NY"}}`, `{"\u9072esult":{"requestState":"NY"}}`, `{"\u0f72\u0065sult":{"requestState":"NY"}}`,
+		`{"result":{"xrequestState":"NY","requestStatex":"NY","abcdefghijkl":"NY","\nrequestState":"NY"}}`,
+		`{"result":{"content":[{"text":"\u00e9"}]}}`, `{"a":"result","requestState":"NY"}`, `[["result",{"requestState":"NY"}]]`,
+	} {
+		for _, size := range []int{len(text) + 8, 1, 5} {
+			got, ok := through(s, text, size, false)
 			assert.True(t, ok, text)
-			assert.NotContains(t, got, canary, text)
-			assert.Equal(t, text, openedAll(t, s, got))
-			assert.Equal(t, 1, strings.Count(got, `"v1.`))
+			assert.Equal(t, text, got)
+			event := "data: " + text + "\n\n"
+			got, ok = through(s, event, size, true)
+			assert.True(t, ok, event)
+			assert.Equal(t, event, got)
 		}
 	}
 }
@@ -244,9 +285,11 @@ func TestMethods_STATE_09_STATE_10(t *testing.T) {
 		w.Header().Set("Content-Type", "application/json")
 		_, _ = io.WriteString(w, "["+answerWith(asking(`"`+canary+`"`))+"]")
 	}
+	c.log.take()
 	w = batch("")
 	assert.Equal(t, http.StatusInternalServerError, w.Code)
 	assert.NotContains(t, w.Body.String(), "CANARY")
+	assert.Contains(t, c.log.take(), "cause=state-misplaced ")
 }
 
 // A result of another method that has a member of that name is none of ours: told once, and passed.
@@ -258,6 +301,32 @@ func TestOtherMethods_STATE_10(t *testing.T) {
 		w := c.post(c.token(nil), "completion/complete", "", `"ref":{"type":"ref/prompt","name":"p"},"argument":{"name":"a","value":""}`)
 		assert.Equal(t, answerWith(answer), w.Body.String())
 		assert.Equal(t, i == 0, strings.Contains(c.log.take(), "another method"))
+	}
+	c.asks(asking(`"` + canary + `"`))
+	assert.NotContains(t, c.echo(c.token(nil), "").Body.String(), "CANARY", "a call's is sealed all the same")
+}
+
+// However large it is, and whatever it is.
+func TestOtherMethods_Any_STATE_10(t *testing.T) {
+	for _, text := range []string{
+		answerWith(`{"requestState":"` + strings.Repeat("x", 50<<10) + `"}`), answerWith(`{"requestState":{"a":1}}`),
+		answerWith(`{"requestState":"\x"}`), answerWith("{\"requestState\":\"a\nb\"}"), `{"result":{"requestState":"cut`, `{"result":{"a":"requestState"`,
+	} {
+		for _, piece := range []int{len(text), 1 << 10} {
+			log := &logBuffer{}
+			h := newSealer(t, sealed.Config{Logger: log.logger()}).Handler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				for rest := text; rest != ""; rest = rest[min(piece, len(rest)):] {
+					_, err := io.WriteString(w, rest[:min(piece, len(rest))])
+					assert.NoError(t, err)
+				}
+			}))
+			w := httptest.NewRecorder()
+			assert.NotPanics(t, func() {
+				h.ServeHTTP(w, newPost("", `{"jsonrpc":"2.0","id":1,"method":"completion/complete"}`).WithContext(as("u1", "c1")))
+			})
+			assert.Equal(t, text, w.Body.String())
+			assert.Equal(t, strings.Contains(text, `"requestState":"`), strings.Contains(log.take(), "another method"), text)
+		}
 	}
 }
 
@@ -272,19 +341,30 @@ func TestWithheld_STATE_11(t *testing.T) {
 		backend func(w http.ResponseWriter)
 		status  int
 		body    string
-		breaks  bool
+		cause   sealed.Kind
 	}{
 		{"compressed", func(w http.ResponseWriter) {
 			w.Header().Set("Content-Encoding", "gzip")
 			z := gzip.NewWriter(w)
 			_, _ = io.WriteString(z, plain)
 			_ = z.Close()
-		}, 500, withheldBody, false},
+		}, 500, withheldBody, sealed.Unreadable},
 		{"compressed, with a status", func(w http.ResponseWriter) {
 			w.Header().Set("Content-Encoding", "br")
 			w.WriteHeader(http.StatusOK)
 			_, _ = io.WriteString(w, plain)
-		}, 500, withheldBody, false},
+		}, 500, withheldBody, sealed.Unreadable},
+		{"compressed, flushed", func(w http.ResponseWriter) {
+			w.Header().Set("Content-Encoding", "br")
+			_ = http.NewResponseController(w).Flush()
+			_, err := io.WriteString(w, plain)
+			assert.Error(t, err)
+		}, 500, withheldBody, sealed.Unreadable},
+		{"compressed, that looks whole", func(w http.ResponseWriter) {
+			w.Header().Set("Content-Encoding", "br")
+			_, err := io.WriteString(w, "{}")
+			assert.Error(t, err)
+		}, 500, withheldBody, sealed.Unreadable},
 		{"compressed, in pieces", func(w http.ResponseWriter) {
 			w.Header().Set("Content-Encoding", "x")
 			_, err := io.WriteString(w, `{"`)
@@ -293,45 +373,64 @@ func TestWithheld_STATE_11(t *testing.T) {
 			assert.Error(t, err)
 			assert.Error(t, http.NewResponseController(w).Flush())
 			w.WriteHeader(200)
-		}, 500, withheldBody, false},
-		{"too large", func(w http.ResponseWriter) { _, _ = io.WriteString(w, large) }, 500, withheldBody, false},
+		}, 500, withheldBody, sealed.Unreadable},
+		{"too large", func(w http.ResponseWriter) {
+			_, err := io.WriteString(w, large)
+			assert.Error(t, err)
+		}, 500, withheldBody, sealed.TooLarge},
+		{"too large by one byte", func(w http.ResponseWriter) {
+			_, _ = io.WriteString(w, answerWith(asking(`"`+strings.Repeat("x", 8<<10-1)+`"`)))
+		}, 500, withheldBody, sealed.TooLarge},
+		{"too large, and a line end", func(w http.ResponseWriter) {
+			_, _ = io.WriteString(w, answerWith(asking("\""+strings.Repeat("x", 8<<10)+"\n\"")))
+		}, 500, withheldBody, sealed.TooLarge},
+		{"just not too large", func(w http.ResponseWriter) {
+			_, _ = io.WriteString(w, answerWith(asking(`"`+strings.Repeat("x", 8<<10-2)+`"`))+answerWith(asking("7351")))
+		}, 500, withheldBody, sealed.Unreadable},
 		{"too large, with a status", func(w http.ResponseWriter) {
 			w.WriteHeader(http.StatusOK)
 			_, _ = io.WriteString(w, large)
-		}, 200, withheldBody, false},
+		}, 200, withheldBody, sealed.TooLarge},
 		{"too large, in pieces", func(w http.ResponseWriter) {
 			for _, piece := range strings.SplitAfter(large, ",") {
 				_, _ = io.WriteString(w, piece)
 			}
-		}, 0, "", true},
+		}, 0, "", sealed.TooLarge},
 		{"endless", func(w http.ResponseWriter) {
 			_, err := io.WriteString(w, `{"result":{"requestState":"`+canary)
 			for err == nil {
 				_, err = io.WriteString(w, strings.Repeat("x", 1<<10))
 			}
 			assert.Error(t, err)
-		}, 0, "", true},
-		{"cut off", func(w http.ResponseWriter) { _, _ = io.WriteString(w, plain[:strings.Index(plain, canary)+3]) }, 0, "", true},
-		{"an object", func(w http.ResponseWriter) { _, _ = io.WriteString(w, answerWith(asking(`{"a":"`+canary+`"}`))) }, 500, withheldBody, false},
-		{"a number", func(w http.ResponseWriter) { _, _ = io.WriteString(w, answerWith(asking(`7351`))) }, 500, withheldBody, false},
-		{"no UTF-8", func(w http.ResponseWriter) { _, _ = io.WriteString(w, answerWith(asking("\""+canary+"\xff\""))) }, 500, withheldBody, false},
-		{"no escape", func(w http.ResponseWriter) { _, _ = io.WriteString(w, answerWith(asking(`"`+canary+`\x"`))) }, 500, withheldBody, false},
+		}, 0, "", sealed.TooLarge},
+		{"cut off", func(w http.ResponseWriter) { _, _ = io.WriteString(w, plain[:strings.Index(plain, canary)+3]) }, 0, "", ""},
+		{"an object", func(w http.ResponseWriter) { _, _ = io.WriteString(w, answerWith(asking(`{"a":"`+canary+`"}`))) }, 500, withheldBody, sealed.Unreadable},
+		{"a number", func(w http.ResponseWriter) { _, _ = io.WriteString(w, answerWith(asking(`7351`))) }, 500, withheldBody, sealed.Unreadable},
+		{"no UTF-8", func(w http.ResponseWriter) { _, _ = io.WriteString(w, answerWith(asking("\""+canary+"\xff\""))) }, 500, withheldBody, sealed.Misplaced},
+		{"no escape", func(w http.ResponseWriter) { _, _ = io.WriteString(w, answerWith(asking(`"`+canary+`\x"`))) }, 500, withheldBody, sealed.Misplaced},
+		{"a line end", func(w http.ResponseWriter) { _, _ = io.WriteString(w, answerWith(asking("\""+canary+"\n\""))) }, 500, withheldBody, sealed.Unreadable},
 		{"events", func(w http.ResponseWriter) {
 			w.Header().Set("Content-Type", "text/event-stream")
 			_, _ = io.WriteString(w, event(progress))
 			assert.NoError(t, http.NewResponseController(w).Flush())
 			_, _ = io.WriteString(w, event(large))
-		}, 200, event(progress) + "data: " + withheldBody + "\n\n", false},
+		}, 200, event(progress) + "data: " + withheldBody + "\n\n", sealed.TooLarge},
+		{"an event behind one in pieces", func(w http.ResponseWriter) {
+			w.Header().Set("Content-Type", "text/event-stream")
+			_, _ = io.WriteString(w, event(progress)[:20])
+			_, _ = io.WriteString(w, event(progress)[20:])
+			_, _ = io.WriteString(w, event(large))
+		}, 200, event(progress) + "data: " + withheldBody + "\n\n", sealed.TooLarge},
 		{"an event in pieces", func(w http.ResponseWriter) {
 			w.Header().Set("Content-Type", "text/event-stream")
 			_, _ = io.WriteString(w, event(progress))
 			_, _ = io.WriteString(w, "data: {\"result\":\n")
 			_, _ = io.WriteString(w, "data: {\"requestState\":{}}}\n\n")
-		}, 0, "", true},
+		}, 0, "", sealed.Unreadable},
 		{"a state in two lines", func(w http.ResponseWriter) {
 			w.Header().Set("Content-Type", "text/event-stream")
 			_, _ = io.WriteString(w, "data: {\"result\":{\"requestState\":\""+canary+"\ndata: x\"}}\n\n")
-		}, 500, withheldBody, false},
+		}, 500, withheldBody, sealed.Unreadable},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			c := newChain(t, nil)
@@ -343,7 +442,7 @@ func TestWithheld_STATE_11(t *testing.T) {
 			serve := func() {
 				c.handler.ServeHTTP(w, newPost(c.token(nil), `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"echo"}}`, "MCP-Protocol-Version", "2025-11-25"))
 			}
-			if row.breaks {
+			if row.status == 0 {
 				assert.PanicsWithValue(t, http.ErrAbortHandler, serve)
 			} else {
 				serve()
@@ -355,10 +454,23 @@ func TestWithheld_STATE_11(t *testing.T) {
 			assert.NotContains(t, w.Body.String(), "7351")
 			line := c.log.take()
 			assert.NotContains(t, line, "CANARY")
-			if row.name != "cut off" {
-				assert.Contains(t, line, "cause=state-")
+			if row.cause != "" {
+				assert.Contains(t, line, "cause="+string(row.cause)+" ")
 			}
 		})
+	}
+}
+
+// An answer that breaks off has no other message in its middle.
+func TestCut_STATE_11(t *testing.T) {
+	for _, state := range []string{`"` + strings.Repeat("x", 8<<10) + `"`, `{}`, "\"a\nb\""} {
+		text := answerWith(asking(state))
+		sent := text[:strings.Index(text, state)]
+		for _, start := range []string{"", "data: "} {
+			got, ok := through(newSealer(t, sealed.Config{}), start+text, len(start+sent), start != "")
+			assert.False(t, ok)
+			assert.Equal(t, start+sent, got)
+		}
 	}
 }
 
@@ -388,19 +500,26 @@ func TestUnwrapped_STATE_06(t *testing.T) {
 	w = httptest.NewRecorder()
 	h.ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/", io.MultiReader(strings.NewReader("{"), failing{})))
 	assert.Equal(t, 400, w.Code)
+	w = httptest.NewRecorder()
+	h.ServeHTTP(w, newPost("", fmt.Sprintf(call, "")+"x").WithContext(as("u1", "c1")))
+	assert.Equal(t, strings.Replace(withheldBody, `"id":1,`, "", 1), w.Body.String(), "what is no request gets no state")
+	assert.Contains(t, log.take(), "cause=state-no-call ")
 }
 
 // A body that is replaced in between is bounded all the same.
 func TestReplacedBody_LIMITS_02(t *testing.T) {
 	h := newSealer(t, sealed.Config{}).Handler(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("the handler ran") }))
 	w := httptest.NewRecorder()
-	h.ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/", io.LimitReader(spaces{}, 64<<20+1)))
+	body := &spaces{}
+	h.ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/", io.LimitReader(body, 64<<20+1)))
 	assert.Equal(t, 400, w.Code)
+	assert.Equal(t, 64<<20+1, body.read)
 }
 
-type spaces struct{}
+type spaces struct{ read int }
 
-func (spaces) Read(p []byte) (int, error) {
+func (s *spaces) Read(p []byte) (int, error) {
+	s.read += len(p)
 	for i := range p {
 		p[i] = ' '
 	}
@@ -418,12 +537,17 @@ func TestResponses_STATE_10(t *testing.T) {
 	w := c.send(c.token(nil), `{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"\u00e9","version":"1"}}}`)
 	assert.Equal(t, 202, w.Code)
 	h := newSealer(t, sealed.Config{}).Handler(c.backend)
-	for _, body := range []string{`{"jsonrpc":"2.0","id":1,"result":{"requestState":"x"}}`, `{"jsonrpc":"2.0","id":1,"result":{}}`, `{"`, ``, `[]`} {
+	for _, body := range []string{
+		`{"jsonrpc":"2.0","id":1,"result":{"requestState":"x"}}`, `{"jsonrpc":"2.0","id":1,"result":{}}`, `{"`, ``, `[]`,
+		`{"method":1,"x":"\u0041"}`, `{"method":"x","params":["\u0041"]}`, `[{"method":"ping","x":"\u0041"}]`,
+		`{"method":"tools/call","params":{"name":1,"x":"\u0041"}}`, `{"method":"resources/read","params":{"uri":1,"x":"\u0041"}}`,
+	} {
 		w := httptest.NewRecorder()
 		h.ServeHTTP(w, newPost("", body))
 		assert.Equal(t, 202, w.Code, body)
 	}
-	for _, body := range []string{`{"requestState`, `[{"requestState`, `[{"params":{"requestState":"x"}}]`, `[{"params":{"requestState":"x"}}`, `{"params":{"requestState":"x"}}`} {
+	for _, body := range []string{`{"requestState`, `[{"requestState`, `[{"params":{"requestState":"x"}}]`, `[{"params":{"requestState":"x"}}`, `{"params":{"requestState":"x"}}`,
+		`{"id":1,"x":"\u0041"`, `{"id":1,"x":"\u0041"}x`, `[{"id":1,"x":"\u0041"}`, `[{"id":1,"x":"\u0041"},`, `[1,"\u0041"]`} {
 		w := httptest.NewRecorder()
 		h.ServeHTTP(w, newPost("", body))
 		assert.Equal(t, 400, w.Code, body)
@@ -452,6 +576,54 @@ func TestMiddlewareBetween_STATE_09(t *testing.T) {
 	sent := stateIn(t, c.echo(token, "").Body.String())
 	require.Equal(t, 200, c.echo(token, `,"requestState":"`+sent+`"`).Code)
 	assert.Contains(t, c.body, `"requestState":"x"`)
+}
+
+// What a middleware in between makes of the body that is kept: half of it, or nothing; and each time it is read it is closed.
+func TestKeptBody_STATE_09(t *testing.T) {
+	half, fails, opened, closed := false, false, 0, 0
+	log := &logBuffer{}
+	c := newChain(t, func(next http.Handler) http.Handler {
+		h := newSealer(t, sealed.Config{Logger: log.logger()}).Handler(next)
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if half {
+				_, _ = r.Body.Read(make([]byte, 1))
+			}
+			if open := r.GetBody; open != nil {
+				r.GetBody = func() (io.ReadCloser, error) {
+					if fails {
+						return nil, io.ErrClosedPipe
+					}
+					opened++
+					body, err := open()
+					return closing{body, func() { closed++ }}, err
+				}
+			}
+			h.ServeHTTP(w, r)
+		})
+	})
+	c.asks(asking(`"` + canary + `"`))
+	token := c.token(nil)
+	stateIn(t, c.echo(token, "").Body.String())
+	assert.NotZero(t, opened)
+	assert.Equal(t, opened, closed)
+
+	fails = true
+	assert.Equal(t, strings.Replace(withheldBody, `"id":1,`, "", 1), c.echo(token, "").Body.String())
+	assert.Contains(t, log.take(), "cause=state-no-call ")
+
+	fails, half, c.ran = false, true, 0
+	assert.Equal(t, http.StatusBadRequest, c.echo(token, `,"x":"\u0041"`).Code)
+	assert.Zero(t, c.ran, "it cannot be told whether there is a state in it")
+}
+
+type closing struct {
+	io.ReadCloser
+	close func()
+}
+
+func (c closing) Close() error {
+	c.close()
+	return c.ReadCloser.Close()
 }
 
 // A proxy to a server in another language, that flushes or does not, as JSON and as events.
@@ -543,6 +715,14 @@ func TestPassesOn_STATE_09(t *testing.T) {
 			w.Header().Set("Content-Encoding", "gzip")
 			w.WriteHeader(204)
 		}, 204, ""},
+		"not modified": {func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Encoding", "gzip")
+			w.WriteHeader(304)
+		}, 304, ""},
+		"not coded": {func(w http.ResponseWriter, _ *http.Request) {
+			w.Header()["Content-Encoding"] = []string{"", "Identity"}
+			_, _ = io.WriteString(w, `{"result":{}}`)
+		}, 200, `{"result":{}}`},
 		"once": {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(404); w.WriteHeader(500) }, 404, ""},
 		"text": {func(w http.ResponseWriter, _ *http.Request) { http.Error(w, `no {"such" thing`, 404) }, 404, "no {\"such\" thing\n"},
 		"pieces": {func(w http.ResponseWriter, _ *http.Request) {
@@ -583,13 +763,61 @@ func TestPassesOn_STATE_09(t *testing.T) {
 
 // Interim responses go out as they come, and are not the answer.
 func TestInterim_STATE_09(t *testing.T) {
-	statuses := &statuses{ResponseWriter: httptest.NewRecorder()}
-	newSealer(t, sealed.Config{}).Handler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		w.WriteHeader(103)
-		w.WriteHeader(404)
-	})).ServeHTTP(statuses, newPost("", `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"echo"}}`))
-	assert.Equal(t, []int{103, 404}, statuses.seen)
+	for name, row := range map[string]struct {
+		r      *http.Request
+		coding string
+		want   []int
+	}{
+		"a call":         {newPost("", `{"method":"tools/call","params":{"name":"echo"}}`), "", []int{103, 404}},
+		"compressed":     {newPost("", `{"method":"tools/call","params":{"name":"echo"}}`), "br", []int{103, 500}},
+		"another method": {newPost("", `{"method":"tools/list"}`), "br", []int{103, 404}},
+		"a page":         {httptest.NewRequest(http.MethodGet, "/", nil), "br", []int{103, 404}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			statuses := &statuses{ResponseWriter: httptest.NewRecorder()}
+			newSealer(t, sealed.Config{}).Handler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Content-Encoding", row.coding)
+				w.WriteHeader(103)
+				w.WriteHeader(404)
+				w.WriteHeader(500)
+				_, _ = io.WriteString(w, "{}")
+			})).ServeHTTP(statuses, row.r)
+			assert.Equal(t, row.want, statuses.seen)
+		})
+	}
 }
+
+// Who flushes has sent the header, and what has been written: a message in pieces, too.
+func TestFlush_STATE_09(t *testing.T) {
+	w := httptest.NewRecorder()
+	newSealer(t, sealed.Config{}).Handler(http.HandlerFunc(func(out http.ResponseWriter, _ *http.Request) {
+		out.Header().Set("Content-Length", "17")
+		assert.NoError(t, http.NewResponseController(out).Flush())
+		assert.True(t, w.Flushed)
+		assert.Empty(t, w.Result().Header, "a state gets longer")
+		for _, piece := range []string{`{"result":`, `{"a":"x`, `y"}}`} {
+			w.Flushed = false
+			_, _ = io.WriteString(out, piece)
+			assert.NoError(t, http.NewResponseController(out).Flush())
+			assert.True(t, w.Flushed, piece)
+		}
+	})).ServeHTTP(w, newPost("", `{"method":"tools/call","params":{"name":"echo"}}`))
+	assert.Equal(t, `{"result":{"a":"xy"}}`, w.Body.String())
+}
+
+// Who writes to a client that has gone is told so.
+func TestGone_STATE_09(t *testing.T) {
+	for _, text := range []string{`{}`, `{"result":`, asking(`"x"`)} {
+		newSealer(t, sealed.Config{}).Handler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			_, err := io.WriteString(w, text)
+			assert.ErrorIs(t, err, io.ErrClosedPipe, text)
+		})).ServeHTTP(gone{httptest.NewRecorder()}, newPost("", `{"method":"tools/call","params":{"name":"echo"}}`).WithContext(as("u1", "c1")))
+	}
+}
+
+type gone struct{ http.ResponseWriter }
+
+func (gone) Write([]byte) (int, error) { return 0, io.ErrClosedPipe }
 
 // What is no MCP passes as it is.
 func TestPages_STATE_09(t *testing.T) {
@@ -597,12 +825,21 @@ func TestPages_STATE_09(t *testing.T) {
 		w.Header().Set("Content-Encoding", "gzip")
 		w.Header().Set("Content-Length", "2")
 		w.Header().Set("Content-Type", "text/html")
-		_, _ = io.WriteString(w, `{"`)
+		_, _ = io.WriteString(w, `{"result":{"requestState":"none`)
 	}))
+	noBody := newPost("", "")
+	noBody.Body = nil
+	requests := []*http.Request{noBody}
 	for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodDelete} {
+		requests = append(requests, httptest.NewRequest(method, "/", nil))
+	}
+	for _, body := range []string{"", `{"jsonrpc":"2.0","id":1,"result":{}}`, `{"method":"tools/list"}`} {
+		requests = append(requests, newPost("", body))
+	}
+	for _, r := range requests {
 		w := httptest.NewRecorder()
-		h.ServeHTTP(w, httptest.NewRequest(method, "/", nil))
-		assert.Equal(t, `{"`, w.Body.String())
+		h.ServeHTTP(w, r)
+		assert.Equal(t, `{"result":{"requestState":"none`, w.Body.String())
 		assert.Equal(t, http.Header{"Content-Encoding": {"gzip"}, "Content-Length": {"2"}, "Content-Type": {"text/html"}}, w.Header())
 	}
 }

@@ -52,8 +52,8 @@ func asked(body []byte) asks {
 	}
 	_ = r.Object() // an error stays, and Member returns it
 	for {
-		name, more, err := r.Member()
-		if err != nil || !more {
+		name, more, _ := r.Member()
+		if !more {
 			return forOther
 		}
 		if string(name) != "method" {
@@ -68,111 +68,96 @@ func asked(body []byte) asks {
 	}
 }
 
-// find reads a body. Of a batch it says no more than whether there is a state in it.
+// find reads a body. Of a batch it says no more than whether there is a state in it. An error of the reader stays, and is
+// returned at the end.
 func find(body []byte) (m message, err error) {
 	var r strictjson.Reader
 	r.Reset(body, limits)
 	if r.Kind() == strictjson.Array {
-		_ = r.Array() // an error stays, and Element returns it
+		_ = r.Array()
 		for {
-			more, err := r.Element()
-			if err != nil {
-				return m, err
-			}
-			if !more {
+			if more, _ := r.Element(); !more {
 				return m, r.End()
 			}
 			var one message
-			if err := one.read(&r); err != nil {
-				return m, err
-			}
+			one.read(&r)
 			if one.state != none {
 				m.state = misplaced
 			}
 		}
 	}
-	if err := m.read(&r); err != nil {
-		return m, err
-	}
+	m.read(&r)
 	return m, r.End()
 }
 
 // read reads one message.
-func (m *message) read(r *strictjson.Reader) error {
-	err := members(r, func(name string) (err error) {
+func (m *message) read(r *strictjson.Reader) {
+	members(r, func(name string) {
 		switch {
 		case name == "id":
-			m.id, err = r.Skip()
+			m.id, _ = r.Skip()
 		case name == "method" && r.Kind() == strictjson.String:
-			m.call.Method, err = text(r)
+			m.call.Method = text(r)
 		case name == "params" && r.Kind() == strictjson.Object:
-			err = m.params(r)
+			m.params(r)
 		default:
-			_, err = r.Skip()
+			_, _ = r.Skip()
 		}
-		return err
 	})
 	if m.call.Method == resourceRead {
 		m.call.Name, m.call.Arguments = m.uri, nil
 	}
-	return err
 }
 
-func (m *message) params(r *strictjson.Reader) error {
-	return members(r, func(name string) (err error) {
+func (m *message) params(r *strictjson.Reader) {
+	members(r, func(name string) {
 		switch isString := r.Kind() == strictjson.String; {
 		case name == "name" && isString:
-			m.call.Name, err = text(r)
+			m.call.Name = text(r)
 		case name == "uri" && isString:
-			m.uri, err = text(r)
+			m.uri = text(r)
 		case name == "arguments":
-			m.call.Arguments, err = r.Skip()
+			m.call.Arguments, _ = r.Skip()
 		case name == "requestState":
-			err = m.readState(r)
+			m.readState(r)
 		default:
-			_, err = r.Skip()
+			_, _ = r.Skip()
 		}
-		return err
 	})
 }
 
-func (m *message) readState(r *strictjson.Reader) error {
+func (m *message) readState(r *strictjson.Reader) {
 	switch r.Kind() {
 	case strictjson.Null:
-		return r.Null()
+		_ = r.Null()
 	case strictjson.String:
-		raw, s, err := r.RawString()
+		raw, s, _ := r.RawString()
 		m.state, m.text = isText, string(s)
 		m.from, m.to = r.Offset()-len(raw), r.Offset()
-		return err
+	default:
+		m.state = misplaced
+		_, _ = r.Skip()
 	}
-	m.state = misplaced
-	_, err := r.Skip()
-	return err
 }
 
-func members(r *strictjson.Reader, read func(name string) error) error {
-	_ = r.Object() // an error stays, and Member returns it
+func members(r *strictjson.Reader, read func(name string)) {
+	_ = r.Object()
 	for {
-		name, more, err := r.Member()
-		if err != nil || !more {
-			return err
+		name, more, _ := r.Member()
+		if !more {
+			return
 		}
-		if err := read(string(name)); err != nil {
-			return err
-		}
+		read(string(name))
 	}
 }
 
-func text(r *strictjson.Reader) (string, error) {
-	s, err := r.String()
-	return string(s), err
+func text(r *strictjson.Reader) string {
+	s, _ := r.String()
+	return string(s)
 }
 
-// isString reports whether a text is one string in JSON.
-func isString(text []byte) bool {
-	return len(text) > 0 && text[0] == '"' && utf8.Valid(text) && json.Valid(text)
-}
+// isString reports whether what has quotes around it is a string in JSON.
+func isString(text []byte) bool { return utf8.Valid(text) && json.Valid(text) }
 
 // idOf returns the id of a request as it is written, nil for none, as of a batch.
 func idOf(body []byte) []byte {

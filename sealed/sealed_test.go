@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"strings"
 	"testing"
@@ -29,6 +30,7 @@ func arguments(text string) json.RawMessage { return json.RawMessage(text) }
 func kindOf(t *testing.T, err error) sealed.Kind {
 	t.Helper()
 	require.ErrorIs(t, err, sealed.ErrState)
+	assert.NotErrorIs(t, err, io.EOF)
 	assert.Equal(t, "request state not accepted", err.Error())
 	var e *sealed.Error
 	require.ErrorAs(t, err, &e)
@@ -43,6 +45,7 @@ func TestBound_STATE_01_STATE_06(t *testing.T) {
 		u1, call := as("u1", "c1"), sealed.Tool("echo", arguments(`{"a":1,"b":[true,null]}`))
 		state, err := s.Seal(u1, call, map[string]string{"secret": canary})
 		require.NoError(t, err)
+		assert.Empty(t, log.take(), "no wrapper, and so no other resource")
 
 		user := mcpauth.Principal{Issuer: issuerURL, Subject: "u1", ClientID: "c1"}
 		other := func(change func(p *mcpauth.Principal)) context.Context {
@@ -100,6 +103,11 @@ func TestBound_STATE_01_STATE_06(t *testing.T) {
 			line := log.take()
 			assert.Contains(t, line, "cause="+string(row.want)+" ", row.name)
 			assert.Regexp(t, `fix="[a-z]`, line, row.name)
+			whose := `""`
+			if p, ok := mcpauth.FromContext(row.ctx); ok {
+				whose = p.Key()
+			}
+			assert.Contains(t, line, " principal="+whose+" ", row.name)
 			for _, secret := range []string{canary, state, "u1", "c1", "admin_delete"} {
 				assert.NotContains(t, line, secret, row.name)
 			}
@@ -180,6 +188,23 @@ func TestEveryBit_STATE_05(t *testing.T) {
 		refused(changed)
 	}
 	t.Logf("changed states refused: %d", tried)
+}
+
+// The log tells apart what is no state, what another key has sealed, and what somebody has changed.
+func TestCauses_STATE_05(t *testing.T) {
+	s, ctx, call := newSealer(t, sealed.Config{}), as("u1", "c1"), sealed.Tool("echo", nil)
+	state, err := s.Seal(ctx, call, "v")
+	require.NoError(t, err)
+	head := state[:len("v1.")+8]
+	for _, row := range []struct {
+		state string
+		want  sealed.Kind
+	}{
+		{"v1.AAAAAAA", sealed.Malformed}, {"v1.AAAAAAAA", sealed.UnknownKey}, {"v1.AAAAAAAAA", sealed.UnknownKey}, {head, sealed.Forged},
+		{"v2." + state[3:], sealed.Malformed}, {head + strings.Repeat("A", 16<<10-len(head)), sealed.Forged}, {head + strings.Repeat("A", 16<<10-len(head)+1), sealed.Malformed},
+	} {
+		assert.Equal(t, row.want, kindOf(t, s.Open(ctx, call, row.state, new(string))), "%.40q", row.state)
+	}
 }
 
 func TestSize_STATE_05(t *testing.T) {
@@ -269,6 +294,8 @@ func TestRotation_STATE_07(t *testing.T) {
 	}{
 		{"nothing", sealed.Config{}, `sealed: Config.Resource = "": must be the Resource of the mcpauth.Config` + "\nsealed: Config.Keys = none: give every replica the same key of 32 random bytes; in development set Ephemeral"},
 		{"no URL", sealed.Config{Resource: "mcp", Keys: [][]byte{session}}, `sealed: Config.Resource = "mcp": must be the Resource of the mcpauth.Config`},
+		{"no host", sealed.Config{Resource: "https://[", Keys: [][]byte{session}}, `sealed: Config.Resource = "https://[": must be the Resource of the mcpauth.Config`},
+		{"ids", sealed.Config{Resource: testResource, Keys: [][]byte{[]byte("key-0020034401-0123456789abcdef01"), session, []byte("key-0024907291-0123456789abcdef01")}}, "sealed: Config.Keys[2] = the id ceRdGu3v: another key has the same id: make a new one"},
 		{"short", sealed.Config{Resource: testResource, Keys: [][]byte{session, session[:31]}}, "sealed: Config.Keys[1] = 31 bytes: must be 32 random bytes or more"},
 		{"zeros", sealed.Config{Resource: testResource, Keys: [][]byte{make([]byte, 32)}}, "sealed: Config.Keys[0] = 32 bytes: equal bytes: a buffer that nothing was written to, or a key that anybody can guess; fill it from crypto/rand"},
 		{"twice", sealed.Config{Resource: testResource, Keys: [][]byte{session, session}}, "sealed: Config.Keys[1] = 32 bytes: the same key stands in front of it: leave one out"},
@@ -282,6 +309,7 @@ func TestRotation_STATE_07(t *testing.T) {
 		var e *sealed.ConfigError
 		assert.ErrorAs(t, err, &e, row.name)
 	}
+	k("a", "b", "c", "d", "e", "f", "g", "h") // as many as there may be
 }
 
 // Replicas share keys and resource. Nothing else opens.
