@@ -145,15 +145,28 @@ func takeApart(text string) reading {
 	}
 	r.base = strings.ReplaceAll(r.base, "+", " ")
 	for _, param := range strings.FieldsFunc(query, func(c rune) bool { return c == '&' || c == ';' || c == '?' }) {
-		name, value, _ := strings.Cut(param, "=")
-		name, _, _ = strings.Cut(name, "[")
-		param = strings.Trim(name, " ")
-		if !strings.ContainsRune(name, anyRest) {
-			param += "=" + strings.Trim(plainSegments(value), "/ ")
-		}
-		r.params = append(r.params, strings.ReplaceAll(param, "+", " "))
+		r.params = append(r.params, strings.ReplaceAll(plainParam(param), "+", " "))
 	}
 	return r
+}
+
+// plainParam returns "name=value" without what many drop. A wildcard of a key that
+// gives no value may be for the value, too: "?{query}" is for "?table=a".
+func plainParam(param string) string {
+	name, value, valued := strings.Cut(param, "=")
+	name, index, _ := strings.Cut(name, "[")
+	name = strings.Trim(name, " ")
+	plain := name + "=" + strings.Trim(plainSegments(value), "/ ")
+	switch last, _ := utf8.DecodeLastRuneInString(name); {
+	case valued:
+	case isMark(last):
+		return name
+	case strings.ContainsFunc(name, isMark):
+		return name + string(anyRest)
+	case strings.ContainsFunc(index, isMark):
+		return plain + string(anyRest)
+	}
+	return plain
 }
 
 // hasDrive reports whether a path begins with the letter of a drive and a bar, which

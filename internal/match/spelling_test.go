@@ -361,6 +361,13 @@ func TestPatternsBesideEachOther_MCP_51_MCP_52(t *testing.T) {
 		{map[string]string{"git://r/Docs/*": "upper", "git://r/docs/*": "lower"}, map[string]string{"git://r/Docs/a": "upper and lower", "git://r/docs/a": "lower and upper", "git://r/DOCS/a": "nobody"}},
 		{map[string]string{"x://e/%65{?a}": "plain", "x://e/e{?b}": "other"}, map[string]string{"x://e/e?b=1": "other and plain"}},
 		{map[string]string{"items://all": "same", "items://all?*": "same"}, map[string]string{"items://all?page=2": "same and same"}},
+		{map[string]string{"db://q*": "read", "db://q?{query}": "any", "db://q?filter[*": "filter"}, map[string]string{
+			"db://q/?a=1": "read and any", "db://q/?a": "read and any", "db://q?a=1": "any",
+			"db://q?a=1&filter[b]=1": "read and filter and any", "db://q?filter[b]=1&a=1": "filter and any", "db://q?filter[b]=1": "filter"}},
+		{map[string]string{"db://q*": "read", "db://q?{name}s": "plural"}, map[string]string{"db://q/?as": "read and plural", "db://q/?a=s": "read and plural", "db://q/?a=1": "read"}},
+		{map[string]string{"db://q*": "read", "db://q?table=salaries": "admin"}, map[string]string{"db://q?{query}": "read and admin", "db://q?t{able}": "read and admin", "db://q?l{imit}": "read"}},
+		{map[string]string{"db://q*": "read", "db://q?a=1&a=2": "both"}, map[string]string{ // a server may take the first or the last
+			"db://q?a=1": "read and both", "db://q?a=2": "read and both", "db://q?a=3": "read", "db://q?a=3&a=1": "read and both"}},
 	} {
 		book := bookOf(t, row.keys)
 		for uri, want := range row.uris {
