@@ -84,7 +84,7 @@ func (s *Set) addURIs(p *pattern) (problems []Problem) {
 		s.shapes[p.template.shape] = p
 	}
 	if p.isDead() {
-		problems = append(problems, Problem{p.index, "it can cover no URI: patterns are for URIs of ASCII without dot or empty segments, spaces, or escapes that are not needed, and of files without a host (file:///{path}); write it like that, or list the URIs"})
+		problems = append(problems, Problem{p.index, "it can cover no URI: patterns are for URIs of ASCII with a scheme and, on the web, a host in lower case, without a port that is the default, dot or empty segments, spaces, or escapes that are not needed, and of files without a host (file:///{path}); write it like that, or list the URIs"})
 	}
 	s.near.addPattern(p)
 	return problems

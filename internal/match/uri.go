@@ -45,7 +45,7 @@ func hasSecondSpelling(uri string) bool {
 // file URIs, still stands for itself, in lists and completions.
 func (p *pattern) isDead() bool {
 	if rest, isFile := strings.CutPrefix(p.marked, "file://"); isFile {
-		if host, _, _ := strings.Cut(rest, "/"); host != "" && !strings.HasPrefix(host, string(anyRest)) {
+		if host := rest[:strings.IndexAny(rest+"/", "/?#")]; host != "" && !strings.HasPrefix(host, string(anyRest)) {
 			return true // of a file URI any host is a second spelling
 		}
 	}
@@ -59,7 +59,23 @@ func (p *pattern) isDead() bool {
 		return true
 	}
 	odd := func(c rune) bool { return c <= ' ' || c == '\\' || c >= 0x7f }
-	return p.template == nil && (strings.ContainsFunc(p.prefix, odd) || hasNeedlessEscape(cutEscape(p.prefix), "/%"))
+	path, query, _ := strings.Cut(cutEscape(p.prefix), "?")
+	return p.template == nil && (strings.ContainsFunc(p.prefix, odd) || hasNeedlessEscape(path, "") || hasNeedlessEscape(query, "/%") || beginsOdd(p.prefix))
+}
+
+// beginsOdd reports whether what begins with a text has no scheme, or a second spelling of
+// its authority, however it goes on.
+func beginsOdd(text string) bool {
+	scheme, rest, _ := strings.Cut(text, ":")
+	if !isScheme(scheme) {
+		return text != ""
+	}
+	if authority, hierarchical := strings.CutPrefix(rest, "//"); hierarchical {
+		end := strings.IndexAny(authority, "/?#")
+		return end >= 0 && hasSecondAuthority(scheme, authority[:end])
+	}
+	_, always := hierarchicalPorts[scheme]
+	return strings.TrimLeft(rest, "/") != "" && (always || rest[0] == '/')
 }
 
 // cutEscape leaves out an escape that the end of a text cuts in two.
