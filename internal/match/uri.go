@@ -179,8 +179,8 @@ func hasNeedlessEscape(s, allowed string) bool {
 		if i < 0 {
 			return false
 		}
-		c, ok := escaped(s[i:])
-		if !ok || c < ' ' || c == 0x7f || c == '\\' || isUnreserved(c) || (c == '/' || c == '%') && strings.IndexByte(allowed, c) < 0 {
+		c, _ := escaped(s[i:]) // 0 of what is none
+		if c < ' ' || c == 0x7f || c == '\\' || isUnreserved(c) || (c == '/' || c == '%') && strings.IndexByte(allowed, c) < 0 {
 			return true
 		}
 		s = s[i+3:]

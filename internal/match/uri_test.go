@@ -60,7 +60,7 @@ func TestEscapes_MCP_51(t *testing.T) {
 func TestDeadPatterns_MCP_51(t *testing.T) {
 	for _, key := range []string{
 		"file://h/*", "file://h*", "file://{h}/a", "urn:../*", "urn:a/./*", "urn:a;b/*", "x://h/../*", "x://h/a;b/*", "x://h/a//*", "x://h/a./{v}", "x://a b*", "x://a\\*", "x://a\x7f*", "x://\u00e9*", "x://h/a%41*", "x://h/%41b%*", "x://h/a%2e*", "x://h/a%5C*",
-		"X:*", "File:///d/*", "1*", "X*", "a_b*", "/a*", "%*", ":*", "https:h*", "https:/h*", "file:a*", "file:/a*", "x:/a*", "x:/a/*", "https:///*", "https://H/*", "https://u@h/*", "https://h:443/*", "https://127.1/*", "x://h./*", "x://h:/*", "x://h:08?*", "file://h?*", "x://h/a%2Fb*", "x://h/a%25*",
+		"X:*", "File:///d/*", "1*", "X*", "a_b*", "/a*", "%*", ":*", "https:h*", "https:/h*", "file:a*", "file:/a*", "x:/a*", "x:/a/*", "https:///*", "https://H/*", "https://u@h/*", "https://h:443/*", "https://127.1/*", "x://h./*", "x://h:/*", "x://h:08?*", "file://h?*", "x://h/a%2Fb*", "x://h/a%25*", "x://h?a%41*",
 	} {
 		_, problems := URIs([]string{key})
 		assert.Len(t, problems, 1, "%q", key)
