@@ -55,8 +55,14 @@ func TestTemplatesAreBounded_LIMITS_01_MCP_52(t *testing.T) {
 		{strings.Repeat("{a}", 65), false},
 		{strings.Repeat("a", 8<<10-3) + "{a}", true},
 		{strings.Repeat("a", 8<<10-2) + "{a}", false},
+		{"{a" + strings.Repeat(",a", 99) + "}", true},
+		{"{a" + strings.Repeat(",a", 100) + "}", false},
 	} {
 		_, err := parseTemplate(row.text)
 		assert.Equal(t, row.ok, err == nil)
 	}
+	long := strings.Repeat("a", 2726) + "/b" // no variable is for a slash
+	assert.False(t, overlap("x:"+string(oneSegment), "x:"+long[2:]))
+	assert.False(t, overlap("x://h/"+strings.Repeat("a", 57)+string(oneSegment), "x://h/"+strings.Repeat("a", 120)+"/b"), "64 times 128")
+	assert.True(t, overlap("x:"+string(oneSegment), "x:"+long+"c"), "3 times 2731 are too many to tell")
 }

@@ -182,15 +182,10 @@ func (n *neighbours) add(of neighbour) {
 	n.longest = slices.Insert(n.longest, at, place)
 }
 
-// covering returns the places of the patterns that may be for a base, with a slash at the end or without,
-// the closest first.
-func (n *neighbours) covering(base, plain string, places []int) []int {
-	slash := plain + "/"
-	places = n.index.covering(slash, n.index.covering(plain, places))
-	if base != plain && base != slash {
-		places = n.index.covering(base, places)
-	}
-	places = slices.DeleteFunc(places, func(i int) bool { return !strings.HasPrefix(slash, n.patterns[i].globs.prefix) })
+// covering returns the places of the patterns that may be for a base, given without a slash at the end, or
+// for the base with one, the closest first.
+func (n *neighbours) covering(base string, places []int) []int {
+	places = n.index.covering(base+"/", n.index.covering(base, places))
 	return closest(places, func(i int) int { return len(n.patterns[i].globs.prefix) })
 }
 

@@ -131,6 +131,27 @@ func TestIndexFinds_MCP_51(t *testing.T) {
 			require.LessOrEqual(t, len(found), 4, "%s: %d", row.name, i) // "table1{?limit}" begins as table12 does
 		}
 	}
+	for _, row := range []struct{ key, template string }{
+		{"db://table%d-/a", "db://table%d-{v}/a"},
+		{"db://a-%d-", "db://{v}-%d-"},
+		{"db://table%d-{v}", "db://table%d-{w}"},
+		{"db://table%d-{v}", "db://table%d-{+w}"},
+		{"db://{v}-%d-/{x}", "db://a-%d-/{w}"},
+		{"db://table%d-/a*", "db://table%d-/{v}"},
+	} {
+		keys := make([]string, n)
+		for i := range n {
+			keys[i] = fmt.Sprintf(row.key, i)
+		}
+		set, problems := URIs(keys)
+		require.Empty(t, problems)
+		for i := 0; i < n; i += 97 {
+			template, err := parseTemplate(fmt.Sprintf(row.template, i))
+			require.NoError(t, err)
+			base := takeApart(template.marked).base
+			require.LessOrEqual(t, len(set.near.near(base)), 4, "%s among %s: %d", row.template, row.key, i)
+		}
+	}
 }
 
 // BenchmarkRules looks 2,000 names up among 2,000 templates, by what the templates share.

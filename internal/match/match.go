@@ -20,7 +20,7 @@ type Set struct {
 	index    index               // of the patterns, by place
 	near     *neighbours         // of URIs, nil for names
 	shapes   map[string]*pattern // the templates of URIs, see [template]
-	alone    *pattern            // the only key, if it is * of URIs
+	alone    *pattern            // the only key, if it is *
 }
 
 // Problem is a key that cannot be meant as it is written. One key may have several.
@@ -67,7 +67,7 @@ func (s *Set) add(keys []string) (problems []Problem) {
 		}
 		s.index.add(p.text(), len(s.patterns))
 		s.patterns = append(s.patterns, p)
-		if s.near != nil && len(keys) == 1 && key == "*" {
+		if len(keys) == 1 && key == "*" {
 			s.alone = p
 		}
 	}
@@ -84,7 +84,7 @@ func (s *Set) addURIs(p *pattern) (problems []Problem) {
 		s.shapes[p.template.shape] = p
 	}
 	if p.isDead() {
-		problems = append(problems, Problem{p.index, "it can cover no URI: patterns are for URIs of ASCII without dot or empty segments, spaces, or escapes that are not needed, and of files without a host (file:///{path}); write it like that, or list the URIs"})
+		problems = append(problems, Problem{p.index, "it can cover no URI: patterns are for URIs of ASCII with a scheme and, on the web, a host in lower case, without a port that is the default, dot or empty segments, spaces, or escapes that are not needed, and of files without a host (file:///{path}); write it like that, or list the URIs"})
 	}
 	s.near.addPattern(p)
 	return problems

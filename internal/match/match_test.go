@@ -72,13 +72,19 @@ func TestSets_MCP_43_MCP_51_MCP_52(t *testing.T) {
 	assert.Equal(t, []int{0, 1, 3, 5, 6, 7, 8, 8}, wrong)
 	assert.Equal(t, `stands for the same URIs as "x://b/{v}": keep one of them`, problems[2].Reason)
 
+	for _, pair := range [][]string{{"x://b{v}", "x://{v}b"}, {"x://b{?v}", "x://b{?w}"}, {"x://b{?v}", "x://b{?v*}"}} {
+		_, problems = URIs(pair)
+		assert.Empty(t, problems, "%q are for other URIs", pair)
+	}
+
 	uris, problems := URIs([]string{"db://a*", "x://b/{v}", "x://c"})
 	assert.Empty(t, problems)
+	assert.Equal(t, []string{"x://b/{v}", "x://c"}, uris.Exact())
 	assert.Equal(t, []int{2}, uris.Find("x://c", nil))
 	assert.Equal(t, []int{1}, uris.Find("x://b/{v}", nil), "a template is its own name")
 	assert.Equal(t, []int{1}, uris.FindTemplate("x://b/{id}", nil), "whatever its variables are called")
 	for _, uri := range []string{"x://e", "x://b/../c", "db://a@b"} {
-		assert.Empty(t, uris.Find(uri, nil), uri)
+		assert.Equal(t, []int{7}, uris.Find(uri, []int{7}), uri)
 	}
 	for _, template := range []string{"x://b/{v}/../{w}", "y://{v}"} {
 		assert.Empty(t, uris.FindTemplate(template, nil), template)
@@ -88,6 +94,9 @@ func TestSets_MCP_43_MCP_51_MCP_52(t *testing.T) {
 	assert.Empty(t, problems)
 	assert.Equal(t, []int{0}, alone.Find("x://a/../b", nil), "no other key can be meant")
 	assert.Empty(t, alone.Exact())
+	alone, _ = URIs([]string{"x://*"})
+	assert.Empty(t, alone.Find("y://a", nil), "no key is meant")
+	assert.Equal(t, []int{0}, alone.Find("x://a", nil))
 }
 
 // What is looked up by its name alone allocates nothing, in however many keys.

@@ -16,7 +16,7 @@ func (n *neighbour) meets(r reading, uri string, fewer bool) bool {
 			some = true
 			continue
 		}
-		if all = false; !fewer || g.hasOther(r.params) && n.writesAlike(g.name(), uri) {
+		if all = false; !fewer || n.hasOther(g.name(), r.params) && n.writesAlike(g.name(), uri) {
 			return false
 		}
 	}
@@ -32,10 +32,19 @@ func (g glob) name() string {
 	return name + "="
 }
 
-// hasOther reports whether a parameter, which no value of the URI fits, has one there.
-func (g glob) hasOther(uri []string) bool {
-	name := g.name()
-	return name != "" && slices.ContainsFunc(uri, func(param string) bool { return strings.HasPrefix(param, name) }) && !slices.Contains(uri, name)
+// hasOther reports whether the URI has other values for a parameter, and none that the
+// key has: where it has the name twice, a server may take either value.
+func (n *neighbour) hasOther(name string, uri []string) (other bool) {
+	for _, param := range uri {
+		if !strings.HasPrefix(param, name) {
+			continue
+		}
+		if param == name || slices.ContainsFunc(n.params, func(g glob) bool { return g.matches(param) }) {
+			return false
+		}
+		other = true
+	}
+	return other
 }
 
 // writesAlike reports whether the URI names a parameter byte for byte as the key does,

@@ -42,7 +42,7 @@ func readings(uri string) (all []reading) {
 // query and with a space, with its fragment and without.
 func texts(uri string) []string {
 	all := []string{undo(uri)}
-	if path, query, found := strings.Cut(uri, "?"); found && strings.Contains(query, "+") {
+	if path, query, _ := strings.Cut(uri, "?"); strings.Contains(query, "+") {
 		all = append(all, undo(path+"?"+strings.ReplaceAll(query, "+", "%20")))
 	}
 	for _, text := range slices.Clone(all) {
@@ -98,8 +98,8 @@ func decode(s string) string {
 	var b strings.Builder
 	for ; i >= 0; i = strings.IndexByte(s, '%') {
 		b.WriteString(s[:i])
-		if c, err := strconv.ParseUint(s[i+1:min(i+3, len(s))], 16, 8); err == nil && i+3 <= len(s) && s[i+1] != '+' {
-			b.WriteByte(byte(c))
+		if c, ok := escaped(s[i:]); ok {
+			b.WriteByte(c)
 			s = s[i+3:]
 			continue
 		}
@@ -108,6 +108,15 @@ func decode(s string) string {
 	}
 	b.WriteString(s)
 	return b.String()
+}
+
+// escaped returns the byte that an escape at the beginning of a text stands for.
+func escaped(s string) (byte, bool) {
+	if len(s) < 3 {
+		return 0, false
+	}
+	c, err := strconv.ParseUint(s[1:3], 16, 8)
+	return byte(c), err == nil
 }
 
 func takeApart(text string) reading {
@@ -134,7 +143,7 @@ func takeApart(text string) reading {
 		rest = "/" // the path of an origin
 	}
 	r := reading{base: scheme + plainSegments(rest)}
-	if isFile := scheme == "file:" && authority == ""; isFile && hasDrive(r.base[len(scheme):]) {
+	if scheme == "file:" && hasDrive(r.base[len(scheme):]) {
 		r.base = scheme + r.base[len(scheme):len(scheme)+1] + ":" + r.base[len(scheme)+2:]
 	}
 	if authority != "" {
@@ -145,15 +154,28 @@ func takeApart(text string) reading {
 	}
 	r.base = strings.ReplaceAll(r.base, "+", " ")
 	for _, param := range strings.FieldsFunc(query, func(c rune) bool { return c == '&' || c == ';' || c == '?' }) {
-		name, value, _ := strings.Cut(param, "=")
-		name, _, _ = strings.Cut(name, "[")
-		param = strings.Trim(name, " ")
-		if !strings.ContainsRune(name, anyRest) {
-			param += "=" + strings.Trim(plainSegments(value), "/ ")
-		}
-		r.params = append(r.params, strings.ReplaceAll(param, "+", " "))
+		r.params = append(r.params, strings.ReplaceAll(plainParam(param), "+", " "))
 	}
 	return r
+}
+
+// plainParam returns "name=value" without what many drop. A wildcard of a key that
+// gives no value may be for the value, too: "?{query}" is for "?table=a".
+func plainParam(param string) string {
+	name, value, valued := strings.Cut(param, "=")
+	name, index, _ := strings.Cut(name, "[")
+	name = strings.Trim(name, " ")
+	plain := name + "=" + strings.Trim(plainSegments(value), "/ ")
+	switch last, _ := utf8.DecodeLastRuneInString(name); {
+	case valued:
+	case isMark(last):
+		return name
+	case strings.ContainsFunc(name, isMark):
+		return name + string(anyRest)
+	case strings.ContainsFunc(index, isMark):
+		return plain + string(anyRest)
+	}
+	return plain
 }
 
 // hasDrive reports whether a path begins with the letter of a drive and a bar, which
@@ -169,7 +191,6 @@ func plainSegments(path string) string {
 	for segment := range strings.SplitSeq(path, "/") {
 		if segment = strings.Trim(cutSegment(segment), " "); segment == ".." {
 			kept = kept[:max(len(kept)-1, 0)]
-			continue
 		}
 		if segment = strings.TrimRight(segment, ". "); segment != "" {
 			kept = append(kept, segment)
@@ -270,7 +291,7 @@ func (n *neighbours) meant(uri string, by *pattern, all []*pattern) []*pattern {
 		for _, other := range n.exact[base] {
 			add(&other, r, true)
 		}
-		for _, i := range n.covering(r.base, base, room[:0]) {
+		for _, i := range n.covering(base, room[:0]) {
 			other := &n.patterns[i]
 			if len(other.globs.prefix) < rank {
 				break

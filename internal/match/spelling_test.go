@@ -361,15 +361,114 @@ func TestPatternsBesideEachOther_MCP_51_MCP_52(t *testing.T) {
 		{map[string]string{"git://r/Docs/*": "upper", "git://r/docs/*": "lower"}, map[string]string{"git://r/Docs/a": "upper and lower", "git://r/docs/a": "lower and upper", "git://r/DOCS/a": "nobody"}},
 		{map[string]string{"x://e/%65{?a}": "plain", "x://e/e{?b}": "other"}, map[string]string{"x://e/e?b=1": "other and plain"}},
 		{map[string]string{"items://all": "same", "items://all?*": "same"}, map[string]string{"items://all?page=2": "same and same"}},
+		{map[string]string{"db://q*": "read", "db://q?{query}": "any", "db://q?filter[*": "filter"}, map[string]string{
+			"db://q/?a=1": "read and any", "db://q/?a": "read and any", "db://q?a=1": "any",
+			"db://q?a=1&filter[b]=1": "read and filter and any", "db://q?filter[b]=1&a=1": "filter and any", "db://q?filter[b]=1": "filter"}},
+		{map[string]string{"db://q*": "read", "db://q?{name}s": "plural"}, map[string]string{"db://q/?as": "read and plural", "db://q/?a=s": "read and plural", "db://q/?a=1": "read"}},
+		{map[string]string{"db://q*": "read", "db://q?table=salaries": "admin"}, map[string]string{"db://q?{query}": "read and admin", "db://q?t{able}": "read and admin", "db://q?l{imit}": "read"}},
+		{map[string]string{"db://q*": "read", "db://q?a=1&a=2": "both"}, map[string]string{ // a server may take the first or the last
+			"db://q?a=1": "read and both", "db://q?a=2": "read and both", "db://q?a=3": "read", "db://q?a=3&a=1": "read and both"}},
 	} {
-		book := bookOf(t, row.keys)
-		for uri, want := range row.uris {
-			find := book.set.Find
-			if strings.Contains(uri, "{") {
-				find = book.set.FindTemplate
-			}
-			assert.Equal(t, want, book.need(find(uri, nil)), "%s beside %v", uri, row.keys)
+		checkNeeds(t, row.keys, row.uris)
+	}
+}
+
+// checkNeeds compares what URIs and templates need beside keys.
+func checkNeeds(t *testing.T, keys, uris map[string]string) {
+	t.Helper()
+	book := bookOf(t, keys)
+	for uri, want := range uris {
+		find := book.set.Find
+		if strings.Contains(uri, "{") {
+			find = book.set.FindTemplate
 		}
+		assert.Equal(t, want, book.need(find(uri, nil)), "%s beside %v", uri, keys)
+	}
+}
+
+// A key in an unusual spelling is still the key of what servers read in it, and of nothing else.
+func TestReadingsOfKeys_MCP_51(t *testing.T) {
+	for _, row := range []struct {
+		wider, key string
+		uris       map[string]string // with what they need
+	}{
+		{"https://*", "https://x.example:443/a", map[string]string{"https://x.example/a": "wider and key", "https://x.example:8443/a": "wider", "https://y.example/a": "wider"}},
+		{"https://*", "https://x.example:08443/a", map[string]string{"https://x.example:8443/a": "wider and key", "https://x.example/a": "wider"}},
+		{"x://*", "x://h:080/a", map[string]string{"x://h:80/a": "wider and key", "x://h/a": "wider"}},
+		{"https://*", "https://127.1/a", map[string]string{"https://127.0.0.1/a": "wider and key", "https://127.0.0.2/a": "wider"}},
+		{"https://*", "https://[0:0::1]/a", map[string]string{"https://[::1]/a": "wider and key", "https://[::2]/a": "wider"}},
+		{"https://*", "https://1.2.3.4.5/a", map[string]string{"https://1.2.3.4/a": "wider", "https://1.2.3.5/a": "wider"}},
+		{"https://*", "https:x.example:443/a", map[string]string{"https://x.example/a": "wider and key"}},
+		{"https://*", "https:/x.example:443/a", map[string]string{"https://x.example/a": "wider and key"}},
+		{"https://*", "https:////x.example:443/a", map[string]string{"https://x.example/a": "wider and key"}},
+		{"x:*", "x://h/a", map[string]string{"x:h/a": "wider and key"}},
+		{"file:*", "file://h/a", map[string]string{"file:///a": "wider and key", "file:///b": "wider"}},
+		{"file:*", "file:h/a", map[string]string{"file:///a": "wider", "file:///h/a": "wider and key"}},
+		{"file:*", "file://h", map[string]string{"file:///": "wider", "file:///h": "wider and key"}},
+		{"file:*", "file:///a|/x", map[string]string{"file:///a:/x": "wider and key", "file:///b:/x": "wider"}},
+		{"file:*", "file:///z|/x", map[string]string{"file:///z:/x": "wider and key"}},
+		{"file:*", "file:///c|", map[string]string{"file:///c:": "wider and key"}},
+		{"file:*", "file:///~|/x", map[string]string{"file:///~:/x": "wider"}},
+		{"file:*", "file:///1|/x", map[string]string{"file:///1:/x": "wider"}},
+		{"file:*", "file:///cx/y", map[string]string{"file:///c:/y": "wider"}},
+		{"file:*", "file:///c|d/x", map[string]string{"file:///c:d/x": "wider"}},
+		{"x:*", "x:c|/d", map[string]string{"x:c:/d": "wider"}},
+		{"file:*", "file:///d/a:$DATA", map[string]string{"file:///d/a": "wider and key"}},
+		{"x://*", "x://h/a%4", map[string]string{"x://h/a": "wider"}},
+		{"x://*", "x://h?p=5%", map[string]string{"x://h?p=5": "wider", "x://h?p=5%25": "wider and key"}},
+		{"x://*", "x://h?p=%zz", map[string]string{"x://h?p=%25zz": "wider and key", "x://h?p=%25yy": "wider"}},
+		{"x://*", "x://h?p=%+1", map[string]string{"x://h?p=%01": "nobody", "x://h?p=1": "wider"}},
+		{"x://*", "x://\u7000", map[string]string{"x://a": "wider", "x://%E7%80%80": "wider and key"}},
+		{"x://*", "x://h?a=1", map[string]string{"x://h?b=2?a=1": "wider and key", "x://h?a=1&c=d+e": "wider and key", "x://h?b=1": "wider"}},
+		{"x://*", "x://h?a=1&b=2", map[string]string{"x://h?a=1&b=3": "wider", "x://h?a=1&b=3#c;d": "wider", "x://h?a=1&b=3;c": "wider and key", "x://h?a=1&B=3": "wider and key"}},
+		{"x://*", "x://h?a=1&b=50%", map[string]string{"x://h?a=1&b=7": "wider and key"}},
+		{"x://*", "x://h?{p}a=1&pa=7", map[string]string{"x://h?pa=7": "wider and key"}},
+		{"x://*", "x://h?pa{p}=1&pa=7", map[string]string{"x://h?pa=7": "wider and key"}},
+		{"*", "{+x}/b.", map[string]string{"x://h/b": "wider and key"}},
+		{"x://*", "x://h?a%20=1", map[string]string{"x://h?a=1": "wider and key"}},
+		{"x://*", "x://h?{n}=1", map[string]string{"x://h/?a=1": "wider and key", "x://h/?a=2": "wider"}},
+		{"x://*", "x://h?{q}", map[string]string{"x://h/?a=b": "wider and key", "x://h/?a=b/c": "wider"}},
+		{"y://*", "x://a;b*", map[string]string{"x://a;bc/d": "key"}},
+		{"x://*", "x://H/*", map[string]string{"x://h": "wider", "x://h/a": "wider and key"}},
+		{"file:*", "file:///D/*", map[string]string{"file:///d/": "wider and key", "file:///d": "wider", "file:///d/e": "wider and key"}},
+		{"x://*", "x://{+p}/S", map[string]string{"x://a/s": "wider and key", "x://a/t": "wider"}},
+		{"x://*", "x://A{v}{+w}", map[string]string{"x://a": "wider", "x://abc/d": "wider and key"}},
+		{"x://*", "x://A{?p}{?q}", map[string]string{"x://ab": "wider", "x://a?p=1": "wider and key"}},
+		{"x://*", "x://A{;m}", map[string]string{"x://ab": "wider", "x://a": "wider and key"}},
+		{"x://*", "x://A{#f}", map[string]string{"x://ab": "wider", "x://a#b": "wider and key"}},
+		{"x://*", "x://A?p={v}{&q}", map[string]string{"x://a?p=1/2": "wider", "x://a?p=1": "wider and key"}},
+		{"x://a/bc*", "x://A*", map[string]string{"x://a/bcd": "wider", "x://a/bcd{v}": "wider"}},
+		{"x://*", "x://b" + strings.Repeat("b", 90), map[string]string{"x://a" + strings.Repeat("a", 120) + "{v}": "wider"}},
+		{"x://*", "x://a" + strings.Repeat("a", 2800) + "/b", map[string]string{"x://{v}": "wider and key"}},
+	} {
+		checkNeeds(t, map[string]string{row.wider: "wider", row.key: "key"}, row.uris)
+	}
+}
+
+// A server's template needs what may decide about some of what it expands to, and nothing else.
+func TestTemplatesBesideKeys_MCP_52_MCP_53(t *testing.T) {
+	for _, row := range []struct{ keys, templates map[string]string }{
+		{map[string]string{"x://b/{v}": "own", "x://b/*": "all"}, map[string]string{"x://b/{id}": "own", "x://b/{v}/../../{w}": "nobody", "x://b/{v}/{w}": "all", "x://b/c{v}": "all and own"}},
+		{map[string]string{"x://{a}/b": "one", "x://{a}/{b}": "two"}, map[string]string{"x://q/b": "one and two", "x://q/c": "two"}},
+		{map[string]string{"db://q?table=*": "any", "db://q?table=salaries&year=2026": "exact", "db://q?table={t}&year={y}": "both"}, map[string]string{"db://q?table={t}": "any and exact"}},
+		{map[string]string{"x://a*": "all", "x://ab": "exact"}, map[string]string{"x://a?p={+v}": "all", "x://a{+v}": "all and exact"}},
+		{map[string]string{"x://a*": "all", "x://a/c": "exact"}, map[string]string{"x://a{/p*}/b": "all", "x://a{/p*}/b{?q}": "all", "x://a{/p*}": "all and exact", "x://a{/p*}{?q}": "all and exact"}},
+		{map[string]string{"items://all": "read", "items://all{?page}": "page"}, map[string]string{"items://all?page={p}": "page"}},
+		{map[string]string{"doc://*": "all", "doc://a#b": "part"}, map[string]string{"doc://a{+v}": "all and part", "doc://{v}": "all and part"}},
+		{map[string]string{"x://a*": "all", "x://A/*": "below"}, map[string]string{"x://a/{?q}": "all and below", "x://a{?q}": "all"}},
+		{map[string]string{"db://q*": "all", "db://q?table=salaries": "exact"}, map[string]string{"db://q?limit={n}": "all", "db://q?table={n}": "all and exact"}},
+		{map[string]string{"x://a?p=*": "any", "x://a?p={w}&s=1": "other"}, map[string]string{"x://a?p={v}{&s}": "any and other", "x://a?p={v}": "any"}},
+		{map[string]string{"x://a?p=1": "read", "x://a?p=1{&q}": "page"}, map[string]string{"x://a?p=1&q=2": "page"}},
+		{map[string]string{"x://a": "read", "x://a{?q}{#f}": "page"}, map[string]string{"x://a?q=1#b": "page and read"}},
+		{map[string]string{"items://all": "read", "items://all{?any*}{&b}": "page"}, map[string]string{"items://all?x=1": "page and read"}},
+		{map[string]string{"x://{+p}{?q}": "page", "x://{/p*}": "path"}, map[string]string{"x://a?q=1": "page and path"}},
+		{map[string]string{"x://a{/p*}": "path", "x://a{.e}": "ext"}, map[string]string{"x://a/b": "path and ext"}},
+		{map[string]string{"x://a{/p*}": "path", "x://a{?q}{;m}": "page"}, map[string]string{"x://a?q=1;m=2": "page"}},
+		{map[string]string{"x://a{/p*}": "path", "x://a{?q}{/r}": "page"}, map[string]string{"x://a?q=1/b": "page and path"}},
+		{map[string]string{"x://a{+p}b": "plus", "x://a{?p}{?q}b": "page"}, map[string]string{"x://ab": "page and plus"}},
+		{map[string]string{"db://q?a={x}&b=1": "one", "db://q?b=1&a={y}": "two"}, map[string]string{"db://q?a=2&b=1": "one and two"}},
+	} {
+		checkNeeds(t, row.keys, row.templates)
 	}
 }
 

@@ -127,11 +127,11 @@ func parseExpression(body string) (e expression, ok bool) {
 	for name := range strings.SplitSeq(body, ",") {
 		name, exploded := strings.CutSuffix(name, "*")
 		name, length, cut := strings.Cut(name, ":")
-		if number, err := strconv.Atoi(length); cut && (err != nil || number < 1 || number > 9999 || exploded) {
-			return e, false
+		if number, _ := strconv.Atoi(length); cut && (number < 1 || number > 9999 || exploded) {
+			return expression{}, false // of what is no number it is 0, or the largest
 		}
 		if name == "" || !isVariable(name) {
-			return e, false
+			return expression{}, false
 		}
 		e.explodes = e.explodes || exploded
 		e.names = append(e.names, name)
@@ -221,10 +221,7 @@ func templateOf(text string, isTemplate bool) *template {
 	if !strings.Contains(text, "{") || !isTemplate && hasOperator(text) {
 		return nil
 	}
-	t, err := parseTemplate(text)
-	if err != nil {
-		return nil
-	}
+	t, _ := parseTemplate(text)
 	return t
 }
 
@@ -274,7 +271,7 @@ func overlap(a, b string) bool {
 
 func isMark(r rune) bool { return r == oneSegment || r == anyRest }
 
-// takes reports whether a mark stands for a text with the rune in it.
+// takes reports whether a mark stands for a text with the rune in it, which is no mark.
 func takes(mark, r rune) bool {
-	return mark == anyRest || isMark(r) || !strings.ContainsRune(endsSegment, r)
+	return mark == anyRest || !strings.ContainsRune(endsSegment, r)
 }

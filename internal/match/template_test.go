@@ -72,3 +72,66 @@ func TestExpansions_MCP_52_MCP_53(t *testing.T) {
 	assert.Greater(t, several, 1_000)
 	t.Logf("%d templates", decided)
 }
+
+// What RFC 6570 calls a template is a key, and a key for what it expands to.
+func TestTemplates_MCP_52(t *testing.T) {
+	for _, row := range []struct {
+		key        string
+		own, other []string
+	}{
+		{"x://h/{v}", []string{"x://h/a", "x://h/a~b", "x://h/a&b;c", "x://h/{v}"}, []string{"x://h/", "x://h/a/b", "x://h/a?b", "x://h/a#b", "x://h/" + string(anyRest)}},
+		{"x://h?p={v}", []string{"x://h?p=a", "x://h?p=a~b"}, []string{"x://h?p=", "x://h?p=a/b", "x://h?p=a&b", "x://h?p=a;b", "x://h?p=a+b", "x://h?p=a#b"}},
+		{"x://a{v}?p={v}&q={w}", []string{"x://ab?p=1&q=2", "x://a&?p=1&q=2"}, []string{"x://ab?p=1&q=2&r=3", "x://ab?p=1&r=3&q=2"}},
+		{"x://h{v}{w}", []string{"x://hab", "x://h\u00e9e"}, []string{"x://h", "x://ha", "x://h\u00e9"}},
+		{"x://h{+v}", []string{"x://ha", "x://ha/b?c#d"}, []string{"x://h", "x://g/a"}},
+		{"x://h{#v}", []string{"x://h", "x://h#", "x://h#a/b"}, []string{"x://h/a", "x://ha"}},
+		{"x://h{.v}", []string{"x://h", "x://h.a", "x://h.a.b"}, []string{"x://ha", "x://h.a/b", "x://h.a?b"}},
+		{"x://h{/v}", []string{"x://h", "x://h/a", "x://h/"}, []string{"x://h/a/b", "x://ha", "x://h/a?b"}},
+		{"x://h{/v,w}", []string{"x://h", "x://h/a", "x://h/a/b"}, []string{"x://h/a/b/c"}},
+		{"x://h{/v*}", []string{"x://h", "x://h/a/b/c"}, []string{"x://h/a?b", "x://ha"}},
+		{"x://h{;v,w}", []string{"x://h", "x://h;v=a", "x://h;v=a;w=b", "x://h;v;w"}, []string{"x://h;u=a", "x://h;v=a&w=b", "x://h?v=a"}},
+		{"x://h{?v,w}", []string{"x://h", "x://h?v=a", "x://h?v=a&w=b", "x://h?w"}, []string{"x://h?u=a", "x://h?v=a;w=b", "x://h?v=a&u=b", "x://h?v=a/b"}},
+		{"x://h{?v*,w}", []string{"x://h", "x://h?u=a", "x://h?u=a&t=b"}, []string{"x://h?u=a;t=b", "x://h/a"}},
+		{"x://h?p={v}{&q}", []string{"x://h?p=1", "x://h?p=1&q=2"}, []string{"x://h?p=1&z=2", "x://h?p=1;q=2"}},
+		{"x://h?p={v}&r={w}{&q}", []string{"x://h?p=1&r=2&q=3"}, []string{"x://h?p=1&r=2&z=3"}},
+		{"x://h/{v}{?q}", []string{"x://h/a", "x://h/a&b?q=1", "x://h/a~"}, []string{"x://h/", "x://h/a/b", "x://h/a?r=1"}},
+		{"x://h/{v}.a{?q}", []string{"x://h/b.a?q=1"}, []string{"x://h/bca", "x://h/b.a?r=1"}},
+		{"{a,A0_.-zZ9:1,b:9999,c*}", []string{"x"}, []string{"", "x/y"}},
+	} {
+		p, err := parsePattern(row.key, true)
+		require.NoError(t, err, row.key)
+		for _, uri := range row.own {
+			assert.True(t, p.matches(uri), "%s is for %q", row.key, uri)
+		}
+		for _, uri := range row.other {
+			assert.False(t, p.matches(uri), "%s is not for %q", row.key, uri)
+		}
+	}
+	for _, key := range []string{
+		"x://{", "x://}", "x://{}", "x://{a", "x://a}", "x://a}b{v}", "x://{v}}", "x://{v}{", "x://{{v}}", "x://{+}", "x://{a,}", "x://{,a}", "x://{a b}", "x://{a/}", "x://{a@}", "x://{a[}", "x://{a`}", "x://{a~}", "x://{a\u00e9}", "x://{a+b}", "x://{=a}",
+		"x://{a:}", "x://{a:0}", "x://{a:-1}", "x://{a:10000}", "x://{a:b}", "x://{a:1*}", "x://{a*:1}", "x://{v}*", "x://*{v}", "x://{v}" + string(oneSegment), "x://{v}" + string(anyRest),
+	} {
+		_, err := parsePattern(key, true)
+		assert.ErrorIs(t, err, errTemplate, "%q", key)
+	}
+}
+
+// Where it is not said that a text is a template, one with operators is judged as the URI that it is, too.
+func TestTemplatesAmongURIs_MCP_52_MCP_53(t *testing.T) {
+	book := bookOf(t, map[string]string{"x://a*": "all", "x://a/secret": "secret"})
+	for _, row := range []struct{ text, asURI, asTemplate string }{
+		{"x://a/{v}", "all and secret", "all and secret"},
+		{"x://a{+v}", "all", "all and secret"},
+		{"x://a{/v}", "all", "all and secret"},
+		{"x://a/{v}{?q}", "all", "all and secret"},
+		{"x://a/{v}{&q}", "all", "all and secret"},
+		{"x://a/{v}{#q}", "all", "all and secret"},
+		{"x://a/{v}{;q}", "nobody", "all and secret"},
+		{"x://a/t{.q}", "all", "all"},
+		{"x://a/s{v", "all", "all"},
+		{"x://a/secret{", "all", "all"},
+	} {
+		assert.Equal(t, row.asURI, book.need(book.set.Find(row.text, nil)), row.text)
+		assert.Equal(t, row.asTemplate, book.need(book.set.FindTemplate(row.text, nil)), row.text)
+	}
+}

@@ -45,7 +45,7 @@ func hasSecondSpelling(uri string) bool {
 // file URIs, still stands for itself, in lists and completions.
 func (p *pattern) isDead() bool {
 	if rest, isFile := strings.CutPrefix(p.marked, "file://"); isFile {
-		if host, _, _ := strings.Cut(rest, "/"); host != "" && !strings.HasPrefix(host, string(anyRest)) {
+		if host := rest[:strings.IndexAny(rest+"/", "/?#")]; host != "" && !strings.HasPrefix(host, string(anyRest)) {
 			return true // of a file URI any host is a second spelling
 		}
 	}
@@ -59,7 +59,23 @@ func (p *pattern) isDead() bool {
 		return true
 	}
 	odd := func(c rune) bool { return c <= ' ' || c == '\\' || c >= 0x7f }
-	return p.template == nil && (strings.ContainsFunc(p.prefix, odd) || hasNeedlessEscape(cutEscape(p.prefix), "/%"))
+	path, query, _ := strings.Cut(cutEscape(p.prefix), "?")
+	return p.template == nil && (strings.ContainsFunc(p.prefix, odd) || hasNeedlessEscape(path, "") || hasNeedlessEscape(query, "/%") || beginsOdd(p.prefix))
+}
+
+// beginsOdd reports whether what begins with a text has no scheme, or a second spelling of
+// its authority, however it goes on.
+func beginsOdd(text string) bool {
+	scheme, rest, _ := strings.Cut(text, ":")
+	if !isScheme(scheme) {
+		return text != ""
+	}
+	if authority, hierarchical := strings.CutPrefix(rest, "//"); hierarchical {
+		end := strings.IndexAny(authority, "/?#")
+		return end >= 0 && hasSecondAuthority(scheme, authority[:end])
+	}
+	_, always := hierarchicalPorts[scheme]
+	return strings.TrimLeft(rest, "/") != "" && (always || rest[0] == '/')
 }
 
 // cutEscape leaves out an escape that the end of a text cuts in two.
@@ -85,7 +101,7 @@ func isScheme(s string) bool {
 // IP address.
 func hasSecondAuthority(scheme, authority string) bool {
 	_, always := hierarchicalPorts[scheme]
-	if always && (strings.Contains(authority, "@") || hasUpperCase(authority) || (authority == "") != (scheme == "file") || strings.Contains(authority, "%")) {
+	if always && (strings.Contains(authority, "@") || strings.ToLower(authority) != authority || (authority == "") != (scheme == "file") || strings.Contains(authority, "%")) {
 		return true
 	}
 	host := authority
@@ -98,19 +114,6 @@ func hasSecondAuthority(scheme, authority string) bool {
 	}
 	address, ok := parseAddress(host)
 	return strings.HasSuffix(host, ".") || always && ok && address != strings.Trim(host, "[]")
-}
-
-// hasUpperCase leaves out percent-encodings, whose digits are upper case.
-func hasUpperCase(s string) bool {
-	for i := 0; i < len(s); i++ {
-		switch c := s[i]; {
-		case c == '%':
-			i += 2
-		case 'A' <= c && c <= 'Z':
-			return true
-		}
-	}
-	return false
 }
 
 // hasOddSegment finds segments that a server may resolve or drop: empty ones,
@@ -139,9 +142,9 @@ func hasOddSegment(path string) bool {
 // hasHiddenSegment finds escapes that are no UTF-8, and segments that are odd
 // to a server which folds width or drops what cannot be seen.
 func hasHiddenSegment(rest string) bool {
-	if decoded := decode(rest); len(decoded) == len(rest) || decoded == rest {
+	if decoded := decode(rest); decoded == rest {
 		return false
-	} else if !utf8.ValidString(decoded) || strings.ContainsRune(decoded, utf8.RuneError) {
+	} else if strings.ContainsRune(decoded, utf8.RuneError) {
 		return true
 	}
 	plain := undo(rest)
@@ -161,11 +164,7 @@ func hasHiddenSegment(rest string) bool {
 func hidesOdd(query string) bool {
 	plain := query
 	for range 8 {
-		if undone := decode(plain); undone != plain {
-			plain = undone
-			continue
-		}
-		break
+		plain = decode(plain)
 	}
 	odd := func(c rune) bool { return c < ' ' || c == '\\' || c == 0x7f }
 	return strings.ContainsFunc(plain, odd) || hasOddSegment("?"+plain)
@@ -180,12 +179,8 @@ func hasNeedlessEscape(s, allowed string) bool {
 		if i < 0 {
 			return false
 		}
-		if len(s) < i+3 {
-			return true
-		}
-		hi, lo := unhex(s[i+1]), unhex(s[i+2])
-		c := hi<<4 | lo
-		if hi > 15 || lo > 15 || c < ' ' || c == 0x7f || c == '\\' || isUnreserved(c) || (c == '/' || c == '%') && strings.IndexByte(allowed, c) < 0 {
+		c, _ := escaped(s[i:]) // 0 of what is none
+		if c < ' ' || c == 0x7f || c == '\\' || isUnreserved(c) || (c == '/' || c == '%') && strings.IndexByte(allowed, c) < 0 {
 			return true
 		}
 		s = s[i+3:]
@@ -194,17 +189,4 @@ func hasNeedlessEscape(s, allowed string) bool {
 
 func isUnreserved(c byte) bool {
 	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.IndexByte("-._~", c) >= 0
-}
-
-// unhex returns 16 for what is no hexadecimal digit.
-func unhex(c byte) byte {
-	switch {
-	case '0' <= c && c <= '9':
-		return c - '0'
-	case 'A' <= c && c <= 'F':
-		return c - 'A' + 10
-	case 'a' <= c && c <= 'f':
-		return c - 'a' + 10
-	}
-	return 16
 }
