@@ -57,6 +57,7 @@ func TestAnswer_MCP_63_MCP_67(t *testing.T) {
 		{"an error among others", `{"jsonrpc":"2.0","id":1,"error":{"code":7}}`, `{"jsonrpc":"2.0","id":1,"error":{"code":7,"message":"no page for this cursor"}}`, true, nil, nil},
 		{"tasks", `{"result":{"tasks":[{"taskId":"abc"},{"taskId":"ab"}]}}`, `{"result":{"tasks":[{"taskId":"ab"}]}}`, false, nil, nil},
 		{"an entry in the middle", `{"result":{"tools":[ {"name":"ab"} , {"name":"abc"} , {"name":"cd"} ]}}`, `{"result":{"tools":[ {"name":"ab"} , {"name":"cd"} ]}}`, false, nil, nil},
+		{"an entry with the comma in front of it", `{"result":{"tools":[{"name":"ab"} ,{"name":"abc"}, {"name":"cd"}]}}`, `{"result":{"tools":[{"name":"ab"}, {"name":"cd"}]}}`, false, nil, nil},
 		{"the last entries", `{"result":{"tools":[ {"name":"ab"} , {"name":"abc"}, {"name":"b"} ]}}`, `{"result":{"tools":[ {"name":"ab"} ]}}`, false, nil, nil},
 		{"the first entries", `{"result":{"tools":[ {"name":"abc"} ,{"name":"b"}, {"name":"ab"} ]}}`, `{"result":{"tools":[ {"name":"ab"} ]}}`, false, nil, nil},
 		{"all entries", `{"result":{"tools":[ {"name":"abc"} , {"name":"b"} ]}}`, `{"result":{"tools":[]}}`, false, nil, nil},
