@@ -56,20 +56,22 @@ func TestAnswers_INTRO_06_INTRO_07_INTRO_19_INTRO_20(t *testing.T) {
 		{200, `{"active":true}`, true, refusal.Claims, "", 1, 0},
 	} {
 		t.Run(strconv.Itoa(row.status)+row.body, func(t *testing.T) {
-			s, log, asked := says(row.status, row.body)
-			s.config.Tokeninfo = row.tokeninfo
-			for range 2 {
-				answer, v := s.Ask(t.Context(), nil, "opaque", time.Time{}, 0)
-				assert.Empty(t, answer.Claims)
-				require.NotNil(t, v.Denied)
-				assert.Equal(t, row.reason, v.Denied.Reason)
-				assert.Equal(t, row.cause, v.Denied.Cause)
-			}
-			assert.Equal(t, row.asked, *asked)
-			assert.Equal(t, row.asked-1, s.breakers[0].failures/2, "the server's failure")
-			assert.Equal(t, row.told, strings.Count(log.String(), "does not let this server ask"))
-			shared := s.refused.Get(s.refused.Key("opaque"), time.Now()) == notActive
-			assert.Equal(t, row.reason == refusal.Revoked, shared, "those that are made up have one verdict")
+			synctest.Test(t, func(t *testing.T) {
+				s, log, asked := says(row.status, row.body)
+				s.config.Tokeninfo = row.tokeninfo
+				for range 2 {
+					answer, v := s.Ask(t.Context(), nil, "opaque", time.Time{}, 0)
+					assert.Empty(t, answer.Claims)
+					require.NotNil(t, v.Denied)
+					assert.Equal(t, row.reason, v.Denied.Reason)
+					assert.Equal(t, row.cause, v.Denied.Cause)
+				}
+				assert.Equal(t, row.asked, *asked)
+				assert.Equal(t, row.asked-1, s.breakers[0].failures/2, "the server's failure")
+				assert.Equal(t, row.told, strings.Count(log.String(), "does not let this server ask"))
+				shared := s.refused.Get(s.refused.Key("opaque"), time.Now()) == notActive
+				assert.Equal(t, row.reason == refusal.Revoked, shared, "those that are made up have one verdict")
+			})
 		})
 	}
 }
@@ -123,25 +125,27 @@ func TestAnswerEndsFailures_INTRO_06(t *testing.T) {
 
 // The operator is told of each failure of a caller that is known, and once a minute of what a stranger can bring about.
 func TestUnsettled_INTRO_06_INTRO_13(t *testing.T) {
-	for _, status := range []int{500, 400} {
-		s, _, _ := says(status, "")
-		for n, row := range []struct {
-			token string
-			who   uint32
-			want  bool
-		}{{"a", 7, false}, {"b", 0, false}, {"c", 0, true}, {"d", 7, false}} {
-			_, v := s.Ask(t.Context(), nil, row.token, time.Time{}, row.who)
-			require.NotNil(t, v.Denied)
-			assert.Equal(t, row.want, v.Denied.Unsettled, "%d: %d", status, n)
+	synctest.Test(t, func(t *testing.T) {
+		for _, status := range []int{500, 400} {
+			s, _, _ := says(status, "")
+			for n, row := range []struct {
+				token string
+				who   uint32
+				want  bool
+			}{{"a", 7, false}, {"b", 0, false}, {"c", 0, true}, {"d", 7, false}} {
+				_, v := s.Ask(t.Context(), nil, row.token, time.Time{}, row.who)
+				require.NotNil(t, v.Denied)
+				assert.Equal(t, row.want, v.Denied.Unsettled, "%d: %d", status, n)
+			}
 		}
-	}
-	s, _, asked := says(400, "")
-	for _, want := range []bool{false, true, true} { // of one answer
-		_, v := s.Ask(t.Context(), nil, "opaque", time.Time{}, 7)
-		require.NotNil(t, v.Denied)
-		assert.Equal(t, want, v.Denied.Unsettled)
-	}
-	assert.Equal(t, 1, *asked)
+		s, _, asked := says(400, "")
+		for _, want := range []bool{false, true, true} { // of one answer
+			_, v := s.Ask(t.Context(), nil, "opaque", time.Time{}, 7)
+			require.NotNil(t, v.Denied)
+			assert.Equal(t, want, v.Denied.Unsettled)
+		}
+		assert.Equal(t, 1, *asked)
+	})
 }
 
 // Whoever leaves is told nothing of the token; that a stranger left is no news.
