@@ -88,6 +88,7 @@ func TestWithoutToken_INTRO_13(t *testing.T) {
 		`{"t":"\n` + strings.ReplaceAll(token, "a", `\u0061`) + `"}`:             true,
 		`{"t":"abcdefgh-_~%2B%2F12%3D"}`:                                         true,
 		`{"t":"\"","\u0061":"` + strings.ReplaceAll(token, "b", `\u0062`) + `"}`: true,
+		`\{"t":"` + strings.ReplaceAll(token, "a", `\u0061`) + `"}`:              true, // no JSON either
 		`{"t":"` + token[1:] + `"}`:                                              false,
 	} {
 		got := string(withoutToken([]byte(text), token))
@@ -100,6 +101,7 @@ func TestWithoutToken_INTRO_13(t *testing.T) {
 	for text, want := range map[string]string{
 		`{"a":"\u0022\u0041"}`: `{"a":"\u0022A"}`, `{"a":"\n\\u0041"}`: `{"a":"\n\\u0041"}`, `\u0041{"a":"\u0042"}`: `\u0041{"a":"B"}`,
 		`{"a":"\u00`: `{"a":"\u00`, `{"a":"\u00zz\u0041"}`: `{"a":"\u00zz\u0041"}`, `"\`: `"\`, `"\u003D"`: `"="`, `"\u0020"`: `"\u0020"`,
+		`{"a":"\u0041`: `{"a":"A`,
 	} {
 		assert.Equal(t, want, string(unescaped([]byte(text))), text)
 	}

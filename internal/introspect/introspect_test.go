@@ -171,6 +171,75 @@ func TestGate_INTRO_22(t *testing.T) {
 	})
 }
 
+// A stranger who finds a place among strangers, and none among all, takes none.
+func TestGateOfKnown_INTRO_22(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate()
+		for range maxAsked {
+			require.True(t, g.try(true))
+		}
+		assert.False(t, g.try(false))
+		assert.False(t, g.enter(false))
+		for range maxAsked {
+			g.leave(true)
+		}
+		for n := range maxStrange + 1 {
+			assert.Equal(t, n < maxStrange, g.try(false), n)
+		}
+	})
+}
+
+// A server that is left alone is not asked by who has waited for a place meanwhile, and nobody waits for a place then.
+func TestRestWhileWaiting_INTRO_06_INTRO_22(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		asked := 0
+		s := server(clientauth.SecretPost("c", "s"), func(*http.Request) (int, string) { asked++; return 500, "" })
+		for i := range maxFailures - 1 {
+			s.Ask(t.Context(), nil, strconv.Itoa(i), time.Time{}, 0)
+		}
+		for range maxStrange {
+			require.True(t, s.gate.try(false))
+		}
+		refused := func(token string) {
+			answer, v := s.Ask(t.Context(), nil, token, time.Time{}, 0)
+			assert.Zero(t, answer)
+			if assert.NotNil(t, v.Denied) {
+				assert.ErrorIs(t, v.Denied, errResting)
+				assert.Equal(t, "introspection-unreachable", v.Denied.Cause)
+				assert.Equal(t, restFor, v.Denied.RetryAfter)
+			}
+		}
+		go refused("waits")
+		synctest.Wait()
+		assert.EqualValues(t, 1, s.gate.waitingStrange.Load())
+		s.breakers[0].note(false, 0, time.Now())
+		s.gate.leave(false)
+		synctest.Wait()
+		assert.Len(t, s.gate.all, maxStrange-1)
+		assert.Len(t, s.gate.strange, maxStrange-1)
+		require.True(t, s.gate.try(false))
+		begun := time.Now()
+		refused("comes later")
+		assert.Zero(t, time.Since(begun))
+		assert.Equal(t, maxFailures-1, asked)
+	})
+}
+
+// A place is taken until the transport comes back, however long nobody waits for it any more.
+func TestPlaceOfTransport_INTRO_22(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := server(clientauth.SecretPost("c", "s"), func(*http.Request) (int, string) { time.Sleep(9 * time.Second); return 200, "" })
+		begun := time.Now()
+		_, v := s.Ask(t.Context(), nil, "opaque", time.Time{}, 0)
+		require.NotNil(t, v.Denied)
+		assert.Equal(t, 3*time.Second, time.Since(begun))
+		assert.Len(t, s.gate.all, 1)
+		time.Sleep(7 * time.Second)
+		synctest.Wait()
+		assert.Empty(t, s.gate.all)
+	})
+}
+
 type roundTripper func(*http.Request) (*http.Response, error)
 
 func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
@@ -313,6 +382,51 @@ func TestShares_INTRO_22(t *testing.T) {
 		s.give(0)
 		assert.Empty(t, s)
 	}
+	for range 2 * maxOwn {
+		assert.True(t, s.take(0), "strangers are bounded by the gate")
+	}
+}
+
+// Whoever has filled its share is refused at once, and nobody else is.
+func TestShareIsFull_INTRO_22(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := server(clientauth.SecretPost("c", "s"), func(*http.Request) (int, string) { time.Sleep(time.Second); return 200, `{"active":true}` })
+		for i := range maxOwn {
+			go s.Ask(t.Context(), nil, strconv.Itoa(i), time.Time{}, 7)
+		}
+		synctest.Wait()
+		begun := time.Now()
+		_, v := s.Ask(t.Context(), nil, "one more", time.Time{}, 7)
+		assert.Zero(t, time.Since(begun))
+		require.NotNil(t, v.Denied)
+		assert.Equal(t, "introspection-busy", v.Denied.Cause)
+		assert.False(t, v.Denied.Unsettled)
+		_, v = s.Ask(t.Context(), nil, "0", time.Time{}, 7)
+		assert.Nil(t, v.Denied, "a question that is under way is shared")
+		_, v = s.Ask(t.Context(), nil, "another's", time.Time{}, 8)
+		assert.Nil(t, v.Denied)
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		assert.Empty(t, s.shares, "given back")
+	})
+}
+
+// A question counts for whoever has the token, if something else vouches for it, and for who had it lately otherwise.
+func TestWhoseQuestion_INTRO_22(t *testing.T) {
+	for who, counts := range map[uint32]uint32{0: 8, 7: 7} {
+		synctest.Test(t, func(t *testing.T) {
+			s := server(clientauth.SecretPost("c", "s"), func(*http.Request) (int, string) { time.Sleep(time.Second); return 200, `{"active":true}` })
+			s.Good("opaque", 8)
+			go s.Ask(t.Context(), nil, "opaque", time.Time{}, who)
+			synctest.Wait()
+			s.mu.Lock()
+			assert.Equal(t, shares{counts: 1}, s.shares)
+			s.mu.Unlock()
+			time.Sleep(2 * time.Second)
+			synctest.Wait()
+			assert.Empty(t, s.shares)
+		})
+	}
 }
 
 // TestLateAnswer: of two answers about a token the one counts that was asked for later, whichever comes first. One that
@@ -354,6 +468,31 @@ func TestRefusalsAreCopies(t *testing.T) {
 		v.Denied.ByStatus, v.Denied.Cause = true, "another"
 	}
 	assert.Equal(t, "token-inactive", notActive.Denied.Cause)
+
+	mine := refusal.New(refusal.Claims, "sub", "", "")
+	s.Refuse("another", Verdict{Denied: mine})
+	mine.Reason = refusal.Unavailable
+	_, v := s.Ask(t.Context(), nil, "another", time.Time{}, 0)
+	require.NotNil(t, v.Denied)
+	assert.Equal(t, refusal.Claims, v.Denied.Reason)
+}
+
+// A refusal is remembered for whoever takes what is a moment old, and the token is not known any more.
+func TestRefused_INTRO_21_INTRO_23(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		said := `{"active":false}`
+		s := server(clientauth.SecretPost("c", "s"), func(*http.Request) (int, string) { return 200, said })
+		s.Good("opaque", 7)
+		require.NotNil(t, s.known.Get(s.known.Key("opaque"), time.Now()))
+		_, v := s.Ask(t.Context(), nil, "opaque", time.Time{}, 0)
+		require.NotNil(t, v.Denied)
+		assert.Nil(t, s.known.Get(s.known.Key("opaque"), time.Now()))
+		said = `{"active":true}`
+		_, v = s.Ask(t.Context(), nil, "opaque", time.Time{}, 0)
+		assert.NotNil(t, v.Denied)
+		_, v = s.Ask(t.Context(), nil, "opaque", time.Now(), 0)
+		assert.Nil(t, v.Denied)
+	})
 }
 
 // TestUnescaped: an answer means the same, and what means nothing means nothing still.

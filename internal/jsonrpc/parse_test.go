@@ -6,6 +6,8 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -14,6 +16,17 @@ import (
 )
 
 func str(s string) Field { return Field{Value: s, State: String} }
+
+func long(n int) string { return strings.Repeat("n", n) }
+
+// members are n members with names that mean nothing.
+func members(n int) string {
+	all := make([]string, n)
+	for i := range all {
+		all[i] = fmt.Sprintf(`"x%d":0`, i)
+	}
+	return strings.Join(all, ",")
+}
 
 // TestMessage reads bodies of every shape into every field.
 func TestMessage(t *testing.T) {
@@ -69,6 +82,22 @@ func TestMessage(t *testing.T) {
 			Message{Kind: Request, ID: []byte(`1`), Method: "subscriptions/listen", HasParams: true, Listen: &Listen{Unknown: true}}},
 		{"MCP-54 of another kind", `{"jsonrpc":"2.0","id":1,"method":"subscriptions/listen","params":{"notifications":["all"]}}`,
 			Message{Kind: Request, ID: []byte(`1`), Method: "subscriptions/listen", HasParams: true, Listen: &Listen{Unknown: true}}},
+		{"MCP-11 null result", `{"jsonrpc":"2.0","id":1,"result":null}`,
+			Message{Kind: Response, ID: []byte(`1`)}},
+		{"MCP-11 error and null result", `{"jsonrpc":"2.0","id":1,"result":null,"error":{"code":1}}`,
+			Message{Kind: Response, ID: []byte(`1`)}},
+		{"MCP-07 greatest id", `{"jsonrpc":"2.0","id":9007199254740991,"method":"m"}`,
+			Message{Kind: Request, ID: []byte(`9007199254740991`), Method: "m"}},
+		{"LIMITS-07 longest id and method", `{"jsonrpc":"2.0","id":"` + long(256) + `","method":"` + long(256) + `"}`,
+			Message{Kind: Request, ID: []byte(`"` + long(256) + `"`), Method: long(256)}},
+		{"LIMITS-07 longest name and URI", `{"jsonrpc":"2.0","id":1,"method":"m","params":{"name":"` + long(512) + `","uri":"` + long(8192) + `","taskId":"` + long(48) + `"}}`,
+			Message{Kind: Request, ID: []byte(`1`), Method: "m", HasParams: true, Name: str(long(512)), URI: str(long(8192)), TaskID: str(long(48))}},
+		{"LIMITS-07 as many members as possible", `{"jsonrpc":"2.0","id":1,"method":"m","params":{` + members(9996) + `}}`,
+			Message{Kind: Request, ID: []byte(`1`), Method: "m", HasParams: true}},
+		{"MCP-15 no control characters", `{"jsonrpc":"2.0","id":1,"method":"m","params":{"name":" ~","uri":"\u00a0\u00bfÿ"}}`,
+			Message{Kind: Request, ID: []byte(`1`), Method: "m", HasParams: true, Name: str(" ~"), URI: str("\u00a0\u00bfÿ")}},
+		{"MCP-01 another object's name elsewhere", `{"jsonrpc":"2.0","id":1,"method":"m","Name":1,"params":{"level":"x","context":{}}}`,
+			Message{Kind: Request, ID: []byte(`1`), Method: "m", HasParams: true}},
 		{"MCP-54 null is absent", `{"jsonrpc":"2.0","id":1,"method":"subscriptions/listen","params":{"notifications":{"toolsListChanged":null,"resourceSubscriptions":null,"taskIds":null}}}`,
 			Message{Kind: Request, ID: []byte(`1`), Method: "subscriptions/listen", HasParams: true, Listen: &Listen{}}},
 	} {
@@ -107,21 +136,33 @@ func TestRefusals(t *testing.T) {
 		{"LIMITS-07 members", `{"id":1,"a":[` + strings.Repeat(`{"a":1},`, 100_000), CodeInvalid, strictjson.ErrMembers, ``},
 		{"MCP-05 lone surrogate", `{"jsonrpc":"2.0","id":1,"method":"\ud800"}`, CodeInvalid, strictjson.ErrSurrogate, `1`},
 		{"MCP-05 lone surrogate in an argument", `{"jsonrpc":"2.0","method":"m","params":{"arguments":{"a":["\udc00"]}},"id":1}`, CodeInvalid, strictjson.ErrSurrogate, `1`},
+		{"LIMITS-07 members that are read", `{"jsonrpc":"2.0","id":1,"method":"m","params":{` + members(9997) + `}}`, CodeInvalid, strictjson.ErrMembers, `1`},
 		{"MCP-58 batch", `[{"jsonrpc":"2.0","id":1,"method":"m"}]`, CodeInvalid, ErrBatch, ``},
 		{"MCP-07 no object", `1`, CodeInvalid, ErrEnvelope, ``},
 		{"MCP-07 id null", `{"jsonrpc":"2.0","id":null,"method":"m"}`, CodeInvalid, ErrID, ``},
 		{"MCP-07 id fraction", `{"jsonrpc":"2.0","id":1.5,"method":"m"}`, CodeInvalid, ErrID, ``},
 		{"MCP-07 id beyond float64", `{"jsonrpc":"2.0","id":9007199254740992,"method":"m"}`, CodeInvalid, ErrID, ``},
+		{"MCP-07 id of 17 digits", `{"jsonrpc":"2.0","id":10000000000000000,"method":"m"}`, CodeInvalid, ErrID, ``},
+		{"MCP-07 id that is 1 in 64 bits", `{"jsonrpc":"2.0","id":18446744073709551617,"method":"m"}`, CodeInvalid, ErrID, ``},
+		{"MCP-07 id of very many digits", `{"jsonrpc":"2.0","id":` + strings.Repeat("1", 300) + `,"method":"m"}`, CodeInvalid, ErrID, ``},
+		{"MCP-07 id -0", `{"jsonrpc":"2.0","id":-0,"method":"m"}`, CodeInvalid, ErrID, ``},
+		{"MCP-07 id null alone", `{"jsonrpc":"2.0","id":null}`, CodeInvalid, ErrID, ``},
+		{"MCP-07 id null in a mixture", `{"jsonrpc":"2.0","id":null,"method":"m","error":{}}`, CodeInvalid, ErrID, ``},
+		{"MCP-07 id null, result and error", `{"jsonrpc":"2.0","id":null,"result":1,"error":{}}`, CodeInvalid, ErrID, ``},
 		{"LIMITS-07 id too long", `{"jsonrpc":"2.0","id":"` + strings.Repeat("a", 257) + `","method":"m"}`, CodeInvalid, ErrLength, ``},
 		{"MCP-01 case variant of id", `{"jsonrpc":"2.0","id":1,"method":"m","ID":2}`, CodeInvalid, ErrCase, ``},
 		{"MCP-01 case variant of id before it", `{"Id":2,"jsonrpc":"2.0","id":1,"method":"m"}`, CodeInvalid, ErrCase, ``},
+		{"MCP-04 case variant of id, then wrong text", `{"jsonrpc":"2.0","id":1,"method":"m","ID":2}x`, CodeParse, strictjson.ErrSyntax, ``},
 		{"MCP-01 case variant in the envelope", `{"jsonrpc":"2.0","id":1,"Method":"m"}`, CodeInvalid, ErrCase, ``},
 		{"MCP-01 case variant in params", `{"jsonrpc":"2.0","id":"a","method":"m","params":{"Name":"x"}}`, CodeInvalid, ErrCase, `"a"`},
 		{"MCP-07 jsonrpc", `{"jsonrpc":"1.0","id":1,"method":"m"}`, CodeInvalid, ErrEnvelope, `1`},
+		{"MCP-07 jsonrpc, and more that is wrong", `{"jsonrpc":"1.0","id":1,"method":"\u0000"}`, CodeInvalid, ErrEnvelope, `1`},
 		{"MCP-07 jsonrpc number", `{"jsonrpc":2,"method":"m","id":1}`, CodeInvalid, ErrEnvelope, `1`},
 		{"MCP-05 lone surrogate in jsonrpc", `{"jsonrpc":"\ud800","method":"m","id":1}`, CodeInvalid, strictjson.ErrSurrogate, `1`},
 		{"MCP-07 method", `{"jsonrpc":"2.0","method":1,"id":1}`, CodeInvalid, ErrEnvelope, `1`},
 		{"MCP-07 params", `{"jsonrpc":"2.0","method":"m","params":[],"id":1}`, CodeInvalid, ErrEnvelope, `1`},
+		{"MCP-11 empty method beside a result", `{"jsonrpc":"2.0","method":"","result":1,"id":1}`, CodeInvalid, ErrEnvelope, `1`},
+		{"MCP-11 params beside a result", `{"jsonrpc":"2.0","params":{},"result":1,"id":1}`, CodeInvalid, ErrEnvelope, `1`},
 		{"MCP-11 mixture", `{"jsonrpc":"2.0","method":"m","result":1,"id":1}`, CodeInvalid, ErrEnvelope, `1`},
 		{"MCP-11 error is no object", `{"jsonrpc":"2.0","error":1,"id":1}`, CodeInvalid, ErrEnvelope, `1`},
 		{"MCP-14 arguments", `{"jsonrpc":"2.0","method":"m","params":{"arguments":[]},"id":1}`, CodeInvalid, ErrType, `1`},
@@ -132,6 +173,8 @@ func TestRefusals(t *testing.T) {
 		{"MCP-54 entries", `{"jsonrpc":"2.0","method":"m","params":{"notifications":{"taskIds":[` + strings.Repeat(`"",`, 1000) + `""]}},"id":1}`, CodeInvalid, ErrLength, `1`},
 		{"LIMITS-07 method", `{"jsonrpc":"2.0","method":"` + strings.Repeat("m", 257) + `","id":1}`, CodeInvalid, ErrLength, `1`},
 		{"MCP-15 control character", `{"jsonrpc":"2.0","method":"m","params":{"name":"echo\u0000"},"id":1}`, CodeInvalid, ErrControl, `1`},
+		{"MCP-15 control character beyond ASCII", `{"jsonrpc":"2.0","method":"m","params":{"uri":"echo\u0080"},"id":1}`, CodeInvalid, ErrControl, `1`},
+		{"MCP-15 last control character", `{"jsonrpc":"2.0","method":"m","params":{"taskId":"echo\u009f"},"id":1}`, CodeInvalid, ErrControl, `1`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			_, err := Parse([]byte(tt.body))
@@ -162,10 +205,7 @@ func TestFold(t *testing.T) {
 			name := word.Text
 			require.False(t, v.resembles([]byte(name)), name)
 			for i, c := range []byte(name) {
-				for other := rune(0); other <= 0x1ffff; other++ {
-					if other == rune(c) || !bytes.EqualFold([]byte(string(other)), []byte{c}) {
-						continue
-					}
+				for other := unicode.SimpleFold(rune(c)); other != rune(c); other = unicode.SimpleFold(other) {
 					variant := name[:i] + string(other) + name[i+1:]
 					require.True(t, v.resembles([]byte(variant)), "%q", variant)
 				}
@@ -176,6 +216,11 @@ func TestFold(t *testing.T) {
 		assert.Equal(t, letters, foldRune(r), "MCP-01 %c", r)
 	}
 	assert.True(t, listenNames.resembles([]byte("tooLſLİSTCHANGED")))
+	assert.False(t, envelopeNames.resembles([]byte("ſd")), "no i")
+	assert.False(t, listenNames.resembles([]byte("taſ\u212a")), "as long as taskIds, and only the beginning of it")
+	for c := range byte(utf8.RuneSelf) {
+		assert.Equal(t, bytes.ToLower([]byte{c})[0], lower(c))
+	}
 	assert.False(t, envelopeNames.resembles([]byte(strings.Repeat("id", 40))))
 	assert.False(t, envelopeNames.resembles([]byte(strings.Repeat("ﬃ", 40))))
 	assert.False(t, envelopeNames.resembles(nil))

@@ -53,7 +53,7 @@ type Events struct {
 	mark     bool   // a byte order mark goes in front of what is sent first
 	err      error  // why an event cannot be passed on: the stream is over
 
-	asked  int  // how long an event was when free was asked
+	asked  int  // how long the event under way was when free was asked
 	passes bool // the event under way is not held any more
 	edge   Edge // of what has passed of it
 }
@@ -187,6 +187,7 @@ func (f *Events) endLine() error {
 		return f.send(line)
 	case blank:
 		event := f.held
+		f.asked = 0
 		f.keep(0)
 		return f.emit(event)
 	default:

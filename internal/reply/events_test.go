@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -67,6 +68,8 @@ func TestEvents_MCP_62(t *testing.T) {
 		{"MCP-62 a carriage return hides no data, nor a comment", ": x\rdata: a\n\ndata: b\r: x\n\n", ": x\r\ndata: A\n\n: x\ndata: B\r\n\n", nil},
 		{"MCP-62 a carriage return that ends an event", "data: a\n\rdata: b\n\n", "data: A\n\r\ndata: B\n\n", nil},
 		{"MCP-62 several data lines are one text", "data: a\nid: 1\ndata: b\n\n", "data: A\ndata: B\nid: 1\n\n", nil},
+		{"MCP-62 several data lines behind another", "id: 1\ndata: a\ndata: b\n\n", "id: 1\ndata: A\ndata: B\n\n", nil},
+		{"MCP-62 data behind a line with spaces", "id: 1 2\ndata: a\n\n", "id: 1 2\ndata: A\n\n", nil},
 		{"MCP-62 a space less", "data:a\ndata:  b\n\n", "data: A\ndata:  B\n\n", nil},
 		{"MCP-62 data without a colon is an empty line", "data\ndata: b\n\n", "data: \ndata: B\n\n", nil},
 		{"MCP-62 empty data", "id: 1\ndata:\n\ndata\n\ndata: \n\n", "id: 1\ndata:\n\ndata\n\ndata: \n\n", nil},
@@ -94,6 +97,28 @@ func TestEvents_MCP_62(t *testing.T) {
 			}
 		})
 	}
+}
+
+// What stands for data may have other lines than it.
+func TestEventsOfOtherLines_MCP_62(t *testing.T) {
+	for _, row := range []struct{ in, data, want string }{
+		{"data: abcd\nid: 1\n\n", "x", "data: x\nid: 1\n\n"},
+		{"data: abcd\nid: 1\n\n", "wxyz", "data: wxyz\nid: 1\n\n"},
+		{"data: abcd\nid: 1\n\n", "longer", "data: longer\nid: 1\n\n"},
+		{"data: abcd\nid: 1\n\n", "x\ny", "data: x\ndata: y\nid: 1\n\n"},
+		{"data: abcd\r\nid: 1\n\n", "\nx", "data: \r\ndata: x\r\nid: 1\n\n"},
+		{"data: ab\ndata: cd\nid: 123456\n\n", "x", "data: x\nid: 123456\n\n"},
+		{"data: ab\ndata: cd", "x", "data: x\n"},
+	} {
+		got, err := sseRun(row.in, len(row.in), func(string, []byte) ([]byte, error) { return []byte(row.data), nil })
+		require.NoError(t, err)
+		assert.Equal(t, row.want, got, "%q for %q", row.data, row.in)
+	}
+	r := &told{}
+	events := r.filter().Stream(r) // the cursor is as long as what stands for it
+	_, err := io.WriteString(events, "data: {\"result\":{\"nextCursor\":\"\"\ndata: ,\"NextCursor\":\"12345678901234567\",\"tools\":[]}}\n\n")
+	require.NoError(t, err)
+	assert.Equal(t, "data: {\"result\":{\"nextCursor\":\"\"\ndata: ,\"NextCursor\":\"sealed_tools/list\",\"tools\":[]}}\n\n", r.String())
 }
 
 // An event is there as soon as its blank line is, and not before.
@@ -169,6 +194,30 @@ func TestEventBuffer_MCP_64(t *testing.T) {
 	t.Logf("%d events in one write: %v", 1<<18, time.Since(start))
 }
 
+// A long line is made room for once, and for little more than it is; in pieces it is held once more.
+func TestEventRoom_MCP_64(t *testing.T) {
+	line := "data: " + strings.Repeat("x", 1<<20+100<<10)
+	for _, row := range []struct {
+		text      string
+		size, max int // of a write, and of what is allocated
+	}{
+		{line, 1 << 30, len(line) + 64<<10},
+		{line + "\n\n" + strings.Repeat("data: "+strings.Repeat("y", 60<<10)+"\n\n", 16), 1 << 30, len(line) + 256<<10},
+		{line + "\n\n", 4 << 10, 2*len(line) + 512<<10},
+	} {
+		f := &Events{out: io.Discard, rewrite: sseIdentity, limit: MaxHeld}
+		text := []byte(row.text)
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		for part := range slices.Chunk(text, row.size) {
+			_, err := f.Write(part)
+			require.NoError(t, err)
+		}
+		runtime.ReadMemStats(&after)
+		assert.LessOrEqual(t, after.TotalAlloc-before.TotalAlloc, uint64(row.max), "%d in pieces of %d", len(text), row.size)
+	}
+}
+
 // A client that has gone is no fault of the stream.
 func TestEventClientGone_MCP_64(t *testing.T) {
 	gone := errors.New("broken pipe")
@@ -176,6 +225,100 @@ func TestEventClientGone_MCP_64(t *testing.T) {
 	_, err := io.WriteString(f, "data: x\n\n")
 	require.ErrorIs(t, err, gone)
 	require.NoError(t, f.err)
+}
+
+// TestEventsThatPass_MCP_64: when a long event begins to pass, how often that is asked, and what becomes of the rest.
+func TestEventsThatPass_MCP_64(t *testing.T) {
+	var out bytes.Buffer
+	asked := 0
+	begin := func(out io.Writer, text string, free bool) *Events {
+		asked = 0
+		f := &Events{out: noEmpty{out}, rewrite: sseUpper, limit: 4 << 20, free: func([]byte) bool { asked++; return free }}
+		for part := range slices.Chunk([]byte(text), 4<<10) {
+			_, err := f.Write(part)
+			require.NoError(t, err)
+		}
+		return f
+	}
+	long := "data: " + strings.Repeat("x", 64<<10-6)
+	f := begin(&out, long, true)
+	assert.Zero(t, out.Len()+asked)
+	for _, more := range []string{"x", "\n", "data: y", "z"} {
+		_, err := io.WriteString(f, more)
+		require.NoError(t, err)
+		long += more
+		assert.True(t, long == out.String(), "at once")
+		assert.Zero(t, f.Held())
+	}
+	_, err := io.WriteString(f, "\n\ndata: a\n\n")
+	require.NoError(t, err)
+	assert.True(t, long+"\n\ndata: A\n\n" == out.String(), "the next is looked at again")
+	assert.Equal(t, 1, asked)
+	require.NoError(t, f.Close(), "there is nothing more to write")
+
+	out.Reset()
+	f = begin(&out, "\ufeff"+long, true)
+	assert.True(t, "\ufeff"+long == out.String(), "the byte order mark is none of the data")
+	f.Fail(errNotAMessage)
+	_, err = io.WriteString(f, "x\n\n: c\n")
+	require.ErrorIs(t, err, errNotAMessage)
+	assert.True(t, "\ufeff"+long == out.String(), "nothing more is passed on")
+
+	out.Reset()
+	f = begin(&out, "data: "+strings.Repeat("x", 2<<20), false)
+	assert.Zero(t, out.Len())
+	assert.LessOrEqual(t, asked, 6, "each time that it has doubled")
+	f.Fail(errNotAMessage)
+	_, err = io.WriteString(f, ": c\n")
+	require.ErrorIs(t, err, errNotAMessage)
+	assert.Zero(t, out.Len())
+
+	free := false // of two long events the first is not
+	f = &Events{out: &out, rewrite: sseIdentity, limit: 1 << 20, free: func([]byte) bool { return free }}
+	_, err = io.WriteString(f, "data: "+strings.Repeat("x", 1<<19)+"\n\n")
+	require.NoError(t, err)
+	out.Reset()
+	free = true
+	_, err = io.WriteString(f, long)
+	require.NoError(t, err)
+	assert.True(t, long == out.String(), "the one before does not hold it back")
+
+	out.Reset()
+	f = &Events{out: &out, rewrite: sseIdentity, limit: 70_000, free: func([]byte) bool { return true }}
+	_, err = io.WriteString(f, "data: "+strings.Repeat("x", 64<<10-6))
+	require.NoError(t, err)
+	_, err = io.WriteString(f, strings.Repeat("x", 10_000))
+	require.ErrorIs(t, err, errEventTooLarge)
+	_, err = io.WriteString(f, "x")
+	require.ErrorIs(t, err, errEventTooLarge)
+	assert.Zero(t, out.Len(), "it is too large, free or not")
+
+	gone := errors.New("broken pipe")
+	f = &Events{out: failingWriter{gone}, rewrite: sseIdentity, limit: MaxHeld, free: func([]byte) bool { return true }}
+	_, err = io.WriteString(f, long)
+	require.ErrorIs(t, err, gone)
+	_, err = io.WriteString(f, "x")
+	require.ErrorIs(t, err, gone)
+	require.NoError(t, f.Err())
+
+	r := &told{} // an answer shows that it is one behind a long member, and a byte order mark is none of the data
+	notices := r.filter().Notices(r)
+	text := "\ufeff" + `data: {"a":"` + strings.Repeat("x", 400<<10) + `","result":"` + strings.Repeat("x", 400<<10)
+	for part := range slices.Chunk([]byte(text), 4<<10) {
+		_, err := notices.Write(part)
+		require.NoError(t, err)
+	}
+	assert.True(t, text == r.String())
+}
+
+// noEmpty is a writer that is never given nothing.
+type noEmpty struct{ io.Writer }
+
+func (w noEmpty) Write(p []byte) (int, error) {
+	if len(p) == 0 {
+		panic("nothing is written")
+	}
+	return w.Writer.Write(p)
 }
 
 type failingWriter struct{ err error }

@@ -115,7 +115,7 @@ func (f *Filter) message(raw []byte) ([]byte, error) {
 	r := strictjson.NewReader(raw, limits)
 	var edits []edit
 	var err error
-	f.dropped, f.tells = false, false
+	f.tells = false
 	if r.Kind() == strictjson.Array {
 		edits, err = f.batch(r)
 	} else {

@@ -3,12 +3,17 @@ package reply
 import (
 	"bytes"
 	"context"
+	"errors"
+	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/seed-1e292522/mcpauth/internal/strictjson"
 )
 
 // told is an [even] receiver that notes what is left out as unreadable, and takes what is sent.
@@ -40,6 +45,22 @@ func TestAnswer_MCP_63_MCP_67(t *testing.T) {
 		{"a result in another case", `{"Result":{"tools":[]}}`, "", false, errOtherCase, errOtherCase},
 		{"a result behind a byte order mark", "\ufeff" + `{"result":{"tools":[]}}`, "", false, errNotAMessage, errNotAMessage},
 		{"no message", `not found`, `not found`, false, errNotAMessage, nil},
+		{"no message, and the word", `no result`, `no result`, false, errNotAMessage, nil},
+		{"nothing", ``, ``, false, errNotAMessage, nil},
+		{"a number", `7`, `7`, false, strictjson.ErrKind, nil},
+		{"a batch of numbers", `[7]`, `[7]`, false, strictjson.ErrKind, nil},
+		{"a broken batch", `[{"result":`, "", false, errNotAMessage, errNotAMessage},
+		{"a broken result, escaped", `{"\u0072esult":`, "", false, errNotAMessage, errNotAMessage},
+		{"a cursor in front of a list", `{"result":{"nextCursor":"x","tools":[{"name":"abc","title":"` + strings.Repeat("x", 50) + `"},{"name":"ab"}],"a":1}}`, `{"result":{"nextCursor":"sealed_tools/list","tools":[{"name":"ab"}],"a":1}}`, false, nil, nil},
+		{"a cursor of the longest", `{"result":{"nextCursor":"` + strings.Repeat("x", 64<<10-2) + `"}}`, `{"result":{"nextCursor":"sealed_"}}`, false, nil, nil},
+		{"a cursor a byte too long", `{"result":{"nextCursor":"` + strings.Repeat("x", 64<<10-1) + `"}}`, "", false, errCursorTooLong, errCursorTooLong},
+		{"an error among others", `{"jsonrpc":"2.0","id":1,"error":{"code":7}}`, `{"jsonrpc":"2.0","id":1,"error":{"code":7,"message":"no page for this cursor"}}`, true, nil, nil},
+		{"tasks", `{"result":{"tasks":[{"taskId":"abc"},{"taskId":"ab"}]}}`, `{"result":{"tasks":[{"taskId":"ab"}]}}`, false, nil, nil},
+		{"an entry in the middle", `{"result":{"tools":[ {"name":"ab"} , {"name":"abc"} , {"name":"cd"} ]}}`, `{"result":{"tools":[ {"name":"ab"} , {"name":"cd"} ]}}`, false, nil, nil},
+		{"an entry with the comma in front of it", `{"result":{"tools":[{"name":"ab"} ,{"name":"abc"}, {"name":"cd"}]}}`, `{"result":{"tools":[{"name":"ab"}, {"name":"cd"}]}}`, false, nil, nil},
+		{"the last entries", `{"result":{"tools":[ {"name":"ab"} , {"name":"abc"}, {"name":"b"} ]}}`, `{"result":{"tools":[ {"name":"ab"} ]}}`, false, nil, nil},
+		{"the first entries", `{"result":{"tools":[ {"name":"abc"} ,{"name":"b"}, {"name":"ab"} ]}}`, `{"result":{"tools":[ {"name":"ab"} ]}}`, false, nil, nil},
+		{"all entries", `{"result":{"tools":[ {"name":"abc"} , {"name":"b"} ]}}`, `{"result":{"tools":[]}}`, false, nil, nil},
 		{"broken, without a result", `{"a":`, `{"a":`, false, errNotAMessage, nil},
 		{"an error", `{"error":{"code":-7,"message":"no page after abc"}}`, `{"error":{"code":-7,"message":"no page after abc"}}`, false, nil, nil},
 		{"an error that may quote", `{"Error":{"code":-7,"message":"no page after abc"},"error":null}`, `{"Error":{"code":-7,"message":"no page for this cursor"},"error":null}`, true, nil, nil},
@@ -82,6 +103,18 @@ func TestStreams_MCP_62_MCP_68(t *testing.T) {
 		{"in doubt what it is about", strings.Replace(update, `"uri"`, `"URI":"ab","uri"`, 1), "", "", nil},
 		{"of a task", strings.Replace(strings.Replace(update, "resources/updated", "tasks/status", 1), "uri", "taskId", 1), "", "", nil},
 		{"another", `{"method":"notifications/progress","params":{"uri":"abc"}}`, "=", "=", nil},
+		{"one behind another text", `1 ` + update, "", "", []string{""}},
+		{"one behind a batch", `[{"id":1}] ` + update, "", "", []string{""}},
+		{"a batch of others", `[{"id":1}, {"method":"x"}]`, "=", "=", nil},
+		{"white space", `  `, "=", "=", nil},
+		{"about nothing", `{"method":"notifications/resources/updated"}`, "", "", nil},
+		{"about two things", `{"method":"notifications/resources/updated","params":{"uri":"ab"},"Params":{"uri":"ab"}}`, "", "", nil},
+		{"in doubt, the other way round", strings.Replace(update, `"uri":`, `"uri":"abc","URI":"ab","x":`, 1), "", "", nil},
+		{"with more in it", strings.Replace(update, `"uri":"abc"`, `"x":"abc","uri":"ab"`, 1), "=", "=", nil},
+		{"about one's own task", strings.Replace(related, "abc", "ab", 1), "=", "=", nil},
+		{"about a task of others, in an error", strings.Replace(related, "result", "error", 1), "", "=", nil},
+		{"about a task in doubt", strings.Replace(related, `"taskId":"abc"`, `"taskId":"ab","TASKID":"ab"`, 1), "", "=", nil},
+		{"about no task", strings.Replace(related, `"taskId":"abc"`, `"x":"abc"`, 1), "=", "=", nil},
 		{"about a task of others", related, "", "=", nil}, // a stream of the server's own may answer them, an answer is one's own
 	} {
 		for _, lists := range []bool{true, false} {
@@ -123,6 +156,117 @@ func TestStreams_MCP_62_MCP_68(t *testing.T) {
 	_, err := io.WriteString(events, "event: endpoint\ndata: /messages\n\nevent: other\ndata: {no JSON\n\ndata: {\"result\": {broken\n\n")
 	require.ErrorIs(t, err, errNotAMessage, "somebody waits for it")
 	assert.Equal(t, "event: endpoint\ndata: /messages?sealed\n\nevent: other\ndata: {no JSON\n\n", r.String())
+}
+
+// TestUnreadableEvents_MCP_62: what cannot be read is left out where nobody waits for it, and may be anything under another name.
+func TestUnreadableEvents_MCP_62(t *testing.T) {
+	for _, row := range []struct {
+		name, event, data string
+		replays           bool
+		want              string // of the data
+		err               error
+	}{
+		{"no result", "", `{"a":`, false, "", nil},
+		{"no result, replayed", "", `{"a":`, true, "", nil},
+		{"a result", "", `{"result":{`, false, "", errNotAMessage},
+		{"a result, replayed", "", `{"result":{`, true, "", nil},
+		{"a message by its name", "message", `{"a":`, false, "", nil},
+		{"no message", "ping", `{"result":{`, false, `{"result":{`, nil},
+		{"no message that has one", "", `x {"result":1}`, false, "", nil},
+	} {
+		r := &told{}
+		f := r.filter()
+		f.Replays = row.replays
+		got, err := f.event(row.event, []byte(row.data))
+		require.ErrorIs(t, err, row.err, row.name)
+		assert.Equal(t, row.want, string(got), row.name)
+		assert.Equal(t, row.want == "" && err == nil, len(r.lists) == 1, "%s: the operator is told", row.name)
+	}
+	r := &told{}
+	_, err := r.filter().Answer([]byte(`{"result":{"tools":[{"name":`), false)
+	require.ErrorIs(t, err, strictjson.ErrSyntax)
+	assert.Empty(t, r.lists, "an entry that is cut off is no entry without a name")
+}
+
+// TestOneByOne_MCP_62: what was taken out of one event has no effect on the next.
+func TestOneByOne_MCP_62(t *testing.T) {
+	const batch = "data: [{\"id\":1}, {\"method\":\"x\"}]\n\n"
+	for _, lists := range []bool{true, false} {
+		r := &told{}
+		events := r.filter().Notices(r)
+		if lists {
+			events = r.filter().Stream(r)
+		}
+		_, err := io.WriteString(events, "data: "+update+"\n\n"+batch+"data: ["+update+",{\"id\":1}]\n\n"+batch)
+		require.NoError(t, err)
+		assert.Equal(t, "\n"+batch+"data: [{\"id\":1}]\n\n"+batch, r.String(), lists)
+	}
+}
+
+// leaving is a receiver whose request ends, or whose answer is in doubt, while it is asked.
+type leaving struct {
+	told
+	asked int
+	leave func()
+}
+
+func (r *leaving) Shows(string, string, string) bool { r.asked++; r.leave(); return true }
+func (r *leaving) Hears(string, string) bool         { r.asked++; r.leave(); return true }
+
+// TestLeaving_MCP_63: an answer that came after the end counts for nothing, and nobody is asked any more.
+func TestLeaving_MCP_63(t *testing.T) {
+	errDoubt := errors.New("nobody knows")
+	for _, in := range []string{
+		`{"result":{"tools":[{"name":"a"},{"name":"b"}]}}`, `{"result":{"tasks":[{"taskId":"a"},{"taskId":"b"}]}}`,
+		update, related, `[` + update + `,` + update + `]`,
+	} {
+		for _, want := range []error{ErrOver, errDoubt} {
+			ctx, cancel := context.WithCancel(t.Context())
+			r := &leaving{}
+			f := &Filter{Context: ctx, Receiver: r, Replays: true, Ahead: func([]string) {}}
+			r.leave = func() { f.Doubt = errDoubt }
+			if want == ErrOver {
+				r.leave = cancel
+			}
+			got, err := f.message([]byte(in))
+			require.ErrorIs(t, err, want, in)
+			assert.Nil(t, got)
+			assert.Equal(t, 1, r.asked, in)
+			if want == ErrOver {
+				assert.NotErrorIs(t, err, errNotAMessage, "the answer is none the worse")
+				_, err = f.message([]byte(in))
+				require.ErrorIs(t, err, ErrOver)
+				assert.Equal(t, 1, r.asked, in)
+			}
+			cancel()
+		}
+	}
+}
+
+// TestAhead_MCP_63: of tasks in a list somebody hears before each is decided about, many at a time.
+func TestAhead_MCP_63(t *testing.T) {
+	for count, batches := range map[int][]int{0: nil, 3: {3, 0}, 256: {256, 0}, 600: {256, 0, 256, 0, 88, 0}} {
+		entries, kept := make([]string, count), []string{}
+		for i := range entries {
+			entries[i] = fmt.Sprintf(`{"taskId":"%d"}`, i)
+			if len(strconv.Itoa(i))%2 == 0 {
+				kept = append(kept, entries[i])
+			}
+		}
+		var told []int
+		var names []string
+		f := listsFilter()
+		f.Ahead = func(ahead []string) { told, names = append(told, len(ahead)), append(names, ahead...) }
+		in := `{"result":{"tasks":[` + strings.Join(entries, ",") + `],"tools":[{"name":"ab"},{"name":"abc"}]}}`
+		got, err := f.Answer([]byte(in), false)
+		require.NoError(t, err)
+		assert.Equal(t, `{"result":{"tasks":[`+strings.Join(kept, ",")+`],"tools":[{"name":"ab"}]}}`, string(got))
+		assert.Equal(t, batches, told, "and of no tools")
+		for i, name := range names {
+			require.Equal(t, strconv.Itoa(i), name)
+		}
+		assert.Len(t, names, count)
+	}
 }
 
 // TestOver_MCP_63: nobody is asked once the request is over.

@@ -41,6 +41,7 @@ func (f *Filter) hear(data []byte) ([]byte, error) {
 		return data, nil
 	}
 	var kept [][]byte
+	f.dropped = false
 	for element := range jsonElements(text) {
 		may, err := f.mayHearAll(element)
 		if err != nil {
