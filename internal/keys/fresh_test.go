@@ -20,6 +20,7 @@ func used(t *testing.T, r *rig, s *Source) (proof Proof) {
 	t.Helper()
 	proof, denied := verify(t, s, keyA)
 	require.Nil(t, denied)
+	synctest.Wait()
 	r.told()
 	time.Sleep(time.Minute)
 	return proof

@@ -64,22 +64,24 @@ func TestNoProof_JWKS_21(t *testing.T) {
 
 // Keys that are given are judged by as those that are fetched, without any network.
 func TestSource_Static_DISC_27(t *testing.T) {
-	r := newRig(keyA)
-	s, err := r.registry.Static(r.issuer, []byte(jwkSet(keyA)))
-	require.NoError(t, err)
-	require.Nil(t, s.Warm(t.Context()))
-	proof, denied := verify(t, s, keyA)
-	require.Nil(t, denied)
-	assert.True(t, s.IsCurrent(&proof, time.Now()))
-	known, denied := s.Recheck(&proof, time.Now())
-	assert.True(t, known)
-	assert.Nil(t, denied)
-	assert.Nil(t, s.AwaitRecheck(t.Context(), &proof, time.Now()))
-	_, denied = verify(t, s, keyB)
-	assert.Equal(t, refusal.New(refusal.UnknownKey, "kid", "b", "a key of the issuer's current key set"), denied)
-	assert.False(t, s.Discovers())
-	assert.True(t, s.Status().Ready)
-	assert.Empty(t, r.asked)
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(keyA)
+		s, err := r.registry.Static(r.issuer, []byte(jwkSet(keyA)))
+		require.NoError(t, err)
+		require.Nil(t, s.Warm(t.Context()))
+		proof, denied := verify(t, s, keyA)
+		require.Nil(t, denied)
+		assert.True(t, s.IsCurrent(&proof, time.Now()))
+		known, denied := s.Recheck(&proof, time.Now())
+		assert.True(t, known)
+		assert.Nil(t, denied)
+		assert.Nil(t, s.AwaitRecheck(t.Context(), &proof, time.Now()))
+		_, denied = verify(t, s, keyB)
+		assert.Equal(t, refusal.New(refusal.UnknownKey, "kid", "b", "a key of the issuer's current key set"), denied)
+		assert.False(t, s.Discovers())
+		assert.True(t, s.Status().Ready)
+		assert.Empty(t, r.asked)
+	})
 }
 
 // Keys at a place that is configured need no metadata, and there is none.
