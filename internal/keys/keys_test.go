@@ -5,7 +5,9 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -57,5 +59,99 @@ func TestNoProof_JWKS_21(t *testing.T) {
 		denied := (&Proof{}).vouchedBy(newKeySet(nil, nil, false))
 		require.NotNil(t, denied)
 		assert.Equal(t, refusal.UnknownKey, denied.Reason)
+	}
+}
+
+// Keys that are given are judged by as those that are fetched, without any network.
+func TestSource_Static_DISC_27(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(keyA)
+		s, err := r.registry.Static(r.issuer, []byte(jwkSet(keyA)))
+		require.NoError(t, err)
+		require.Nil(t, s.Warm(t.Context()))
+		proof, denied := verify(t, s, keyA)
+		require.Nil(t, denied)
+		assert.True(t, s.IsCurrent(&proof, time.Now()))
+		known, denied := s.Recheck(&proof, time.Now())
+		assert.True(t, known)
+		assert.Nil(t, denied)
+		assert.Nil(t, s.AwaitRecheck(t.Context(), &proof, time.Now()))
+		_, denied = verify(t, s, keyB)
+		assert.Equal(t, refusal.New(refusal.UnknownKey, "kid", "b", "a key of the issuer's current key set"), denied)
+		assert.False(t, s.Discovers())
+		assert.True(t, s.Status().Ready)
+		assert.Empty(t, r.asked)
+	})
+}
+
+// Keys at a place that is configured need no metadata, and there is none.
+func TestSource_Fixed_JWKS_31(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(keyA)
+		s, err := r.registry.Fixed(r.issuer, published)
+		require.NoError(t, err)
+		_, denied := verify(t, s, keyA)
+		require.Nil(t, denied)
+		assert.False(t, s.Discovers())
+		_, denied = s.Metadata(t.Context())
+		require.ErrorIs(t, denied, errBadMetadata)
+		location, guarded, err := s.Endpoint(t.Context(), "introspection_endpoint")
+		require.ErrorIs(t, err, errBadMetadata)
+		assert.Empty(t, location)
+		assert.False(t, guarded)
+		assert.Equal(t, []string{published}, r.asked)
+	})
+}
+
+// An endpoint is what the metadata says, guarded if it was learned, and refused like any other URL.
+func TestSource_Endpoint_DISC_05_DISC_30(t *testing.T) {
+	const none = "the metadata has no introspection_endpoint"
+	for name, row := range map[string]struct {
+		page     page
+		location string
+		guarded  bool
+		err      string
+	}{
+		"beside the issuer":    {page{body: withEndpoint(`"` + as + `/ask"`)}, as + "/ask", false, ""},
+		"on another host":      {page{body: withEndpoint(`"https://ask.example.com/"`)}, "https://ask.example.com/", true, ""},
+		"in the clear":         {page{body: withEndpoint(`"http://as.example.com/ask"`)}, "http://as.example.com/ask", true, `insecure_url: "http://as.example.com/ask" must be https`},
+		"missing":              {page{body: metadataOf(as, published)}, "", false, none},
+		"none":                 {page{body: withEndpoint(`""`)}, "", false, none},
+		"of another kind":      {page{body: withEndpoint(`5`)}, "", false, none},
+		"metadata that is not": {page{body: "<!doctype html>", kind: "text/html"}, "", false, "\"" + described + "\": bad_content_type: \"text/html\"\nGET \"" + as + "/.well-known/openid-configuration\": bad_status: status 404"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(keyA)
+				r.set(described, row.page)
+				s := r.registry.Discovered(r.issuer)
+				assert.True(t, s.Discovers())
+				location, guarded, err := s.Endpoint(t.Context(), "introspection_endpoint")
+				if row.err != "" {
+					require.EqualError(t, err, row.err)
+				} else {
+					require.NoError(t, err)
+				}
+				assert.Equal(t, row.location, location)
+				assert.Equal(t, row.guarded, guarded)
+			})
+		})
+	}
+}
+
+func withEndpoint(value string) string {
+	return `{"issuer":"` + as + `","jwks_uri":"` + published + `","introspection_endpoint":` + value + `}`
+}
+
+// A line has so many of a list, and says how many more there are.
+func TestFew_OBS_11(t *testing.T) {
+	var list []string
+	for n := range 12 {
+		want := list
+		if n > 8 {
+			want = append(append([]string{}, list[:8]...), "and "+strconv.Itoa(n-8)+" more")
+		}
+		assert.Equal(t, want, few(list), n)
+		list = append(list, strconv.Itoa(n))
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/url"
+	"strconv"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -238,5 +239,131 @@ func TestRemote_LogPanics_JWKS_17(t *testing.T) {
 		_, err := r.get(t.Context(), time.Now())
 		require.EqualError(t, err, "down")
 		synctest.Wait()
+	})
+}
+
+// Who has a document at hand waits for no other, and who has none waits once for each backoff.
+func TestRemote_Get_JWKS_18_DISC_19(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		loads, down := 0, false
+		r := &remote[int]{load: func(ctx context.Context, _ *loaded[int], _ bool) (*loaded[int], error) {
+			loads++
+			time.Sleep(2 * time.Second)
+			if down {
+				return nil, errors.New("down")
+			}
+			return &loaded[int]{value: loads}, nil
+		}}
+		get := func(want, takes, all int) {
+			begun := time.Now()
+			doc, err := r.get(t.Context(), begun)
+			require.NoError(t, err)
+			assert.Equal(t, want, doc.value)
+			assert.Equal(t, time.Duration(takes)*time.Second, time.Since(begun))
+			synctest.Wait()
+			assert.Equal(t, all, loads)
+		}
+		get(1, 2, 1)
+		get(1, 0, 1)
+		time.Sleep(time.Hour)
+		get(1, 0, 2)
+		get(1, 0, 2)
+		time.Sleep(3 * time.Second)
+		get(2, 0, 2)
+
+		down = true
+		time.Sleep(25 * time.Hour)
+		for range 10 {
+			_, err := r.get(t.Context(), time.Now())
+			var unavailable *unavailableError
+			require.ErrorAs(t, err, &unavailable)
+			assert.LessOrEqual(t, unavailable.retry, 1200*time.Millisecond, "from now on")
+			assert.Equal(t, 3, loads)
+		}
+	})
+}
+
+// A fetch that is over holds on to nothing: its context is.
+func TestRemote_RunEnds_JWKS_17(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var during error
+		var of context.Context
+		r := &remote[int]{load: func(ctx context.Context, _ *loaded[int], _ bool) (*loaded[int], error) {
+			of, during = ctx, ctx.Err()
+			return &loaded[int]{}, nil
+		}}
+		_, err := r.get(t.Context(), time.Now())
+		require.NoError(t, err)
+		synctest.Wait()
+		require.NoError(t, during)
+		assert.ErrorIs(t, of.Err(), context.Canceled)
+	})
+}
+
+// Of failures it is told each, of their end the first good fetch and the time since the first of them began, whoever listens.
+func TestRemote_Told_OBS_08(t *testing.T) {
+	var told []string
+	failed := func(err error) { told = append(told, err.Error()) }
+	mended := func(after time.Duration) { told = append(told, after.String()) }
+	for name, row := range map[string]struct {
+		failed func(error)
+		mended func(time.Duration)
+		want   []string
+	}{
+		"both":            {failed, mended, []string{"1", "2", "6s", "4", "3s"}},
+		"failures":        {failed, nil, []string{"1", "2", "4"}},
+		"their end":       {nil, mended, []string{"6s", "3s"}},
+		"nobody is there": {nil, nil, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				fetches := 0
+				r := &remote[int]{failed: row.failed, mended: row.mended}
+				r.load = func(context.Context, *loaded[int], bool) (*loaded[int], error) {
+					switch n := fetches; n {
+					case 1, 2, 4:
+						return nil, errors.New(strconv.Itoa(n))
+					}
+					return &loaded[int]{}, nil
+				}
+				told = nil
+				for range 7 {
+					<-r.suspect(time.Now()).done
+					synctest.Wait()
+					fetches++
+					time.Sleep(3 * time.Second)
+				}
+				assert.Equal(t, row.want, told)
+			})
+		})
+	}
+}
+
+// A document is as new as its sender says and caches on the way, which are believed so far.
+func TestRemote_Dated_FRESH_05(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		now := time.Now()
+		at := func(d time.Duration) time.Time { return now.Add(d) }
+		for name, row := range map[string]struct {
+			age         time.Duration
+			date        time.Time
+			aged, dated time.Time
+		}{
+			"nothing is said":     {0, time.Time{}, now, time.Time{}},
+			"a minute old":        {time.Minute, at(-time.Minute), at(-time.Minute), at(-time.Minute)},
+			"an hour old":         {time.Hour, at(-time.Hour), at(-time.Hour), at(-time.Hour)},
+			"more than that":      {time.Hour + 1, at(-time.Hour - 1), at(-time.Hour), at(-time.Hour)},
+			"by a clock far off":  {0, time.Unix(0, 0), now, at(-time.Hour)},
+			"by a clock ahead":    {0, at(time.Hour), now, at(time.Hour)},
+			"cached, and no date": {10 * time.Hour, time.Time{}, at(-time.Hour), time.Time{}},
+		} {
+			r := &remote[int]{load: func(context.Context, *loaded[int], bool) (*loaded[int], error) {
+				return &loaded[int]{age: row.age, date: row.date}, nil
+			}}
+			doc, err := r.get(t.Context(), now)
+			require.NoError(t, err)
+			assert.Equal(t, row.aged, doc.aged, name)
+			assert.Equal(t, row.dated, doc.dated, name)
+		}
 	})
 }

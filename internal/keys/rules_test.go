@@ -289,6 +289,7 @@ func TestAcceptURL_DISC_05_DISC_06_DISC_08(t *testing.T) {
 			}
 		}
 	}
+	assert.EqualError(t, (&Issuer{}).Accepts("https:///jwks"), `insecure_url: "https:///jwks" is not an absolute URL`)
 }
 
 // ecKeys makes so many keys of P-256.
