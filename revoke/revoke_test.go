@@ -411,39 +411,43 @@ func TestMany_STORE_09(t *testing.T) {
 
 // TestSecrets_STORE_02: neither issuer, subject, session nor jti can be read in the store, nor tried out without the key.
 func TestSecrets_STORE_02_STORE_09(t *testing.T) {
-	store := newRecorded()
-	l, err := New(store, key)
-	require.NoError(t, err)
-	until := time.Now().Add(time.Hour)
-	require.NoError(t, l.RevokeToken(t.Context(), "https://canary.example.com", "canary-jti", until))
-	require.NoError(t, l.RevokeSession(t.Context(), "https://canary.example.com", "canary-sid", until))
-	require.NoError(t, l.RevokeSubject(t.Context(), "https://canary.example.com", "canary-sub", time.Now(), until))
-	other, err := New(store, oldKey)
-	require.NoError(t, err)
-	require.NoError(t, other.RevokeToken(t.Context(), "https://canary.example.com", "canary-jti", until))
-	assert.Len(t, store.all, 4)
-	for name, value := range store.all {
-		assert.Regexp(t, `^r:[\w-]{22}$`, name)
-		assert.Regexp(t, `^1 \d+ \d+ [A-Z2-7]{13}$`, string(value))
-	}
+	synctest.Test(t, func(t *testing.T) {
+		store := newRecorded()
+		l, err := New(store, key)
+		require.NoError(t, err)
+		until := time.Now().Add(time.Hour)
+		require.NoError(t, l.RevokeToken(t.Context(), "https://canary.example.com", "canary-jti", until))
+		require.NoError(t, l.RevokeSession(t.Context(), "https://canary.example.com", "canary-sid", until))
+		require.NoError(t, l.RevokeSubject(t.Context(), "https://canary.example.com", "canary-sub", time.Now(), until))
+		other, err := New(store, oldKey)
+		require.NoError(t, err)
+		require.NoError(t, other.RevokeToken(t.Context(), "https://canary.example.com", "canary-jti", until))
+		assert.Len(t, store.all, 4)
+		for name, value := range store.all {
+			assert.Regexp(t, `^r:[\w-]{22}$`, name)
+			assert.Regexp(t, `^1 \d+ \d+ [A-Z2-7]{13}$`, string(value))
+		}
+	})
 }
 
 // TestUnreadable_STORE_03: of an entry that another release has written nobody knows what it says.
 func TestUnreadable_STORE_03_STORE_09(t *testing.T) {
-	store := newRecorded()
-	r := newReplica(t, store, key)
-	until := time.Now().Add(time.Hour)
-	require.NoError(t, r.list.RevokeSubject(t.Context(), issuerURL, "user", time.Now().Add(-time.Hour), until))
-	token := r.token(nil)
-	assert.Equal(t, http.StatusOK, r.status(token))
-	name := slices.Collect(maps.Keys(store.all))[0]
-	for _, value := range []string{"v9 1 2 x", "1 1 2", "1 a 2 x", "1 1 b x", "2 1 1 x"} {
-		_, err := store.Store.Swap(t.Context(), name, []byte(value), time.Hour)
-		require.NoError(t, err)
-		assert.Equal(t, http.StatusServiceUnavailable, r.status(token), value)
-	}
-	require.NoError(t, r.list.RevokeSubject(t.Context(), issuerURL, "user", time.Now().Add(-time.Hour), until))
-	assert.Equal(t, http.StatusUnauthorized, r.status(token), "it may have said anything")
+	synctest.Test(t, func(t *testing.T) {
+		store := newRecorded()
+		r := newReplica(t, store, key)
+		until := time.Now().Add(time.Hour)
+		require.NoError(t, r.list.RevokeSubject(t.Context(), issuerURL, "user", time.Now().Add(-time.Hour), until))
+		token := r.token(nil)
+		assert.Equal(t, http.StatusOK, r.status(token))
+		name := slices.Collect(maps.Keys(store.all))[0]
+		for _, value := range []string{"v9 1 2 x", "1 1 2", "1 a 2 x", "1 1 b x", "2 1 1 x"} {
+			_, err := store.Store.Swap(t.Context(), name, []byte(value), time.Hour)
+			require.NoError(t, err)
+			assert.Equal(t, http.StatusServiceUnavailable, r.status(token), value)
+		}
+		require.NoError(t, r.list.RevokeSubject(t.Context(), issuerURL, "user", time.Now().Add(-time.Hour), until))
+		assert.Equal(t, http.StatusUnauthorized, r.status(token), "it may have said anything")
+	})
 }
 
 // TestMistakes_STORE_09: what would revoke nothing is an error.

@@ -254,35 +254,39 @@ func TestGuardLeft_STORE_14(t *testing.T) {
 
 // TestGuardPanics_STORE_14: a store that panics, or ends its goroutine, has failed.
 func TestGuardPanics_STORE_14(t *testing.T) {
-	g, w, told := guarded()
-	w.is(func(context.Context) error { panic("secret words") })
-	_, err := g.Get(t.Context(), "k")
-	assert.EqualError(t, err, "the store has panicked with a string")
-	w.is(func(context.Context) error { runtime.Goexit(); return nil })
-	for range maxFailures {
-		_, err = g.Get(t.Context(), "k")
-		assert.Error(t, err)
-	}
-	assert.Equal(t, ErrDown, err)
-	assert.Len(t, *told, 1)
+	synctest.Test(t, func(t *testing.T) {
+		g, w, told := guarded()
+		w.is(func(context.Context) error { panic("secret words") })
+		_, err := g.Get(t.Context(), "k")
+		assert.EqualError(t, err, "the store has panicked with a string")
+		w.is(func(context.Context) error { runtime.Goexit(); return nil })
+		for range maxFailures {
+			_, err = g.Get(t.Context(), "k")
+			assert.Error(t, err)
+		}
+		assert.Equal(t, ErrDown, err)
+		assert.Len(t, *told, 1)
+	})
 }
 
 // TestGuardPasses_STORE_01: each method reaches that of the store.
 func TestGuardPasses_STORE_01(t *testing.T) {
-	g := NewGuard(NewMemory(), nil)
-	ctx := t.Context()
-	held, err := g.PutIfAbsent(ctx, "k", []byte("a"), time.Hour)
-	assert.Nil(t, held)
-	require.NoError(t, err)
-	held, _ = g.PutIfAbsent(ctx, "k", []byte("b"), time.Hour)
-	old, _ := g.Swap(ctx, "k", []byte("c"), time.Hour)
-	got, _ := g.Get(ctx, "k")
-	assert.Equal(t, []string{"a", "a", "c"}, []string{string(held), string(old), string(got)})
-	require.NoError(t, g.Delete(ctx, "k"))
-	total, ok, err := g.Add(ctx, "k", 2, 3, time.Hour)
-	assert.Equal(t, []any{int64(2), true, nil}, []any{total, ok, err})
-	total, ok, err = g.Add(ctx, "k", 2, 3, time.Hour)
-	assert.Equal(t, []any{int64(2), false, nil}, []any{total, ok, err})
+	synctest.Test(t, func(t *testing.T) {
+		g := NewGuard(NewMemory(), nil)
+		ctx := t.Context()
+		held, err := g.PutIfAbsent(ctx, "k", []byte("a"), time.Hour)
+		assert.Nil(t, held)
+		require.NoError(t, err)
+		held, _ = g.PutIfAbsent(ctx, "k", []byte("b"), time.Hour)
+		old, _ := g.Swap(ctx, "k", []byte("c"), time.Hour)
+		got, _ := g.Get(ctx, "k")
+		assert.Equal(t, []string{"a", "a", "c"}, []string{string(held), string(old), string(got)})
+		require.NoError(t, g.Delete(ctx, "k"))
+		total, ok, err := g.Add(ctx, "k", 2, 3, time.Hour)
+		assert.Equal(t, []any{int64(2), true, nil}, []any{total, ok, err})
+		total, ok, err = g.Add(ctx, "k", 2, 3, time.Hour)
+		assert.Equal(t, []any{int64(2), false, nil}, []any{total, ok, err})
+	})
 }
 
 // TestMemory_STORE_01: the memory is bounded, what is over makes room, and nothing goes before its time.
@@ -343,53 +347,55 @@ func TestMemory_STORE_01(t *testing.T) {
 // TestSpace_STORE_02_STORE_03: names have one length and tell nothing; texts are sealed for their name; what another key or another
 // release has written is not there, and is told once.
 func TestSpace_STORE_02_STORE_03(t *testing.T) {
-	memory, told := NewMemory(), []error{}
-	space := func(keys ...string) *Space {
-		var all [][]byte
-		for _, key := range keys {
-			all = append(all, bytes.Repeat([]byte(key), 32))
+	synctest.Test(t, func(t *testing.T) {
+		memory, told := NewMemory(), []error{}
+		space := func(keys ...string) *Space {
+			var all [][]byte
+			for _, key := range keys {
+				all = append(all, bytes.Repeat([]byte(key), 32))
+			}
+			s, err := NewSpace(NewGuard(memory, func(err error) { told = append(told, err) }), all...)
+			require.NoError(t, err)
+			return s
 		}
-		s, err := NewSpace(NewGuard(memory, func(err error) { told = append(told, err) }), all...)
+		ctx := t.Context()
+		s := space("a")
+		name := s.Name(Task, "subject", "id")
+		assert.Regexp(t, `^t:[\w-]{22}$`, name)
+		for _, other := range []string{s.Name(Task, "subjecti", "d"), s.Name(Place, "subject", "id"), s.Name(Task, "subject"), space("b").Name(Task, "subject", "id")} {
+			assert.NotEqual(t, name, other)
+		}
+		_, err := s.Swap(ctx, name, s.Seal(name, []byte("a canary")), time.Hour)
 		require.NoError(t, err)
-		return s
-	}
-	ctx := t.Context()
-	s := space("a")
-	name := s.Name(Task, "subject", "id")
-	assert.Regexp(t, `^t:[\w-]{22}$`, name)
-	for _, other := range []string{s.Name(Task, "subjecti", "d"), s.Name(Place, "subject", "id"), s.Name(Task, "subject"), space("b").Name(Task, "subject", "id")} {
-		assert.NotEqual(t, name, other)
-	}
-	_, err := s.Swap(ctx, name, s.Seal(name, []byte("a canary")), time.Hour)
-	require.NoError(t, err)
-	for key, e := range memory.entries {
-		assert.NotContains(t, key+string(e.value), "canary")
-		assert.NotContains(t, key+string(e.value), "subject")
-	}
-	read := func(s *Space) (string, bool) {
-		e, err := s.Read(ctx, Task, "subject", "id")
-		require.NoError(t, err)
-		return string(e.Text), e.Value != nil
-	}
-	for _, row := range []struct {
-		space *Space
-		text  string
-		there bool
-	}{
-		{s, "a canary", true}, {space("a", "b"), "a canary", true}, {space("b", "a"), "a canary", true}, {space("c", "b", "a"), "a canary", true}, {space("b"), "", false},
-	} {
-		text, there := read(row.space)
-		assert.Equal(t, row.text, text)
-		assert.Equal(t, row.there, there)
-	}
-	assert.Empty(t, told)
-	other := s.Name(Task, "another")
-	for _, value := range []string{"v9." + string(s.Seal(name, []byte("x"))), "1.", "x", string(s.Seal(other, []byte("of another entry")))} {
-		_, err := memory.Swap(ctx, name, []byte(value), time.Hour)
-		require.NoError(t, err)
-		text, there := read(s)
-		assert.Empty(t, text)
-		assert.True(t, there)
-	}
-	assert.Equal(t, []error{ErrUnreadable}, told)
+		for key, e := range memory.entries {
+			assert.NotContains(t, key+string(e.value), "canary")
+			assert.NotContains(t, key+string(e.value), "subject")
+		}
+		read := func(s *Space) (string, bool) {
+			e, err := s.Read(ctx, Task, "subject", "id")
+			require.NoError(t, err)
+			return string(e.Text), e.Value != nil
+		}
+		for _, row := range []struct {
+			space *Space
+			text  string
+			there bool
+		}{
+			{s, "a canary", true}, {space("a", "b"), "a canary", true}, {space("b", "a"), "a canary", true}, {space("c", "b", "a"), "a canary", true}, {space("b"), "", false},
+		} {
+			text, there := read(row.space)
+			assert.Equal(t, row.text, text)
+			assert.Equal(t, row.there, there)
+		}
+		assert.Empty(t, told)
+		other := s.Name(Task, "another")
+		for _, value := range []string{"v9." + string(s.Seal(name, []byte("x"))), "1.", "x", string(s.Seal(other, []byte("of another entry")))} {
+			_, err := memory.Swap(ctx, name, []byte(value), time.Hour)
+			require.NoError(t, err)
+			text, there := read(s)
+			assert.Empty(t, text)
+			assert.True(t, there)
+		}
+		assert.Equal(t, []error{ErrUnreadable}, told)
+	})
 }
