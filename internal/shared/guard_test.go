@@ -166,7 +166,103 @@ func TestGuardFailures_STORE_14(t *testing.T) {
 		asked := w.times()
 		_, err = g.Get(over, "k")
 		assert.ErrorIs(t, err, context.Canceled)
+		synctest.Wait()
 		assert.Equal(t, asked, w.times(), "nobody waits for an answer")
+
+		for name, call := range map[string]func() error{
+			"PutIfAbsent": func() error { _, err := g.PutIfAbsent(over, "k", []byte("v"), time.Hour); return err },
+			"Swap":        func() error { _, err := g.Swap(over, "k", []byte("v"), time.Hour); return err },
+			"Add":         func() error { _, _, err := g.Add(over, "k", 1, 1, time.Hour); return err },
+			"Delete":      func() error { return g.Delete(over, "k") },
+		} {
+			assert.ErrorIs(t, call(), context.Canceled, name)
+		}
+
+		var ctx context.Context
+		w.is(func(inner context.Context) error { ctx = inner; return nil })
+		_, err = spent(g)
+		assert.NoError(t, err)
+		assert.ErrorIs(t, ctx.Err(), context.Canceled, "what belongs to a call ends with it")
+
+		for _, row := range []struct {
+			ctx  context.Context
+			err  error
+			want outcome
+		}{{t.Context(), nil, good}, {t.Context(), errRefused, bad}, {over, errRefused, unknown}, {over, nil, good}} {
+			assert.Equal(t, row.want, judged(row.ctx, row.err))
+		}
+	})
+}
+
+// TestGuardTogether_STORE_14: calls that fail together have failed once, and do not keep a store from being asked; unless they are as
+// many as may be left behind.
+func TestGuardTogether_STORE_14(t *testing.T) {
+	for _, row := range []struct {
+		calls, then int // one after the other, that fail too
+		down        bool
+	}{{20, maxFailures - 2, false}, {20, maxFailures - 1, true}, {63, 0, false}, {64, 0, true}} {
+		synctest.Test(t, func(t *testing.T) {
+			g, w, told := guarded()
+			w.is(deaf)
+			var wait sync.WaitGroup
+			for range row.calls {
+				wait.Go(func() { _, _ = spent(g) })
+			}
+			wait.Wait()
+			w.is(refuses)
+			for range row.then {
+				_, _ = spent(g)
+			}
+			assert.Equal(t, row.down, len(*told) > 0, "%v", row)
+			_, err := spent(g)
+			assert.Equal(t, row.down, errors.Is(err, ErrDown), "%v", row)
+			time.Sleep(5 * time.Second)
+		})
+	}
+}
+
+// TestGuardReturned_STORE_14: calls that have been left behind and have returned since are none.
+func TestGuardReturned_STORE_14(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g, w, told := guarded()
+		for range 2 {
+			w.is(deaf)
+			for range maxLeft - 1 {
+				ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+				_, _ = g.Get(ctx, "k")
+				cancel()
+			}
+			time.Sleep(5 * time.Second)
+		}
+		w.is(refuses)
+		_, err := spent(g)
+		assert.Equal(t, errRefused, err)
+		w.is(nil)
+		_, err = spent(g)
+		assert.NoError(t, err)
+		assert.Empty(t, *told)
+	})
+}
+
+// TestGuardBefore_STORE_14: what was under way before the store failed does not say that it is there again.
+func TestGuardBefore_STORE_14(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g, w, told := guarded()
+		w.is(func(context.Context) error { time.Sleep(200 * time.Millisecond); return nil })
+		var wait sync.WaitGroup
+		wait.Go(func() {
+			_, err := spent(g)
+			assert.NoError(t, err)
+		})
+		synctest.Wait()
+		w.is(refuses)
+		for range maxFailures {
+			_, _ = spent(g)
+		}
+		wait.Wait()
+		_, err := spent(g)
+		assert.Equal(t, ErrDown, err)
+		assert.Equal(t, []string{errRefused.Error()}, *told)
 	})
 }
 
