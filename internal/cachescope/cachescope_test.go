@@ -60,6 +60,7 @@ var rows = []struct{ name, in, kept, added string }{ // kept: what Adds adds not
 	{"another case behind it", `{"result":{"cacheScope":"public","CacheScope":"public"}}`, `{"result":{"cacheScope":"private","CacheScope":"private"}}`, ""},
 	{"a type that is a list", `{"result":{"resultType":["input_required"]}}`, "", `{"result":{"resultType":["input_required"],"cacheScope":"private"}}`},
 	{"another bracket", `{"result":{"cacheScope":1],"a":1}}`, `{"result":{"cacheScope":"private"],"a":1}}`, `{"result":{"cacheScope":"private"],"a":1}}`},
+	{"something behind the string", `{"result":{"cacheScope":"public"x}}`, `{"result":{"cacheScope":"private"x}}`, ""},
 	{"deep", `{"result":{"a":` + strings.Repeat(`[{"cacheScope":`, 500) + `1` + strings.Repeat(`}]`, 500) + `,"cacheScope":"public"}}`, `{"result":{"a":` + strings.Repeat(`[{"cacheScope":`, 500) + `1` + strings.Repeat(`}]`, 500) + `,"cacheScope":"private"}}`, ""},
 }
 
@@ -122,6 +123,7 @@ func TestScopesInEvents_MCP_61(t *testing.T) {
 		{"data: {\"result\":{\"a\":{\nid: }}}\"\nid: \"{{{\ndata: },\"cacheScope\":\"public\"}}\n\n", "data: {\"result\":{\"a\":{\nid: }}}\"\nid: \"{{{\ndata: },\"cacheScope\":\"private\"}}\n\n"},
 		{"size: {\"result\":{\"cacheScope\":\"public\"}}\n\n", ""},
 		{"\ufeff~data: {\"result\":{\"cacheScope\":\"public\"}}\n\n", ""},
+		{"id: 7\n\ufeffdata: {\"result\":{\"cacheScope\":\"public\"}}\n\n", ""},
 		{"data: {}\n\n\ufeffdata: {\"result\":{\"cacheScope\":\"public\"}}\n\n", ""},
 	} {
 		want := row.want
