@@ -76,6 +76,7 @@ func TestURL_OBS_11(t *testing.T) {
 		"https://u:%zzcanary@h/p":           `"...@h/p"`,
 		"https://u:ca?nary@h/p":             `"...?..."`,
 		"@h/p":                              `"...@h/p"`,
+		"u@h/p?":                            `"...@h/p?"`,
 		"https://h/\u202e" + hostile + "?x": `"https://h/` + "\\u202ea\\n\\r\\x00\\x1b[31m\\u0085\\u009b31m\\u061c\\u200e\\u200f\\u202e\\u2066\\u2069\\u200b\\u2028\\ufeff\\u00ad\\xff\\xc3" + `?..."`,
 		"":                                  `""`,
 	} {
