@@ -150,6 +150,17 @@ func TestParts_MCP_61(t *testing.T) {
 	}
 }
 
+// TestCost_MCP_61: what is not changed is not copied, and a name without escapes is not decoded.
+func TestCost_MCP_61(t *testing.T) {
+	text := []byte(`{"id":1,"result":{"resultType":"complete","contents":[{"uri":"x"}],"cacheScopes":1}}`)
+	var e Editor
+	assert.Zero(t, testing.AllocsPerRun(10, func() {
+		if e = (Editor{}); e.Edit(text) != nil {
+			t.Error("changed")
+		}
+	}))
+}
+
 // TestStop_MCP_61: of eight bytes at once each is looked at as it would be alone.
 func TestStop_MCP_61(t *testing.T) {
 	for _, filler := range []string{"a", " ", "!", "#", "[", "]", "\x7f", "\x80", "\xff"} {
