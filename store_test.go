@@ -444,37 +444,41 @@ func TestStoreFlood_STORE_05(t *testing.T) {
 		{"STORE-05 100,001 tasks", 100_001, 0, 100_001 - 1001},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			store := newTestStore()
-			b := crowd(t, shares(store))
-			owner, flooder := b.token(nil), b.token(foreign)
-			b.starts(owner, "mine", 64<<10)
-			for i := range row.tasks {
-				b.starts(flooder, fmt.Sprint("flood-", i), row.size)
-			}
-			b.has(owner, "mine")
-			b.has(flooder, fmt.Sprint("flood-", row.dropped+1))
-			b.has(flooder, fmt.Sprint("flood-", row.tasks-1))
-			b.ran = 0
-			b.unknown(b.legacyTask(flooder, "tasks/get", fmt.Sprint("flood-", row.dropped)))
-			b.unknown(b.legacyTask(flooder, "tasks/get", "mine"))
+			synctest.Test(t, func(t *testing.T) {
+				store := newTestStore()
+				b := crowd(t, shares(store))
+				owner, flooder := b.token(nil), b.token(foreign)
+				b.starts(owner, "mine", 64<<10)
+				for i := range row.tasks {
+					b.starts(flooder, fmt.Sprint("flood-", i), row.size)
+				}
+				b.has(owner, "mine")
+				b.has(flooder, fmt.Sprint("flood-", row.dropped+1))
+				b.has(flooder, fmt.Sprint("flood-", row.tasks-1))
+				b.ran = 0
+				b.unknown(b.legacyTask(flooder, "tasks/get", fmt.Sprint("flood-", row.dropped)))
+				b.unknown(b.legacyTask(flooder, "tasks/get", "mine"))
+			})
 		})
 	}
 }
 
 // TestStorePlaces_STORE_05: who has been given another's old id loses nothing by the flood of that other.
 func TestStorePlaces_STORE_05(t *testing.T) {
-	b := crowd(t, shares(newTestStore()))
-	flooder, other := b.token(mcpauthtest.Claims{"sub": "user-2"}), b.token(nil)
-	b.starts(flooder, "flood-0", 64<<10) // has many places
-	for i := range 1000 - 15 {
-		b.starts(flooder, fmt.Sprint("flood-", i+1), 0)
-	}
-	b.starts(other, "flood-0", 0) // the first one's entry is gone with its first place, and its id is free
-	b.has(other, "flood-0")
-	for i := range 2000 {
-		b.starts(flooder, fmt.Sprint("more-", i), 0)
-	}
-	b.has(other, "flood-0")
+	synctest.Test(t, func(t *testing.T) {
+		b := crowd(t, shares(newTestStore()))
+		flooder, other := b.token(mcpauthtest.Claims{"sub": "user-2"}), b.token(nil)
+		b.starts(flooder, "flood-0", 64<<10) // has many places
+		for i := range 1000 - 15 {
+			b.starts(flooder, fmt.Sprint("flood-", i+1), 0)
+		}
+		b.starts(other, "flood-0", 0) // the first one's entry is gone with its first place, and its id is free
+		b.has(other, "flood-0")
+		for i := range 2000 {
+			b.starts(flooder, fmt.Sprint("more-", i), 0)
+		}
+		b.has(other, "flood-0")
+	})
 }
 
 // TestStoreLife_STORE_06: an entry ends seven days after its beginning, and an id is free then.

@@ -440,25 +440,27 @@ func TestMany_STORE_09(t *testing.T) {
 
 // TestSecrets_STORE_02: neither issuer, subject, session nor jti can be read in the store, nor tried out without the key.
 func TestSecrets_STORE_02_STORE_09(t *testing.T) {
-	store := newRecorded()
-	l, err := New(store, key)
-	require.NoError(t, err)
-	until := time.Now().Add(time.Hour)
-	require.NoError(t, l.RevokeToken(t.Context(), "https://canary.example.com", "canary-jti", until))
-	require.NoError(t, l.RevokeSession(t.Context(), "https://canary.example.com", "canary-sid", until))
-	require.NoError(t, l.RevokeSubject(t.Context(), "https://canary.example.com", "canary-sub", time.Now(), until))
-	other, err := New(store, oldKey)
-	require.NoError(t, err)
-	require.NoError(t, other.RevokeToken(t.Context(), "https://canary.example.com", "canary-jti", until))
-	assert.Len(t, store.all, 4)
-	for name, value := range store.all {
-		assert.Regexp(t, `^r:[\w-]{22}$`, name)
-		assert.Regexp(t, `^1 \d+ \d+ [A-Z2-7]{13}$`, string(value))
-	}
-	assert.Len(t, store.wrote, 8)
-	for i := 0; i < len(store.wrote); i += 2 {
-		assert.Regexp(t, `^1 \d+ \d+ ~[A-Z2-7]{13}$`, store.wrote[i], "what other releases find in between")
-	}
+	synctest.Test(t, func(t *testing.T) {
+		store := newRecorded()
+		l, err := New(store, key)
+		require.NoError(t, err)
+		until := time.Now().Add(time.Hour)
+		require.NoError(t, l.RevokeToken(t.Context(), "https://canary.example.com", "canary-jti", until))
+		require.NoError(t, l.RevokeSession(t.Context(), "https://canary.example.com", "canary-sid", until))
+		require.NoError(t, l.RevokeSubject(t.Context(), "https://canary.example.com", "canary-sub", time.Now(), until))
+		other, err := New(store, oldKey)
+		require.NoError(t, err)
+		require.NoError(t, other.RevokeToken(t.Context(), "https://canary.example.com", "canary-jti", until))
+		assert.Len(t, store.all, 4)
+		for name, value := range store.all {
+			assert.Regexp(t, `^r:[\w-]{22}$`, name)
+			assert.Regexp(t, `^1 \d+ \d+ [A-Z2-7]{13}$`, string(value))
+		}
+		assert.Len(t, store.wrote, 8)
+		for i := 0; i < len(store.wrote); i += 2 {
+			assert.Regexp(t, `^1 \d+ \d+ ~[A-Z2-7]{13}$`, store.wrote[i], "what other releases find in between")
+		}
+	})
 }
 
 // TestUnreadable_STORE_03: of an entry that another release has written nobody knows what it says.

@@ -49,6 +49,18 @@ var rows = []struct{ name, in, kept, added string }{ // kept: what Adds adds not
 	{"a byte order mark", "\ufeff{\"result\":{\"cacheScope\":\"public\"}}", "\ufeff{\"result\":{\"cacheScope\":\"private\"}}", ""},
 	{"no JSON", `<p>{"result":{"cacheScope":"public"}}</p>`, "", ""},
 	{"a long name", `{"result":{"` + strings.Repeat("cacheScope", 30) + `":"public","cacheScope":"private"}}`, "", ""},
+	{"a name with 256 bytes in front", `{"result":{"` + strings.Repeat("x", 256) + `cacheScope":"public","cacheScope":"private"}}`, "", ""},
+	{"every letter escaped, and one more", `{"result":{"\u0063\u0061\u0063\u0068\u0065\u0053\u0063\u006f\u0070\u0065s":"public","cacheScope":"private"}}`, "", ""},
+	{"another name with an escape", `{"result":{"cache\u0053copes":"public","\u0061":"public","cacheScope":"private"},"re\u0073ults":{"cacheScope":"public"}}`, "", ""},
+	{"escapes in front", `{"a":"b\\","c":"\u0064\"","result":{"e":"\\","cacheScope":"public"}}`, `{"a":"b\\","c":"\u0064\"","result":{"e":"\\","cacheScope":"private"}}`, ""},
+	{"blanks", "\t{\t\"result\"\t:\t{\t\"cacheScope\"\t:\t\"public\"\t}\t}\t", "\t{\t\"result\"\t:\t{\t\"cacheScope\"\t:\t\"private\"\t}\t}\t", ""},
+	{"the second member outside of the result", `{"params":{"a":1,"cacheScope":"public"},"result":{"cacheScope":"private"},"error":{"a":1,"cacheScope":"public"}}`, "", ""},
+	{"a list with objects as a result", `{"result":[{"a":1},{"a":1,"cacheScope":"public"}]}`, "", ""},
+	{"a result in the result", `{"result":{"cacheScope":"private","result":{"a":1,"cacheScope":"public"}}}`, "", ""},
+	{"another case behind it", `{"result":{"cacheScope":"public","CacheScope":"public"}}`, `{"result":{"cacheScope":"private","CacheScope":"private"}}`, ""},
+	{"a type that is a list", `{"result":{"resultType":["input_required"]}}`, "", `{"result":{"resultType":["input_required"],"cacheScope":"private"}}`},
+	{"another bracket", `{"result":{"cacheScope":1],"a":1}}`, `{"result":{"cacheScope":"private"],"a":1}}`, `{"result":{"cacheScope":"private"],"a":1}}`},
+	{"something behind the string", `{"result":{"cacheScope":"public"x}}`, `{"result":{"cacheScope":"private"x}}`, ""},
 	{"deep", `{"result":{"a":` + strings.Repeat(`[{"cacheScope":`, 500) + `1` + strings.Repeat(`}]`, 500) + `,"cacheScope":"public"}}`, `{"result":{"a":` + strings.Repeat(`[{"cacheScope":`, 500) + `1` + strings.Repeat(`}]`, 500) + `,"cacheScope":"private"}}`, ""},
 }
 
@@ -82,6 +94,18 @@ func TestScopes_MCP_61(t *testing.T) {
 	}
 }
 
+// Every blank of JSON may stand between what it has, in front of it, too.
+func TestBlanks_MCP_61(t *testing.T) {
+	for _, blank := range []string{"\r", "\n", "\t", " ", "\r\n\t "} {
+		form := strings.ReplaceAll("_{_\"result\"_:_{_\"cacheScope\"_:_%s_}_}_", "_", blank)
+		for size := 1; size <= len(form); size++ {
+			for _, value := range []string{`"public"`, `1`, `{"a":[1]}`} {
+				require.Equal(t, fmt.Sprintf(form, `"private"`), inPieces(Editor{}, fmt.Sprintf(form, value), size), "%q", blank)
+			}
+		}
+	}
+}
+
 // An event is one text, however many lines it has, and what is no data is none.
 func TestScopesInEvents_MCP_61(t *testing.T) {
 	for _, row := range []struct{ in, want string }{
@@ -92,6 +116,15 @@ func TestScopesInEvents_MCP_61(t *testing.T) {
 		{": data: {\"result\":{\"cacheScope\":\"public\"}}\n\n", ""},
 		{"data: {\"result\":{\"x\":\"\n\ndata: {\"result\":{\"cacheScope\":\"public\"}}\n\n", "data: {\"result\":{\"x\":\"\n\ndata: {\"result\":{\"cacheScope\":\"private\"}}\n\n"},
 		{"data: not {\"json\n\ndata:  {\"result\":{\"cacheScope\":\"public\"}}", "data: not {\"json\n\ndata:  {\"result\":{\"cacheScope\":\"private\"}}"},
+		{"data: {\"result\":\r\ndata: {\"cacheScope\":\"public\"}}\r\n\r\n", "data: {\"result\":\r\ndata: {\"cacheScope\":\"private\"}}\r\n\r\n"},
+		{"data: {\"x\":\"\r\rdata: {\"result\":{\"cacheScope\":\"public\"}}\r\r", "data: {\"x\":\"\r\rdata: {\"result\":{\"cacheScope\":\"private\"}}\r\r"},
+		{"data: {\"x\":\"\r\n\ndata: {\"result\":{\"cacheScope\":\"public\"}}\n\n", "data: {\"x\":\"\r\n\ndata: {\"result\":{\"cacheScope\":\"private\"}}\n\n"},
+		{"id: 7\rdata: {\"x\":\"\n\ndata: {\"result\":{\"cacheScope\":\"public\"}}\n\n", "id: 7\rdata: {\"x\":\"\n\ndata: {\"result\":{\"cacheScope\":\"private\"}}\n\n"},
+		{"data: {\"result\":{\"a\":{\nid: }}}\"\nid: \"{{{\ndata: },\"cacheScope\":\"public\"}}\n\n", "data: {\"result\":{\"a\":{\nid: }}}\"\nid: \"{{{\ndata: },\"cacheScope\":\"private\"}}\n\n"},
+		{"size: {\"result\":{\"cacheScope\":\"public\"}}\n\n", ""},
+		{"\ufeff~data: {\"result\":{\"cacheScope\":\"public\"}}\n\n", ""},
+		{"id: 7\n\ufeffdata: {\"result\":{\"cacheScope\":\"public\"}}\n\n", ""},
+		{"data: {}\n\n\ufeffdata: {\"result\":{\"cacheScope\":\"public\"}}\n\n", ""},
 	} {
 		want := row.want
 		if want == "" {
@@ -99,6 +132,48 @@ func TestScopesInEvents_MCP_61(t *testing.T) {
 		}
 		for size := 1; size <= len(row.in); size++ {
 			require.Equal(t, want, inPieces(Editor{Events: true}, row.in, size), "pieces of %d", size)
+		}
+	}
+}
+
+// TestParts_MCP_61: of what an edit is made no part is empty.
+func TestParts_MCP_61(t *testing.T) {
+	for _, row := range rows {
+		for cut := range len(row.in) {
+			e := Editor{Adds: true}
+			for _, piece := range []string{row.in[:cut], row.in[cut:]} {
+				for _, part := range e.Edit([]byte(piece)) {
+					require.NotEmpty(t, part, "%s, cut at %d", row.name, cut)
+				}
+			}
+		}
+	}
+}
+
+// TestCost_MCP_61: what is not changed is not copied, and a name without escapes is not decoded.
+func TestCost_MCP_61(t *testing.T) {
+	text := []byte(`{"id":1,"result":{"resultType":"complete","contents":[{"uri":"x"}],"cacheScopes":1}}`)
+	var e Editor
+	assert.Zero(t, testing.AllocsPerRun(10, func() {
+		if e = (Editor{}); e.Edit(text) != nil {
+			t.Error("changed")
+		}
+	}))
+}
+
+// TestStop_MCP_61: of eight bytes at once each is looked at as it would be alone.
+func TestStop_MCP_61(t *testing.T) {
+	for _, filler := range []string{"a", " ", "!", "#", "[", "]", "\x7f", "\x80", "\xff"} {
+		for at := range 18 {
+			for c := range 256 {
+				p := []byte(strings.Repeat(filler, 19))
+				p[at] = byte(c)
+				want := len(p)
+				if c == '"' || c == '\\' || c < ' ' {
+					want = at
+				}
+				require.Equal(t, want, stop(p, 0), "%q at %d among %q", c, at, filler)
+			}
 		}
 	}
 }

@@ -30,6 +30,10 @@ func TestText_MCP_51(t *testing.T) {
 		{"a\u200b\u00ad\ufeff\x00\tb\ufe0f\u3164", "ab"},
 		{"a\xc0\xafb\xe0\x80\xafc\xf0\x80\x80\xafd", "a/b/c/d"},
 		{"\xe9\xff\xc0x", "ey" + "ax"},
+		{"a\xc0\xaf", "a/"}, {"\xc0", "a"}, {"\xe0\x80", "a"}, {"a\ufffd", "a\ufffd"},
+		{"a\tb", "ab"}, {"a\x7fb", "ab"},
+		{"\uac00\ud7a3\ud7a4\uabff", "\u1100\u1161\u1112\u1175\u11c2\ud7a4\uabff"}, // the first, the last, and their neighbours
+		{"\u3041\u3096\u3040\u3097", "\u30a2\u30b1\u3040\u3097"},
 		{"\u4f60\u597d\u0928\u093f", "\u4f60\u597d\u0928\u093f"[:6] + "\u0928\u093f"},
 	} {
 		assert.Equal(t, row.want, Text(row.text), "%+q", row.text)
@@ -65,9 +69,47 @@ func TestHost_MCP_51(t *testing.T) {
 		{"xn--\ue001", "\ue001"},
 		{"xn--99999999999999999999", "99999999999999999999"},
 		{"xn--a-a-a", "a-a"},
+		{"xn--a-z", "a-z"},                                                      // ends in the middle
+		{"xn--dn32g.xn--en32g.xn--99999b", "\U0010ffff.en32g.99999b"},           // the last rune, and what is beyond
+		{"xn--" + strings.Repeat("9", 18) + "a", strings.Repeat("9", 18) + "a"}, // more than 64 bits
 		{"xn--" + strings.Repeat("9", 251), strings.Repeat("9", 251)},
 		{"xn--" + strings.Repeat("9", 252), "xn--" + strings.Repeat("9", 252)}, // no host has such labels
 	} {
 		assert.Equal(t, row.want, Host(row.host), row.host)
 	}
+}
+
+// TestPunycode_MCP_51: the samples of RFC 3492 section 7.1, those in small letters, and what is written in another way if one of its
+// parameters is another.
+func TestPunycode_MCP_51(t *testing.T) {
+	for encoded, want := range map[string]string{
+		"egbpdaj6bu4bxfgehfvwxn":                        "ليهمابتكلموشعربي؟",
+		"ihqwcrb4cv8a8dqg056pqjye":                      "他们为什么不说中文",
+		"Proprostnemluvesky-uyb24dma41a":                "Pročprostěnemluvíčesky",
+		"4dbcagdahymbxekheh6e0a7fei0b":                  "למההםפשוטלאמדבריםעברית",
+		"n8jok5ay5dzabd5bym9f0cm5685rrjetr6pdxa":        "なぜみんな日本語を話してくれないのか",
+		"PorqunopuedensimplementehablarenEspaol-fmd56a": "PorquénopuedensimplementehablarenEspañol",
+		"TisaohkhngthchnitingVit-kjcr8268qyxafd2f1b9g":  "TạisaohọkhôngthểchỉnóitiếngViệt",
+		"3B-ww4c5e180e575a65lsy2b":                      "3年B組金八先生",
+		"-with-SUPER-MONKEYS-pc58ag80a8qai00g7n9n":      "安室奈美恵-with-SUPER-MONKEYS",
+		"Hello-Another-Way--fc4qua05auwb3674vfr0b":      "Hello-Another-Way-それぞれの場所",
+		"2-u9tlzr9756bt3uc0v":                           "ひとつ屋根の下2",
+		"MajiKoi5-783gue6qz075azm5e":                    "MajiでKoiする5秒前",
+		"de-jg4avhby1noc0d":                             "パフィーdeルンバ",
+		"d9juau41awczczp":                               "そのスピードで",
+		"ffry5h":                                        "\u528d\u56f0",
+		"abc-d91se1v":                                   "abc\uf954\uff71",
+	} {
+		assert.Equal(t, want, punycode(encoded), encoded)
+	}
+}
+
+// TestPlain_MCP_51: most texts have nothing to be folded, and cost nothing.
+func TestPlain_MCP_51(t *testing.T) {
+	const plain = "a z/0 9~[@.example"
+	assert.Zero(t, testing.AllocsPerRun(10, func() {
+		if Text(plain) != plain || Host(plain) != plain {
+			t.Error(plain)
+		}
+	}))
 }

@@ -98,7 +98,7 @@ func withoutSecrets(raw string) string {
 	switch {
 	case query != "":
 		shown += "?..."
-	case len(shown) < len(raw) && strings.HasSuffix(raw, "?"):
+	case strings.HasSuffix(raw, "?"):
 		shown += "?"
 	}
 	return shown

@@ -3,6 +3,7 @@ package foreign_test
 import (
 	"bytes"
 	"encoding/json"
+	"io"
 	"strconv"
 	"strings"
 	"testing"
@@ -52,6 +53,15 @@ func TestForeign_AUDIT_04_OBS_11(t *testing.T) {
 	}
 	assert.Equal(t, `say "hi"`, foreign.Line(`say "hi"`))
 	assert.Equal(t, `say "hi"\n`, foreign.Line("say \"hi\"\n"))
+	assert.Equal(t, `\nabc`, foreign.Line("\nabc"))
+	assert.Equal(t, `"a\"b\\c\n"`, foreign.Quote("a\"b\\c\n"))
+	assert.Equal(t, `a"b\c\n`, foreign.Line("a\"b\\c\n"))
+	value, line := strings.Repeat("a", 256), strings.Repeat("b", 1024)
+	assert.Equal(t, `"`+value+`"`, foreign.Quote(value), "as much as there may be")
+	assert.Equal(t, `"`+value+`"...`, foreign.Quote(value+"c"))
+	assert.Equal(t, line[1:]+`...`, foreign.Line(line[1:]+"\n"))
+	assert.Equal(t, line+`...`, foreign.Line(line+"c"))
+	assert.Zero(t, testing.AllocsPerRun(10, func() { line = foreign.Line(line) }), "what may be shown is shown as it is")
 }
 
 func TestURL_OBS_11(t *testing.T) {
@@ -65,6 +75,8 @@ func TestURL_OBS_11(t *testing.T) {
 		"https://u:canary@h/p?key=canary":   `"...@h/p?..."`,
 		"https://u:%zzcanary@h/p":           `"...@h/p"`,
 		"https://u:ca?nary@h/p":             `"...?..."`,
+		"@h/p":                              `"...@h/p"`,
+		"u@h/p?":                            `"...@h/p?"`,
 		"https://h/\u202e" + hostile + "?x": `"https://h/` + "\\u202ea\\n\\r\\x00\\x1b[31m\\u0085\\u009b31m\\u061c\\u200e\\u200f\\u202e\\u2066\\u2069\\u200b\\u2028\\ufeff\\u00ad\\xff\\xc3" + `?..."`,
 		"":                                  `""`,
 	} {
@@ -89,6 +101,12 @@ func TestWriteJSON_OBS_11(t *testing.T) {
 	assert.Equal(t, "<M\u00fcnchen> "+strings.ToValidUTF8(hostile, "\ufffd")[:len(hostile)-2]+"\ufffd\ufffd\U000e0001", back["name"])
 	assert.True(t, utf8.Valid(b.Bytes()))
 	assert.Error(t, foreign.WriteJSON(&b, func() {}))
+	b.Reset()
+	require.NoError(t, foreign.WriteJSON(&b, []string{"\uffff\U00010000"}))
+	assert.Equal(t, "[\n  \"\\uffff\U00010000\"\n]\n", b.String())
+	read, write := io.Pipe()
+	require.NoError(t, read.CloseWithError(io.ErrShortWrite))
+	assert.ErrorIs(t, foreign.WriteJSON(write, ""), io.ErrShortWrite)
 }
 
 func TestRedact_OBS_11(t *testing.T) {
@@ -111,6 +129,21 @@ func TestRedact_OBS_11(t *testing.T) {
 	}
 	assert.Equal(t, "https://as.example.com/a/long/path is not "+strings.Repeat("é", 20), redact("https://as.example.com/a/long/path is not "+strings.Repeat("é", 20)))
 	assert.Equal(t, "a.b", foreign.Redact("a.b")("a.b"), "too short to be a secret")
+	const long = "0123456789abcdefghijklmnop"
+	for _, row := range []struct{ secret, text, want string }{
+		{"abcdefghijkl", "got abcdefghijkl.", "got [token]."},
+		{"abcdef.ghijkl", "got abcdef.ghijkl", "got [token]"},
+		{"abcdefghijk", "got abcdefghijk.", "got abcdefghijk."},
+		{"abcdefghijkl.mnopqrstuvwx", "mnopqrstuvwx, abcdefghijkl", "[token], [token]"},
+		{`abcdefghijkl "mnopqrstuvwx"`, "mnopqrstuvwx, abcdefghijkl", "[token], [token]"},
+		{"abcdefghijkl 'mnopqrstuvwx'", "mnopqrstuvwx, abcdefghijkl", "[token], [token]"},
+		{long, "got " + long[:16], "got [token]"},
+		{long, "got " + long[:15], "got " + long[:15]},
+		{long, "got x" + long[3:22] + "y, " + long[5:], "got x[token]y, [token]"},
+		{"Bearer " + long, "Bearer " + long[:9], "Bearer " + long[:9]}, // what is cut off is a part of a word
+	} {
+		assert.Equal(t, row.want, foreign.Redact(row.secret)(row.text), row.text)
+	}
 }
 
 // What nobody sees is escaped, also where Unicode counts it among letters and marks.

@@ -31,7 +31,16 @@ func send(t *testing.T, ctx context.Context, method, target, body string, handle
 func TestAsAServer(t *testing.T) {
 	for name, handler := range map[string]http.HandlerFunc{
 		"nothing": func(http.ResponseWriter, *http.Request) {},
-		"text":    func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "hello") },
+		"text": func(w http.ResponseWriter, _ *http.Request) {
+			n, err := io.WriteString(w, "hello")
+			assert.Equal(t, 5, n)
+			assert.NoError(t, err)
+		},
+		"a type of its own": func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
+			_, _ = io.WriteString(w, "{}")
+		},
+		"no byte": func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(nil) },
 		"status": func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "text/plain")
 			w.WriteHeader(http.StatusTeapot)
@@ -141,6 +150,7 @@ func TestPanics(t *testing.T) {
 					panic(value)
 				})
 				if err == nil {
+					assert.Equal(t, "half", first, "no answer is made of nothing")
 					_, err = io.ReadAll(response.Body)
 				}
 				return err
@@ -157,19 +167,29 @@ func TestPanics(t *testing.T) {
 // TestABareRequest: a request that a client may send without a path, a header or a
 // body reaches the handler with all three, as a server hands it on.
 func TestABareRequest(t *testing.T) {
-	called := false
-	answer, err := Transport{http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		called = true
-		body, err := io.ReadAll(r.Body)
+	synctest.Test(t, func(t *testing.T) {
+		var called context.Context
+		answer, err := Transport{http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			called = r.Context()
+			body, err := io.ReadAll(r.Body)
+			assert.NoError(t, err)
+			assert.Empty(t, body)
+			assert.Equal(t, "/", r.URL.Path)
+			assert.Equal(t, "/", r.RequestURI)
+			assert.Equal(t, "mcp.example", r.Host)
+			assert.Equal(t, "HTTP/1.1", r.Proto)
+			assert.True(t, r.ProtoAtLeast(1, 1))
+			assert.Nil(t, r.GetBody, "that is a client's")
+			r.Header.Set("X-Of-The-Handler", "may be set")
+		})}.RoundTrip(&http.Request{
+			Method: http.MethodGet, URL: &url.URL{Scheme: "http", Host: "mcp.example"},
+			GetBody: func() (io.ReadCloser, error) { return http.NoBody, nil },
+		})
+		require.NoError(t, err)
+		assert.Equal(t, http.StatusOK, answer.StatusCode)
+		_, err = io.ReadAll(answer.Body)
 		assert.NoError(t, err)
-		assert.Empty(t, body)
-		assert.Equal(t, "/", r.URL.Path)
-		assert.Equal(t, "/", r.RequestURI)
-		assert.Equal(t, "mcp.example", r.Host)
-		r.Header.Set("X-Of-The-Handler", "may be set")
-	})}.RoundTrip(&http.Request{Method: http.MethodGet, URL: &url.URL{Scheme: "http", Host: "mcp.example"}})
-	require.NoError(t, err)
-	assert.Equal(t, http.StatusOK, answer.StatusCode)
-	assert.NoError(t, answer.Body.Close())
-	assert.True(t, called)
+		<-called.Done() // what the handler began for the request ends with it
+		assert.NoError(t, answer.Body.Close())
+	})
 }

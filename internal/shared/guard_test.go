@@ -166,7 +166,103 @@ func TestGuardFailures_STORE_14(t *testing.T) {
 		asked := w.times()
 		_, err = g.Get(over, "k")
 		assert.ErrorIs(t, err, context.Canceled)
+		synctest.Wait()
 		assert.Equal(t, asked, w.times(), "nobody waits for an answer")
+
+		for name, call := range map[string]func() error{
+			"PutIfAbsent": func() error { _, err := g.PutIfAbsent(over, "k", []byte("v"), time.Hour); return err },
+			"Swap":        func() error { _, err := g.Swap(over, "k", []byte("v"), time.Hour); return err },
+			"Add":         func() error { _, _, err := g.Add(over, "k", 1, 1, time.Hour); return err },
+			"Delete":      func() error { return g.Delete(over, "k") },
+		} {
+			assert.ErrorIs(t, call(), context.Canceled, name)
+		}
+
+		var ctx context.Context
+		w.is(func(inner context.Context) error { ctx = inner; return nil })
+		_, err = spent(g)
+		assert.NoError(t, err)
+		assert.ErrorIs(t, ctx.Err(), context.Canceled, "what belongs to a call ends with it")
+
+		for _, row := range []struct {
+			ctx  context.Context
+			err  error
+			want outcome
+		}{{t.Context(), nil, good}, {t.Context(), errRefused, bad}, {over, errRefused, unknown}, {over, nil, good}} {
+			assert.Equal(t, row.want, judged(row.ctx, row.err))
+		}
+	})
+}
+
+// TestGuardTogether_STORE_14: calls that fail together have failed once, and do not keep a store from being asked; unless they are as
+// many as may be left behind.
+func TestGuardTogether_STORE_14(t *testing.T) {
+	for _, row := range []struct {
+		calls, then int // one after the other, that fail too
+		down        bool
+	}{{20, maxFailures - 2, false}, {20, maxFailures - 1, true}, {63, 0, false}, {64, 0, true}} {
+		synctest.Test(t, func(t *testing.T) {
+			g, w, told := guarded()
+			w.is(deaf)
+			var wait sync.WaitGroup
+			for range row.calls {
+				wait.Go(func() { _, _ = spent(g) })
+			}
+			wait.Wait()
+			w.is(refuses)
+			for range row.then {
+				_, _ = spent(g)
+			}
+			assert.Equal(t, row.down, len(*told) > 0, "%v", row)
+			_, err := spent(g)
+			assert.Equal(t, row.down, errors.Is(err, ErrDown), "%v", row)
+			time.Sleep(5 * time.Second)
+		})
+	}
+}
+
+// TestGuardReturned_STORE_14: calls that have been left behind and have returned since are none.
+func TestGuardReturned_STORE_14(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g, w, told := guarded()
+		for range 2 {
+			w.is(deaf)
+			for range maxLeft - 1 {
+				ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+				_, _ = g.Get(ctx, "k")
+				cancel()
+			}
+			time.Sleep(5 * time.Second)
+		}
+		w.is(refuses)
+		_, err := spent(g)
+		assert.Equal(t, errRefused, err)
+		w.is(nil)
+		_, err = spent(g)
+		assert.NoError(t, err)
+		assert.Empty(t, *told)
+	})
+}
+
+// TestGuardBefore_STORE_14: what was under way before the store failed does not say that it is there again.
+func TestGuardBefore_STORE_14(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g, w, told := guarded()
+		w.is(func(context.Context) error { time.Sleep(200 * time.Millisecond); return nil })
+		var wait sync.WaitGroup
+		wait.Go(func() {
+			_, err := spent(g)
+			assert.NoError(t, err)
+		})
+		synctest.Wait()
+		w.is(refuses)
+		for range maxFailures {
+			_, _ = spent(g)
+		}
+		wait.Wait()
+		_, err := spent(g)
+		assert.Equal(t, ErrDown, err)
+		assert.Equal(t, []string{errRefused.Error()}, *told)
 	})
 }
 
@@ -254,35 +350,39 @@ func TestGuardLeft_STORE_14(t *testing.T) {
 
 // TestGuardPanics_STORE_14: a store that panics, or ends its goroutine, has failed.
 func TestGuardPanics_STORE_14(t *testing.T) {
-	g, w, told := guarded()
-	w.is(func(context.Context) error { panic("secret words") })
-	_, err := g.Get(t.Context(), "k")
-	assert.EqualError(t, err, "the store has panicked with a string")
-	w.is(func(context.Context) error { runtime.Goexit(); return nil })
-	for range maxFailures {
-		_, err = g.Get(t.Context(), "k")
-		assert.Error(t, err)
-	}
-	assert.Equal(t, ErrDown, err)
-	assert.Len(t, *told, 1)
+	synctest.Test(t, func(t *testing.T) {
+		g, w, told := guarded()
+		w.is(func(context.Context) error { panic("secret words") })
+		_, err := g.Get(t.Context(), "k")
+		assert.EqualError(t, err, "the store has panicked with a string")
+		w.is(func(context.Context) error { runtime.Goexit(); return nil })
+		for range maxFailures {
+			_, err = g.Get(t.Context(), "k")
+			assert.Error(t, err)
+		}
+		assert.Equal(t, ErrDown, err)
+		assert.Len(t, *told, 1)
+	})
 }
 
 // TestGuardPasses_STORE_01: each method reaches that of the store.
 func TestGuardPasses_STORE_01(t *testing.T) {
-	g := NewGuard(NewMemory(), nil)
-	ctx := t.Context()
-	held, err := g.PutIfAbsent(ctx, "k", []byte("a"), time.Hour)
-	assert.Nil(t, held)
-	require.NoError(t, err)
-	held, _ = g.PutIfAbsent(ctx, "k", []byte("b"), time.Hour)
-	old, _ := g.Swap(ctx, "k", []byte("c"), time.Hour)
-	got, _ := g.Get(ctx, "k")
-	assert.Equal(t, []string{"a", "a", "c"}, []string{string(held), string(old), string(got)})
-	require.NoError(t, g.Delete(ctx, "k"))
-	total, ok, err := g.Add(ctx, "k", 2, 3, time.Hour)
-	assert.Equal(t, []any{int64(2), true, nil}, []any{total, ok, err})
-	total, ok, err = g.Add(ctx, "k", 2, 3, time.Hour)
-	assert.Equal(t, []any{int64(2), false, nil}, []any{total, ok, err})
+	synctest.Test(t, func(t *testing.T) {
+		g := NewGuard(NewMemory(), nil)
+		ctx := t.Context()
+		held, err := g.PutIfAbsent(ctx, "k", []byte("a"), time.Hour)
+		assert.Nil(t, held)
+		require.NoError(t, err)
+		held, _ = g.PutIfAbsent(ctx, "k", []byte("b"), time.Hour)
+		old, _ := g.Swap(ctx, "k", []byte("c"), time.Hour)
+		got, _ := g.Get(ctx, "k")
+		assert.Equal(t, []string{"a", "a", "c"}, []string{string(held), string(old), string(got)})
+		require.NoError(t, g.Delete(ctx, "k"))
+		total, ok, err := g.Add(ctx, "k", 2, 3, time.Hour)
+		assert.Equal(t, []any{int64(2), true, nil}, []any{total, ok, err})
+		total, ok, err = g.Add(ctx, "k", 2, 3, time.Hour)
+		assert.Equal(t, []any{int64(2), false, nil}, []any{total, ok, err})
+	})
 }
 
 // TestMemory_STORE_01: the memory is bounded, what is over makes room, and nothing goes before its time.
@@ -343,53 +443,55 @@ func TestMemory_STORE_01(t *testing.T) {
 // TestSpace_STORE_02_STORE_03: names have one length and tell nothing; texts are sealed for their name; what another key or another
 // release has written is not there, and is told once.
 func TestSpace_STORE_02_STORE_03(t *testing.T) {
-	memory, told := NewMemory(), []error{}
-	space := func(keys ...string) *Space {
-		var all [][]byte
-		for _, key := range keys {
-			all = append(all, bytes.Repeat([]byte(key), 32))
+	synctest.Test(t, func(t *testing.T) {
+		memory, told := NewMemory(), []error{}
+		space := func(keys ...string) *Space {
+			var all [][]byte
+			for _, key := range keys {
+				all = append(all, bytes.Repeat([]byte(key), 32))
+			}
+			s, err := NewSpace(NewGuard(memory, func(err error) { told = append(told, err) }), all...)
+			require.NoError(t, err)
+			return s
 		}
-		s, err := NewSpace(NewGuard(memory, func(err error) { told = append(told, err) }), all...)
+		ctx := t.Context()
+		s := space("a")
+		name := s.Name(Task, "subject", "id")
+		assert.Regexp(t, `^t:[\w-]{22}$`, name)
+		for _, other := range []string{s.Name(Task, "subjecti", "d"), s.Name(Place, "subject", "id"), s.Name(Task, "subject"), space("b").Name(Task, "subject", "id")} {
+			assert.NotEqual(t, name, other)
+		}
+		_, err := s.Swap(ctx, name, s.Seal(name, []byte("a canary")), time.Hour)
 		require.NoError(t, err)
-		return s
-	}
-	ctx := t.Context()
-	s := space("a")
-	name := s.Name(Task, "subject", "id")
-	assert.Regexp(t, `^t:[\w-]{22}$`, name)
-	for _, other := range []string{s.Name(Task, "subjecti", "d"), s.Name(Place, "subject", "id"), s.Name(Task, "subject"), space("b").Name(Task, "subject", "id")} {
-		assert.NotEqual(t, name, other)
-	}
-	_, err := s.Swap(ctx, name, s.Seal(name, []byte("a canary")), time.Hour)
-	require.NoError(t, err)
-	for key, e := range memory.entries {
-		assert.NotContains(t, key+string(e.value), "canary")
-		assert.NotContains(t, key+string(e.value), "subject")
-	}
-	read := func(s *Space) (string, bool) {
-		e, err := s.Read(ctx, Task, "subject", "id")
-		require.NoError(t, err)
-		return string(e.Text), e.Value != nil
-	}
-	for _, row := range []struct {
-		space *Space
-		text  string
-		there bool
-	}{
-		{s, "a canary", true}, {space("a", "b"), "a canary", true}, {space("b", "a"), "a canary", true}, {space("c", "b", "a"), "a canary", true}, {space("b"), "", false},
-	} {
-		text, there := read(row.space)
-		assert.Equal(t, row.text, text)
-		assert.Equal(t, row.there, there)
-	}
-	assert.Empty(t, told)
-	other := s.Name(Task, "another")
-	for _, value := range []string{"v9." + string(s.Seal(name, []byte("x"))), "1.", "x", string(s.Seal(other, []byte("of another entry")))} {
-		_, err := memory.Swap(ctx, name, []byte(value), time.Hour)
-		require.NoError(t, err)
-		text, there := read(s)
-		assert.Empty(t, text)
-		assert.True(t, there)
-	}
-	assert.Equal(t, []error{ErrUnreadable}, told)
+		for key, e := range memory.entries {
+			assert.NotContains(t, key+string(e.value), "canary")
+			assert.NotContains(t, key+string(e.value), "subject")
+		}
+		read := func(s *Space) (string, bool) {
+			e, err := s.Read(ctx, Task, "subject", "id")
+			require.NoError(t, err)
+			return string(e.Text), e.Value != nil
+		}
+		for _, row := range []struct {
+			space *Space
+			text  string
+			there bool
+		}{
+			{s, "a canary", true}, {space("a", "b"), "a canary", true}, {space("b", "a"), "a canary", true}, {space("c", "b", "a"), "a canary", true}, {space("b"), "", false},
+		} {
+			text, there := read(row.space)
+			assert.Equal(t, row.text, text)
+			assert.Equal(t, row.there, there)
+		}
+		assert.Empty(t, told)
+		other := s.Name(Task, "another")
+		for _, value := range []string{"v9." + string(s.Seal(name, []byte("x"))), "1.", "x", string(s.Seal(other, []byte("of another entry")))} {
+			_, err := memory.Swap(ctx, name, []byte(value), time.Hour)
+			require.NoError(t, err)
+			text, there := read(s)
+			assert.Empty(t, text)
+			assert.True(t, there)
+		}
+		assert.Equal(t, []error{ErrUnreadable}, told)
+	})
 }
