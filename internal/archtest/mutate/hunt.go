@@ -134,7 +134,7 @@ func (h *hunter) runs(s *suite, m *mutant) []batch {
 	}
 	h.mu.Unlock()
 	rank := func(t *test) int {
-		if i := slices.Index(likely, t.Name); i >= 0 {
+		if i := slices.Index(likely, t.Name); i == 0 || i > 0 && t.Took < budgets[0] {
 			return i
 		}
 		return len(likely)
