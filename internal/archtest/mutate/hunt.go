@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -27,6 +28,7 @@ type hunter struct {
 	quick  bool // leave out the slow tests
 
 	complete bool // suites are all that are asked
+	some     bool // and not with all of their tests
 
 	mu     sync.Mutex
 	recent map[string][]string // the tests that killed last, by suite and place
@@ -107,6 +109,9 @@ func (h *hunter) try(s *suite, m *mutant, onlySlow bool) verdict {
 		h.remember(s, m, by)
 		break
 	}
+	if h.some && v == alive {
+		return ""
+	}
 	h.store.add(s, m, v, by, time.Since(start))
 	return v
 }
@@ -129,13 +134,14 @@ func (h *hunter) runs(s *suite, m *mutant) []batch {
 	}
 	h.mu.Unlock()
 	rank := func(t *test) int {
-		if i := slices.Index(likely, t.Name); i >= 0 {
+		if i := slices.Index(likely, t.Name); i == 0 || i > 0 && t.Took < budgets[0] {
 			return i
 		}
 		return len(likely)
 	}
 	// A test that goes far into a package is likely to be about it.
 	worth := func(t *test) float64 { return float64(len(t.Seen[m.dir])) / (t.Took + 100*time.Millisecond).Seconds() }
+	words := m.words()
 	var tests []*test
 	for _, t := range s.tests {
 		if slices.Contains(t.Seen[m.dir], m.n) {
@@ -143,7 +149,7 @@ func (h *hunter) runs(s *suite, m *mutant) []batch {
 		}
 	}
 	slices.SortStableFunc(tests, func(a, b *test) int {
-		return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(worth(b), worth(a)))
+		return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(b.related(words), a.related(words)), cmp.Compare(worth(b), worth(a)))
 	})
 	batches, i := make([]batch, len(budgets)), 0
 	for _, t := range tests {
@@ -153,6 +159,28 @@ func (h *hunter) runs(s *suite, m *mutant) []batch {
 		batches[i].names, batches[i].took = append(batches[i].names, t.Name), batches[i].took+t.Took
 	}
 	return batches
+}
+
+var word = regexp.MustCompile(`[A-Z]?[a-z]{3,}`)
+
+// words are those of a mutant's file, function and text.
+func (m *mutant) words() map[string]bool {
+	file, _, _ := strings.Cut(m.at, ".")
+	words := map[string]bool{}
+	for _, w := range word.FindAllString(file+" "+m.function+" "+m.text, -1) {
+		words[strings.ToLower(w)] = true
+	}
+	return words
+}
+
+// related counts the words that a test and its file share with these.
+func (t *test) related(words map[string]bool) (n int) {
+	for _, w := range word.FindAllString(t.Name+" "+t.file, -1) {
+		if words[strings.ToLower(w)] {
+			n++
+		}
+	}
+	return n
 }
 
 // again asks the test that failed once more, or all if it is not known which did.

@@ -37,6 +37,7 @@ const list = "internal/archtest/mutate/equivalents.tsv"
 
 type options struct {
 	root, out, pkg, only string
+	tests                string
 	workers              int
 	own, quick, listOnly bool
 }
@@ -47,6 +48,7 @@ func main() {
 	flag.StringVar(&o.out, "out", "mutate.out", "where verdicts are kept, below the repository")
 	flag.StringVar(&o.pkg, "pkg", "", "only these packages, as in internal/token,internal/refusal")
 	flag.StringVar(&o.only, "only", "", "only mutants whose file:line, or function and text, match")
+	flag.StringVar(&o.tests, "tests", "", "ask only the tests whose names match: what a new one kills is known at once, and nothing is alive")
 	flag.IntVar(&o.workers, "workers", 2, "how many mutants at a time")
 	flag.BoolVar(&o.own, "own", false, "ask only the tests of the mutant's own package for now")
 	flag.BoolVar(&o.quick, "quick", false, "leave out the slow tests for now")
@@ -141,7 +143,7 @@ type plan struct {
 // hunt goes over the mutants of one package three times: with its own tests; with the quick tests of its users; and
 // with those that are slow. Mutants that are listed as equivalents meet the first alone.
 func (p *plan) hunt(dir string, mutants []*mutant, reasons map[string]string) (*hunter, error) {
-	h := &hunter{store: p.store, recent: map[string][]string{}}
+	h := &hunter{store: p.store, recent: map[string][]string{}, some: p.tests != ""}
 	pass := func(quick bool) {
 		h.quick = quick
 		each(p.workers, len(mutants), func(i int) {
@@ -180,7 +182,7 @@ func (p *plan) suite(dir string) (*suite, error) {
 	if dir == textDir {
 		s, err = buildText(p.root, p.work)
 	} else if s, err = build(p.copied, dir, p.work); err == nil && s != nil {
-		err = s.reach(p.keep, p.workers)
+		err = s.reach(p.keep, p.workers, p.tests)
 	}
 	p.suites[dir] = s
 	return s, err

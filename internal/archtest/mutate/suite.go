@@ -35,6 +35,8 @@ type test struct {
 	Fails bool
 	Took  time.Duration
 	Seen  map[string][]int // the mutants that it reaches, by directory
+
+	file string // without _test.go
 }
 
 // build compiles the tests of a package of the copy. A package without tests has no suite.
@@ -69,11 +71,16 @@ func build(root, dir, out string) (*suite, error) {
 
 // reach runs each test alone, with no mutant active, to learn which mutants it reaches. What is known of the same
 // binary is read from a file, to which each test is added as it comes.
-func (s *suite) reach(keep string, workers int) error {
+func (s *suite) reach(keep string, workers int, asked string) error {
 	names, err := s.names()
 	if err != nil {
 		return err
 	}
+	matches, err := regexp.Compile(asked)
+	if err != nil {
+		return err
+	}
+	names = slices.DeleteFunc(names, func(name string) bool { return !matches.MatchString(name) })
 	name := filepath.Join(keep, "reach-"+s.hash+".json")
 	known := map[string]*test{}
 	if text, err := os.ReadFile(name); err == nil {
@@ -103,8 +110,32 @@ func (s *suite) reach(keep string, workers int) error {
 		}
 		s.tests = append(s.tests, t)
 	}
+	return s.place()
+}
+
+// place finds the files that tests stand in.
+func (s *suite) place() error {
+	names, err := filepath.Glob(filepath.Join(s.work, "*_test.go"))
+	if err != nil {
+		return err
+	}
+	files := map[string]string{}
+	for _, name := range names {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			return err
+		}
+		for _, found := range declared.FindAllSubmatch(text, -1) {
+			files[string(found[1])] = strings.TrimSuffix(filepath.Base(name), "_test.go")
+		}
+	}
+	for _, t := range s.tests {
+		t.file = files[t.Name]
+	}
 	return nil
 }
+
+var declared = regexp.MustCompile(`(?m)^func ((?:Test|Fuzz|Example)\w*)\(`)
 
 // names are the tests, examples and fuzz targets with their seeds.
 func (s *suite) names() ([]string, error) {
