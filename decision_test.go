@@ -425,6 +425,12 @@ func TestServed_OBS_01(t *testing.T) {
 		{"OBS-01 it fails", answer(500), "echo", []int{500}},
 		{"OBS-01 it is asked twice", again, "echo", []int{202}},
 		{"OBS-01 it panics", func(http.ResponseWriter, *http.Request) { panic("canary") }, "echo", []int{0}},
+		{"OBS-01 it panics when it is asked again", func(w http.ResponseWriter, r *http.Request) {
+			if r.Header.Get("Mcp-Session-Id") == "" {
+				panic("canary")
+			}
+			w.WriteHeader(http.StatusNotFound)
+		}, "echo", []int{0}},
 		{"OBS-01 it panics after it has answered", func(w http.ResponseWriter, _ *http.Request) {
 			w.WriteHeader(http.StatusAccepted)
 			panic("canary")
@@ -571,6 +577,13 @@ func TestFingerprints_AUDIT_02(t *testing.T) {
 	}
 	assert.NotEqual(t, token("one", unnamed), token("one", beds["one"].token(mcpauthtest.Claims{"jti": nil, "x": 1})))
 	assert.Empty(t, token("one", ""))
+
+	ids := map[string]bool{}
+	for _, d := range *records["one"] {
+		assert.Regexp(t, "^[0-9a-f]{16}$", d.ID)
+		ids[d.ID] = true
+	}
+	assert.Len(t, ids, len(*records["one"]), "each record has a name of its own")
 }
 
 // TestHealth_OBS_06: what a probe is told, whole.
