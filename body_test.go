@@ -235,13 +235,19 @@ func TestKeptContext_LIMITS_13(t *testing.T) {
 		"initialize": `{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"c","version":"1"},"x":"` + padding + `"}}`,
 		"a tool":     `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"echo","arguments":{"x":"` + padding + `"}}}`,
 		"a page":     `{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{"x":"` + padding + `"}}`,
+		"once more":  `{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{"x":"` + padding + `"}}`,
 	} {
 		f := newFixture(t, nil)
 		var kept []context.Context
 		handler := f.auth.Wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if name == "once more" && r.Header.Get("Mcp-Session-Id") != "" {
+				w.WriteHeader(http.StatusNotFound) // it knows of no such session
+				return
+			}
 			kept = append(kept, r.Context())
 			w.Header().Set("Content-Type", "application/json")
-			_, _ = io.WriteString(w, `{"jsonrpc":"2.0","id":1,"result":{"tools":[],"x":"`+padding+`"}}`)
+			_, err := io.WriteString(w, `{"jsonrpc":"2.0","id":1,"result":{"tools":[],"x":"`+padding+`"}}`)
+			assert.NoError(t, err)
 		}))
 		token := f.token(nil)
 		serve := func() {

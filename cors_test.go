@@ -293,6 +293,11 @@ func TestPreflight_CHAL_30_TOK_11(t *testing.T) {
 			}
 		}
 	})
+	t.Run("no preflight, of nobody's origin", func(t *testing.T) {
+		w := f.do(http.MethodOptions, "/mcp", f.token(nil), "", "Origin: https://evil.example")
+		f.refused(w, http.StatusForbidden, "")
+		assert.Empty(t, w.Header().Get("Allow"))
+	})
 	t.Run("a huge preflight is refused unread", func(t *testing.T) {
 		w := preflight("Access-Control-Request-Headers: " + strings.Repeat("mcp-param-a,", 10000))
 		f.refused(w, http.StatusRequestHeaderFieldsTooLarge, "")

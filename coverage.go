@@ -58,15 +58,10 @@ func (m *Middleware) Coverage(has Registered) Coverage {
 		{KindPrompt, "prompts/get", has.Prompts, nil, match.Names},
 		{KindResource, "resources/read", has.Resources, has.Templates, match.URIs},
 	} {
-		set := book.set(group.kind)
-		used := make([]bool, len(set.keys))
 		entries := make(map[string]CoverageEntry, len(group.names)+len(group.uris))
 		ask := func(ctx context.Context, name string) {
 			call := Call{Method: group.method, Kind: group.kind, Name: name}
 			rules := book.find(ctx, &call, nil)
-			for _, rule := range rules {
-				used[rule] = true
-			}
 			e := CoverageEntry{Kind: group.kind, Name: name, Rule: book.nameOf(call, rules)}
 			switch {
 			case len(rules) == 0:
@@ -82,7 +77,7 @@ func (m *Middleware) Coverage(has Registered) Coverage {
 		for _, uri := range group.uris {
 			ask(context.WithValue(context.Background(), aboutTemplate{}, true), uri)
 		}
-		c.unused(group.kind, set, used, group.index, entries)
+		c.unused(group.kind, book.set(group.kind), group.index, entries)
 		for _, name := range slices.Sorted(maps.Keys(entries)) {
 			c.Entries = append(c.Entries, entries[name])
 		}
@@ -91,14 +86,11 @@ func (m *Middleware) Coverage(has Registered) Coverage {
 }
 
 // unused finds the rules that are about nothing, also if no other rule came before them, and the names that were nearly meant.
-func (c *Coverage) unused(kind Kind, set *ruleSet, used []bool, index func([]string) (*match.Set, []match.Problem), entries map[string]CoverageEntry) {
-	for i, key := range set.keys {
-		if used[i] {
-			continue
-		}
+func (c *Coverage) unused(kind Kind, set *ruleSet, index func([]string) (*match.Set, []match.Problem), entries map[string]CoverageEntry) {
+	for _, key := range set.keys {
 		alone, _ := index([]string{key})
 		meets := func(name string) bool {
-			return key == name || len(alone.Find(name, nil)) > 0 || kind == KindResource && len(alone.FindTemplate(name, nil)) > 0
+			return len(alone.Find(name, nil)) > 0 || kind == KindResource && len(alone.FindTemplate(name, nil)) > 0
 		}
 		if slices.ContainsFunc(slices.Collect(maps.Keys(entries)), meets) {
 			continue

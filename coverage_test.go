@@ -40,6 +40,13 @@ mcpauth: the rule tools["querry_usage"] is about nothing that the server has: co
 		{"another case", mcpauth.Rules{Tools: need("Read")}, mcpauth.Registered{Tools: []string{"read"}},
 			`mcpauth: no token can reach tool "read": no rule is about it, but one nearly is: tools["Read"]
 mcpauth: the rule tools["Read"] is about nothing that the server has: correct its name, or remove it`, "-"},
+		{"all in another case", mcpauth.Rules{Tools: need("READ")}, mcpauth.Registered{Tools: []string{"read"}},
+			`mcpauth: no token can reach tool "read": no rule is about it, but one nearly is: tools["READ"]
+mcpauth: the rule tools["READ"] is about nothing that the server has: correct its name, or remove it`, "-"},
+		{"nearly, but another is about it", mcpauth.Rules{Tools: need("read", "raed")}, mcpauth.Registered{Tools: []string{"read"}},
+			`mcpauth: the rule tools["raed"] is about nothing that the server has: correct its name, or remove it`, `tools["read"]`},
+		{"a template that only its own rule meets", mcpauth.Rules{Resources: need("db://{table}/rows")}, mcpauth.Registered{Templates: []string{"db://{name}/rows"}}, "",
+			`resources["db://{table}/rows"]`},
 		{"a pattern that another rule hides is about something", mcpauth.Rules{Tools: need("read", "re*")}, mcpauth.Registered{Tools: []string{"read"}}, "", `tools["read"]`},
 		{"a pattern about nothing", mcpauth.Rules{Tools: need("read", "wr*")}, mcpauth.Registered{Tools: []string{"read"}},
 			`mcpauth: the rule tools["wr*"] is about nothing that the server has: correct its name, or remove it`, `tools["read"]`},

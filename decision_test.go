@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -424,6 +425,12 @@ func TestServed_OBS_01(t *testing.T) {
 		{"OBS-01 it fails", answer(500), "echo", []int{500}},
 		{"OBS-01 it is asked twice", again, "echo", []int{202}},
 		{"OBS-01 it panics", func(http.ResponseWriter, *http.Request) { panic("canary") }, "echo", []int{0}},
+		{"OBS-01 it panics when it is asked again", func(w http.ResponseWriter, r *http.Request) {
+			if r.Header.Get("Mcp-Session-Id") == "" {
+				panic("canary")
+			}
+			w.WriteHeader(http.StatusNotFound)
+		}, "echo", []int{0}},
 		{"OBS-01 it panics after it has answered", func(w http.ResponseWriter, _ *http.Request) {
 			w.WriteHeader(http.StatusAccepted)
 			panic("canary")
@@ -517,4 +524,109 @@ func TestServedStream_OBS_01_MCP_55(t *testing.T) {
 		f.handler.ServeHTTP(httptest.NewRecorder(), r)
 		require.Len(t, served, 1)
 	})
+}
+
+// TestFingerprints_AUDIT_02: a session and a token are told from others, in each replica alike, and nobody without the key of
+// sessions can try which they are. A token that its issuer has named has the fingerprint of that name.
+func TestFingerprints_AUDIT_02(t *testing.T) {
+	inner := func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Mcp-Session-Id", r.Header.Get("X-Begins"))
+	}
+	beds := map[string]*fixture{}
+	records := map[string]*[]mcpauth.Decision{}
+	for name, key := range map[string][]byte{"one": storeKey, "replica": storeKey, "other": oldStoreKey} {
+		beds[name], records[name] = recording(t, func(c *mcpauth.Config) { c.SessionKey = key })
+		beds[name].inner = inner
+	}
+	of := func(name, token string, headers ...string) (ofToken, ofSession string) {
+		beds[name].post(token, legacyCall("echo"), headers...)
+		all := *records[name]
+		return all[len(all)-1].TokenFingerprint, all[len(all)-1].SessionFingerprint
+	}
+	begin := func(name, session string) string {
+		id := beds[name].post(beds[name].token(nil), sessionInitialize, "X-Begins: "+session).Header().Get("Mcp-Session-Id")
+		require.Contains(t, id, session+".")
+		return "Mcp-Session-Id: " + id
+	}
+	session := func(name, header string) string {
+		_, fingerprint := of(name, beds[name].token(nil), header)
+		require.Regexp(t, "^[0-9a-f]{16}$", fingerprint)
+		return fingerprint
+	}
+	first, second := begin("one", "first"), begin("one", "second")
+	assert.Equal(t, session("one", first), session("one", first))
+	assert.Equal(t, session("one", first), session("replica", first))
+	assert.NotEqual(t, session("one", first), session("one", second))
+	assert.NotEqual(t, session("one", first), session("other", begin("other", "first")), "keyed")
+	for _, headers := range [][]string{nil, {"Mcp-Session-Id: first"}} { // the second is nobody's
+		_, fingerprint := of("one", beds["one"].token(nil), headers...)
+		assert.Empty(t, fingerprint)
+	}
+
+	token := func(name, token string) string {
+		fingerprint, _ := of(name, token)
+		return fingerprint
+	}
+	issued := beds["one"].token(mcpauthtest.Claims{"jti": "id-1"})
+	assert.Equal(t, "eb66c623572f8a2a", token("one", issued), "sha256 of id-1")
+	unnamed := beds["one"].token(mcpauthtest.Claims{"jti": nil})
+	for _, compact := range []string{unnamed, "no.jwt.at-all"} {
+		assert.Regexp(t, "^[0-9a-f]{16}$", token("one", compact))
+		assert.Equal(t, token("one", compact), token("replica", compact))
+		assert.NotEqual(t, token("one", compact), token("other", compact), "keyed")
+	}
+	assert.NotEqual(t, token("one", unnamed), token("one", beds["one"].token(mcpauthtest.Claims{"jti": nil, "x": 1})))
+	assert.Empty(t, token("one", ""))
+
+	ids := map[string]bool{}
+	for _, d := range *records["one"] {
+		assert.Regexp(t, "^[0-9a-f]{16}$", d.ID)
+		ids[d.ID] = true
+	}
+	assert.Len(t, ids, len(*records["one"]), "each record has a name of its own")
+}
+
+// TestHealth_OBS_06: what a probe is told, whole.
+func TestHealth_OBS_06(t *testing.T) {
+	for name, row := range map[string]struct {
+		breaks mcpauthtest.Fault
+		status int
+		body   string
+	}{
+		"ready":     {mcpauthtest.None, http.StatusOK, `{"ready":true,"issuers":[{"issuer":"` + testIssuerURL + `","ready":true,"keys":1,"age_seconds":0}]}`},
+		"not ready": {mcpauthtest.Down, http.StatusServiceUnavailable, `{"ready":false,"issuers":[{"issuer":"` + testIssuerURL + `","ready":false,"keys":0,"last_error":"bad_status"}]}`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFixture(t, nil)
+			f.issuer.Break(mcpauthtest.JWKS, row.breaks)
+			for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPost} {
+				status, body := row.status, row.body
+				header := http.Header{
+					"Cache-Control": {"no-store"}, "X-Content-Type-Options": {"nosniff"},
+					"Content-Type": {"application/json"}, "Content-Length": {fmt.Sprint(len(body))},
+				}
+				switch method {
+				case http.MethodHead:
+					body = ""
+				case http.MethodPost:
+					status, body = http.StatusMethodNotAllowed, ""
+					header = http.Header{"Cache-Control": {"no-store"}, "X-Content-Type-Options": {"nosniff"}, "Allow": {"GET, HEAD"}}
+				}
+				w := httptest.NewRecorder()
+				f.auth.Health().ServeHTTP(w, httptest.NewRequest(method, "/readyz", nil))
+				assert.Equal(t, status, w.Code, method)
+				assert.Equal(t, header, w.Header(), method)
+				assert.Equal(t, body, strings.TrimSpace(w.Body.String()), method)
+			}
+		})
+	}
+}
+
+// TestManyRulings_AUDIT_03: a record has what was said of each call of the longest batch, also of those that no policy is asked about.
+func TestManyRulings_AUDIT_03(t *testing.T) {
+	f, all := recording(t, nil)
+	f.served(f.post(f.token(nil), batchPings(32), "MCP-Protocol-Version: 2025-03-26"))
+	require.Len(t, *all, 1)
+	assert.Len(t, (*all)[0].Calls, 32)
+	assert.Equal(t, slices.Repeat([]mcpauth.Ruling{{Rule: "handshake", Allowed: true}}, 32), (*all)[0].Rulings)
 }

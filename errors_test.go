@@ -72,6 +72,10 @@ func TestDeniedError_CHAL_23(t *testing.T) {
 	}
 	assert.ErrorIs(t, authenticate(f.token(mcpauthtest.Claims{"sub": "unlucky"})), down, "the cause stays reachable")
 	assert.Equal(t, "token expired", mcpauth.ErrExpired.Error())
+	for _, bare := range []*mcpauth.DeniedError{nil, {}, {Status: 503, RetryAfter: time.Second}} { // a policy's own, or none
+		assert.Equal(t, "mcpauth: refused", bare.Error())
+		assert.NoError(t, bare.Unwrap())
+	}
 }
 
 // What a stranger sends stands in one line of the log, bounded, and cannot

@@ -292,7 +292,7 @@ func (x *exchange) isStripped(name string, _ []string) bool {
 // and without credentials.
 func (x *exchange) forward(r, out *http.Request, body *checkedBody) *http.Request {
 	*out = *r.WithContext(&x.ctx) // which is inlined, and then allocates nothing
-	out.Header = x.header(r.Header)
+	out.Header, out.TransferEncoding = x.header(r.Header), nil
 	if len(r.Trailer) > 0 {
 		out.Trailer = maps.Clone(r.Trailer)
 		maps.DeleteFunc(out.Trailer, x.isStripped)
@@ -311,7 +311,6 @@ func (x *exchange) forward(r, out *http.Request, body *checkedBody) *http.Reques
 	body.rest = x.body
 	out.Body, out.GetBody = body, x.openBody
 	out.ContentLength = int64(len(x.body))
-	out.TransferEncoding = nil
 	return out
 }
 

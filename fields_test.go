@@ -99,6 +99,13 @@ func TestNoSharedCache_MCP_61(t *testing.T) {
 		"private, must-revalidate":      "private, must-revalidate",
 		"no-cache":                      "no-cache",
 		`private="x-y", public`:         "private",
+		", public,, max-age=60 ,":       "private, max-age=60",
+		// Two kinds of restriction: of all of the answer, and of some fields of it.
+		"must-revalidate, private":                 "must-revalidate, private",
+		`must-revalidate, private="x-y"`:           "private, must-revalidate",
+		`private, must-revalidate, private="x-y"`:  `private, must-revalidate, private="x-y"`,
+		`no-store, must-revalidate, private="x-y"`: `no-store, must-revalidate, private="x-y"`,
+		"no-store, public":                         "private, no-store",
 	} {
 		for name, request := range heardStreams(f, t) {
 			for _, status := range []int{200, 404} {
@@ -121,6 +128,17 @@ func TestNoSharedCache_MCP_61(t *testing.T) {
 				request = heardStreams(f, t)[name]
 			}
 		}
+	}
+	for status, want := range map[int][]string{http.StatusOK: {"private"}, http.StatusIMUsed: {"private"}, http.StatusMultipleChoices: nil} {
+		f.inner = func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) }
+		w := f.legacyCall(f.token(nil), "echo")
+		assert.Equal(t, status, w.Code)
+		assert.Equal(t, http.Header{"Vary": {"Authorization"}}, func() http.Header {
+			h := w.Result().Header
+			assert.Equal(t, want, h["Cache-Control"], status)
+			h.Del("Cache-Control")
+			return h
+		}())
 	}
 }
 

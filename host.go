@@ -74,11 +74,7 @@ func NewHost(configs ...Config) (*Host, error) {
 
 // indexed says of which configuration mistakes are.
 func indexed(i int, err error) (errs []error) {
-	joined, ok := err.(interface{ Unwrap() []error })
-	if !ok {
-		return []error{err}
-	}
-	for _, one := range joined.Unwrap() {
+	for _, one := range err.(interface{ Unwrap() []error }).Unwrap() { // New joins them, even one alone
 		if mistake, ok := one.(*ConfigError); ok {
 			one = &ConfigError{Field: fmt.Sprintf("[%d].%s", i, mistake.Field), Value: mistake.Value, Reason: mistake.Reason}
 		}

@@ -164,7 +164,7 @@ func TestHostPaths_PRM_07(t *testing.T) {
 		"/stock/../sales/mcp": "", "/stock/%2e%2e/sales/mcp": "", "/stock/.%2E/sales/mcp": "", "/stock//../sales/mcp": "", "/stock/..": "", "/stock/.": "",
 		"/stock/..%2fsales/mcp": "", "/stock/..%2Fsales/mcp": "", "/stock/a%2fb": "", "/stock/..%5csales/mcp": "", `/stock/..\sales/mcp`: "",
 		"/stock/..;/sales/mcp": "", "/stock/;/../sales/mcp": "", "/stock/x;a=b": "", "/stock/.%3b/x": "", "/stock/./x": "",
-		"/stock/%252e%252e/sales/mcp": "", "/stock/..%252fsales/mcp": "", "/stock/..%00/sales/mcp": "", "/stock/.%09./sales/mcp": "",
+		"/stock/%252e%252e/sales/mcp": "", "/stock/..%252fsales/mcp": "", "/stock/..%00/sales/mcp": "", "/stock/.%09./sales/mcp": "", "/stock/.%7f./sales/mcp": "",
 		"//sales/mcp": "", "/sales//mcp": "", "/stock//": "", "/stock//deep": "", "/stock/./deep": "", "/stock/x/../deep": "", "/stock/dee%70/..": "",
 		"/stock/Deep": "", "/stock/DEEP/x": "", "/SALES/mcp": "", "/STOCK": "",
 		"/stock": "stock", "/stock/": "stock", "/stock/x": "stock", "/stock/a.b/..c/d..": "stock", "/stock/a%20b": "stock", "/stock/deeper": "stock", "/stock/DEEPER": "stock",
@@ -235,23 +235,37 @@ func TestHostMistakes_PRM_07(t *testing.T) {
 		first.LegacyASMetadata = true
 		tt.change(&second)
 		_, err := mcpauth.NewHost(first, second)
-		var mistake *mcpauth.ConfigError
-		require.ErrorAs(t, err, &mistake, name)
-		assert.Equal(t, tt.field, mistake.Field, name)
-		assert.ErrorContains(t, mistake, "mcpauth: Config"+tt.field+" = ", name)
+		all := mistakes(t, err)
+		require.Len(t, all, 1, name)
+		assert.Equal(t, tt.field, all[0].Field, name)
+		assert.ErrorContains(t, all[0], "mcpauth: Config"+tt.field+" = ", name)
 	}
+	fields := func(configs ...mcpauth.Config) (all []string) {
+		_, err := mcpauth.NewHost(configs...)
+		for _, mistake := range mistakes(t, err) {
+			all = append(all, mistake.Field)
+		}
+		return all
+	}
+	bad, stock, sales := b.config(hostSales), b.config(hostStock), b.config(hostSales)
+	bad.Resource, bad.Scopes, bad.MaxBody = "https://other.example.com/mcp", []string{"a b"}, 1
+	assert.Equal(t, []string{"[0].MaxBody", "[0].Scopes[0]"}, fields(bad, stock), "the others are compared with one that is good")
+	assert.Equal(t, []string{"[1].MaxBody", "[1].Scopes[0]"}, fields(sales, bad, stock))
+	past, again := b.config(hostOrigin+"/early"), b.config(hostOrigin+"/again")
+	past.LegacyASMetadata, again.LegacyASMetadata = true, true
+	assert.Equal(t, []string{"[2].LegacyASMetadata"}, fields(past, stock, again))
 	_, err := mcpauth.NewHost()
-	assert.Error(t, err)
+	assert.EqualError(t, err, "mcpauth: a host without a resource")
 	host, err := mcpauth.NewHost(b.config(hostSales), b.config(hostStock))
 	require.NoError(t, err)
 	all := map[string]http.Handler{hostSales: named("sales"), hostStock: named("stock")}
-	for _, change := range []func(map[string]http.Handler){
-		func(m map[string]http.Handler) { delete(m, hostStock) },
-		func(m map[string]http.Handler) { m[hostOrigin] = named("nobody") },
-		func(m map[string]http.Handler) { m[hostStock] = nil },
+	for words, change := range map[string]func(map[string]http.Handler){
+		`mcpauth: Wrap: no handler for the resource "` + hostStock + `"`: func(m map[string]http.Handler) { delete(m, hostStock) },
+		`mcpauth: Wrap: the host has no resource "` + hostOrigin + `"`:   func(m map[string]http.Handler) { m[hostOrigin] = named("nobody") },
+		"mcpauth: Wrap(nil): there is no handler to protect":             func(m map[string]http.Handler) { m[hostStock] = nil },
 	} {
 		handlers := maps.Clone(all)
 		change(handlers)
-		assert.Panics(t, func() { host.Wrap(handlers) })
+		assert.PanicsWithValue(t, words, func() { host.Wrap(handlers) })
 	}
 }

@@ -183,6 +183,12 @@ func TestCut_MCP_55(t *testing.T) {
 			assert.True(t, l.cut(leaseDenied()))
 		}, 103 /* the recorder keeps the first */, nil, leaseBody, false},
 		{"a stream", "POST", leaseCall, stream(leaseEvent, leaseEvent, "\n\n"), 200, nil, leaseEvent + event(`"a<b"`), false},
+		{"a stream with a hint that comes late", "POST", leaseCall, func(w http.ResponseWriter, r *http.Request, l *lease) {
+			w.Header().Set("Content-Type", "text/event-stream")
+			_, _ = io.WriteString(w, leaseEvent)
+			w.WriteHeader(http.StatusEarlyHints)
+			assert.True(t, l.cut(leaseDenied()))
+		}, 200, nil, leaseEvent + event(`"a<b"`), false},
 		{"a stream without an event", "POST", leaseCall, stream(""), 200, nil, event(`"a<b"`), false},
 		{"a stream of a batch", "POST", leaseBatch, stream(leaseEvent), 200, nil, leaseEvent + event("1") + event(`"two"`), false},
 		{"a stream for a notification", "POST", `{"jsonrpc":"2.0","method":"notifications/initialized"}`, stream(leaseEvent), 200, nil, leaseEvent, false},
@@ -394,7 +400,8 @@ func TestCut_Race_MCP_55(t *testing.T) {
 // TestCut_WriterPanics_MCP_55: a writer around the server's that panics harms the
 // request that it belongs to, and nobody else's goroutine.
 func TestCut_WriterPanics_MCP_55(t *testing.T) {
-	m := leaseMiddleware(t)
+	m, log := leaseMiddleware(t), new(strings.Builder)
+	m.operator.log = slog.New(slog.NewTextHandler(log, nil))
 	w := &panickingWriter{ResponseRecorder: httptest.NewRecorder()}
 	assert.PanicsWithValue(t, http.ErrAbortHandler, func() {
 		leased(t, m, w, "POST", leaseCall, func(rw http.ResponseWriter, _ *http.Request, l *lease) {
@@ -405,6 +412,39 @@ func TestCut_WriterPanics_MCP_55(t *testing.T) {
 		})
 	})
 	assert.Equal(t, leaseEvent, w.Body.String())
+	assert.Regexp(t, `^time=\S+ level=ERROR msg="mcpauth: the end of a response cannot be written" panic=string\n$`, log.String())
+}
+
+// TestCut_WriterFails_MCP_55: a client that has lost one of the last events is told nothing more, and does not take what it has for all.
+func TestCut_WriterFails_MCP_55(t *testing.T) {
+	m := leaseMiddleware(t)
+	w := &failingWriter{ResponseRecorder: httptest.NewRecorder()}
+	assert.PanicsWithValue(t, http.ErrAbortHandler, func() {
+		leased(t, m, w, "POST", leaseBatch, func(rw http.ResponseWriter, _ *http.Request, l *lease) {
+			rw.Header().Set("Content-Type", "text/event-stream")
+			_, _ = io.WriteString(rw, leaseEvent)
+			w.armed = true
+			assert.True(t, l.cut(leaseDenied()))
+		})
+	})
+	assert.Equal(t, leaseEvent, w.Body.String())
+	assert.Equal(t, 1, w.failed)
+}
+
+// failingWriter loses one write.
+type failingWriter struct {
+	*httptest.ResponseRecorder
+	armed  bool
+	failed int
+}
+
+func (w *failingWriter) Write(data []byte) (int, error) {
+	if w.armed {
+		w.armed = false
+		w.failed++
+		return 0, io.ErrShortWrite
+	}
+	return w.ResponseRecorder.Write(data)
 }
 
 type panickingWriter struct {

@@ -2,6 +2,7 @@ package mcpauth_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"testing"
 	"testing/synctest"
@@ -49,6 +50,10 @@ func TestOriginAS_COMPAT_01_COMPAT_02_COMPAT_03_COMPAT_04_COMPAT_05(t *testing.T
 			assert.Equal(t, test.status, w.Code)
 			assert.Equal(t, test.where, w.Header().Get("Location"))
 			assert.Zero(t, f.ran)
+			if test.status == 302 {
+				assert.Equal(t, http.Header{"Location": {test.where}, "Cache-Control": {"no-store"}, "Content-Length": {"0"}}, w.Header())
+				assert.Empty(t, w.Body.String())
+			}
 			if test.status != 401 {
 				assert.Empty(t, w.Header().Get("WWW-Authenticate"))
 			}
@@ -73,20 +78,49 @@ func TestOriginASOutage_COMPAT_01(t *testing.T) {
 		w := f.do(http.MethodGet, target, "", "")
 		assert.Equal(t, http.StatusServiceUnavailable, w.Code)
 		assert.NotEmpty(t, w.Header().Get("Retry-After"))
-		assert.Empty(t, w.Header().Get("WWW-Authenticate"))
+		assert.Equal(t, http.Header{
+			"Cache-Control": {"no-store"}, "X-Content-Type-Options": {"nosniff"}, "Content-Type": {"application/json"},
+			"Content-Length": {fmt.Sprint(w.Body.Len())}, "Retry-After": w.Header()["Retry-After"],
+		}, w.Header(), "and nothing else is tried")
+		assert.Equal(t, `{"jsonrpc":"2.0","error":{"code":-31503,"message":"authorization temporarily unavailable"}}`, w.Body.String())
 	}
 	static := newFixture(t, func(c *mcpauth.Config) {
 		legacyAS(c)
 		c.Issuers[0].Keys = mcpauthtest.NewKey("a", "ES256").PEM()
 	})
 	assert.Equal(t, http.StatusServiceUnavailable, static.do(http.MethodGet, "/authorize", "", "").Code)
-	for _, endpoint := range []string{"javascript:alert(1)", "https:evil.example/authorize", "https:///evil.example", "https://\uff45vil.example/", "https://2130706433/"} {
+	for _, endpoint := range []string{"javascript:alert(1)", "https:evil.example/authorize", "https:///evil.example", "https://\uff45vil.example/", "https://2130706433/", "ftp://as.example.com/authorize", "//as.example.com/authorize", "https://as.example.com/%zz", ""} {
 		odd := newFixture(t, legacyAS)
 		odd.issuer.PublishMetadata(func(doc map[string]any) { doc["authorization_endpoint"] = endpoint })
 		w := odd.do(http.MethodGet, "/authorize", "", "")
 		assert.Equal(t, http.StatusNotFound, w.Code, endpoint)
 		assert.Empty(t, w.Header().Get("Location"), endpoint)
 	}
+}
+
+// One that has nothing to show does not stand in the way of one that has: the first that publishes metadata is shown, whatever stands
+// in front of it.
+func TestOriginASAmongOthers_COMPAT_01_COMPAT_03(t *testing.T) {
+	f := newFixture(t, func(c *mcpauth.Config) {
+		legacyAS(c)
+		c.Issuers = append([]mcpauth.Issuer{{URL: "https://static.example.com", Keys: []byte(otherKeys(t))}}, c.Issuers...)
+	})
+	w := f.do(http.MethodGet, "/authorize?state=x", "", "")
+	assert.Equal(t, http.StatusFound, w.Code)
+	assert.Equal(t, testIssuerURL+"/authorize?state=x", w.Header().Get("Location"))
+	assert.Contains(t, f.do(http.MethodGet, "/.well-known/oauth-authorization-server", "", "").Body.String(), `"issuer":"`+testIssuerURL+`"`)
+}
+
+// The authorization page of a server on this machine has no TLS.
+func TestOriginASLoopback_COMPAT_03(t *testing.T) {
+	const local = "http://127.0.0.1:9000"
+	f := newFixtureOf(t, mcpauthtest.NewIssuerAt(t, local), func(c *mcpauth.Config) {
+		legacyAS(c)
+		c.AllowInsecureLoopback = true
+	})
+	w := f.do(http.MethodGet, "/authorize?state=x", "", "")
+	assert.Equal(t, http.StatusFound, w.Code, w.Body)
+	assert.Equal(t, local+"/authorize?state=x", w.Header().Get("Location"))
 }
 
 // Strangers may ask for the document as often as they like: during an outage

@@ -158,7 +158,7 @@ func (p *public) serveWellKnown(w http.ResponseWriter, r *http.Request) bool {
 		return false
 	}
 	switch doc := &p.metadata; {
-	case p.isAt(r.URL), doc.spells(r.URL) && path == doc.alias && doc.alias != "":
+	case p.isAt(r.URL), doc.spells(r.URL) && path == doc.alias:
 		p.unasked.over.Store(true)
 		doc.serve(w, r)
 		return true

@@ -44,7 +44,7 @@ func TestMetadataLocation(t *testing.T) {
 		{"PRM-01 longer path", host + "/a/b/mcp", host + wellKnown + "/a/b/mcp",
 			[]string{wellKnown + "/a/b/mcp"}, []string{wellKnown + "/a/b", wellKnown + "/mcp"}},
 		{"PRM-02 root without a slash", host, host + wellKnown,
-			[]string{wellKnown, wellKnown + "?"}, []string{wellKnown + "/", wellKnown + "/mcp"}},
+			[]string{wellKnown, wellKnown + "?"}, []string{wellKnown + "/", wellKnown + "/mcp", host /* no path at all */}},
 		{"PRM-02 root with its slash", host + "/", host + wellKnown,
 			[]string{wellKnown}, []string{wellKnown + "/", wellKnown + "//"}},
 		{"PRM-02 root with a port", "https://mcp.example.com:8443", "https://mcp.example.com:8443" + wellKnown,
@@ -118,6 +118,8 @@ func TestMetadataDocument(t *testing.T) {
 		{"PRM-08 several issuers, byte for byte, in order", func(c *mcpauth.Config) {
 			c.Issuers = []mcpauth.Issuer{{URL: "https://z.example.com/"}, {URL: "https://a.example.com/t%20x"}}
 		}, `{"authorization_servers":["https://z.example.com/","https://a.example.com/t%20x"],"bearer_methods_supported":["header"],"resource":"https://mcp.example.com/mcp","scopes_supported":["mcp:read"]}`},
+		{"PRM-08 a resource with a query, byte for byte", func(c *mcpauth.Config) { c.Resource += "?a=1&b=2" },
+			`{"authorization_servers":["https://as.example.com/tenant1"],"bearer_methods_supported":["header"],"resource":"https://mcp.example.com/mcp?a=1&b=2","scopes_supported":["mcp:read"]}`},
 		{"PRM-14 descriptive members and language tags", func(c *mcpauth.Config) {
 			c.Metadata = map[string]any{"resource_name": "Usage <beta> & more", "resource_name#de": "Nutzung", "resource_documentation": "https://docs.example.com",
 				"resource_policy_uri": "https://example.com/policy", "resource_tos_uri": "https://example.com/tos", "x_count": 0, "x_flag": false}
@@ -127,7 +129,7 @@ func TestMetadataDocument(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			f := newFixture(t, row.change)
-			w := get(f, wellKnown+"/mcp")
+			w := get(f, wellKnown)
 			assert.Equal(t, row.want, w.Body.String())
 			assert.Equal(t, row.want, string(f.auth.MetadataJSON()))
 			members := documentOf(t, w.Body.Bytes())
@@ -182,7 +184,9 @@ func TestMetadataHeaders_PRM_16_PRM_17_PRM_20_PRM_30(t *testing.T) {
 	for _, method := range []string{"POST", "PUT", "DELETE", "PATCH", "TRACE", "CONNECT", "get", "PROPFIND"} {
 		w := f.do(method, wellKnown+"/mcp", f.token(nil), "{}")
 		assert.Equal(t, http.StatusMethodNotAllowed, w.Code, method)
-		assert.Equal(t, "GET, HEAD, OPTIONS", w.Header().Get("Allow"), method)
+		assert.Equal(t, http.Header{
+			"Access-Control-Allow-Origin": {"*"}, "Allow": {"GET, HEAD, OPTIONS"}, "Content-Length": {"0"}, "X-Content-Type-Options": {"nosniff"},
+		}, w.Header(), method)
 		assert.Zero(t, w.Body.Len())
 	}
 	assert.Zero(t, f.ran)
@@ -419,6 +423,8 @@ func TestMetadataUnasked_OBS_09(t *testing.T) {
 	}{
 		{"OBS-09 not routed", 60, time.Minute, nil, nil, 1},
 		{"OBS-09 twenty in ten minutes", 20, 32 * time.Second, nil, nil, 1},
+		{"OBS-09 at ten minutes", 21, 30 * time.Second, nil, nil, 1},
+		{"OBS-09 before ten minutes", 20, 30 * time.Second, nil, nil, 0},
 		{"OBS-09 too few", 19, time.Hour, nil, nil, 0},
 		{"OBS-09 too short", 1000, 500 * time.Millisecond, nil, nil, 0},
 		{"OBS-09 fetched", 60, time.Minute, fetch, nil, 0},

@@ -159,11 +159,7 @@ func (x *exchange) decide() *refusal.Refusal {
 		return denied
 	}
 	denied := x.g.policy.decide(&x.ctx, x.principal, x.calls, x.recording)
-	switch {
-	case denied == nil:
-		return nil
-	case denied.Reason != refusal.Forbidden:
-		denied.InBand = denied.InBand && x.id != nil // a notification and a batch have no place for a result
+	if denied == nil || denied.Reason != refusal.Forbidden {
 		return denied
 	}
 	if unknown := x.checkMethods(mcp.CheckKnown); unknown != nil {

@@ -21,6 +21,7 @@ import (
 
 	"github.com/seed-1e292522/mcpauth"
 	"github.com/seed-1e292522/mcpauth/internal/onward"
+	"github.com/seed-1e292522/mcpauth/internal/refusal"
 	"github.com/seed-1e292522/mcpauth/mcpauthtest"
 )
 
@@ -221,6 +222,46 @@ func TestOnBehalf_Endless_EXCH_05_INTRO_24(t *testing.T) {
 		f.call(token, "echo")
 		assert.Equal(t, []error{nil, nil, onward.ErrOver, onward.ErrOver}, errs)
 	})
+}
+
+// A token of which the authorization server tells the end is not to be had later, though the server would still take it.
+func TestOnBehalf_AnswerEnds_EXCH_05_INTRO_24(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newOpaqueFixture(t, onBehalf)
+		end := time.Now().Add(time.Hour).Truncate(time.Second)
+		token := f.answered(fmt.Sprintf(`{"active":true,"sub":"user-1","aud":%q,"scope":"mcp:read","exp":%d}`, testResource, end.Unix()))
+		f.inner = func(_ http.ResponseWriter, r *http.Request) {
+			got, ends, err := onward.Token(r.Context())
+			require.NoError(t, err)
+			assert.Equal(t, token, got)
+			assert.Equal(t, end.Add(30*time.Second).Unix(), ends.Unix(), "exp and leeway")
+		}
+		f.served(f.call(token, "echo"))
+	})
+}
+
+// What acts on behalf of a caller finds the token's own issuer, and whether that one is inside; when it is down, that is said.
+func TestOnBehalf_Metadata_EXCH_01(t *testing.T) {
+	for _, private := range []bool{false, true} {
+		f := newFixture(t, func(c *mcpauth.Config) { c.Issuers[0].AllowPrivate = private })
+		f.inner = func(_ http.ResponseWriter, r *http.Request) {
+			document, inside, err := onward.Metadata(r.Context())
+			require.NoError(t, err)
+			assert.Equal(t, string(f.auth.Issuers()[0].Metadata), string(document))
+			assert.Equal(t, private, inside)
+		}
+		f.served(f.call(f.token(nil), "echo"))
+
+		f = newFixture(t, func(c *mcpauth.Config) { c.Issuers[0].AllowPrivate, c.Issuers[0].JWKSURI = private, placeKeys })
+		f.issuer.Break(mcpauthtest.Metadata, mcpauthtest.Down)
+		f.inner = func(_ http.ResponseWriter, r *http.Request) {
+			document, inside, err := onward.Metadata(r.Context())
+			require.ErrorIs(t, err, refusal.Unavailable)
+			assert.Empty(t, document)
+			assert.False(t, inside)
+		}
+		f.served(f.call(f.token(nil), "echo"))
+	}
 }
 
 // Whom a policy leaves behind, to exchange early, may look while the request goes on.

@@ -65,6 +65,28 @@ func TestCredentialsEnd_PASS_01_PASS_02(t *testing.T) {
 	assert.Equal(t, "Bearer "+token, r.Header.Get("Authorization")) // for those in front, as it was
 }
 
+// What has no body that was read has none, however its sender has announced one, and what is no answer to look at keeps its conditions.
+func TestWithoutBody_PASS_02_MCP_65(t *testing.T) {
+	f := newFixture(t, nil)
+	session := f.session(t, f.token(nil))
+	for _, method := range []string{http.MethodGet, http.MethodDelete} {
+		r := f.request(method, "/mcp?a=b", f.token(nil), "canary", "Mcp-Session-Id: "+session, "If-Match: \"1\"", "Content-Type: text/plain")
+		r.ContentLength, r.TransferEncoding = -1, []string{"chunked"}
+		f.servedIn(t, f.serve(r))
+		assert.Equal(t, http.NoBody, f.last.Body, method)
+		assert.Nil(t, f.last.GetBody, method)
+		assert.Zero(t, f.last.ContentLength, method)
+		assert.Empty(t, f.last.TransferEncoding, method)
+		assert.Empty(t, f.body, method)
+		want := http.Header{"Accept": {"application/json, text/event-stream"}, "Content-Type": {"text/plain"}, "Mcp-Session-Id": {"session"}}
+		if method == http.MethodDelete {
+			want["If-Match"] = []string{`"1"`}
+		}
+		assert.Equal(t, want, f.last.Header, method)
+		assert.Equal(t, []string{"chunked"}, r.TransferEncoding, "of those in front")
+	}
+}
+
 // Over a real connection: trailers that arrive after the body, and what a
 // reverse proxy behind the wrapper sends on.
 func TestCredentialsEnd_PASS_01_overTheWire(t *testing.T) {

@@ -54,7 +54,7 @@ func (f *refuser) refuse(w http.ResponseWriter, r *http.Request, x *exchange, de
 	scope := f.scopeFor(x, denied)
 	status, body := denied.Status(), []byte(nil)
 	switch {
-	case denied.InBand && x.id != nil: // a notification has no result
+	case denied.InBand && x.id != nil: // a notification and a batch have no place for a result
 		status, body = http.StatusOK, toolResult(x, f.challenges(denied, scope, x.dpop), denied)
 	case answer.RPC == 0:
 		body = oauthBody(denied)

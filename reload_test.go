@@ -489,14 +489,19 @@ func TestReloadRecord_RELOAD_08(t *testing.T) {
 	assert.Equal(t, uint64(4), records[0].Generation)
 	records = nil
 
-	many := map[string]mcpauth.Requirement{}
-	for i := range 150 {
-		many[fmt.Sprintf("tool-%03d", i)] = mcpauth.Authenticated()
+	for n, more := range map[int]string{100: "", 101: "and 1 more", 150: "and 50 more"} {
+		many, want := map[string]mcpauth.Requirement{}, []string(nil)
+		for i := range n {
+			name := fmt.Sprintf("tool-%d-%03d", n, i)
+			many[name] = mcpauth.Authenticated()
+			want = append(want, fmt.Sprintf("tools[%q]", name))
+		}
+		if more != "" {
+			want = append(want[:100], more)
+		}
+		require.NoError(t, f.auth.Reload(t.Context(), f.config(func(c *mcpauth.Config) { c.Policy = mcpauth.Rules{Tools: many} }), ""))
+		assert.Equal(t, want, only().Change.Added)
 	}
-	require.NoError(t, f.auth.Reload(t.Context(), f.config(func(c *mcpauth.Config) { c.Policy = mcpauth.Rules{Tools: many} }), ""))
-	added := only().Change.Added
-	require.Len(t, added, 101)
-	assert.Equal(t, "and 50 more", added[100])
 }
 
 // stripped is a decision without what Refuse needs.

@@ -891,3 +891,37 @@ func TestStreamableClient_SESS_02_SESS_05(t *testing.T) {
 	require.NoError(t, c.Close())
 	http.DefaultClient.CloseIdleConnections()
 }
+
+// TestEndpointTagStaysHere_MCP_92: our part of the endpoint's query is for us, in each revision, beside a session too.
+func TestEndpointTagStaysHere_MCP_92(t *testing.T) {
+	f := newFixture(t, nil)
+	token := f.token(nil)
+	f.inner = func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/event-stream")
+		_, _ = io.WriteString(w, "event: endpoint\ndata: /message?sessionId=1\n\n")
+	}
+	_, endpoint, _ := strings.Cut(f.do(http.MethodGet, "/sse", token, "").Body.String(), "data: ")
+	endpoint = strings.TrimSpace(endpoint)
+	require.Contains(t, endpoint, "mcpauth=")
+	f.inner = nil
+	session := f.session(t, token)
+	for name, send := range map[string]func() *httptest.ResponseRecorder{
+		"no session": func() *httptest.ResponseRecorder { return f.do(http.MethodPost, endpoint, token, legacyCall("echo")) },
+		"a session": func() *httptest.ResponseRecorder {
+			return f.do(http.MethodPost, endpoint, token, legacyCall("echo"), "Mcp-Session-Id: "+session)
+		},
+		"modern": func() *httptest.ResponseRecorder {
+			return f.do(http.MethodPost, endpoint, token, modernCall("echo"), modernHeaders("tools/call", "echo")...)
+		},
+	} {
+		f.ran = 0
+		assert.Equal(t, http.StatusOK, send().Code, name)
+		require.Equal(t, 1, f.ran, name)
+		assert.Equal(t, "sessionId=1", f.last.URL.RawQuery, name)
+		assert.Equal(t, "/message?sessionId=1", f.last.RequestURI, name)
+	}
+	f.ran = 0
+	// One version that was sent in two lines is one.
+	f.servedIn(t, f.post(token, legacyCall("echo"), "MCP-Protocol-Version: 2025-11-25", "MCP-Protocol-Version: 2025-11-25"))
+	assert.Equal(t, []string{"2025-11-25"}, f.last.Header.Values("Mcp-Protocol-Version"))
+}

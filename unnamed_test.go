@@ -468,6 +468,22 @@ func TestSecondTry_ISOL_10_ISOL_19(t *testing.T) {
 			assert.Len(t, a.take(), 1)
 		}
 	})
+	t.Run("ISOL-10 who still holds the first request has it as it was", func(t *testing.T) {
+		f, a := newArrivalLog(t, nil)
+		var held *http.Request
+		a.answer = func(w http.ResponseWriter, r *http.Request) {
+			if held == nil {
+				held = r
+				w.WriteHeader(http.StatusNotFound)
+				return
+			}
+			assert.NotSame(t, held, r)
+			assert.Regexp(t, aliasPattern, held.Header.Get("Mcp-Session-Id"))
+			assert.Empty(t, r.Header.Values("Mcp-Session-Id"))
+		}
+		assert.Equal(t, http.StatusOK, f.post(f.token(nil), legacyCall("echo")).Code)
+		assert.Len(t, a.take(), 2)
+	})
 	t.Run("ISOL-10 what stands in front keeps its header", func(t *testing.T) {
 		f, a := newArrivalLog(t, nil)
 		a.answer = minds(http.StatusNotFound)
@@ -550,6 +566,7 @@ func TestSecondTry_ISOL_10_ISOL_19(t *testing.T) {
 
 // What a path has shown once stands: a failure of a moment brings the second try not back.
 func TestSecondTryEnds_ISOL_19(t *testing.T) {
+	withKey := func(c *mcpauth.Config) { c.SessionKey = storeKey }
 	served := func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Begin") != "" {
 			w.Header().Set("Mcp-Session-Id", "s")
@@ -575,12 +592,20 @@ func TestSecondTryEnds_ISOL_19(t *testing.T) {
 		{"a modern call", func(f *fixture, token string) {
 			f.post(token, modernCall("echo"), modernHeaders("tools/call", "echo")...)
 		}, true},
+		{"a session that a replica has begun, repeated", func(f *fixture, token string) {
+			replica, b := newArrivalLog(t, withKey)
+			b.answer = served
+			id := replica.post(replica.token(mcpauthtest.Claims{"sub": "user-2"}), sessionInitialize, "Begin: 1").Header().Get("Mcp-Session-Id")
+			w := f.post(token, legacyCall("echo"), "Mcp-Session-Id: "+id, "Begin: 1")
+			assert.Equal(t, http.StatusOK, w.Code)
+			assert.Equal(t, id, w.Header().Get("Mcp-Session-Id"))
+		}, true},
 		{"what is answered here", func(f *fixture, token string) { f.post(token, cancellation("1")) }, true},
 		{"a request that failed under an id", func(f *fixture, token string) { f.post(token, legacyCall("echo"), "Fail: 1") }, true},
 		{"another path", func(f *fixture, token string) { f.do(http.MethodPost, "/mcp/", token, legacyCall("echo")) }, true},
 	} {
 		t.Run("ISOL-19 "+row.name, func(t *testing.T) {
-			f, a := newArrivalLog(t, nil)
+			f, a := newArrivalLog(t, withKey)
 			a.answer = served
 			row.first(f, f.token(mcpauthtest.Claims{"sub": "user-2"}))
 			a.take()

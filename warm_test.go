@@ -55,6 +55,20 @@ func TestWarm_Failures_DISC_18(t *testing.T) {
 			f.served(f.call(f.token(nil), "echo"))
 		})
 	})
+	t.Run("DISC-18 who is asked about tokens is found as well", func(t *testing.T) {
+		f := newOpaqueFixture(t, nil)
+		require.NoError(t, f.auth.Warm(t.Context()))
+		without := newOpaqueFixture(t, nil)
+		without.issuer.PublishMetadata(func(document map[string]any) { delete(document, "introspection_endpoint") })
+		err := without.auth.Warm(t.Context())
+		require.ErrorIs(t, err, mcpauth.ErrUnavailable)
+		assert.Contains(t, err.Error(), "introspection_endpoint")
+		keyless := newOpaqueFixture(t, nil)
+		keyless.issuer.Break(mcpauthtest.JWKS, mcpauthtest.Down)
+		err = keyless.auth.Warm(t.Context())
+		require.ErrorIs(t, err, mcpauth.ErrUnavailable)
+		assert.Contains(t, err.Error(), "status 503")
+	})
 	t.Run("DISC-18 the caller's patience", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			f := newFixture(t, nil)
