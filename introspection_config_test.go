@@ -412,3 +412,16 @@ func has(text, name string) string {
 	}
 	return ""
 }
+
+// TestPrefixesAreTold_INTRO_17: the log of a token that begins like those of no issuer says how those begin.
+func TestPrefixesAreTold_INTRO_17(t *testing.T) {
+	f := newFixture(t, func(c *mcpauth.Config) {
+		for i, prefix := range []string{"a_", "b_"} {
+			c.Issuers = append(c.Issuers, mcpauth.Issuer{
+				URL: []string{secondIssuerURL, "https://as3.example.com"}[i], Introspect: &mcpauth.Introspection{Client: clientauth.SecretBasic("c", "s"), Prefix: prefix},
+			})
+		}
+	})
+	assert.Equal(t, http.StatusUnauthorized, f.call("other_at", "echo").Code)
+	assert.Contains(t, strings.ReplaceAll(f.log.String(), `\`, ""), `expected one that begins with Introspect.Prefix of an issuer: "a_", "b_""`)
+}

@@ -197,7 +197,7 @@ func (b *builder) useRenewed() {
 func (b *builder) close(issuers []*issuer) {
 	inForce := b.m.generation().verifier.ordered
 	for _, s := range issuers {
-		if s.keys != nil && !slices.ContainsFunc(inForce, func(other *issuer) bool { return other.keys == s.keys }) {
+		if !slices.ContainsFunc(inForce, func(other *issuer) bool { return other.keys == s.keys }) {
 			s.keys.Close()
 		}
 	}

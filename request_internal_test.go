@@ -36,6 +36,9 @@ func TestBiggerBuffer_LIMITS_02(t *testing.T) {
 		}
 	}
 	assert.Greater(t, biggerBuffer(1<<10, -1, 1<<10), 1<<10, "a bound below the smallest buffers")
+	for full, want := range map[int]int{firstBuffer: maxPooled, maxPooled: 256 << 10, maxBody - 1: 4 * (maxBody - 1), maxBody: 2 * maxBody} {
+		assert.Equal(t, want, biggerBuffer(full, -1, maxHeldForCaller), full)
+	}
 }
 
 // A handler that closes the body finds nothing in it any more, and who has borrowed what is left has it until he returns it.
