@@ -348,10 +348,13 @@ func TestUnlistedAreNotConfirmed_TENANT_09_INTRO_17(t *testing.T) {
 	assert.Equal(t, http.StatusServiceUnavailable, ask("acme_at_y").status, "an outage is never 401, for anybody")
 
 	f = newFixture(t, func(c *mcpauth.Config) {
-		c.Issuers[0].Unlisted, c.Issuers = true, append(c.Issuers, mcpauth.Issuer{URL: secondIssuerURL, Keys: []byte(otherKeys(t))})
+		c.Issuers[0].Unlisted = true
+		c.Issuers = append(c.Issuers, mcpauth.Issuer{URL: secondIssuerURL, Keys: []byte(otherKeys(t))})
 	})
 	f.issuer.Break(mcpauthtest.JWKS, mcpauthtest.Down)
-	f.refused(f.call(f.token(nil), "echo"), http.StatusServiceUnavailable, "")
+	w := f.call(f.token(nil), "echo")
+	f.refused(w, http.StatusServiceUnavailable, "")
+	assert.Equal(t, `{"jsonrpc":"2.0","error":{"code":-31503,"message":"authorization temporarily unavailable"}}`, w.Body.String())
 }
 
 // TestNarrowed_INTRO_23: a new answer with fewer scopes counts at once on a stream, and one with more does not.
