@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -427,7 +428,7 @@ func TestBodyBounds_LIMITS_02(t *testing.T) {
 		assert.Equal(t, int64(len(f.body)), f.last.ContentLength)
 	})
 	t.Run("LIMITS-02 a body that breaks off", func(t *testing.T) {
-		for _, err := range []error{io.ErrUnexpectedEOF, errors.New("canary"), context.Canceled} {
+		for _, err := range []error{io.ErrUnexpectedEOF, errors.New("canary"), context.Canceled, &net.OpError{Op: "read", Err: errors.New("connection reset")}} {
 			r := f.request(http.MethodPost, "/mcp", token, "")
 			r.Body = io.NopCloser(io.MultiReader(strings.NewReader(`{"jsonrpc":`), iotest.ErrReader(err)))
 			f.refusedWhole(t, f.serve(r), http.StatusBadRequest, "", unreadableBody)

@@ -237,6 +237,38 @@ func TestLateWrites_LIMITS_13(t *testing.T) {
 	f.served(f.post(token, sized(4<<20)))
 }
 
+// TestPagesOfOneCaller_LIMITS_13: a long body with a cursor is held twice for a while, and a short one never counts.
+func TestPagesOfOneCaller_LIMITS_13(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const large = 4 << 20
+		f := newFixture(t, nil)
+		token := f.token(nil)
+		f.inner = listsAnswer(listsJSON, `{"jsonrpc":"2.0","id":1,"result":{"tools":[],"nextCursor":"next"}}`)
+		w := f.serve(listsRequest(f, "tools/list", token, false))
+		f.served(w)
+		cursor := cursorOf(t, w.Body.String())
+		page := func(size int) *http.Request {
+			head, tail := `{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{"cursor":`+cursor+`,"x":"`, `"}}`
+			return f.request(http.MethodPost, "/mcp", token, head+strings.Repeat("a", size-len(head)-len(tail))+tail)
+		}
+		ctx, leave := context.WithCancel(t.Context())
+		for range 15 {
+			f.start(f.stalled(ctx, token, large))
+		}
+		f.served(f.serve(page(1 << 20)))
+		w = f.serve(page(3 << 20))
+		assert.Equal(t, http.StatusTooManyRequests, w.Code)
+		assert.Equal(t, strings.Replace(heldBody, `"2.0",`, `"2.0","id":1,`, 1), w.Body.String())
+		assert.Zero(t, f.ran)
+		f.start(f.stalled(ctx, token, large))
+		f.served(f.serve(page(40_000)))
+		f.served(f.serve(page(64 << 10)))
+		f.refusedHeld(f.serve(page(64<<10 + 1)))
+		leave()
+		synctest.Wait()
+	})
+}
+
 type errorReader struct{}
 
 func (errorReader) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }

@@ -76,6 +76,12 @@ func resourceRows() []misconfiguration {
 		{"PRM-05 a port and no host", resource("https://:443/mcp"), "Resource", "443", "write https://host/path"},
 		{"PRM-05 opaque", resource("https:mcp.example.com"), "Resource", "https:mcp", "write https://host/path"},
 		{"PRM-05 other scheme", resource("ftp://mcp.example.com/mcp"), "Resource", "ftp", "must be https"},
+		{"PRM-05 another scheme on loopback", func(c *mcpauth.Config) {
+			c.Resource, c.AllowInsecureLoopback = "ftp://localhost/mcp", true
+		}, "Resource", "ftp://localhost/mcp", "must be https"},
+		{"PRM-04 AUD-10 no complaint about audiences on top of an upper-case host", func(c *mcpauth.Config) {
+			c.Resource, c.Issuers[0].Audiences = "https://MCP.example.com/mcp", []string{testResource}
+		}, "Resource", "MCP", "lower case"},
 		{"PRM-04 upper-case host", resource("https://MCP.example.com/mcp"), "Resource", "MCP", "lower case"},
 		{"PRM-04 upper-case scheme", resource("HTTPS://mcp.example.com/mcp"), "Resource", "HTTPS", "lower case"},
 		{"PRM-04 host not ASCII", resource("https://mcp.ex\u00e4mple.com/mcp"), "Resource", "mple", "xn--"},
@@ -91,6 +97,7 @@ func resourceRows() []misconfiguration {
 
 func topRows() []misconfiguration {
 	return []misconfiguration{
+		{"TOK-10 a policy that adds to rules is nil", func(c *mcpauth.Config) { c.Policy = (*adding)(nil) }, "Policy", "a nil *mcpauth_test.adding", "nobody answers there"},
 		{"TOK-10 no issuer", func(c *mcpauth.Config) { c.Issuers = nil }, "Issuers", "none", "required"},
 		{"TOK-10 empty list of issuers", func(c *mcpauth.Config) { c.Issuers = []mcpauth.Issuer{} }, "Issuers", "none", "required"},
 		{"TOK-54 LIMITS-10 negative leeway", func(c *mcpauth.Config) { c.Leeway = -1 }, "Leeway", "-1ns", "between 0 and 5m"},
@@ -322,8 +329,11 @@ func TestZeroMiddleware_TOK_10(t *testing.T) {
 	f := newFixture(t, nil)
 	zero := &fixture{tb: t, auth: &mcpauth.Middleware{}}
 	zero.handler = zero.auth.Wrap(http.HandlerFunc(f.record))
-	for _, token := range []string{"", "garbage", f.token(nil)} {
-		assert.Equal(t, http.StatusUnauthorized, zero.call(token, "echo").Code)
+	const noIssuer = `{"error":"invalid_token","error_description":"issuer not accepted"}`
+	for token, body := range map[string]string{"": `{"error_description":"authorization required"}`, "garbage": noIssuer, f.token(nil): noIssuer} {
+		w := zero.call(token, "echo")
+		assert.Equal(t, http.StatusUnauthorized, w.Code)
+		assert.Equal(t, body, w.Body.String())
 		assert.Equal(t, http.StatusUnauthorized, zero.legacyCall(token, "echo").Code)
 	}
 	assert.Zero(t, f.ran)
@@ -453,6 +463,24 @@ func TestWarnings_PRM_06_AUD_12_AUD_09_OBS_08(t *testing.T) {
 		{"OBS-08 numbers and short names differ on purpose", func(c *mcpauth.Config) {
 			c.Implies = map[string][]string{"level1": {"level2", "a"}, "b": {"mcp:rd"}}
 		}, ""},
+		{"OBS-08 four letters are no short name", func(c *mcpauth.Config) {
+			c.Implies = map[string][]string{"read": {"mcp:read"}, "reed": {"mcp:read"}}
+		}, "cause=scope-alike"},
+		{"OBS-08 the first of two letters has changed its place alone", func(c *mcpauth.Config) {
+			c.Implies = map[string][]string{"data:ab": {"mcp:read"}, "data:ca": {"mcp:read"}}
+		}, ""},
+		{"OBS-08 the second of two letters has changed its place alone", func(c *mcpauth.Config) {
+			c.Implies = map[string][]string{"data:ab": {"mcp:read"}, "data:bc": {"mcp:read"}}
+		}, ""},
+		{"OBS-08 two letters have changed places, and there is a third", func(c *mcpauth.Config) {
+			c.Implies = map[string][]string{"data:ab": {"mcp:read"}, "data:bac": {"mcp:read"}}
+		}, ""},
+		{"OBS-08 one letter more than a method", func(c *mcpauth.Config) {
+			c.Policy = mcpauth.Rules{Methods: map[string]mcpauth.Requirement{"tools/lists": mcpauth.Scopes("mcp:read")}}
+		}, "rule=tools/lists method=tools/list"},
+		{"OBS-08 the first of all methods is misspelt", func(c *mcpauth.Config) {
+			c.Policy = mcpauth.Rules{Methods: map[string]mcpauth.Requirement{"completion/complet": mcpauth.Scopes("mcp:read")}}
+		}, "rule=completion/complet method=completion/complete"},
 		{"OBS-08 a method is misspelt, and the one that is meant stays free", func(c *mcpauth.Config) {
 			c.Policy = mcpauth.Rules{Methods: map[string]mcpauth.Requirement{"tools/lst": mcpauth.Scopes("mcp:read")}}
 		}, "rule=tools/lst method=tools/list"},
@@ -485,6 +513,39 @@ func TestWarnings_PRM_06_AUD_12_AUD_09_OBS_08(t *testing.T) {
 		require.Error(t, err)
 		assert.Empty(t, log.String())
 	})
+}
+
+// TestAlikeIsBounded_OBS_08: of many scopes that are one letter off another the first pairs are told, in order, and a thousand are
+// the most that are compared.
+func TestAlikeIsBounded_OBS_08(t *testing.T) {
+	needs := func(scopes ...string) func(*mcpauth.Config) {
+		return func(c *mcpauth.Config) {
+			c.Policy = mcpauth.Rules{Tools: map[string]mcpauth.Requirement{"echo": mcpauth.Scopes(append(scopes, "mcp:read")...)}}
+		}
+	}
+	var scopes, want, got []string
+	for _, name := range []string{"zero", "yard", "west", "view", "unit", "tree", "song", "rain", "quiz", "park"} {
+		scopes = append(scopes, name+":ones", name+":one")
+		want = append([]string{name + ":one " + name + ":ones"}, want...)
+	}
+	f := newFixture(t, needs(scopes...))
+	for line := range strings.Lines(f.log.String()) {
+		_, pair, _ := strings.Cut(strings.TrimSpace(line), " scope=")
+		pair, _, _ = strings.Cut(pair, " cause=")
+		got = append(got, strings.Replace(pair, " other=", " ", 1))
+	}
+	assert.Equal(t, want[:8], got)
+
+	for n, told := range map[int]int{1000: 1, 1001: 0} {
+		f := newFixture(t, func(c *mcpauth.Config) {
+			var narrower []string
+			for i := range n - 3 { // beside mcp:read, mcp:reed and mcp:admin
+				narrower = append(narrower, fmt.Sprint("tool", i))
+			}
+			c.Implies = map[string][]string{"mcp:reed": narrower}
+		})
+		assert.Equal(t, told, strings.Count(f.log.String(), "cause=scope-alike"), n)
+	}
 }
 
 // What New has read it does not read again: a slice that the caller changes later opens nothing.

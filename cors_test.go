@@ -259,6 +259,7 @@ func TestPreflight_CHAL_30_TOK_11(t *testing.T) {
 		{"case and spaces", []string{"Access-Control-Request-Headers:  Mcp-Param-A ,\tMCP-PARAM-b_2"}, ", mcp-param-a, mcp-param-b_2"},
 		{"injection", []string{"Access-Control-Request-Headers: mcp-param-a\r\nx: y, mcp-param-b;c, mcp-param-\u00e9, mcp-param-*, mcp-param-d e"}, ""},
 		{"too long", []string{"Access-Control-Request-Headers: mcp-param-" + strings.Repeat("a", 200)}, ""},
+		{"as long as can be, and one more", []string{"Access-Control-Request-Headers: mcp-param-" + strings.Repeat("a", 118) + ",mcp-param-" + strings.Repeat("b", 119)}, ", mcp-param-" + strings.Repeat("a", 118)},
 		{"two fields", []string{"Access-Control-Request-Headers: mcp-param-a", "Access-Control-Request-Headers: mcp-param-b"}, ", mcp-param-a, mcp-param-b"},
 		{"32 and no more", []string{"Access-Control-Request-Headers: " + strings.Join(many, ",")}, ", " + strings.Join(want, ", ")},
 	} {

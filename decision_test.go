@@ -99,6 +99,11 @@ func TestRefuse_AUDIT_07(t *testing.T) {
 	assert.Contains(t, f.log.String(), "the audit is down")
 	assert.Contains(t, f.log.String(), "cause=audit")
 	assert.Contains(t, f.log.String(), "id="+last.ID)
+	waits, token := map[string]bool{}, f.token(nil)
+	for range 100 {
+		waits[f.call(token, "echo").Header().Get("Retry-After")] = true
+	}
+	assert.Equal(t, map[string]bool{"1": true, "2": true, "3": true}, waits, "a second, and a little more")
 	f.refused(f.call("", "echo"), http.StatusUnauthorized, bareChallenge)
 	f.refused(f.call(f.token(nil), "admin_delete"), http.StatusForbidden, adminChallenge)
 
@@ -517,6 +522,11 @@ func TestServedStream_OBS_01_MCP_55(t *testing.T) {
 		assert.Equal(t, http.StatusOK, served[0].Status)
 		assert.Equal(t, 90*time.Second, served[0].Duration, "exp and leeway")
 		f.inner = func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
+		served = nil
+		w := f.do(http.MethodGet, "/mcp", f.token(mcpauthtest.Claims{"exp": time.Now().Add(time.Minute).Unix()}), "")
+		assert.Equal(t, http.StatusUnauthorized, w.Code)
+		require.Len(t, served, 1)
+		assert.Zero(t, served[0].Status, "the handler has given none, and the client was told another one")
 		served = nil
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()

@@ -1,6 +1,7 @@
 package mcpauth_test
 
 import (
+	"cmp"
 	"encoding/json"
 	"maps"
 	"net/http"
@@ -49,6 +50,7 @@ func TestIntrospectionConfig_INTRO_17_INTRO_19_TENANT_09(t *testing.T) {
 	}{
 		{"good", issuer(func(*mcpauth.Issuer) {}), "", ""},
 		{"good, two", two("a_", ""), "", ""},
+		{"good, two prefixes", two("a_", "b_"), "", ""},
 		{"good, JWTs too", issuer(func(i *mcpauth.Issuer) { i.Introspect.JWTs = true }), "", ""},
 		{"good, Google", google(func(*mcpauth.Issuer) {}), "", ""},
 		{"two without a prefix", two("", ""), "Issuers[1].Introspect.Prefix", "has none either"},
@@ -66,12 +68,14 @@ func TestIntrospectionConfig_INTRO_17_INTRO_19_TENANT_09(t *testing.T) {
 		{"endpoint with a fragment", issuer(func(i *mcpauth.Issuer) { i.Introspect.Endpoint = "https://as.example.com/introspect#a" }), "Issuers[0].Introspect.Endpoint", "fragment"},
 		{"endpoint with two readings", issuer(func(i *mcpauth.Issuer) { i.Introspect.Endpoint = "https://127.1/introspect" }), "Issuers[0].Introspect.Endpoint", "more than one way"},
 		{"no metadata and no endpoint", issuer(func(i *mcpauth.Issuer) { i.JWKSURI = testIssuerURL + "/jwks" }), "Issuers[0].Introspect.Endpoint", "required where no metadata"},
+		{"keys and no endpoint", issuer(func(i *mcpauth.Issuer) { i.Keys = []byte(otherKeys(t)) }), "Issuers[0].Introspect.Endpoint", "required where no metadata"},
 		{"Google without Audiences", google(func(i *mcpauth.Issuer) { i.Audiences = nil }), "Issuers[0].Audiences", "list the client ids"},
 		{"Google with the resource alone", google(func(i *mcpauth.Issuer) { i.Audiences = []string{testResource} }), "Issuers[0].Audiences", "list the client ids"},
 		{"Google with a client", google(func(i *mcpauth.Issuer) { i.Introspect.Client = clientauth.SecretBasic("c", "s") }), "Issuers[0].Introspect.Client", "no client authentication"},
 		{"Google with ID tokens", google(func(i *mcpauth.Issuer) { i.AllowIDTokenClaims = true }), "Issuers[0].AllowIDTokenClaims", "name the same client"},
 		{"Google without subjects", google(func(i *mcpauth.Issuer) { i.AllowMissingSubject = true }), "Issuers[0].AllowMissingSubject", "all users of a client would be one"},
 		{"Google with keys", google(func(i *mcpauth.Issuer) { i.JWKSURI = testIssuerURL + "/jwks" }), "Issuers[0].Introspect.Tokeninfo", "signs no access tokens"},
+		{"Google with keys that are given", google(func(i *mcpauth.Issuer) { i.Keys = []byte(otherKeys(t)) }), "Issuers[0].Introspect.Tokeninfo", "signs no access tokens"},
 		{"Google and bound tokens alone", google(func(i *mcpauth.Issuer) { i.DPoP = mcpauth.DPoPRequired }), "Issuers[0].DPoP", "no token would be accepted"},
 		{"Google with JWTs", google(func(i *mcpauth.Issuer) { i.Introspect.JWTs = true }), "Issuers[0].Introspect.JWTs", "makes no JWTs"},
 		{"all unlisted", func(c *mcpauth.Config) { c.Issuers[0].Unlisted = true }, "Issuers", "list one of them"},
@@ -206,6 +210,18 @@ func TestTokeninfoAttacks_INTRO_19(t *testing.T) {
 			}
 		})
 	}
+	for _, endpoint := range []string{"", "https://google.example/tokeninfo"} {
+		var asked []string
+		f, _ := newTokeninfoFixture(t, func(c *mcpauth.Config) {
+			c.Issuers[0].Introspect.Endpoint = endpoint
+			c.Transport = roundTripper(func(r *http.Request) (*http.Response, error) {
+				asked = append(asked, r.URL.String())
+				return answerOf(r, http.StatusOK, googleGood), nil
+			})
+		})
+		f.served(f.call("ya29.token-canary", "echo"))
+		assert.Equal(t, []string{cmp.Or(endpoint, "https://oauth2.googleapis.com/tokeninfo")}, asked)
+	}
 	f, said := newTokeninfoFixture(t, nil)
 	*said = func(string) (int, string) { t.Error("a JWT was asked about"); return 200, googleGood }
 	id := f.issuer.Sign(`{"alg":"RS256","kid":"k1","typ":"JWT"}`, `{"iss":"`+testIssuerURL+`","aud":"client-1.apps","azp":"client-1.apps","sub":"1234","scope":"mcp:read","exp":9000000000}`)
@@ -321,13 +337,24 @@ func TestUnlistedAreNotConfirmed_TENANT_09_INTRO_17(t *testing.T) {
 		assert.Contains(t, f.log.String(), "cause="+cause+" ")
 	}
 	inactive := ask("acme_at_x")
+	f.log.Reset()
 	assert.Equal(t, 1, second.Fetches(mcpauthtest.Introspection))
 	assert.Equal(t, inactive, ask("other_at_x"))
 	assert.Contains(t, f.log.String(), "cause=opaque-prefix ")
+	assert.NotContains(t, f.log.String(), "acme_at_")
 	assert.Equal(t, 1, second.Fetches(mcpauthtest.Introspection))
 
 	second.Break(mcpauthtest.Introspection, mcpauthtest.Down)
 	assert.Equal(t, http.StatusServiceUnavailable, ask("acme_at_y").status, "an outage is never 401, for anybody")
+
+	f = newFixture(t, func(c *mcpauth.Config) {
+		c.Issuers[0].Unlisted = true
+		c.Issuers = append(c.Issuers, mcpauth.Issuer{URL: secondIssuerURL, Keys: []byte(otherKeys(t))})
+	})
+	f.issuer.Break(mcpauthtest.JWKS, mcpauthtest.Down)
+	w := f.call(f.token(nil), "echo")
+	f.refused(w, http.StatusServiceUnavailable, "")
+	assert.Equal(t, `{"jsonrpc":"2.0","error":{"code":-31503,"message":"authorization temporarily unavailable"}}`, w.Body.String())
 }
 
 // TestNarrowed_INTRO_23: a new answer with fewer scopes counts at once on a stream, and one with more does not.
@@ -387,4 +414,17 @@ func has(text, name string) string {
 		return name + " "
 	}
 	return ""
+}
+
+// TestPrefixesAreTold_INTRO_17: the log of a token that begins like those of no issuer says how those begin.
+func TestPrefixesAreTold_INTRO_17(t *testing.T) {
+	f := newFixture(t, func(c *mcpauth.Config) {
+		for i, prefix := range []string{"a_", "b_"} {
+			c.Issuers = append(c.Issuers, mcpauth.Issuer{
+				URL: []string{secondIssuerURL, "https://as3.example.com"}[i], Introspect: &mcpauth.Introspection{Client: clientauth.SecretBasic("c", "s"), Prefix: prefix},
+			})
+		}
+	})
+	assert.Equal(t, http.StatusUnauthorized, f.call("other_at", "echo").Code)
+	assert.Contains(t, strings.ReplaceAll(f.log.String(), `\`, ""), `expected one that begins with Introspect.Prefix of an issuer: "a_", "b_""`)
 }

@@ -397,6 +397,20 @@ func TestCut_Race_MCP_55(t *testing.T) {
 	assert.Positive(t, streams, "nothing was ever cut while it was written")
 }
 
+// TestEnd_IsToldOnce_MCP_55: a response that has ended does not end again.
+func TestEnd_IsToldOnce_MCP_55(t *testing.T) {
+	m := leaseMiddleware(t)
+	var log strings.Builder
+	m.operator.log = slog.New(slog.NewTextHandler(&log, nil))
+	leased(t, m, httptest.NewRecorder(), "POST", leaseCall, func(w http.ResponseWriter, _ *http.Request, l *lease) {
+		w.Header().Set("Content-Type", "text/event-stream")
+		_, _ = io.WriteString(w, leaseEvent)
+		l.end(leaseDenied())
+		l.end(leaseDenied())
+	})
+	assert.Equal(t, 1, strings.Count(log.String(), "mcpauth: stream ended early"))
+}
+
 // TestCut_WriterPanics_MCP_55: a writer around the server's that panics harms the
 // request that it belongs to, and nobody else's goroutine.
 func TestCut_WriterPanics_MCP_55(t *testing.T) {

@@ -302,6 +302,7 @@ func TestUnreadableEntries_MCP_63(t *testing.T) {
 	assert.Equal(t, 1, strings.Count(f.log.String(), "mcpauth: an entry of a list is left out"))
 	assert.Contains(t, f.log.String(), "level=ERROR")
 	assert.Contains(t, f.log.String(), "list=tools/list")
+	assert.NotContains(t, f.log.String(), "a message on a stream")
 	assert.NotContains(t, f.log.String(), "admin_delete")
 }
 
@@ -375,6 +376,22 @@ func TestUnreadableNotifications_MCP_63_MCP_68(t *testing.T) {
 			})
 		}
 	}
+}
+
+// MCP-65: the status that counts is the first one that the handler gives.
+func TestListStatusTwice_MCP_65(t *testing.T) {
+	f := newFixture(t, listsPolicy)
+	f.inner = func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", listsJSON)
+		w.WriteHeader(http.StatusOK)
+		w.WriteHeader(http.StatusTeapot)
+		_, _ = io.WriteString(w, `{"jsonrpc":"2.0","id":1,"result":{"tools":[{"name":"admin_delete"},{"name":"echo"}]}}`)
+		w.WriteHeader(http.StatusTeapot)
+	}
+	w := f.serve(listsRequest(f, "tools/list", listsToken(f, "mcp:read"), false))
+	f.served(w)
+	assert.Equal(t, `{"jsonrpc":"2.0","id":1,"result":{"tools":[{"name":"echo"}]}}`, w.Body.String())
+	assert.Equal(t, strconv.Itoa(w.Body.Len()), w.Header().Get("Content-Length"))
 }
 
 // MCP-63: 16 MiB is the end.

@@ -254,8 +254,6 @@ func declared(p Policy) (*ruleBook, []error) {
 		return p.compile()
 	case *Rules:
 		return p.compile()
-	case *ruleBook:
-		return p, nil
 	}
 	return nil, nil
 }

@@ -319,11 +319,15 @@ func TestPolicy_Unavailable_EXCH_15(t *testing.T) {
 // adding is a policy that adds something to rules.
 type adding struct {
 	mcpauth.Rules
-	problem error
-	refine  func(mcpauth.Call, mcpauth.Requirement) (mcpauth.Requirement, error)
+	problem  error
+	onBehalf []string // what New says of the issuers
+	refine   func(mcpauth.Call, mcpauth.Requirement) (mcpauth.Requirement, error)
 }
 
-func (a *adding) Refines([]string, onward.Ours) (mcpauth.Policy, error) { return a.Rules, a.problem }
+func (a *adding) Refines(onBehalf []string, _ onward.Ours) (mcpauth.Policy, error) {
+	a.onBehalf = onBehalf
+	return a.Rules, a.problem
+}
 
 func (a *adding) Refine(_ context.Context, call mcpauth.Call, required mcpauth.Requirement, _ onward.Ours) (mcpauth.Requirement, error) {
 	return a.refine(call, required)
@@ -340,7 +344,11 @@ func TestPolicy_Refined_EXCH_19(t *testing.T) {
 		asked++
 		return required, nil
 	}}
-	f := newFixture(t, func(config *mcpauth.Config) { config.Policy = a })
+	f := newFixture(t, func(config *mcpauth.Config) {
+		config.Issuers = append(config.Issuers, mcpauth.Issuer{URL: secondIssuerURL, AllowTokenExchange: true})
+		config.Policy = a
+	})
+	assert.Equal(t, []string{secondIssuerURL}, a.onBehalf)
 	f.served(f.call(f.token(nil), "echo"))
 	assert.Equal(t, 1, asked)
 	f.refused(f.call(f.token(nil), "admin_delete"), http.StatusForbidden, challenged("mcp:admin"))

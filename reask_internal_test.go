@@ -43,6 +43,19 @@ func TestReached_EitherClock_INTRO_23(t *testing.T) {
 	assert.Nil(t, (&inquiry{lease: l, ends: moment, good: now}).overdue(now))
 }
 
+// What comes for a response that has ended, or has not begun to last, changes nothing.
+func TestInquiryIsOver_RELOAD_03_INTRO_24(t *testing.T) {
+	m := leaseMiddleware(t)
+	x := &exchange{m: m, g: m.generation()}
+	exp := time.Now().Add(time.Hour)
+	x.lease.x, x.lease.token = x, &verified{principal: Principal{Expiry: exp}}
+	q := &inquiry{lease: &x.lease, ends: exp, due: exp}
+	again := &verified{principal: Principal{Expiry: time.Now().Add(time.Minute)}}
+	assert.NotPanics(t, func() { q.endBy(again) })
+	assert.Equal(t, exp, q.ends)
+	assert.NotPanics(t, func() { assert.Nil(t, (&inquiry{lease: &x.lease}).until(m.generation())) })
+}
+
 // What an issuer has answered counts for a minute on either clock: a machine that slept has to ask again.
 func TestAnswerAges_EitherClock_INTRO_05_INTRO_23(t *testing.T) {
 	now := time.Now()

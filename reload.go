@@ -130,12 +130,12 @@ func (b *builder) warm(ctx context.Context) {
 func (b *builder) isSame() bool {
 	old, now := b.before, b.g
 	return now.edition.Fingerprint == old.edition.Fingerprint && slices.Equal(now.verifier.ordered, old.verifier.ordered) &&
-		now.policy.isDeclared() && now.policy.adds == nil && old.policy.adds == nil && b.keeps
+		now.policy.isDeclared() && now.policy.adds == nil && b.keeps // adds that have gone change the fingerprint
 }
 
 // code is what may have changed where nothing else has.
 func (b *builder) code() (names []string) {
-	if old, now := &b.before.policy, &b.g.policy; !now.isDeclared() || now.adds != nil || old.adds != nil {
+	if now := &b.g.policy; !now.isDeclared() || now.adds != nil {
 		names = append(names, "Policy")
 	}
 	if !b.keeps {
@@ -197,7 +197,7 @@ func (b *builder) useRenewed() {
 func (b *builder) close(issuers []*issuer) {
 	inForce := b.m.generation().verifier.ordered
 	for _, s := range issuers {
-		if s.keys != nil && !slices.ContainsFunc(inForce, func(other *issuer) bool { return other.keys == s.keys }) {
+		if !slices.ContainsFunc(inForce, func(other *issuer) bool { return other.keys == s.keys }) {
 			s.keys.Close()
 		}
 	}

@@ -232,6 +232,93 @@ func TestReloadStreams_RELOAD_03(t *testing.T) {
 	}
 }
 
+// TestReloadCode_RELOAD_03: code for a policy counts for what begins, and is asked about a stream when that is due, not while Reload
+// waits. Whether it has changed nobody can know.
+func TestReloadCode_RELOAD_03_RELOAD_08(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var changes [][]string
+		code := func(needs string) func(c *mcpauth.Config) {
+			return func(c *mcpauth.Config) {
+				c.Policy = mcpauth.PolicyFunc(func(context.Context, mcpauth.Call) (mcpauth.Requirement, error) { return mcpauth.Scopes(needs), nil })
+			}
+		}
+		f := newFixture(t, func(c *mcpauth.Config) {
+			code("mcp:read")(c)
+			c.OnDecision = func(_ context.Context, d mcpauth.Decision) {
+				if d.Change != nil {
+					changes = append(changes, d.Change.Changed)
+				}
+			}
+		})
+		stream := f.lasts(f.request(http.MethodPost, "/mcp", longToken(f, nil), modernCall("echo"), modernHeaders("tools/call", "echo")...))
+		require.NoError(t, f.auth.Reload(t.Context(), f.config(code("mcp:read")), "perhaps the same"))
+		require.NoError(t, f.auth.Reload(t.Context(), f.config(code("mcp:admin")), "another"))
+		assert.Equal(t, [][]string{{"Policy"}, {"Policy"}}, changes)
+		assert.Equal(t, uint64(3), f.auth.ConfigStatus().Generation)
+		synctest.Wait()
+		assert.Zero(t, stream.ended)
+		time.Sleep(67 * time.Second)
+		synctest.Wait()
+		assert.ErrorIs(t, stream.cause, mcpauth.ErrInsufficientScope)
+		stream.leave()
+	})
+}
+
+// TestReloadAdds_RELOAD_08: a policy that adds code to rules may have changed, whether it was there before, is there now, or both.
+func TestReloadAdds_RELOAD_08(t *testing.T) {
+	var changes []string
+	f := newFixture(t, func(c *mcpauth.Config) {
+		c.OnDecision = func(_ context.Context, d mcpauth.Decision) {
+			if c := d.Change; c != nil {
+				changes = append(changes, fmt.Sprint(c.Added, c.Removed, c.Changed))
+			}
+		}
+	})
+	for _, adds := range []bool{true, true, false, false} {
+		require.NoError(t, f.auth.Reload(t.Context(), f.config(func(c *mcpauth.Config) {
+			if adds {
+				c.Policy = &adding{Rules: c.Policy.(mcpauth.Rules)}
+			}
+		}), ""))
+	}
+	assert.Equal(t, []string{"[Policy] [] []", "[] [] [Policy]", "[] [Policy] []"}, changes, "the last is the same as the one before")
+}
+
+// TestReloadTells_RELOAD_08: the log tells of each change, of what is wrong with it, and of an end of that.
+func TestReloadTells_RELOAD_08_RELOAD_11(t *testing.T) {
+	f := newFixture(t, nil)
+	const again, changed = "the configuration can be used again", `level=INFO msg="mcpauth: another configuration is in force" source=file fingerprint=`
+	require.NoError(t, f.auth.Reload(t.Context(), f.config(nil), "file"))
+	assert.Empty(t, f.log.String(), "nothing has changed")
+	require.EqualError(t, f.auth.Reload(t.Context(), f.config(func(c *mcpauth.Config) { c.AllowInsecureLoopback = true }), "file"),
+		"mcpauth: Config.AllowInsecureLoopback = true: cannot change while the server runs: restart it")
+	assert.NotContains(t, f.log.String(), again)
+	require.NoError(t, f.auth.Reload(t.Context(), f.config(nil), "file"))
+	assert.Contains(t, f.log.String(), `level=INFO msg="mcpauth: `+again+`, and is the one in force" source=file`)
+	f.log.Reset()
+	require.NoError(t, f.auth.Reload(t.Context(), f.config(func(c *mcpauth.Config) { c.Policy = nil }), "file"))
+	assert.Contains(t, f.log.String(), changed+f.auth.ConfigStatus().Fingerprint+" generation=2 added=0 removed=2 changed=0\n")
+	assert.Contains(t, f.log.String(), "the policy has no rule")
+	assert.Equal(t, 2, strings.Count(f.log.String(), "\n"))
+}
+
+// TestReloadHooks_RELOAD_06: the hooks of New may be given again, and a transport that nobody can compare may not.
+func TestReloadHooks_RELOAD_06(t *testing.T) {
+	hooks := func(c *mcpauth.Config) {
+		c.OnDecision, c.OnServed = func(context.Context, mcpauth.Decision) {}, func(context.Context, mcpauth.Served) {}
+	}
+	f := newFixture(t, hooks)
+	require.NoError(t, f.auth.Reload(t.Context(), f.config(hooks), ""))
+	f = newFixture(t, func(c *mcpauth.Config) { c.Transport = incomparable{c.Transport, nil} })
+	assert.ErrorContains(t, f.auth.Reload(t.Context(), f.config(func(c *mcpauth.Config) { c.Transport = incomparable{c.Transport, nil} }), ""),
+		"Config.Transport = another one: cannot change while the server runs: restart it")
+}
+
+type incomparable struct {
+	http.RoundTripper
+	_ []int
+}
+
 // otherKeys is a key set of somebody else.
 func otherKeys(t *testing.T) string {
 	t.Helper()
@@ -638,7 +725,10 @@ func TestReloadLeeway_RELOAD_03(t *testing.T) {
 	for name, tt := range map[string]struct {
 		later time.Duration // than exp, comes the change
 		want  time.Duration // later than exp, the stream ends
-	}{"before the new end": {-2 * time.Minute, time.Second}, "long before": {-20 * time.Minute, time.Second}, "after it": {2 * time.Minute, 2 * time.Minute}} {
+	}{
+		"at the old end": {0, time.Second}, "a second before that": {-time.Second, time.Second}, "before the new end": {-2 * time.Minute, time.Second},
+		"long before": {-20 * time.Minute, time.Second}, "after it": {2 * time.Minute, 2 * time.Minute},
+	} {
 		synctest.Test(t, func(t *testing.T) {
 			f := newFixture(t, func(c *mcpauth.Config) { c.Leeway = 5 * time.Minute })
 			exp := time.Now().Add(30 * time.Minute)

@@ -102,6 +102,70 @@ func TestReloadIntrospection_RELOAD_05_RELOAD_06_INTRO_05(t *testing.T) {
 	assert.NotContains(t, string(f.auth.MetadataJSON()), testIssuerURL)
 }
 
+// TestReloadAsked_RELOAD_06: who is asked about tokens elsewhere is asked there at once, wherever that is written, and not before it
+// is known where.
+func TestReloadAsked_RELOAD_06_INTRO_17(t *testing.T) {
+	var asked string
+	var transport http.RoundTripper
+	f := newFixture(t, func(c *mcpauth.Config) {
+		rest := c.Transport
+		transport = &askedAt{rest, &asked}
+		c.Transport = transport
+	})
+	says := func(path string) {
+		f.issuer.PublishMetadata(func(m map[string]any) {
+			if m["introspection_endpoint"] = testIssuerURL + path; path == "" {
+				delete(m, "introspection_endpoint")
+			}
+		})
+	}
+	reload := func(endpoint string, private bool, limit ...time.Duration) error {
+		return f.auth.Reload(t.Context(), f.config(func(c *mcpauth.Config) {
+			c.Transport, c.Issuers[0].AllowPrivate = transport, private
+			for _, c.Issuers[0].MaxLifetime = range limit {
+			}
+			c.Issuers[0].Introspect = &mcpauth.Introspection{Endpoint: endpoint, Client: clientauth.SecretBasic("c", "s")}
+		}), "")
+	}
+	asks := func(path string) {
+		t.Helper()
+		asked = ""
+		f.refused(f.call("opaque"+strings.ReplaceAll(path, "/", "_"), "echo"), http.StatusUnauthorized, invalidToken(words(mcpauth.ErrRevoked)))
+		assert.Equal(t, "/tenant1"+path, asked)
+	}
+	says("")
+	require.EqualError(t, reload("", false), `mcpauth: Config.Issuers[0].Introspect.Endpoint = "": the authorization server does not say where it is, and until then it does not count: `+
+		"authorization temporarily unavailable: introspection at issuer "+testIssuerURL+": the metadata has no introspection_endpoint")
+	says("/by-metadata")
+	require.NoError(t, reload("", true))
+	asks("/by-metadata")
+	says("/by-other-metadata")
+	require.NoError(t, reload("", false))
+	asks("/by-other-metadata")
+	require.NoError(t, reload(testIssuerURL+"/by-config", false))
+	asks("/by-config")
+	require.NoError(t, reload(testIssuerURL+"/by-other-config", false))
+	asks("/by-other-config")
+	asked = ""
+	require.NoError(t, reload(testIssuerURL+"/by-other-config", false, time.Hour))
+	f.refused(f.call("opaque_by-other-config", "echo"), http.StatusUnauthorized, invalidToken(words(mcpauth.ErrRevoked)))
+	assert.Empty(t, asked, "what is known of tokens by the same place stays")
+}
+
+// askedAt answers that no token is good, and remembers where it was asked.
+type askedAt struct {
+	http.RoundTripper
+	path *string
+}
+
+func (a *askedAt) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.Method != http.MethodPost {
+		return a.RoundTripper.RoundTrip(r)
+	}
+	*a.path = r.URL.Path
+	return answerOf(r, http.StatusOK, `{"active":false}`), nil
+}
+
 // TestReloadOpaqueStreams_RELOAD_03: a stream of an opaque token goes on while its issuer is asked as before, also one whose
 // token has no end, follows a narrower leeway by the end that the issuer told last, and ends when the issuer is not asked any more.
 func TestReloadOpaqueStreams_RELOAD_03_INTRO_24(t *testing.T) {
@@ -184,6 +248,25 @@ func TestReloadClientRecord_RELOAD_08_RELOAD_05(t *testing.T) {
 		require.Len(t, changes, 1, step.name)
 		assert.Equal(t, []string{fmt.Sprintf("issuers[%q]", testIssuerURL)}, changes[0].Changed, step.name)
 	}
+}
+
+// TestReloadSecretsOfTwo_RELOAD_08: issuers of which nothing but a secret has changed are told in order.
+func TestReloadSecretsOfTwo_RELOAD_08(t *testing.T) {
+	with := func(secret string) func(*mcpauth.Config) {
+		return func(c *mcpauth.Config) {
+			c.Issuers = []mcpauth.Issuer{{URL: secondIssuerURL}, c.Issuers[0]}
+			for i := range c.Issuers {
+				c.Issuers[i].Introspect = &mcpauth.Introspection{Endpoint: testIssuerURL + "/introspect", Client: clientauth.SecretBasic("c", secret), Prefix: []string{"a_", "b_"}[i]}
+			}
+		}
+	}
+	var changed []string
+	f := newFixture(t, func(c *mcpauth.Config) {
+		with("old")(c)
+		c.OnDecision = func(_ context.Context, d mcpauth.Decision) { changed = d.Change.Changed }
+	})
+	require.NoError(t, f.auth.Reload(t.Context(), f.config(with("new")), ""))
+	assert.Equal(t, []string{fmt.Sprintf("issuers[%q]", testIssuerURL), fmt.Sprintf("issuers[%q]", secondIssuerURL)}, changed)
 }
 
 // TestReloadPrefix_RELOAD_01: when a prefix is another issuer's by now, nobody else vouches for tokens that begin so, and streams of

@@ -1,6 +1,8 @@
 package mcpauth
 
 import (
+	"io"
+	"net/http"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -34,4 +36,31 @@ func TestBiggerBuffer_LIMITS_02(t *testing.T) {
 		}
 	}
 	assert.Greater(t, biggerBuffer(1<<10, -1, 1<<10), 1<<10, "a bound below the smallest buffers")
+	for full, want := range map[int]int{firstBuffer: maxPooled, maxPooled: 256 << 10, maxBody - 1: 4 * (maxBody - 1), maxBody: 2 * maxBody} {
+		assert.Equal(t, want, biggerBuffer(full, -1, maxHeldForCaller), full)
+	}
+}
+
+// A handler that closes the body finds nothing in it any more, and who has borrowed what is left has it until he returns it.
+func TestCheckedBody_MCP_08(t *testing.T) {
+	b := &checkedBody{rest: []byte("rest")}
+	assert.Equal(t, "rest", string(b.Borrow()))
+	assert.False(t, b.mu.TryLock())
+	b.Return()
+	require.NoError(t, b.Close())
+	require.True(t, b.mu.TryLock())
+	b.mu.Unlock()
+	got, err := io.ReadAll(b)
+	assert.ErrorIs(t, err, http.ErrBodyReadAfterClose)
+	assert.Empty(t, got)
+}
+
+// When a request is over nobody holds anything for it, and what is short needs no leave.
+func TestHoldIsOver_LIMITS_13(t *testing.T) {
+	x := &exchange{m: leaseMiddleware(t), principal: &Principal{Subject: "u"}}
+	require.True(t, x.hold(&x.held.body, 1<<20))
+	x.release()
+	assert.True(t, x.hold(&x.held.body, maxPooled))
+	assert.False(t, x.hold(&x.held.body, maxPooled+1))
+	assert.Equal(t, holding{overHolding, overHolding}, x.held)
 }

@@ -331,6 +331,11 @@ func TestTaskLists_MCP_82(t *testing.T) {
 		w = b.post(b.token(mcpauthtest.Claims{"sub": "user-3"}), list, version)
 		b.served(w)
 		assert.Equal(t, fmt.Sprintf(wrap, `{"jsonrpc":"2.0","id":1,"result":{"tasks":[],"nextCursor":"sealed"}}`), withoutCursor(w.Body.String()))
+		if contentType == "text/event-stream" { // a list that is replayed
+			w = b.do(http.MethodGet, "/mcp", owner, "", version)
+			b.served(w)
+			assert.Equal(t, fmt.Sprintf(wrap, own), withoutCursor(w.Body.String()))
+		}
 	}
 }
 

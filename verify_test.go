@@ -757,6 +757,10 @@ func TestRevokedHangs_TOK_61(t *testing.T) {
 			})
 			var group sync.WaitGroup
 			for n := range 1000 {
+				if n == 600 { // the others come when these are left behind
+					group.Wait()
+					synctest.Wait()
+				}
 				token := f.token(mcpauthtest.Claims{"sub": fmt.Sprint(n / 32)})
 				group.Go(func() { f.refused(f.call(token, "echo"), http.StatusServiceUnavailable, "") })
 			}
@@ -813,6 +817,29 @@ func TestRevokedLeftBehind_TOK_61_LIMITS_13(t *testing.T) {
 			})
 		})
 	}
+	t.Run("LIMITS-13 what returns counts no more, whoever else hangs", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			free := map[string]chan struct{}{"user-1": make(chan struct{}), "user-2": make(chan struct{})}
+			f := newFixture(t, func(c *mcpauth.Config) {
+				c.Revoked = func(_ context.Context, p *mcpauth.Principal) (bool, error) { <-free[p.Subject]; return false, nil }
+			})
+			var group sync.WaitGroup
+			leave := func(sub string, calls int) {
+				token := f.token(mcpauthtest.Claims{"sub": sub})
+				for range calls {
+					group.Go(func() { f.refused(f.call(token, "echo"), http.StatusServiceUnavailable, "") })
+				}
+				group.Wait()
+			}
+			leave("user-2", 1)
+			leave("user-1", 32)
+			close(free["user-1"])
+			synctest.Wait()
+			f.served(f.call(f.token(nil), "echo"))
+			close(free["user-2"])
+			synctest.Wait()
+		})
+	})
 	t.Run("TOK-61 the goroutine ends", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			f := newFixture(t, func(c *mcpauth.Config) {

@@ -227,10 +227,10 @@ func (f *Filter) decide(all []waiting, l *listing, gap *gap) error {
 	f.Ahead(names)
 	defer f.Ahead(nil)
 	for _, one := range all {
-		if err := f.goesOn(); err != nil {
+		gap.entry(one.from, one.to, f.shows([]byte(one.name), l))
+		if err := f.goesOn(); err != nil { // of the last one, too
 			return err
 		}
-		gap.entry(one.from, one.to, f.shows([]byte(one.name), l))
 	}
 	return nil
 }
