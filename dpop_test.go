@@ -324,6 +324,7 @@ func TestStreamOfBoundToken_DPOP_16(t *testing.T) {
 		w := l.serve(r)
 		assert.Equal(t, 200, w.Code, l.log)
 		assert.Equal(t, 5*time.Minute+30*time.Second, time.Since(begun).Round(time.Second), "the token's end, and the leeway")
+		synctest.Wait() // it is told when the response has been cut
 		assert.Contains(t, l.log.String(), "stream ended early")
 	})
 }

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -45,7 +46,7 @@ type watched struct {
 	mu      sync.Mutex
 	log     bytes.Buffer
 	changes []mcpauth.ConfigChange
-	tries   int // how often a configuration was put together
+	tries   atomic.Int64 // how often a configuration was put together
 }
 
 func (w *watched) Write(p []byte) (int, error) {
@@ -59,7 +60,7 @@ func watch(t *testing.T, file string, every time.Duration) *watched {
 	t.Helper()
 	w := &watched{t: t, file: file, signal: make(chan os.Signal), ended: make(chan error, 1)}
 	base := func(c *mcpauth.Config) {
-		w.tries++
+		w.tries.Add(1)
 		c.Logger = slog.New(slog.NewTextHandler(w, nil))
 		c.OnDecision = func(_ context.Context, d mcpauth.Decision) {
 			w.mu.Lock()
@@ -300,7 +301,7 @@ func TestWatchTimes_RELOAD_10(t *testing.T) {
 		write(t, file, needs("b"))
 		at(120)
 		assert.Equal(t, begin.Add(4400*time.Millisecond), w.auth.ConfigStatus().LastSuccess)
-		assert.Equal(t, 3, w.tries, "New, the beginning, and the change")
+		assert.EqualValues(t, 3, w.tries.Load(), "New, the beginning, and the change")
 	})
 }
 
@@ -312,12 +313,12 @@ func TestWatchTries_RELOAD_10(t *testing.T) {
 		w := watch(t, file, 100*time.Millisecond)
 		time.Sleep(250 * time.Millisecond)
 		write(t, file, strings.Replace(needs("b"), "mcp.example.com", "other.example.com", 1))
-		w.tries = 0
+		w.tries.Store(0)
 		for i, at := range []time.Duration{500, 30700, 60900} { // in milliseconds: it is looked at 200 before
 			time.Sleep(time.Until(begin.Add(at*time.Millisecond - 1)))
-			assert.Equal(t, i, w.tries)
-			time.Sleep(2)
-			assert.Equal(t, i+1, w.tries)
+			assert.EqualValues(t, i, w.tries.Load())
+			time.Sleep(2 * time.Nanosecond)
+			assert.EqualValues(t, i+1, w.tries.Load())
 		}
 	})
 }

@@ -138,7 +138,7 @@ func TestStanding_RELOAD_11_RELOAD_13(t *testing.T) {
 		assert.Equal(t, [2]bool{true, true}, told("b", "y"))
 		time.Sleep(RetellEvery - 1)
 		assert.Equal(t, [2]bool{false, false}, told("b", "y"))
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		assert.Equal(t, [2]bool{false, true}, told("b", "y"))
 		assert.Equal(t, Status{Source: "a", InForce: begun, LastSuccess: begun, StaleSince: begun.Add(time.Second)}, s.Status())
 		assert.True(t, s.Good("b", time.Now(), false))

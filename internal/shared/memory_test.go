@@ -88,7 +88,7 @@ func TestMemorySweep_STORE_01(t *testing.T) {
 		put("a", 1)
 		time.Sleep(10*time.Second - 1)
 		put("b", 2)
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		put("c", 2)
 		time.Sleep(10*time.Second - 1)
 		put("d", 3)
