@@ -107,6 +107,7 @@ func TestOtherNames_STATE_09(t *testing.T) {
 		`{"\u0f72esult":{"requestState":"NY"}}`, `{"\u9072esult":{"requestState":"NY"}}`, `{"\u0f72\u0065sult":{"requestState":"NY"}}`,
 		`{"result":{"xrequestState":"NY","requestStatex":"NY","abcdefghijkl":"NY","\nrequestState":"NY"}}`,
 		`{"result":{"content":[{"text":"\u00e9"}]}}`, `{"a":"result","requestState":"NY"}`, `[["result",{"requestState":"NY"}]]`,
+		`{"result":{a:"requestState",b:"NY"}}`, // no JSON: a reader that does not mind has no state in it
 	} {
 		for _, size := range []int{len(text) + 8, 1, 5} {
 			got, ok := through(s, text, size, false)
@@ -304,6 +305,24 @@ func TestOtherMethods_STATE_10(t *testing.T) {
 	}
 	c.asks(asking(`"` + canary + `"`))
 	assert.NotContains(t, c.echo(c.token(nil), "").Body.String(), "CANARY", "a call's is sealed all the same")
+}
+
+// When it has been told, nobody stands between any more.
+func TestOtherMethods_Told_STATE_10(t *testing.T) {
+	var given []http.ResponseWriter
+	h := newSealer(t, sealed.Config{}).Handler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		given = append(given, w)
+		_, _ = io.WriteString(w, answerWith(`{"requestState":"plain"}`))
+	}))
+	w := httptest.NewRecorder()
+	for _, method := range []string{"tools/list", "tools/list", "tools/call"} {
+		h.ServeHTTP(w, newPost("", `{"jsonrpc":"2.0","id":1,"method":"`+method+`"}`))
+	}
+	var front []bool
+	for _, one := range given {
+		front = append(front, one == http.ResponseWriter(w))
+	}
+	assert.Equal(t, []bool{false, true, false}, front)
 }
 
 // However large it is, and whatever it is.
@@ -803,6 +822,30 @@ func TestFlush_STATE_09(t *testing.T) {
 		}
 	})).ServeHTTP(w, newPost("", `{"method":"tools/call","params":{"name":"echo"}}`))
 	assert.Equal(t, `{"result":{"a":"xy"}}`, w.Body.String())
+}
+
+// A state goes out with its end. Nothing is written before, which somebody in front may take for the end of the answer.
+func TestNothingYet_STATE_09(t *testing.T) {
+	w := &sizes{ResponseWriter: httptest.NewRecorder()}
+	newSealer(t, sealed.Config{}).Handler(http.HandlerFunc(func(out http.ResponseWriter, _ *http.Request) {
+		for _, piece := range []string{`{"result":{"requestState":`, `"a`, `b`, `"`, `}}`} {
+			n, err := io.WriteString(out, piece)
+			assert.Equal(t, len(piece), n)
+			assert.NoError(t, err)
+		}
+	})).ServeHTTP(w, newPost("", `{"method":"tools/call","params":{"name":"echo"}}`).WithContext(as("u1", "c1")))
+	assert.Len(t, w.written, 3)
+	assert.NotContains(t, w.written, 0)
+}
+
+type sizes struct {
+	http.ResponseWriter
+	written []int
+}
+
+func (s *sizes) Write(data []byte) (int, error) {
+	s.written = append(s.written, len(data))
+	return s.ResponseWriter.Write(data)
 }
 
 // Who writes to a client that has gone is told so.

@@ -125,6 +125,9 @@ func TestScopesInEvents_MCP_61(t *testing.T) {
 		{"\ufeff~data: {\"result\":{\"cacheScope\":\"public\"}}\n\n", ""},
 		{"id: 7\n\ufeffdata: {\"result\":{\"cacheScope\":\"public\"}}\n\n", ""},
 		{"data: {}\n\n\ufeffdata: {\"result\":{\"cacheScope\":\"public\"}}\n\n", ""},
+		// What stands first in a line, with no space in front, and deeper than the members of a result.
+		{"data:{\"result\":{\"a\":{\"b\":1\ndata:,\ndata:\"cacheScope\"\ndata::\ndata:\"public\"}}}\n\n", ""},
+		{"data:{\"result\":{\"a\":[1\ndata:],\"cacheScope\":\"public\"}}\n\n", "data:{\"result\":{\"a\":[1\ndata:],\"cacheScope\":\"private\"}}\n\n"},
 	} {
 		want := row.want
 		if want == "" {

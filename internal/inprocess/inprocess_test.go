@@ -49,6 +49,13 @@ func TestAsAServer(t *testing.T) {
 			_, _ = io.WriteString(w, "a")
 			_, _ = io.WriteString(w, "b")
 		},
+		"a type that is taken away when it has been sent": func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "text/plain")
+			w.WriteHeader(http.StatusOK)
+			w.Header().Del("Content-Type")
+			_, _ = io.WriteString(w, "a")
+			_, _ = io.WriteString(w, w.Header().Get("Content-Type"))
+		},
 		"hints first": func(w http.ResponseWriter, _ *http.Request) {
 			w.WriteHeader(http.StatusEarlyHints)
 			w.WriteHeader(http.StatusAccepted)
