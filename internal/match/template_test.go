@@ -135,3 +135,8 @@ func TestTemplatesAmongURIs_MCP_52_MCP_53(t *testing.T) {
 		assert.Equal(t, row.asTemplate, book.need(book.set.FindTemplate(row.text, nil)), row.text)
 	}
 }
+
+// TestTemplatesOfBytes: a key of variables without operators makes no regular expression, which would panic at bytes that are no UTF-8.
+func TestTemplatesOfBytes_MCP_52(t *testing.T) {
+	assert.NotPanics(t, func() { URIs([]string{"db://{x}/\xff"}) })
+}

@@ -267,6 +267,10 @@ func TestAhead_MCP_63(t *testing.T) {
 		}
 		assert.Len(t, names, count)
 	}
+	f := listsFilter()
+	f.Ahead = func([]string) { t.Error("of a list that cannot be read nobody is asked") }
+	_, err := f.message([]byte(`{"result":{"tasks":[{"taskId":"ab"} {"taskId":"cd"}]}}`))
+	assert.ErrorIs(t, err, strictjson.ErrSyntax)
 }
 
 // TestOver_MCP_63: nobody is asked once the request is over.
