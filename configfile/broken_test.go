@@ -2,8 +2,10 @@ package configfile_test
 
 import (
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -76,4 +78,19 @@ func TestBrokenTexts_RELOAD_09(t *testing.T) {
 	assert.NoError(t, err, "64 levels")
 	_, err = configfile.Parse("mcpauth.json", []byte(`{"metadata": {"a": 1, "a": `+deep("1")+`}}`))
 	assert.EqualError(t, err, `mcpauth.json:1:23: metadata["a"]: stands twice: remove one: the first is on line 1`)
+}
+
+// TestManyMistakes_RELOAD_09: mistakes that are not told cost no memory, however long the path to them is.
+func TestManyMistakes_RELOAD_09(t *testing.T) {
+	var members []string
+	for i := range 2000 {
+		members = append(members, fmt.Sprintf(`"%d": 0`, i))
+	}
+	file := []byte(`{"rules": {"tools": {"` + strings.Repeat("x", 32<<10) + `": {` + strings.Join(members, ", ") + `}}}}`)
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	_, err := configfile.Read("mcpauth.json", file)
+	runtime.ReadMemStats(&after)
+	require.ErrorContains(t, err, "and 1950 mistakes more")
+	assert.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(100<<20))
 }

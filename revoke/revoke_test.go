@@ -525,3 +525,19 @@ func TestMistakes_STORE_09(t *testing.T) {
 	assert.EqualError(t, l.RevokeSession(t.Context(), "", "s", later), "revoke: no issuer, or no sid: nothing would be revoked")
 	assert.EqualError(t, l.RevokeSubject(t.Context(), issuerURL, "u", later, time.Time{}), "revoke: the time until which it is to be remembered is over")
 }
+
+// TestOldest_STORE_09: whatever moment an entry of the store names, a token that does not tell its iat is revoked.
+func TestOldest_STORE_09(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := newRecorded()
+		r := newReplica(t, store, key)
+		until := time.Now().Add(time.Hour)
+		require.NoError(t, r.list.RevokeSubject(t.Context(), issuerURL, "user", time.Now().Add(-time.Hour), until))
+		name := slices.Collect(maps.Keys(store.all))[0]
+		long := time.Date(-1, 1, 1, 0, 0, 0, 0, time.UTC)
+		_, err := store.Store.Swap(t.Context(), name, fmt.Appendf(nil, "1 %d %d x", long.UnixMilli(), until.UnixMilli()), time.Hour)
+		require.NoError(t, err)
+		assert.Equal(t, http.StatusOK, r.status(r.token(nil)))
+		assert.Equal(t, http.StatusUnauthorized, r.status(r.token(mcpauthtest.Claims{"iat": nil})))
+	})
+}

@@ -9,6 +9,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/seed-1e292522/mcpauth/internal/strictjson"
 )
 
 func TestReadActive_INTRO_02_INTRO_11(t *testing.T) {
@@ -24,6 +26,10 @@ func TestReadActive_INTRO_02_INTRO_11(t *testing.T) {
 		`{"a":[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]}`} {
 		_, err := readActive([]byte(text))
 		assert.ErrorIs(t, err, errAnswer, text)
+	}
+	for _, text := range []string{`true`, `[]`} {
+		_, err := readActive([]byte(text))
+		assert.ErrorIs(t, err, strictjson.ErrKind, "that is what the operator is told of %s", text)
 	}
 }
 

@@ -201,3 +201,13 @@ func TestCostOfVerdict_INTRO_21(t *testing.T) {
 	assert.Equal(t, 512, (&Verdict{Denied: notActive.Denied}).cost())
 	assert.Equal(t, 512+1000, (&Verdict{Size: 1000}).cost())
 }
+
+// TestFreePlace_INTRO_22: who finds a place free takes it, however many are counted still that have waited for one.
+func TestFreePlace_INTRO_22(t *testing.T) {
+	g := newGate()
+	g.waitingKnown.Store(maxWaiting)
+	g.waitingStrange.Store(maxWaiting)
+	for _, known := range []bool{false, true} {
+		assert.True(t, g.enter(known))
+	}
+}

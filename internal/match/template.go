@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 )
 
 // template is a URI template (RFC 6570) taken apart: of a key, or of a server.
@@ -34,7 +35,7 @@ const (
 
 // parseTemplate takes "db://{table}/rows{?limit}" apart.
 func parseTemplate(text string) (*template, error) {
-	if len(text) > maxTemplate || strings.Count(text, "{") > maxExpressions || strings.ContainsFunc(text, isMark) {
+	if len(text) > maxTemplate || !utf8.ValidString(text) || strings.Count(text, "{") > maxExpressions || strings.ContainsFunc(text, isMark) {
 		return nil, errTemplate
 	}
 	literals, expressions, ok := splitTemplate(text)

@@ -110,6 +110,7 @@ func TestTemplates_MCP_52(t *testing.T) {
 	for _, key := range []string{
 		"x://{", "x://}", "x://{}", "x://{a", "x://a}", "x://a}b{v}", "x://{v}}", "x://{v}{", "x://{{v}}", "x://{+}", "x://{a,}", "x://{,a}", "x://{a b}", "x://{a/}", "x://{a@}", "x://{a[}", "x://{a`}", "x://{a~}", "x://{a\u00e9}", "x://{a+b}", "x://{=a}",
 		"x://{a:}", "x://{a:0}", "x://{a:-1}", "x://{a:10000}", "x://{a:b}", "x://{a:1*}", "x://{a*:1}", "x://{v}*", "x://*{v}", "x://{v}" + string(oneSegment), "x://{v}" + string(anyRest),
+		"x://{v}/\xff", "x://{+v}/\xff",
 	} {
 		_, err := parsePattern(key, true)
 		assert.ErrorIs(t, err, errTemplate, "%q", key)

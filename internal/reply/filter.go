@@ -99,7 +99,7 @@ func (f *Filter) event(event string, data []byte) ([]byte, error) {
 	filtered, err := f.message(data)
 	switch {
 	case err == nil || errors.Is(err, ErrOver):
-	case event != "" && event != "message":
+	case event != "" && event != "message" && f.Doubt == nil:
 		return data, nil // it is no message, and need not be JSON
 	case f.Replays || !mayAnswer(data): // and nobody waits for this message
 		f.Receiver.Unreadable("", err)
@@ -132,7 +132,7 @@ func (f *Filter) message(raw []byte) ([]byte, error) {
 	case len(edits) > 0:
 		raw = edited(raw, edits)
 	}
-	if !f.tells && (!f.Replays || !strictjson.MayHave(raw, relatedTask)) {
+	if !f.tells && (!f.Replays || !mayRelate(raw)) {
 		return raw, nil // all of it is answers: it has been read strictly, and there are no messages inside
 	}
 	return f.hear(raw)

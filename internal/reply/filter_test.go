@@ -114,6 +114,8 @@ func TestStreams_MCP_62_MCP_68(t *testing.T) {
 		{"about one's own task", strings.Replace(related, "abc", "ab", 1), "=", "=", nil},
 		{"about a task of others, in an error", strings.Replace(related, "result", "error", 1), "", "=", nil},
 		{"about a task in doubt", strings.Replace(related, `"taskId":"abc"`, `"taskId":"ab","TASKID":"ab"`, 1), "", "=", nil},
+		{"about a task of others, in another case", strings.Replace(related, "io.", "IO.", 1), "", "=", nil},
+		{"about a task of others, in other letters", strings.Replace(strings.Replace(related, "task\":", "taſ\u212a\":", 1), "io.", "Io.", 1), "", "=", nil},
 		{"about no task", strings.Replace(related, `"taskId":"abc"`, `"x":"abc"`, 1), "=", "=", nil},
 		{"about a task of others", related, "", "=", nil}, // a stream of the server's own may answer them, an answer is one's own
 	} {
@@ -243,6 +245,18 @@ func TestLeaving_MCP_63(t *testing.T) {
 	}
 }
 
+// TestDoubtInEvents: an answer of which nobody knows what may be shown is withheld, whatever its event is called.
+func TestDoubtInEvents_MCP_63_STORE_07(t *testing.T) {
+	for _, event := range []string{"", "message", "other"} {
+		errDoubt, r := errors.New("nobody knows"), &leaving{}
+		f := &Filter{Context: t.Context(), Receiver: r}
+		r.leave = func() { f.Doubt = errDoubt }
+		got, err := f.event(event, []byte(`{"result":{"tools":[{"name":"a"},{"name":"b"}]}}`))
+		assert.ErrorIs(t, err, errDoubt, event)
+		assert.Nil(t, got, event)
+	}
+}
+
 // TestAhead_MCP_63: of tasks in a list somebody hears before each is decided about, many at a time.
 func TestAhead_MCP_63(t *testing.T) {
 	for count, batches := range map[int][]int{0: nil, 3: {3, 0}, 256: {256, 0}, 600: {256, 0, 256, 0, 88, 0}} {
@@ -267,6 +281,10 @@ func TestAhead_MCP_63(t *testing.T) {
 		}
 		assert.Len(t, names, count)
 	}
+	f := listsFilter()
+	f.Ahead = func([]string) { t.Error("of a list that cannot be read nobody is asked") }
+	_, err := f.message([]byte(`{"result":{"tasks":[{"taskId":"ab"} {"taskId":"cd"}]}}`))
+	assert.ErrorIs(t, err, strictjson.ErrSyntax)
 }
 
 // TestOver_MCP_63: nobody is asked once the request is over.

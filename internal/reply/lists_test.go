@@ -287,4 +287,17 @@ func TestListLimits_MCP_63(t *testing.T) {
 	got, err := listsFilter().message([]byte(list(`{"name":"\ud800ab"},7,"ab",["name","ab"],{"name":7},{"name":""},{}`)))
 	require.NoError(t, err)
 	require.Equal(t, `{"result":{"tools":[]}}`, string(got), "what has no name is for nobody")
+	long := `{"result":{"nextCursor":"` + strings.Repeat("x", maxCursor) + `"`
+	_, err = listsFilter().message([]byte(long + `}}`))
+	require.ErrorIs(t, err, errCursorTooLong)
+	_, err = listsFilter().message([]byte(long + `;}}`))
+	require.ErrorIs(t, err, strictjson.ErrSyntax, "what is wrong with the text goes before what is wrong with a cursor")
+}
+
+// TestEditedInPlace_MCP_62: a message that gets shorter is not copied, also where an edit leaves its length.
+func TestEditedInPlace_MCP_62(t *testing.T) {
+	raw := []byte("0123456789")
+	got := edited(raw, []edit{{1, 2, []byte("x")}, {3, 6, nil}})
+	require.Equal(t, "0x26789", string(got))
+	require.Same(t, &raw[0], &got[0])
 }

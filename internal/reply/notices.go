@@ -5,8 +5,6 @@ import (
 	"iter"
 	"slices"
 	"strings"
-
-	"github.com/seed-1e292522/mcpauth/internal/strictjson"
 )
 
 // What a stream tells of may be for some only: notifications that name a resource or a task. They are
@@ -93,7 +91,7 @@ func (f *Filter) mayHear(message []byte) (bool, error) {
 			return false, err
 		}
 	}
-	if !f.Replays || !strictjson.MayHave(message, relatedTask) {
+	if !f.Replays || !mayRelate(message) {
 		return true, nil
 	}
 	for _, id := range e.related() {
@@ -178,6 +176,12 @@ func (e *envelope) related() (ids []string) {
 		}
 	}
 	return ids
+}
+
+// mayRelate is a quick look for relatedTask. It stands for itself in some case, but for the letters
+// that others than those of ASCII fold to, or there are escapes.
+func mayRelate(text []byte) bool {
+	return bytes.Contains(bytes.ToLower(text), []byte("/related-ta")) || bytes.IndexByte(text, '\\') >= 0
 }
 
 // membersNamed yields the members that some reader takes for the one of that name.
