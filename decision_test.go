@@ -83,6 +83,24 @@ func TestOneRecord_AUDIT_01_CONC_07(t *testing.T) {
 	}
 }
 
+// TestRecordBeforeLog: a refusal whose text cannot be had ends the request, and is recorded all the same.
+func TestRecordBeforeLog_AUDIT_01(t *testing.T) {
+	f, all := recording(t, func(c *mcpauth.Config) {
+		c.Policy = mcpauth.PolicyFunc(func(context.Context, mcpauth.Call) (mcpauth.Requirement, error) {
+			return mcpauth.Requirement{}, (*textless)(nil)
+		})
+	})
+	assert.Panics(t, func() { f.call(f.token(nil), "echo") })
+	assert.Zero(t, f.ran, "the inner handler ran")
+	require.Len(t, *all, 1)
+	assert.Equal(t, mcpauth.ErrPolicy, (*all)[0].Reason())
+}
+
+// textless is an error that is nil inside.
+type textless struct{ text string }
+
+func (e *textless) Error() string { return e.text }
+
 // What OnDecision refuses is not served; it cannot let anything through, and
 // not change its mind later.
 func TestRefuse_AUDIT_07(t *testing.T) {

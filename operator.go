@@ -63,12 +63,12 @@ func (o *operator) record(r *http.Request, x *exchange, denied *refusal.Refusal)
 	}
 	d := o.decisionOf(r, x, denied)
 	x.recording.id = d.ID
+	var refused error
+	d.refused = &refused
+	o.tell(r.Context(), d) // before the log: the text of an error that is not ours may panic
 	if denied != nil {
 		o.logFinding(r, x, denied, explain.Finding{Cause: d.Cause, Detail: d.Detail}, d.ID)
 	}
-	var refused error
-	d.refused = &refused
-	o.tell(r.Context(), d)
 	if refused == nil || denied != nil {
 		return denied
 	}
