@@ -12,6 +12,9 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/seed-1e292522/mcpauth/internal/dpop"
+	"github.com/seed-1e292522/mcpauth/internal/jose"
 )
 
 // A verified token is found again for a minute, and what is found is not what
@@ -97,4 +100,6 @@ func TestSizeOfVerified_TOK_62(t *testing.T) {
 		assert.Equal(t, sizeOfVerified, allocated(size), "%d bytes", size)
 		assert.Equal(t, sizeOfAnswer, allocated(int(reflect.TypeFor[answer]().Size())))
 	}
+	bound := &verified{binding: dpop.NewBinding(jose.Thumbprint{}, "u")}
+	assert.GreaterOrEqual(t, bound.size()-new(verified).size(), jose.MaxKnown, "a key that is known again is booked")
 }

@@ -37,6 +37,24 @@ func TestGet_GuardedTransport_DISC_08(t *testing.T) {
 	assert.Equal(t, []string{"guarded", "trusted", "guarded"}, used)
 }
 
+// A question goes the same way as what is got.
+func TestPost_GuardedTransport_DISC_08(t *testing.T) {
+	poster := NewPoster(nil)
+	var used []string
+	over := func(name string) http.RoundTripper {
+		return roundTripFunc(func(r *http.Request) (*http.Response, error) {
+			used = append(used, name)
+			return answer(r, http.StatusOK, "{}"), nil
+		})
+	}
+	poster.trusted, poster.guarded = over("trusted"), over("guarded")
+	for _, guarded := range []bool{true, false, true} {
+		_, err := poster.Post(t.Context(), PostRequest{URL: "https://as.example.com/i", Header: http.Header{}, Limit: 100, Guarded: guarded, Returned: func() {}})
+		require.NoError(t, err)
+	}
+	assert.Equal(t, []string{"guarded", "trusted", "guarded"}, used)
+}
+
 // What the transport refuses at the moment of connecting is named as that, and not
 // as a network that is down.
 func TestGet_DialRefused_DISC_08(t *testing.T) {

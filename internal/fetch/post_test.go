@@ -1,6 +1,7 @@
 package fetch_test
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net"
@@ -161,13 +162,35 @@ func (c closer) Close() error { *c.closed = true; return nil }
 func TestPostConnections_INTRO_06(t *testing.T) {
 	for text, failures := range map[string]int{"{}": 0, strings.Repeat("a", 17): 1} {
 		failed, closed := 0, false
+		var ctx context.Context
 		_, err := fetch.NewPoster(idle{func(r *http.Request) (*http.Response, error) {
+			ctx = r.Context()
 			return &http.Response{StatusCode: 200, Header: http.Header{}, Body: closer{strings.NewReader(text), &closed}, Request: r}, nil
 		}, &failed}).Post(t.Context(), question("https://as.example.com/i", func() {}))
 		assert.Equal(t, failures > 0, err != nil)
 		assert.Equal(t, failures, failed)
 		assert.True(t, closed)
+		assert.ErrorIs(t, ctx.Err(), context.Canceled, "nothing of the request goes on")
 	}
+}
+
+// TestPostAgain_INTRO_06: a server that closes a connection which was kept, at the moment of a question, is asked on another one.
+func TestPostAgain_INTRO_06(t *testing.T) {
+	var asked atomic.Int32
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if asked.Add(1) == 2 {
+			panic(http.ErrAbortHandler)
+		}
+		_, _ = io.WriteString(w, "{}")
+	}))
+	defer server.Close()
+	p := fetch.NewPoster(nil)
+	for range 2 {
+		posted, err := p.Post(t.Context(), question(server.URL, func() {}))
+		require.NoError(t, err)
+		assert.Equal(t, "{}", string(posted.Body))
+	}
+	assert.Equal(t, int32(3), asked.Load())
 }
 
 // TestPostSecrets_INTRO_13: what a transport repeats is not told, however short it is; all else is.

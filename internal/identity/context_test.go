@@ -3,6 +3,8 @@ package identity
 import (
 	"context"
 	"errors"
+	"runtime"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -61,6 +63,30 @@ func TestContext(t *testing.T) {
 		c, _ := newContext()
 		_, ok := c.Value(between.Key{}).(*between.Room)
 		assert.True(t, ok)
+	})
+	t.Run("ends once for all who ask at one time", func(t *testing.T) {
+		for range 100 {
+			c, _ := newContext()
+			var started, asked sync.WaitGroup
+			done := make([]<-chan struct{}, 8)
+			started.Add(len(done))
+			c.mu.Lock() // so that they meet
+			for i := range done {
+				asked.Go(func() {
+					started.Done()
+					done[i] = c.Done()
+				})
+			}
+			started.Wait()
+			for range len(done) {
+				runtime.Gosched()
+			}
+			c.mu.Unlock()
+			asked.Wait()
+			for _, other := range done {
+				require.Equal(t, done[0], other, "one that nobody closes")
+			}
+		}
 	})
 	t.Run("has ended before anybody asked", func(t *testing.T) {
 		c, _ := newContext()

@@ -1,7 +1,9 @@
 package mcp
 
 import (
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -221,6 +223,8 @@ func TestMethods_MCP_47_MCP_61(t *testing.T) {
 		assert.Empty(t, ListOf(name, ""), name)
 		assert.Empty(t, KindOf(name), name)
 	}
+	assert.True(t, slices.IsSorted(Names()))
+	assert.ElementsMatch(t, slices.Collect(maps.Keys(methods)), Names())
 	assert.True(t, IsHandshake("initialize") && IsHandshake(Stream))
 	assert.True(t, HasTargets("tools/call") && HasTargets("completion/complete") && HasTargets(Listen))
 	assert.False(t, HasTargets("tools/list"))

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+	"unsafe"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -70,4 +71,36 @@ func TestToken_Ends_EXCH_05(t *testing.T) {
 		time.Sleep(time.Nanosecond)
 		assert.Equal(t, []error{ErrOver, nil, nil}, all(ctx))
 	})
+}
+
+// shiftMonotonic moves the monotonic reading of a moment and leaves its wall clock.
+func shiftMonotonic(moment time.Time, by time.Duration) time.Time {
+	type layout struct {
+		wall uint64
+		ext  int64
+		loc  *time.Location
+	}
+	(*layout)(unsafe.Pointer(&moment)).ext += int64(by)
+	return moment
+}
+
+// A token is over on either clock: neither a wall clock that was set back nor a machine that slept hands it over for longer.
+func TestToken_EitherClock_EXCH_05(t *testing.T) {
+	now := time.Now()
+	for name, tt := range map[string]struct {
+		ends time.Time
+		want error
+	}{
+		"on none":                     {now.Add(time.Hour), nil},
+		"on both":                     {now.Add(-time.Hour), ErrOver},
+		"the wall clock was set back": {shiftMonotonic(now.Add(time.Hour), -2*time.Hour), ErrOver},
+		"the machine slept":           {shiftMonotonic(now.Add(-time.Hour), 2*time.Hour), ErrOver},
+	} {
+		r := new(Request)
+		Begin(r, owner{})
+		Carry(r, "token", tt.ends)
+		token, _, err := Token(NewContext(t.Context(), r))
+		require.ErrorIs(t, err, tt.want, name)
+		assert.Equal(t, tt.want == nil, token != "", name)
+	}
 }

@@ -215,4 +215,8 @@ func TestBegunText_STORE_03(t *testing.T) {
 	}
 	owner, _ = readBegun[string](AppendField(AppendField(AppendField(nil, "owner"), "no JSON"), ""))
 	assert.Empty(t, owner)
+	text, err = writeBegun("owner", testCall{Call: "echo"})
+	require.NoError(t, err)
+	_, began = readBegun[string](text)
+	assert.Equal(t, testCall{Call: "echo"}, began, "no arguments are none")
 }
