@@ -118,6 +118,25 @@ func TestNamingConvention_MCP_43_MCP_15(t *testing.T) {
 	f.refusedWhole(t, f.post(token, legacyCall(`x:execute tool:echo`)), 403, "", forbiddenBody)
 }
 
+// Compile tells of every mistake, as New does, or makes a policy.
+func TestCompile_MCP_43(t *testing.T) {
+	policy, err := mcpauth.Rules{Tools: requirements{"a": {}}, Methods: requirements{"*": mcpauth.Authenticated()}}.Compile()
+	assert.Nil(t, policy)
+	require.Error(t, err)
+	var fields []string
+	for _, one := range err.(interface{ Unwrap() []error }).Unwrap() {
+		var mistake *mcpauth.ConfigError
+		require.ErrorAs(t, one, &mistake)
+		fields = append(fields, mistake.Field)
+	}
+	assert.Equal(t, []string{`Policy.Tools["a"]`, `Policy.Methods["*"]`}, fields)
+
+	policy, err = mcpauth.Rules{Tools: requirements{"a": mcpauth.Scopes("a")}}.Compile()
+	require.NoError(t, err)
+	assert.Equal(t, "a", asked(t, policy, mcpauth.KindTool, "a"))
+	assert.Equal(t, "nobody", asked(t, policy, mcpauth.KindTool, "b"))
+}
+
 // fileRules guard a directory, one file in it and a directory in it.
 func fileRules() mcpauth.Rules {
 	return mcpauth.Rules{Resources: requirements{

@@ -2,7 +2,10 @@ package mcpauth
 
 import (
 	"bytes"
+	"fmt"
 	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"reflect"
 	"strconv"
 	"strings"
@@ -12,6 +15,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/seed-1e292522/mcpauth/internal/tokencache"
 )
 
 // A verified token is found again for a minute, and what is found is not what
@@ -89,6 +94,20 @@ func TestMemoryIsFull_TOK_62(t *testing.T) {
 	assert.Contains(t, log.String(), "level=WARN msg=\"mcpauth: more tokens are in use than there is memory for")
 	assert.NotContains(t, log.String(), "ccc")
 	assert.Zero(t, new(Middleware).TokenMemory())
+
+	m.memory = memory{tokencache.New(maxSeen, 2<<10, (*verified).size)}
+	log.Reset()
+	for i := range 8 {
+		r := httptest.NewRequest(http.MethodPost, "/mcp", nil)
+		r.Header.Set("Authorization", "Bearer "+leaseToken(t, fmt.Sprintf(
+			`{"iss":"https://as.example.com","aud":"https://mcp.example.com/mcp","sub":"%d","client_id":"c","jti":"%[1]d","iat":%d,"exp":%d}`, i, now.Unix(), now.Unix()+3600)))
+		_, err := m.Authenticate(r)
+		require.NoError(t, err)
+		if i == 0 {
+			assert.Empty(t, log.String())
+		}
+	}
+	assert.Equal(t, 1, strings.Count(log.String(), "mcpauth: more tokens are in use than there is memory for"), log.String())
 }
 
 // A verified takes what is booked for it.

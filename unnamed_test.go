@@ -145,6 +145,7 @@ func TestAliases_ISOL_04_ISOL_09(t *testing.T) {
 			assert.NotEqual(t, id, ask(token, tasks), "what is delivered there is not decided anew")
 		}
 		assert.NotEqual(t, id, ask(user, strings.Replace(begin, `"task":{"ttl":1}`, `"arguments":{"task":{"ttl":1}}`, 1)), "no task")
+		assert.NotEqual(t, id, ask(user, strings.Replace(begin, `{"ttl":1}`, `null`, 1)), "none either")
 
 		a.answer = func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "application/json")
@@ -519,6 +520,7 @@ func TestSecondTry_ISOL_10_ISOL_19(t *testing.T) {
 			{"no id", legacyCall("echo"), `{"error":"session not found"}`, 2},
 			{"an id elsewhere", legacyCall("echo"), `{"error":{"id":1}}`, 2},
 			{"one answer to a batch", batch, answer("1"), 2},
+			{"answers to a notification", notification("notifications/initialized", ""), "[" + answer("1") + "]", 2},
 			{"nothing", legacyCall("echo"), "", 2},
 		} {
 			for _, status := range []int{400, 404} {
@@ -551,6 +553,15 @@ func TestSecondTry_ISOL_10_ISOL_19(t *testing.T) {
 		assert.NotContains(t, f.log.String(), "under a session id of ours")
 		assert.Len(t, a.take(), 2)
 	})
+	t.Run("ISOL-19 what is not served at the second try", func(t *testing.T) {
+		f, a := newArrivalLog(t, nil)
+		a.answer = func(w http.ResponseWriter, r *http.Request) {
+			w.WriteHeader(http.StatusMultipleChoices + 100*btoi(r.Header.Get("Mcp-Session-Id") != ""))
+		}
+		assert.Equal(t, http.StatusMultipleChoices, f.post(f.token(nil), legacyCall("echo")).Code)
+		assert.NotContains(t, f.log.String(), "under a session id of ours")
+		assert.Len(t, a.take(), 2)
+	})
 	t.Run("ISOL-19 a request with a session has no second try", func(t *testing.T) {
 		f, a := newArrivalLog(t, nil)
 		a.answer = func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Mcp-Session-Id", "s") }
@@ -571,7 +582,11 @@ func TestSecondTryEnds_ISOL_19(t *testing.T) {
 		if r.Header.Get("Begin") != "" {
 			w.Header().Set("Mcp-Session-Id", "s")
 		}
-		if r.Header.Get("Fail") != "" {
+		switch r.Header.Get("Fail") {
+		case "":
+		case "300":
+			w.WriteHeader(http.StatusMultipleChoices)
+		default:
 			w.WriteHeader(http.StatusInternalServerError)
 		}
 	}
@@ -602,6 +617,7 @@ func TestSecondTryEnds_ISOL_19(t *testing.T) {
 		}, true},
 		{"what is answered here", func(f *fixture, token string) { f.post(token, cancellation("1")) }, true},
 		{"a request that failed under an id", func(f *fixture, token string) { f.post(token, legacyCall("echo"), "Fail: 1") }, true},
+		{"a request sent elsewhere under an id", func(f *fixture, token string) { f.post(token, legacyCall("echo"), "Fail: 300") }, true},
 		{"another path", func(f *fixture, token string) { f.do(http.MethodPost, "/mcp/", token, legacyCall("echo")) }, true},
 	} {
 		t.Run("ISOL-19 "+row.name, func(t *testing.T) {
@@ -709,7 +725,9 @@ func TestForgotten_ISOL_20(t *testing.T) {
 		return func(w http.ResponseWriter, r *http.Request) {
 			if r.Method == http.MethodDelete {
 				w.WriteHeader(http.StatusMethodNotAllowed)
-				_, _ = io.WriteString(w, "nobody reads this")
+				n, err := io.Copy(w, strings.NewReader("nobody reads this"))
+				assert.NoError(t, err, "who ends a session as it should notices nothing")
+				assert.EqualValues(t, len("nobody reads this"), n)
 				return
 			}
 			w.Header().Set("Content-Type", "text/event-stream")
@@ -762,6 +780,7 @@ func TestForgotten_ISOL_20(t *testing.T) {
 		}
 		assert.PanicsWithValue(t, http.ErrAbortHandler, func() { f.do(http.MethodGet, "/mcp", token, "") })
 		assert.Len(t, a.take(), 2)
+		assert.NotContains(t, f.log.String(), "the handler panicked", "that is how a proxy ends")
 		a.answer = func(w http.ResponseWriter, r *http.Request) {
 			stream("")(w, r)
 			if r.Method == http.MethodDelete {
@@ -889,6 +908,52 @@ func TestListensByHTTPSSE_LIMITS_09(t *testing.T) {
 	assert.Equal(t, http.StatusAccepted, listen(second), "all places were given back")
 	for range 100 {
 		assert.Equal(t, http.StatusAccepted, listen(first), "its stream is not open here: nothing can last")
+	}
+	close(free)
+	<-ended
+}
+
+// TestListensByNoStream_LIMITS_09: what comes by an endpoint lives on in the stream that has announced it as its own, and in nothing
+// else: elsewhere it gives its place back.
+func TestListensByNoStream_LIMITS_09(t *testing.T) {
+	f := newFixture(t, nil)
+	opened, free := make(chan string), make(chan struct{})
+	f.inner = func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/event-stream")
+		switch {
+		case r.URL.Path == "/sse":
+			_, _ = io.WriteString(w, "event: endpoint\ndata: /message?sessionId=one\n\nevent: endpoint\ndata: /message?sessionId=two\n\n")
+			<-free
+		case r.Method == http.MethodGet:
+		case strings.Contains(string(f.body), "tools/list"):
+			_, _ = io.WriteString(w, "event: endpoint\ndata: /message?sessionId=three\n\n")
+		default:
+			w.Header().Del("Content-Type")
+			w.WriteHeader(http.StatusAccepted)
+		}
+	}
+	ended := make(chan struct{})
+	go func() {
+		f.handler.ServeHTTP(&notifying{ResponseRecorder: httptest.NewRecorder(), wrote: opened}, f.request(http.MethodGet, "/sse", f.token(nil), ""))
+		close(ended)
+	}()
+	announced := ""
+	for strings.Count(announced, "mcpauth=") < 2 {
+		announced += <-opened
+	}
+	announced += f.post(f.token(nil), batchRequest(1, "tools/list", "")).Body.String()
+	var endpoints []string
+	for line := range strings.Lines(announced) {
+		if _, uri, is := strings.Cut(strings.TrimSpace(line), "data: "); is {
+			endpoints = append(endpoints, uri)
+		}
+	}
+	require.Len(t, endpoints, 3)
+	for range 40 {
+		assert.Equal(t, http.StatusOK, f.do(http.MethodGet, endpoints[0], f.token(nil), "").Code, "a stream ends by itself")
+		for _, endpoint := range endpoints[1:] {
+			assert.Equal(t, http.StatusAccepted, f.do(http.MethodPost, endpoint, f.token(nil), modernBody("subscriptions/listen", `"notifications":{}`)).Code, endpoint)
+		}
 	}
 	close(free)
 	<-ended
@@ -1028,6 +1093,9 @@ func TestTaggedEndpoint_MCP_20_MCP_92_ISOL_13(t *testing.T) {
 			require.Len(t, all, row.reached)
 			for _, one := range all {
 				assert.Equal(t, row.body, one.body)
+				if one.version != "2026-07-28" { // some server may take it for a legacy one
+					assert.Regexp(t, aliasPattern, one.session)
+				}
 			}
 		})
 	}
