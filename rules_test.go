@@ -131,10 +131,18 @@ func TestCompile_MCP_43(t *testing.T) {
 	}
 	assert.Equal(t, []string{`Policy.Tools["a"]`, `Policy.Methods["*"]`}, fields)
 
-	policy, err = mcpauth.Rules{Tools: requirements{"a": mcpauth.Scopes("a")}}.Compile()
+	groups, methods := [][]string{{"b", "c"}}, requirements{"tools/list": mcpauth.Authenticated()}
+	policy, err = mcpauth.Rules{Tools: requirements{"a": {AllOf: []string{"a"}, AnyOf: groups}}, Methods: methods}.Compile()
 	require.NoError(t, err)
-	assert.Equal(t, "a", asked(t, policy, mcpauth.KindTool, "a"))
+	groups[0][0] = "z"
+	groups[0] = []string{"z"} // who keeps what it was made of changes nothing
+	assert.Equal(t, "a and (b or c)", asked(t, policy, mcpauth.KindTool, "a"))
 	assert.Equal(t, "nobody", asked(t, policy, mcpauth.KindTool, "b"))
+	for kind, want := range map[mcpauth.Kind]string{mcpauth.KindMethod: "any valid token", "other": "nobody", "": "nobody"} {
+		need, err := policy.Require(t.Context(), mcpauth.Call{Kind: kind, Method: "tools/list"})
+		require.NoError(t, err)
+		assert.Equal(t, want, need.String(), "a kind that there is not: %q", kind)
+	}
 }
 
 // fileRules guard a directory, one file in it and a directory in it.
@@ -292,6 +300,7 @@ func TestTheRest_MCP_51(t *testing.T) {
 		{"db://users/rows?limit=1", "rest and rows"},
 		{"db://users/ROWS", "rest and rows"},
 		{"db://us%3Fers/rows2", "rest"},
+		{"db://users/rows{?limit}", "rest"}, // no template: only in a list or a completion it is one
 		{"db://us%C3%A9rs/rows", "rows"},
 		{"db://us%c3%a9rs/rows", "rows"},
 		{"jira://PROJ-1", "rest"},

@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/seed-1e292522/mcpauth/internal/dpop"
 	"github.com/seed-1e292522/mcpauth/internal/tokencache"
 )
 
@@ -115,5 +116,23 @@ func TestSizeOfVerified_TOK_62(t *testing.T) {
 	if size := int(reflect.TypeFor[verified]().Size()); strconv.IntSize == 64 {
 		assert.Equal(t, sizeOfVerified, allocated(size), "%d bytes", size)
 		assert.Equal(t, sizeOfAnswer, allocated(int(reflect.TypeFor[answer]().Size())))
+	}
+	for size, want := range map[int]int{0: 0, 1: 16, 16: 16, 17: 32, 100: 112, 129: 144, 768: 768, 769: 865, 1000: 1125} {
+		assert.Equal(t, want, allocated(size), size)
+	}
+	claims := `{"a":"` + strings.Repeat("c", 92) + `"}`
+	for name, row := range map[string]struct {
+		v    verified
+		want int
+	}{
+		"nothing":     {verified{}, 352},
+		"claims":      {verified{principal: Principal{claims: claims}}, 352 + 112},
+		"escapes":     {verified{principal: Principal{claims: strings.Replace(claims, "c", `\`, 1)}}, 352 + 2*112},
+		"a binding":   {verified{binding: new(dpop.Binding)}, 352 + allocated(dpop.MaxBinding)},
+		"an answer":   {verified{evidence: evidence{answer: new(answer)}}, 352 + 64},
+		"lists":       {verified{principal: Principal{Scopes: make([]string, 1, 3), Audiences: make([]string, 7), AMR: []string{"a"}, Actors: []string{"b"}}}, 352 + 48 + 112 + 16 + 16},
+		"empty lists": {verified{principal: Principal{Scopes: []string{}}}, 352},
+	} {
+		assert.Equal(t, row.want, row.v.size(), name)
 	}
 }

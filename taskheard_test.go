@@ -171,6 +171,18 @@ func TestTaskIsHeardOnce_MCP_85(t *testing.T) {
 	}
 }
 
+// TestTaskOfNotification_MCP_85: a call that asks for no answer has none, and begins nobody's task.
+func TestTaskOfNotification_MCP_85(t *testing.T) {
+	b := newTaskBed(t, nil)
+	for name, id := range map[string]string{"no id": "", "null": `"id":null,`} {
+		b.inner = listsAnswer(listsJSON, strings.Replace(taskLegacy("t"), `"id":1,`, id, 1))
+		b.served(b.post(b.token(nil), strings.Replace(legacyCall("echo"), `"id":1,`, "", 1), "MCP-Protocol-Version: 2025-11-25"))
+		b.inner, b.ran = nil, 0
+		b.unknown(b.legacyTask(b.token(nil), "tasks/get", "t"))
+		assert.NotContains(t, b.log.String(), "level=ERROR", name)
+	}
+}
+
 // TestUnheardTaskIsTold_MCP_85: where a task cannot be heard, or not be kept, the operator is told why it is nobody's.
 func TestUnheardTaskIsTold_MCP_85(t *testing.T) {
 	b := newTaskBed(t, nil)

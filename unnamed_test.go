@@ -146,6 +146,7 @@ func TestAliases_ISOL_04_ISOL_09(t *testing.T) {
 		}
 		assert.NotEqual(t, id, ask(user, strings.Replace(begin, `"task":{"ttl":1}`, `"arguments":{"task":{"ttl":1}}`, 1)), "no task")
 		assert.NotEqual(t, id, ask(user, strings.Replace(begin, `{"ttl":1}`, `null`, 1)), "none either")
+		assert.NotEqual(t, id, ask(user, batchRequest(1, "ping", `"task":{"ttl":1}`)), "no call of a tool")
 
 		a.answer = func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "application/json")
@@ -328,6 +329,7 @@ func TestCancellation_ISOL_07(t *testing.T) {
 		{"its own, the text escaped", `"a"`, nil, cancellation(`"\u0061"`), nil, 1, ended},
 		{"its own, in a batch", `1`, nil, batchBody(cancellation(`2`), cancellation(`1`)), []string{"MCP-Protocol-Version: 2025-03-26"}, 1, ended},
 		{"its own, with the method escaped", `1`, nil, strings.Replace(cancellation(`1`), "cancelled", `c\u0061ncelled`, 1), nil, 1, ended},
+		{"its own, named by a negative number", `-1`, nil, cancellation(`-1`), nil, 1, ended},
 		{"a text is no number", `1`, nil, cancellation(`"1"`), nil, 1, goesOn},
 		{"a number is no text", `"1"`, nil, cancellation(`1`), nil, 1, goesOn},
 		{"another id", `1`, nil, cancellation(`11`), nil, 1, goesOn},
@@ -724,6 +726,7 @@ func TestForgotten_ISOL_20(t *testing.T) {
 	stream := func(events string) http.HandlerFunc {
 		return func(w http.ResponseWriter, r *http.Request) {
 			if r.Method == http.MethodDelete {
+				assert.NotContains(t, r.Header, "Content-Type", "there is no content")
 				w.WriteHeader(http.StatusMethodNotAllowed)
 				n, err := io.Copy(w, strings.NewReader("nobody reads this"))
 				assert.NoError(t, err, "who ends a session as it should notices nothing")
@@ -753,6 +756,12 @@ func TestForgotten_ISOL_20(t *testing.T) {
 		{"a call with notifications", http.MethodPost, legacyCall("echo"), stream("data: {\"id\":1}\n\n"), false},
 		{"a call with events that have ids", http.MethodPost, legacyCall("echo"), stream("id: 1\ndata: {}\n\n"), true},
 		{"a call with a later event that has an id", http.MethodPost, legacyCall("echo"), stream("data: {}\n\nevent: message\nid: 1\ndata: {}\n\n"), true},
+		{"who changes the header that it was given", http.MethodGet, "", func(w http.ResponseWriter, r *http.Request) {
+			if r.Method == http.MethodGet {
+				r.Header.Del("Mcp-Session-Id")
+			}
+			stream("")(w, r)
+		}, true},
 		{"a list with ids", http.MethodPost, batchRequest(1, "tools/list", ""), stream("id: 1\ndata: {\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{\"tools\":[]}}\n\n"), true},
 		{"a task that goes on", http.MethodPost, begin, stream("id: 1\ndata: {}\n\n"), false},
 		{"a level", http.MethodPost, batchRequest(1, "logging/setLevel", ""), withStatus(200), false},
@@ -846,6 +855,8 @@ func TestHTTPSSE_ISOL_09(t *testing.T) {
 			}
 			assert.Empty(t, a.take())
 		}
+		assert.Equal(t, http.StatusOK, f.do(http.MethodGet, path+"?"+query, token, "").Code)
+		assert.Len(t, a.take(), 1, "no DELETE: the session goes on")
 		if strings.Contains(path, "s-1") { // the tag is for this session
 			other := strings.Replace(path, "s-1", "s-2", 1)
 			assert.Equal(t, http.StatusNotFound, f.do(http.MethodPost, other+"?"+query, token, legacyCall("echo")).Code)
