@@ -204,6 +204,7 @@ func TestUnheardTaskIsTold_MCP_85(t *testing.T) {
 	b.inner = func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Encoding", "gzip")
 		w.Header().Set("Content-Type", listsStream)
+		w.WriteHeader(http.StatusOK)
 	}
 	c := newTaskBed(t, nil)
 	c.inner = b.inner
