@@ -375,6 +375,45 @@ func TestCancellation_ISOL_07(t *testing.T) {
 	}
 }
 
+// A cancellation ends what came the same way: on an endpoint of the HTTP+SSE transport the handler knows what is meant, and elsewhere we do. What
+// has no id nobody can mean.
+func TestCancellationElsewhere_ISOL_07_ISOL_09(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t, nil)
+		handler := &underWay{ended: map[string]error{}, goOn: make(chan struct{})}
+		f.handler = f.auth.Wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			switch r.Method {
+			case http.MethodGet:
+				w.Header().Set("Content-Type", "text/event-stream")
+				_, _ = io.WriteString(w, "event: endpoint\ndata: /message?sessionId=1\n\n")
+			case http.MethodPost:
+				handler.ServeHTTP(w, r)
+			}
+		}))
+		token := f.token(nil)
+		_, endpoint, _ := strings.Cut(strings.TrimSpace(f.do(http.MethodGet, "/sse", token, "").Body.String()), "data: ")
+		var requests sync.WaitGroup
+		start := func(target, id, mark string) {
+			body := fmt.Sprintf(`{"jsonrpc":"2.0",%s"method":"tools/call","params":{"name":"echo","arguments":{"Mark":%q}}}`, id, mark)
+			requests.Go(func() { f.do(http.MethodPost, target, token, body) })
+		}
+		start("/mcp", `"id":1,`, "here")
+		start("/mcp", "", "without an id")
+		start(endpoint, `"id":1,`, "at the endpoint")
+		synctest.Wait()
+		requests.Go(func() { f.do(http.MethodPost, endpoint, token, cancellation("1")) })
+		f.ours(t, f.post(token, notification(cancelled, "")))
+		synctest.Wait()
+		assert.Empty(t, handler.ended)
+		f.ours(t, f.post(token, cancellation("1")))
+		synctest.Wait()
+		assert.Len(t, handler.ended, 1)
+		assert.Error(t, handler.ended["here"])
+		close(handler.goOn)
+		requests.Wait()
+	})
+}
+
 // Whatever a caller has under way, it leaves nothing behind, and no one caller's
 // requests keep another's from being cancelled.
 func TestManyUnderWay_ISOL_07_LIMITS_13(t *testing.T) {
