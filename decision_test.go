@@ -658,3 +658,38 @@ func TestManyRulings_AUDIT_03(t *testing.T) {
 	assert.Len(t, (*all)[0].Calls, 32)
 	assert.Equal(t, slices.Repeat([]mcpauth.Ruling{{Rule: "handshake", Allowed: true}}, 32), (*all)[0].Rulings)
 }
+
+// TestRuleNames_AUDIT_03: a record names the rule that decided, or says that there is none.
+func TestRuleNames_AUDIT_03(t *testing.T) {
+	f, all := recording(t, func(c *mcpauth.Config) {
+		c.Policy = mcpauth.Rules{
+			Tools:     requirements{"echo": mcpauth.Scopes("mcp:read"), "fs_*": mcpauth.Scopes("fs")},
+			Prompts:   requirements{"*": mcpauth.Authenticated()},
+			Resources: requirements{"file:///a/*": mcpauth.Scopes("mcp:read"), "file:///a/secret": mcpauth.Scopes("secret")},
+			Methods:   requirements{"tools/list": mcpauth.Scopes("mcp:read")},
+		}
+	})
+	read := mcpauth.Ruling{Allowed: true, Required: []string{"mcp:read"}}
+	for _, row := range []struct {
+		body, rule string
+		want       mcpauth.Ruling
+	}{
+		{batchRequest(1, "tools/call", `"name":"echo"`), `tools["echo"]`, read},
+		{batchRequest(1, "tools/call", `"name":"fs_x"`), `tools["fs_*"]`, mcpauth.Ruling{Required: []string{"fs"}, Missing: []string{"fs"}}},
+		{batchRequest(1, "tools/call", `"name":"other"`), "", mcpauth.Ruling{}},
+		{batchRequest(1, "prompts/get", `"name":"echo"`), `prompts["*"]`, mcpauth.Ruling{Allowed: true}},
+		{batchRequest(1, "resources/read", `"uri":"file:///a/x"`), `resources["file:///a/*"]`, read},
+		{batchRequest(1, "resources/read", `"uri":"file:///a/SECRET"`), `resources["file:///a/*"] and resources["file:///a/secret"]`,
+			mcpauth.Ruling{Required: []string{"mcp:read", "secret"}, Missing: []string{"secret"}}},
+		{batchRequest(1, "tools/list", ""), `methods["tools/list"]`, read},
+		{batchRequest(1, "prompts/list", ""), "known method", mcpauth.Ruling{Allowed: true}},
+		{batchRequest(1, "tasks/list", ""), "", mcpauth.Ruling{}},
+		{batchRequest(1, "ping", ""), "handshake", mcpauth.Ruling{Allowed: true}},
+	} {
+		*all = nil
+		f.post(f.token(nil), row.body, "MCP-Protocol-Version: 2025-11-25")
+		require.Len(t, *all, 1, row.body)
+		row.want.Rule = row.rule
+		assert.Equal(t, []mcpauth.Ruling{row.want}, (*all)[0].Rulings, row.body)
+	}
+}

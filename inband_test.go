@@ -123,3 +123,17 @@ func TestNotInBand_CHAL_07(t *testing.T) {
 	f.refused(w, http.StatusOK, "")
 	assert.Contains(t, w.Body.String(), `tool:named_x`)
 }
+
+// A result of a tool is the answer to a call of it, and not to a request about the task that it began.
+func TestNotInBandOfTask_CHAL_07(t *testing.T) {
+	b := newTaskBed(t, func(c *mcpauth.Config) {
+		c.Policy = mcpauth.PolicyFunc(func(_ context.Context, call mcpauth.Call) (mcpauth.Requirement, error) {
+			if call.Kind == mcpauth.KindTool {
+				return mcpauth.Requirement{AllOf: []string{"mcp:admin"}, InBand: true}, nil
+			}
+			return mcpauth.Requirement{AllOf: []string{"mcp:read"}, InBand: true}, nil
+		})
+	})
+	b.begin(b.token(mcpauthtest.Claims{"scope": "mcp:read mcp:admin"}), "soft", "t")
+	b.refusedWhole(t, b.legacyTask(b.token(nil), "tasks/get", "t"), http.StatusForbidden, scopeChallenge("mcp:read mcp:admin"), scopeBody("1", "mcp:read mcp:admin"))
+}

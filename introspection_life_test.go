@@ -630,21 +630,47 @@ func TestRevocationIsSeenOnce_INTRO_23(t *testing.T) {
 		token := longOpaque(f, nil)
 		l := f.lasts(streamOpens[0].send(f, token))
 		defer l.leave()
-		time.Sleep(50 * time.Second)
-		inner := f.inner
-		f.inner = nil
-		time.Sleep(11 * time.Second) // the memory is over
-		f.servedBefore(f.call(token, "echo"))
-		f.inner = inner
+		f.remembersAnew(t, token)
 		f.issuer.Answer(token, "")
-		for !strings.Contains(f.log.String(), streamLogLine) { // it asks again at 108 to 132 s; the memory holds until 121 s
+		for !strings.Contains(f.log.String(), streamLogLine) {
 			time.Sleep(time.Second)
 			synctest.Wait()
 			require.Less(t, time.Since(l.begun), 140*time.Second)
 		}
-		f.inner = nil
 		assert.Equal(t, http.StatusUnauthorized, f.call(token, "echo").Code)
 	})
+	synctest.Test(t, func(t *testing.T) { // nothing is learned in an outage
+		f := newOpaqueFixture(t, nil)
+		token := longOpaque(f, nil)
+		l := f.lasts(streamOpens[0].send(f, token))
+		defer l.leave()
+		f.remembersAnew(t, token)
+		f.issuer.Break(mcpauthtest.Introspection, mcpauthtest.Down)
+		before := f.questions()
+		time.Sleep(59 * time.Second)
+		synctest.Wait()
+		assert.Greater(t, f.questions(), before, "the stream has asked")
+		f.servedBefore(f.call(token, "echo"))
+		time.Sleep(time.Second)
+		assert.Equal(t, http.StatusServiceUnavailable, f.call(token, "echo").Code)
+	})
+}
+
+// remembersAnew has the token of a stream that has just begun remembered for longer than until the stream asks for the second time,
+// which is 54 to 66 s after the first.
+func (f *fixture) remembersAnew(t *testing.T, token string) {
+	t.Helper()
+	time.Sleep(time.Second) // the handler is there
+	synctest.Wait()
+	f.inner = nil
+	before := f.questions()
+	for f.questions() == before {
+		time.Sleep(time.Second)
+		synctest.Wait()
+	}
+	time.Sleep(10 * time.Second)
+	f.servedBefore(f.call(token, "echo"))
+	require.Equal(t, before+2, f.questions(), "it was remembered no more")
 }
 
 // servedBefore is served for a handler that has run before.

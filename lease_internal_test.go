@@ -45,14 +45,20 @@ func leaseMiddleware(t *testing.T) *Middleware {
 	return m
 }
 
-// proofOf is that of a token by leaseKey.
-func proofOf(t *testing.T, s *issuer) keys.Proof {
+// leaseToken is a token by leaseKey.
+func leaseToken(t *testing.T, claims string) string {
 	t.Helper()
 	encode := base64.RawURLEncoding.EncodeToString
 	seed, err := base64.RawURLEncoding.DecodeString(leaseKey)
 	require.NoError(t, err)
-	input := encode([]byte(`{"alg":"EdDSA","kid":"k1"}`)) + "." + encode([]byte(`{}`))
-	token, err := jose.Parse(input + "." + encode(ed25519.Sign(ed25519.NewKeyFromSeed(seed), []byte(input))))
+	input := encode([]byte(`{"alg":"EdDSA","kid":"k1","typ":"at+jwt"}`)) + "." + encode([]byte(claims))
+	return input + "." + encode(ed25519.Sign(ed25519.NewKeyFromSeed(seed), []byte(input)))
+}
+
+// proofOf is that of a token by leaseKey.
+func proofOf(t *testing.T, s *issuer) keys.Proof {
+	t.Helper()
+	token, err := jose.Parse(leaseToken(t, `{}`))
 	require.NoError(t, err)
 	proof, denied := s.keys.Verify(t.Context(), &token, time.Time{}, time.Now())
 	require.Nil(t, denied)

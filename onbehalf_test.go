@@ -296,13 +296,17 @@ func TestPolicy_Unavailable_EXCH_15(t *testing.T) {
 		status int
 		least  int // seconds of Retry-After, of which there may be two more
 	}{
-		"broken":             {errors.New("broken"), http.StatusInternalServerError, 0},
-		"cannot know":        {fmt.Errorf("asking: %w", mcpauth.ErrUnavailable), http.StatusServiceUnavailable, 1},
-		"cannot know for 9s": {&mcpauth.DeniedError{Err: mcpauth.ErrUnavailable, RetryAfter: 9 * time.Second}, http.StatusServiceUnavailable, 9},
-		"cannot know for 7s": {errors.Join(mcpauth.ErrUnavailable, &mcpauth.DeniedError{RetryAfter: 7 * time.Second}), http.StatusServiceUnavailable, 7},
+		"broken":                {errors.New("broken"), http.StatusInternalServerError, 0},
+		"cannot know":           {fmt.Errorf("asking: %w", mcpauth.ErrUnavailable), http.StatusServiceUnavailable, 1},
+		"cannot know for 9s":    {&mcpauth.DeniedError{Err: mcpauth.ErrUnavailable, RetryAfter: 9 * time.Second}, http.StatusServiceUnavailable, 9},
+		"cannot know for 7s":    {errors.Join(mcpauth.ErrUnavailable, &mcpauth.DeniedError{RetryAfter: 7 * time.Second}), http.StatusServiceUnavailable, 7},
+		"does not say how long": {&mcpauth.DeniedError{Err: mcpauth.ErrUnavailable}, http.StatusServiceUnavailable, 1},
+		"says less than none":   {&mcpauth.DeniedError{Err: mcpauth.ErrUnavailable, RetryAfter: -time.Hour}, http.StatusServiceUnavailable, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
+			var told time.Duration
 			f := newFixture(t, func(config *mcpauth.Config) {
+				config.OnDecision = func(_ context.Context, d mcpauth.Decision) { told = d.Err.RetryAfter }
 				config.Policy = mcpauth.PolicyFunc(func(context.Context, mcpauth.Call) (mcpauth.Requirement, error) {
 					return mcpauth.Requirement{}, row.err
 				})
@@ -312,6 +316,7 @@ func TestPolicy_Unavailable_EXCH_15(t *testing.T) {
 			seconds, err := strconv.Atoi(w.Header().Get("Retry-After"))
 			assert.Equal(t, row.least == 0, err != nil)
 			assert.True(t, row.least <= seconds && seconds <= row.least+2, seconds)
+			assert.Equal(t, time.Duration(row.least)*time.Second, told)
 		})
 	}
 }

@@ -3,6 +3,7 @@ package mcpauth
 import (
 	"io"
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -63,4 +64,14 @@ func TestHoldIsOver_LIMITS_13(t *testing.T) {
 	assert.True(t, x.hold(&x.held.body, maxPooled))
 	assert.False(t, x.hold(&x.held.body, maxPooled+1))
 	assert.Equal(t, holding{overHolding, overHolding}, x.held)
+}
+
+// A path that is too long is not remembered, and takes nobody's place.
+func TestBackendPaths_LIMITS_13(t *testing.T) {
+	b := &backend{}
+	for length, want := range map[int]bool{maxPathLength: true, maxPathLength + 1: false} {
+		_, isNew := b.note(strings.Repeat("p", length), keepsByID)
+		assert.Equal(t, want, isNew, length)
+	}
+	assert.Len(t, *b.paths.Load(), 1)
 }

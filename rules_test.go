@@ -118,6 +118,33 @@ func TestNamingConvention_MCP_43_MCP_15(t *testing.T) {
 	f.refusedWhole(t, f.post(token, legacyCall(`x:execute tool:echo`)), 403, "", forbiddenBody)
 }
 
+// Compile tells of every mistake, as New does, or makes a policy.
+func TestCompile_MCP_43(t *testing.T) {
+	policy, err := mcpauth.Rules{Tools: requirements{"a": {}}, Methods: requirements{"*": mcpauth.Authenticated()}}.Compile()
+	assert.Nil(t, policy)
+	require.Error(t, err)
+	var fields []string
+	for _, one := range err.(interface{ Unwrap() []error }).Unwrap() {
+		var mistake *mcpauth.ConfigError
+		require.ErrorAs(t, one, &mistake)
+		fields = append(fields, mistake.Field)
+	}
+	assert.Equal(t, []string{`Policy.Tools["a"]`, `Policy.Methods["*"]`}, fields)
+
+	groups, methods := [][]string{{"b", "c"}}, requirements{"tools/list": mcpauth.Authenticated()}
+	policy, err = mcpauth.Rules{Tools: requirements{"a": {AllOf: []string{"a"}, AnyOf: groups}}, Methods: methods}.Compile()
+	require.NoError(t, err)
+	groups[0][0] = "z"
+	groups[0] = []string{"z"} // who keeps what it was made of changes nothing
+	assert.Equal(t, "a and (b or c)", asked(t, policy, mcpauth.KindTool, "a"))
+	assert.Equal(t, "nobody", asked(t, policy, mcpauth.KindTool, "b"))
+	for kind, want := range map[mcpauth.Kind]string{mcpauth.KindMethod: "any valid token", "other": "nobody", "": "nobody"} {
+		need, err := policy.Require(t.Context(), mcpauth.Call{Kind: kind, Method: "tools/list"})
+		require.NoError(t, err)
+		assert.Equal(t, want, need.String(), "a kind that there is not: %q", kind)
+	}
+}
+
 // fileRules guard a directory, one file in it and a directory in it.
 func fileRules() mcpauth.Rules {
 	return mcpauth.Rules{Resources: requirements{
@@ -273,6 +300,7 @@ func TestTheRest_MCP_51(t *testing.T) {
 		{"db://users/rows?limit=1", "rest and rows"},
 		{"db://users/ROWS", "rest and rows"},
 		{"db://us%3Fers/rows2", "rest"},
+		{"db://users/rows{?limit}", "rest"}, // no template: only in a list or a completion it is one
 		{"db://us%C3%A9rs/rows", "rows"},
 		{"db://us%c3%a9rs/rows", "rows"},
 		{"jira://PROJ-1", "rest"},

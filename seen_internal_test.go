@@ -2,7 +2,10 @@ package mcpauth
 
 import (
 	"bytes"
+	"fmt"
 	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"reflect"
 	"strconv"
 	"strings"
@@ -15,6 +18,7 @@ import (
 
 	"github.com/seed-1e292522/mcpauth/internal/dpop"
 	"github.com/seed-1e292522/mcpauth/internal/jose"
+	"github.com/seed-1e292522/mcpauth/internal/tokencache"
 )
 
 // A verified token is found again for a minute, and what is found is not what
@@ -92,6 +96,20 @@ func TestMemoryIsFull_TOK_62(t *testing.T) {
 	assert.Contains(t, log.String(), "level=WARN msg=\"mcpauth: more tokens are in use than there is memory for")
 	assert.NotContains(t, log.String(), "ccc")
 	assert.Zero(t, new(Middleware).TokenMemory())
+
+	m.memory = memory{tokencache.New(maxSeen, 2<<10, (*verified).size)}
+	log.Reset()
+	for i := range 8 {
+		r := httptest.NewRequest(http.MethodPost, "/mcp", nil)
+		r.Header.Set("Authorization", "Bearer "+leaseToken(t, fmt.Sprintf(
+			`{"iss":"https://as.example.com","aud":"https://mcp.example.com/mcp","sub":"%d","client_id":"c","jti":"%[1]d","iat":%d,"exp":%d}`, i, now.Unix(), now.Unix()+3600)))
+		_, err := m.Authenticate(r)
+		require.NoError(t, err)
+		if i == 0 {
+			assert.Empty(t, log.String())
+		}
+	}
+	assert.Equal(t, 1, strings.Count(log.String(), "mcpauth: more tokens are in use than there is memory for"), log.String())
 }
 
 // A verified takes what is booked for it.
@@ -102,4 +120,22 @@ func TestSizeOfVerified_TOK_62(t *testing.T) {
 	}
 	bound := &verified{binding: dpop.NewBinding(jose.Thumbprint{}, "u")}
 	assert.GreaterOrEqual(t, bound.size()-new(verified).size(), jose.MaxKnown, "a key that is known again is booked")
+	for size, want := range map[int]int{0: 0, 1: 16, 16: 16, 17: 32, 100: 112, 129: 144, 768: 768, 769: 865, 1000: 1125} {
+		assert.Equal(t, want, allocated(size), size)
+	}
+	claims := `{"a":"` + strings.Repeat("c", 92) + `"}`
+	for name, row := range map[string]struct {
+		v    verified
+		want int
+	}{
+		"nothing":     {verified{}, 352},
+		"claims":      {verified{principal: Principal{claims: claims}}, 352 + 112},
+		"escapes":     {verified{principal: Principal{claims: strings.Replace(claims, "c", `\`, 1)}}, 352 + 2*112},
+		"a binding":   {verified{binding: new(dpop.Binding)}, 352 + allocated(dpop.MaxBinding)},
+		"an answer":   {verified{evidence: evidence{answer: new(answer)}}, 352 + 64},
+		"lists":       {verified{principal: Principal{Scopes: make([]string, 1, 3), Audiences: make([]string, 7), AMR: []string{"a"}, Actors: []string{"b"}}}, 352 + 48 + 112 + 16 + 16},
+		"empty lists": {verified{principal: Principal{Scopes: []string{}}}, 352},
+	} {
+		assert.Equal(t, row.want, row.v.size(), name)
+	}
 }

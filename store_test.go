@@ -252,7 +252,14 @@ func TestUnnamedTasks_STORE_04_ISOL_04(t *testing.T) {
 func TestStoreDown_STORE_07(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := newTestStore()
-		a, b := newTaskBed(t, shares(store)), newTaskBed(t, shares(store))
+		var told time.Duration
+		a, b := newTaskBed(t, shares(store, func(c *mcpauth.Config) {
+			c.OnDecision = func(_ context.Context, d mcpauth.Decision) {
+				if d.Err != nil {
+					told = d.Err.RetryAfter
+				}
+			}
+		})), newTaskBed(t, shares(store))
 		a.begin(a.token(nil), "echo", "early")
 		store.is(storeGone)
 		a.begin(a.token(nil), "echo", "late")
@@ -264,6 +271,7 @@ func TestStoreDown_STORE_07(t *testing.T) {
 		}
 		a.served(a.legacyCall(a.token(nil), "echo"))
 		a.noAnswer(a.post(a.token(nil), `{"jsonrpc":"2.0","id":1,"method":"tasks/get","params":{"taskId":"late"}}`, "MCP-Protocol-Version: 2025-11-25"))
+		assert.Equal(t, time.Second, told)
 		assert.Equal(t, 1, strings.Count(a.log.String(), "mcpauth: the store cannot be reached"))
 		assert.Contains(t, a.log.String(), `level=ERROR msg="mcpauth: a task is known to this process alone`)
 		assert.Contains(t, a.log.String(), `level=WARN msg="mcpauth: request refused" status=503`)

@@ -171,6 +171,18 @@ func TestTaskIsHeardOnce_MCP_85(t *testing.T) {
 	}
 }
 
+// TestTaskOfNotification_MCP_85: a call that asks for no answer has none, and begins nobody's task.
+func TestTaskOfNotification_MCP_85(t *testing.T) {
+	b := newTaskBed(t, nil)
+	for name, id := range map[string]string{"no id": "", "null": `"id":null,`} {
+		b.inner = listsAnswer(listsJSON, strings.Replace(taskLegacy("t"), `"id":1,`, id, 1))
+		b.served(b.post(b.token(nil), strings.Replace(legacyCall("echo"), `"id":1,`, "", 1), "MCP-Protocol-Version: 2025-11-25"))
+		b.inner, b.ran = nil, 0
+		b.unknown(b.legacyTask(b.token(nil), "tasks/get", "t"))
+		assert.NotContains(t, b.log.String(), "level=ERROR", name)
+	}
+}
+
 // TestUnheardTaskIsTold_MCP_85: where a task cannot be heard, or not be kept, the operator is told why it is nobody's.
 func TestUnheardTaskIsTold_MCP_85(t *testing.T) {
 	b := newTaskBed(t, nil)
@@ -188,6 +200,16 @@ func TestUnheardTaskIsTold_MCP_85(t *testing.T) {
 	assert.Equal(t, 1, strings.Count(b.log.String(), "level=WARN"), "once: %s", b.log)
 	assert.Contains(t, b.log.String(), "compress")
 	b.notOwn(b.token(nil), "t")
+	b.log.Reset()
+	b.inner = func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Encoding", "gzip")
+		w.Header().Set("Content-Type", listsStream)
+		w.WriteHeader(http.StatusOK)
+	}
+	c := newTaskBed(t, nil)
+	c.inner = b.inner
+	c.do(http.MethodGet, "/mcp", c.token(nil), "")
+	assert.NotContains(t, c.log.String(), "answers to calls", "a stream is none")
 
 	for reason, answer := range map[string]string{
 		"512 bytes":   taskLegacy("canary" + strings.Repeat("u", 600)),
@@ -341,6 +363,102 @@ func TestTaskIsHeardOnSSE_MCP_85(t *testing.T) {
 	_, _ = io.ReadAll(resp.Body)
 	b.isOwned("t")
 	b.notOwn(b.token(nil), "other")
+}
+
+// sseBed has a stream of the HTTP+SSE transport open, on which the handler says what it is told to.
+type sseBed struct {
+	*taskBed
+	endpoint string
+	says     chan string
+}
+
+func newSSEBed(t *testing.T) *sseBed {
+	b := &sseBed{newTaskBed(t, nil), "", make(chan string)}
+	b.inner = func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", listsStream)
+		_, _ = io.WriteString(w, "event: endpoint\ndata: /message?sessionId=s1\n\n")
+		for text := range b.says {
+			_, _ = io.WriteString(w, text)
+		}
+	}
+	wrote, ended := make(chan string, 64), make(chan struct{})
+	request := b.request(http.MethodGet, "/sse", b.token(nil), "")
+	go func() {
+		b.handler.ServeHTTP(&notifying{ResponseRecorder: httptest.NewRecorder(), wrote: wrote}, request)
+		close(ended)
+	}()
+	t.Cleanup(func() { close(b.says); <-ended })
+	_, b.endpoint, _ = strings.Cut(strings.TrimSpace(<-wrote), "data: ")
+	require.Contains(t, b.endpoint, "mcpauth=")
+	return b
+}
+
+// answers has the handler answer on the stream, and returns when that has been heard.
+func (b *sseBed) answers(task string) {
+	b.says <- event(taskLegacy(task))
+	b.says <- ":\n\n"
+}
+
+// calls makes a call of a tool by the endpoint, which the handler answers as it is told.
+func (b *sseBed) calls(tool string, answer http.HandlerFunc, headers ...string) {
+	b.inner = answer
+	b.do(http.MethodPost, b.endpoint, b.token(mcpauthtest.Claims{"scope": "mcp:read mcp:audit"}), legacyCall(tool), append(headers, "MCP-Protocol-Version: 2025-11-25")...)
+}
+
+// TestCallWithoutAnswer_MCP_85: on the stream of the HTTP+SSE transport no answer comes to a call that was refused, or has been answered
+// elsewhere. What comes there under its id is the answer to a later call, or to none.
+func TestCallWithoutAnswer_MCP_85(t *testing.T) {
+	elsewhere := listsAnswer(listsStream, event(taskLegacy("t")))
+	for name, answer := range map[string]http.HandlerFunc{
+		"refused":           withStatus(http.StatusInternalServerError),
+		"refused, just":     withStatus(http.StatusMultipleChoices),
+		"answered, JSON":    listsAnswer(listsJSON, taskLegacy("t")),
+		"answered, events":  elsewhere,
+		"answered, 2 times": listsAnswer(listsStream, strings.Repeat(event(taskLegacy("t")), 2)),
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newSSEBed(t)
+			session := "Mcp-Session-Id: " + b.session(t, b.token(nil))
+			for i, headers := range [][]string{nil, {session}} {
+				b.calls("echo", answer, headers...)
+				b.log.Reset()
+				b.answers(fmt.Sprint("none", i))
+				b.notOwn(b.token(nil), fmt.Sprint("none", i))
+				assert.Contains(t, b.log.String(), "no call of this session is known")
+
+				b.calls("echo", answer, headers...)
+				b.calls("audit", withStatus(http.StatusAccepted))
+				b.answers(fmt.Sprint("later", i))
+				b.inner, b.ran = nil, 0
+				b.refused(b.legacyTask(b.token(nil), "tasks/get", fmt.Sprint("later", i)), http.StatusForbidden,
+					`Bearer error="insufficient_scope", scope="mcp:read mcp:audit", resource_metadata="`+testMetadataURL+`"`)
+			}
+		})
+	}
+	t.Run("answered again, after another call under its id", func(t *testing.T) {
+		b := newSSEBed(t)
+		b.calls("echo", func(w http.ResponseWriter, r *http.Request) {
+			elsewhere(w, r)
+			b.calls("audit", withStatus(http.StatusAccepted))
+			_, _ = io.WriteString(w, event(taskLegacy("t")))
+		})
+		b.answers("later")
+		b.inner, b.ran = nil, 0
+		b.refused(b.legacyTask(b.token(nil), "tasks/get", "later"), http.StatusForbidden,
+			`Bearer error="insufficient_scope", scope="mcp:read mcp:audit", resource_metadata="`+testMetadataURL+`"`)
+	})
+}
+
+// TestStoreOfReplay_MCP_85_STORE_07: where the store does not tell whose a task is that nobody here has begun, that is what the operator is told.
+func TestStoreOfReplay_MCP_85_STORE_07(t *testing.T) {
+	store := newTestStore()
+	b := newTaskBed(t, shares(store))
+	r := &resumed{taskBed: b, session: b.session(t, b.token(nil))}
+	store.is(storeGone)
+	r.resumes(r.token(nil), r.session, event(taskLegacy("t")), false)
+	assert.Contains(t, r.log.String(), "mcpauth: a task that the handler has begun belongs to nobody")
+	assert.Contains(t, r.log.String(), "connection refused")
+	assert.NotContains(t, r.log.String(), "no call of this session is known")
 }
 
 // TestTasksOfMessages_ISOL_15: what says to be about a task comes only to whom tasks/get would tell of it.

@@ -145,6 +145,8 @@ func TestAliases_ISOL_04_ISOL_09(t *testing.T) {
 			assert.NotEqual(t, id, ask(token, tasks), "what is delivered there is not decided anew")
 		}
 		assert.NotEqual(t, id, ask(user, strings.Replace(begin, `"task":{"ttl":1}`, `"arguments":{"task":{"ttl":1}}`, 1)), "no task")
+		assert.NotEqual(t, id, ask(user, strings.Replace(begin, `{"ttl":1}`, `null`, 1)), "none either")
+		assert.NotEqual(t, id, ask(user, batchRequest(1, "ping", `"task":{"ttl":1}`)), "no call of a tool")
 
 		a.answer = func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "application/json")
@@ -327,6 +329,7 @@ func TestCancellation_ISOL_07(t *testing.T) {
 		{"its own, the text escaped", `"a"`, nil, cancellation(`"\u0061"`), nil, 1, ended},
 		{"its own, in a batch", `1`, nil, batchBody(cancellation(`2`), cancellation(`1`)), []string{"MCP-Protocol-Version: 2025-03-26"}, 1, ended},
 		{"its own, with the method escaped", `1`, nil, strings.Replace(cancellation(`1`), "cancelled", `c\u0061ncelled`, 1), nil, 1, ended},
+		{"its own, named by a negative number", `-1`, nil, cancellation(`-1`), nil, 1, ended},
 		{"a text is no number", `1`, nil, cancellation(`"1"`), nil, 1, goesOn},
 		{"a number is no text", `"1"`, nil, cancellation(`1`), nil, 1, goesOn},
 		{"another id", `1`, nil, cancellation(`11`), nil, 1, goesOn},
@@ -370,6 +373,45 @@ func TestCancellation_ISOL_07(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A cancellation ends what came the same way: on an endpoint of the HTTP+SSE transport the handler knows what is meant, and elsewhere we do. What
+// has no id nobody can mean.
+func TestCancellationElsewhere_ISOL_07_ISOL_09(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t, nil)
+		handler := &underWay{ended: map[string]error{}, goOn: make(chan struct{})}
+		f.handler = f.auth.Wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			switch r.Method {
+			case http.MethodGet:
+				w.Header().Set("Content-Type", "text/event-stream")
+				_, _ = io.WriteString(w, "event: endpoint\ndata: /message?sessionId=1\n\n")
+			case http.MethodPost:
+				handler.ServeHTTP(w, r)
+			}
+		}))
+		token := f.token(nil)
+		_, endpoint, _ := strings.Cut(strings.TrimSpace(f.do(http.MethodGet, "/sse", token, "").Body.String()), "data: ")
+		var requests sync.WaitGroup
+		start := func(target, id, mark string) {
+			body := fmt.Sprintf(`{"jsonrpc":"2.0",%s"method":"tools/call","params":{"name":"echo","arguments":{"Mark":%q}}}`, id, mark)
+			requests.Go(func() { f.do(http.MethodPost, target, token, body) })
+		}
+		start("/mcp", `"id":1,`, "here")
+		start("/mcp", "", "without an id")
+		start(endpoint, `"id":1,`, "at the endpoint")
+		synctest.Wait()
+		requests.Go(func() { f.do(http.MethodPost, endpoint, token, cancellation("1")) })
+		f.ours(t, f.post(token, notification(cancelled, "")))
+		synctest.Wait()
+		assert.Empty(t, handler.ended)
+		f.ours(t, f.post(token, cancellation("1")))
+		synctest.Wait()
+		assert.Len(t, handler.ended, 1)
+		assert.Error(t, handler.ended["here"])
+		close(handler.goOn)
+		requests.Wait()
+	})
 }
 
 // Whatever a caller has under way, it leaves nothing behind, and no one caller's
@@ -519,6 +561,7 @@ func TestSecondTry_ISOL_10_ISOL_19(t *testing.T) {
 			{"no id", legacyCall("echo"), `{"error":"session not found"}`, 2},
 			{"an id elsewhere", legacyCall("echo"), `{"error":{"id":1}}`, 2},
 			{"one answer to a batch", batch, answer("1"), 2},
+			{"answers to a notification", notification("notifications/initialized", ""), "[" + answer("1") + "]", 2},
 			{"nothing", legacyCall("echo"), "", 2},
 		} {
 			for _, status := range []int{400, 404} {
@@ -551,6 +594,15 @@ func TestSecondTry_ISOL_10_ISOL_19(t *testing.T) {
 		assert.NotContains(t, f.log.String(), "under a session id of ours")
 		assert.Len(t, a.take(), 2)
 	})
+	t.Run("ISOL-19 what is not served at the second try", func(t *testing.T) {
+		f, a := newArrivalLog(t, nil)
+		a.answer = func(w http.ResponseWriter, r *http.Request) {
+			w.WriteHeader(http.StatusMultipleChoices + 100*btoi(r.Header.Get("Mcp-Session-Id") != ""))
+		}
+		assert.Equal(t, http.StatusMultipleChoices, f.post(f.token(nil), legacyCall("echo")).Code)
+		assert.NotContains(t, f.log.String(), "under a session id of ours")
+		assert.Len(t, a.take(), 2)
+	})
 	t.Run("ISOL-19 a request with a session has no second try", func(t *testing.T) {
 		f, a := newArrivalLog(t, nil)
 		a.answer = func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Mcp-Session-Id", "s") }
@@ -571,7 +623,11 @@ func TestSecondTryEnds_ISOL_19(t *testing.T) {
 		if r.Header.Get("Begin") != "" {
 			w.Header().Set("Mcp-Session-Id", "s")
 		}
-		if r.Header.Get("Fail") != "" {
+		switch r.Header.Get("Fail") {
+		case "":
+		case "300":
+			w.WriteHeader(http.StatusMultipleChoices)
+		default:
 			w.WriteHeader(http.StatusInternalServerError)
 		}
 	}
@@ -602,6 +658,7 @@ func TestSecondTryEnds_ISOL_19(t *testing.T) {
 		}, true},
 		{"what is answered here", func(f *fixture, token string) { f.post(token, cancellation("1")) }, true},
 		{"a request that failed under an id", func(f *fixture, token string) { f.post(token, legacyCall("echo"), "Fail: 1") }, true},
+		{"a request sent elsewhere under an id", func(f *fixture, token string) { f.post(token, legacyCall("echo"), "Fail: 300") }, true},
 		{"another path", func(f *fixture, token string) { f.do(http.MethodPost, "/mcp/", token, legacyCall("echo")) }, true},
 	} {
 		t.Run("ISOL-19 "+row.name, func(t *testing.T) {
@@ -708,8 +765,11 @@ func TestForgotten_ISOL_20(t *testing.T) {
 	stream := func(events string) http.HandlerFunc {
 		return func(w http.ResponseWriter, r *http.Request) {
 			if r.Method == http.MethodDelete {
+				assert.NotContains(t, r.Header, "Content-Type", "there is no content")
 				w.WriteHeader(http.StatusMethodNotAllowed)
-				_, _ = io.WriteString(w, "nobody reads this")
+				n, err := io.Copy(w, strings.NewReader("nobody reads this"))
+				assert.NoError(t, err, "who ends a session as it should notices nothing")
+				assert.EqualValues(t, len("nobody reads this"), n)
 				return
 			}
 			w.Header().Set("Content-Type", "text/event-stream")
@@ -735,6 +795,12 @@ func TestForgotten_ISOL_20(t *testing.T) {
 		{"a call with notifications", http.MethodPost, legacyCall("echo"), stream("data: {\"id\":1}\n\n"), false},
 		{"a call with events that have ids", http.MethodPost, legacyCall("echo"), stream("id: 1\ndata: {}\n\n"), true},
 		{"a call with a later event that has an id", http.MethodPost, legacyCall("echo"), stream("data: {}\n\nevent: message\nid: 1\ndata: {}\n\n"), true},
+		{"who changes the header that it was given", http.MethodGet, "", func(w http.ResponseWriter, r *http.Request) {
+			if r.Method == http.MethodGet {
+				r.Header.Del("Mcp-Session-Id")
+			}
+			stream("")(w, r)
+		}, true},
 		{"a list with ids", http.MethodPost, batchRequest(1, "tools/list", ""), stream("id: 1\ndata: {\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{\"tools\":[]}}\n\n"), true},
 		{"a task that goes on", http.MethodPost, begin, stream("id: 1\ndata: {}\n\n"), false},
 		{"a level", http.MethodPost, batchRequest(1, "logging/setLevel", ""), withStatus(200), false},
@@ -762,6 +828,7 @@ func TestForgotten_ISOL_20(t *testing.T) {
 		}
 		assert.PanicsWithValue(t, http.ErrAbortHandler, func() { f.do(http.MethodGet, "/mcp", token, "") })
 		assert.Len(t, a.take(), 2)
+		assert.NotContains(t, f.log.String(), "the handler panicked", "that is how a proxy ends")
 		a.answer = func(w http.ResponseWriter, r *http.Request) {
 			stream("")(w, r)
 			if r.Method == http.MethodDelete {
@@ -827,6 +894,8 @@ func TestHTTPSSE_ISOL_09(t *testing.T) {
 			}
 			assert.Empty(t, a.take())
 		}
+		assert.Equal(t, http.StatusOK, f.do(http.MethodGet, path+"?"+query, token, "").Code)
+		assert.Len(t, a.take(), 1, "no DELETE: the session goes on")
 		if strings.Contains(path, "s-1") { // the tag is for this session
 			other := strings.Replace(path, "s-1", "s-2", 1)
 			assert.Equal(t, http.StatusNotFound, f.do(http.MethodPost, other+"?"+query, token, legacyCall("echo")).Code)
@@ -889,6 +958,52 @@ func TestListensByHTTPSSE_LIMITS_09(t *testing.T) {
 	assert.Equal(t, http.StatusAccepted, listen(second), "all places were given back")
 	for range 100 {
 		assert.Equal(t, http.StatusAccepted, listen(first), "its stream is not open here: nothing can last")
+	}
+	close(free)
+	<-ended
+}
+
+// TestListensByNoStream_LIMITS_09: what comes by an endpoint lives on in the stream that has announced it as its own, and in nothing
+// else: elsewhere it gives its place back.
+func TestListensByNoStream_LIMITS_09(t *testing.T) {
+	f := newFixture(t, nil)
+	opened, free := make(chan string), make(chan struct{})
+	f.inner = func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/event-stream")
+		switch {
+		case r.URL.Path == "/sse":
+			_, _ = io.WriteString(w, "event: endpoint\ndata: /message?sessionId=one\n\nevent: endpoint\ndata: /message?sessionId=two\n\n")
+			<-free
+		case r.Method == http.MethodGet:
+		case strings.Contains(string(f.body), "tools/list"):
+			_, _ = io.WriteString(w, "event: endpoint\ndata: /message?sessionId=three\n\n")
+		default:
+			w.Header().Del("Content-Type")
+			w.WriteHeader(http.StatusAccepted)
+		}
+	}
+	ended := make(chan struct{})
+	go func() {
+		f.handler.ServeHTTP(&notifying{ResponseRecorder: httptest.NewRecorder(), wrote: opened}, f.request(http.MethodGet, "/sse", f.token(nil), ""))
+		close(ended)
+	}()
+	announced := ""
+	for strings.Count(announced, "mcpauth=") < 2 {
+		announced += <-opened
+	}
+	announced += f.post(f.token(nil), batchRequest(1, "tools/list", "")).Body.String()
+	var endpoints []string
+	for line := range strings.Lines(announced) {
+		if _, uri, is := strings.Cut(strings.TrimSpace(line), "data: "); is {
+			endpoints = append(endpoints, uri)
+		}
+	}
+	require.Len(t, endpoints, 3)
+	for range 40 {
+		assert.Equal(t, http.StatusOK, f.do(http.MethodGet, endpoints[0], f.token(nil), "").Code, "a stream ends by itself")
+		for _, endpoint := range endpoints[1:] {
+			assert.Equal(t, http.StatusAccepted, f.do(http.MethodPost, endpoint, f.token(nil), modernBody("subscriptions/listen", `"notifications":{}`)).Code, endpoint)
+		}
 	}
 	close(free)
 	<-ended
@@ -1028,6 +1143,9 @@ func TestTaggedEndpoint_MCP_20_MCP_92_ISOL_13(t *testing.T) {
 			require.Len(t, all, row.reached)
 			for _, one := range all {
 				assert.Equal(t, row.body, one.body)
+				if one.version != "2026-07-28" { // some server may take it for a legacy one
+					assert.Regexp(t, aliasPattern, one.session)
+				}
 			}
 		})
 	}
