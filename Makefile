@@ -81,7 +81,7 @@ interop: ## real authorization servers and clients
 	@set -e; for dir in $(INTEROP); do echo "$$dir"; (cd "$$dir" && go vet ./... && go test -p 1 -timeout 30m ./...); done
 
 soak: ## SOAK (30m) of all that can go wrong, at two replicas of real servers, against a model
-	cd interop && go test ./soak -count=1 -timeout 0 -v -soak=$(or $(SOAK),30m)
+	cd interop && go test ./soak -run '^TestSoak$$' -count=1 -timeout 0 -v -soak=$(or $(SOAK),30m)
 
 bench: ## measure side by side with peers, ten minutes, and write bench/RESULTS.md
 	cd bench && go run ./cmd/results
