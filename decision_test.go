@@ -659,6 +659,19 @@ func TestManyRulings_AUDIT_03(t *testing.T) {
 	assert.Equal(t, slices.Repeat([]mcpauth.Ruling{{Rule: "handshake", Allowed: true}}, 32), (*all)[0].Rulings)
 }
 
+// TestRulingsAreBounded: one request may ask for more than a record tells of.
+func TestRulingsAreBounded_AUDIT_03(t *testing.T) {
+	f, all := recording(t, func(c *mcpauth.Config) {
+		c.Policy = mcpauth.Rules{Resources: requirements{"file:///a/*": mcpauth.Scopes("mcp:read")}}
+	})
+	uris := strings.TrimSuffix(strings.Repeat(`"file:///a/x",`, 40), ",")
+	f.served(f.post(f.token(nil), modernBody("subscriptions/listen", `"notifications":{"resourceSubscriptions":[`+uris+`]}`),
+		modernHeaders("subscriptions/listen", "")...))
+	require.Len(t, *all, 1)
+	assert.Greater(t, len((*all)[0].Calls), 32)
+	assert.Len(t, (*all)[0].Rulings, 32)
+}
+
 // TestRuleNames_AUDIT_03: a record names the rule that decided, or says that there is none.
 func TestRuleNames_AUDIT_03(t *testing.T) {
 	f, all := recording(t, func(c *mcpauth.Config) {
