@@ -178,8 +178,8 @@ func (e *envelope) related() (ids []string) {
 	return ids
 }
 
-// mayRelate is a quick look for relatedTask. It stands for itself in some case, but for the letters
-// that others than those of ASCII fold to, or there are escapes.
+// mayRelate is a quick look for relatedTask, whose case readers ignore. The piece that is looked for has no letter to which
+// one outside of ASCII folds, and behind an escape anything may stand.
 func mayRelate(text []byte) bool {
 	return bytes.Contains(bytes.ToLower(text), []byte("/related-ta")) || bytes.IndexByte(text, '\\') >= 0
 }
