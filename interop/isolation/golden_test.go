@@ -73,6 +73,24 @@ func TestSameLosses(t *testing.T) {
 	assert.False(t, sameLosses(old, ""))
 }
 
+// TestLost: less is a loss, more is none.
+func TestLost(t *testing.T) {
+	for _, row := range []struct {
+		bare, wrapped string
+		lost          bool
+	}{
+		{"200", "200", false},
+		{"200", "200, reached", false},
+		{"200, reached", "200", true},
+		{"200 notified", "200 notified notified", false},
+		{"200 notified notified", "200 notified", true},
+		{"200 {}", "refused 404", true},
+		{"200 {}", "", true},
+	} {
+		assert.Equal(t, row.lost, lost(row.bare, row.wrapped), "%+v", row)
+	}
+}
+
 // families are all servers, in the order of the tables.
 func families() (all []*backend) {
 	all = append(all, goBackends...)

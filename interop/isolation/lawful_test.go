@@ -210,12 +210,16 @@ func (b *backend) mayLose(s side, row string) bool {
 // losesMore reports whether something is lost of which nobody says so.
 func (b *backend) losesMore(s side, bare, wrapped map[string]string) bool {
 	for name, was := range bare {
-		if !strings.HasPrefix(was, "refused") && wrapped[name] != was && !b.mayLose(s, name) {
+		if !strings.HasPrefix(was, "refused") && lost(was, wrapped[name]) && !b.mayLose(s, name) {
 			return true
 		}
 	}
 	return false
 }
+
+// lost reports whether less came of the wrapped server. What may be missing by
+// the server's own doing stands last in an outcome: who has more has lost nothing.
+func lost(bare, wrapped string) bool { return !strings.HasPrefix(wrapped, bare) }
 
 func (b *backend) countLost(t *testing.T, issuers two, s side) *tally {
 	bare, wrapped := b.visit(t, issuers, s, true), b.visit(t, issuers, s, false)
@@ -223,13 +227,8 @@ func (b *backend) countLost(t *testing.T, issuers two, s side) *tally {
 		if !b.losesMore(s, bare, wrapped) {
 			break
 		}
-		for name, is := range b.visit(t, issuers, s, true) {
-			if is == wrapped[name] && strings.HasPrefix(is, bare[name]) { // it was the bare one that had less
-				bare[name] = is
-			}
-		}
 		for name, is := range b.visit(t, issuers, s, false) {
-			if is == bare[name] && !b.mayLose(s, name) {
+			if !lost(bare[name], is) && !b.mayLose(s, name) {
 				wrapped[name] = is
 			}
 		}
@@ -241,7 +240,7 @@ func (b *backend) countLost(t *testing.T, issuers two, s side) *tally {
 			continue
 		}
 		one.served++
-		if is := wrapped[row.name]; is != was {
+		if is := wrapped[row.name]; lost(was, is) {
 			known := slices.IndexFunc(losses, func(l *loss) bool { return l.applies(b, s, row.name) })
 			if known < 0 {
 				t.Errorf("lost: %s\nbare:    %s\nwrapped: %s", row.name, was, is)
@@ -413,7 +412,7 @@ func (c *client) hearsOf(do string) string {
 	if !c.awaits("done-" + tag) {
 		return "refused, no result"
 	}
-	return fmt.Sprintf("%d, %d notifications", a.began(), c.numbers(tag, notes))
+	return fmt.Sprint(a.began(), strings.Repeat(" notified", c.numbers(tag, notes)))
 }
 
 func (c *client) cancels() string {
@@ -531,7 +530,7 @@ func (c *client) listens() string {
 			said += " updated"
 		}
 	}
-	if strings.HasPrefix(c.s.backend.name, "mcp-go") {
+	if strings.HasPrefix(c.s.backend.name, "mcp-go") && (!c.s.backend.listens || strings.HasSuffix(said, "updated")) {
 		c.call(c.next(), "run", unique("call"), step{Do: "broadcast", Text: "x"})
 		if theStage.until(func() bool { return strings.Contains(a.text(), "list_changed") }) {
 			said += " changed"
@@ -597,5 +596,5 @@ func (c *client) streams() string {
 			return "200, reached"
 		}
 	}
-	return "200, not reached"
+	return "200"
 }
