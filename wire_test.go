@@ -145,6 +145,13 @@ var wireTokens = []wire{
 			c.Policy = taskRules()
 			shares(store)(c)
 		}},
+	{name: "store-down-list", ids: "STORE-07 STORE-14 CHAL-24", status: 503, ran: 1, token: wireGood, body: `{"jsonrpc":"2.0","id":1,"method":"tasks/list"}`,
+		headers: []string{"MCP-Protocol-Version: 2025-11-25"}, change: func(c *mcpauth.Config) {
+			store := newTestStore()
+			store.is(storeGone)
+			c.Policy = taskRules()
+			shares(store)(c)
+		}, inner: listsAnswer("application/json", `{"jsonrpc":"2.0","id":1,"result":{"tasks":[{"taskId":"t","status":"working"}]}}`)},
 	{name: "revocation-down", ids: "CHAL-23 CHAL-24", status: 503, token: wireGood, body: legacyCall("echo"),
 		change: wireRevoked(func(context.Context, *mcpauth.Principal) (bool, error) {
 			return false, errors.New("dial tcp 10.1.2.3:6379: refused")
