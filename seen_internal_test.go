@@ -131,7 +131,7 @@ func TestSizeOfVerified_TOK_62(t *testing.T) {
 		"nothing":     {verified{}, 352},
 		"claims":      {verified{principal: Principal{claims: claims}}, 352 + 112},
 		"escapes":     {verified{principal: Principal{claims: strings.Replace(claims, "c", `\`, 1)}}, 352 + 2*112},
-		"a binding":   {verified{binding: new(dpop.Binding)}, 352 + allocated(dpop.MaxBinding)},
+		"a binding":   {verified{binding: new(dpop.Binding)}, 352 + 2448},
 		"an answer":   {verified{evidence: evidence{answer: new(answer)}}, 352 + 64},
 		"lists":       {verified{principal: Principal{Scopes: make([]string, 1, 3), Audiences: make([]string, 7), AMR: []string{"a"}, Actors: []string{"b"}}}, 352 + 48 + 112 + 16 + 16},
 		"empty lists": {verified{principal: Principal{Scopes: []string{}}}, 352},

@@ -2,6 +2,7 @@ package mcpauth_test
 
 import (
 	"compress/gzip"
+	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -15,6 +16,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/seed-1e292522/mcpauth"
 	"github.com/seed-1e292522/mcpauth/mcpauthtest"
 )
 
@@ -326,6 +328,27 @@ func TestTaskIsHeardOnReplay_MCP_85(t *testing.T) {
 		r.ran = 0
 		r.resumes(r.token(nil), r.session, answer(1, "t"), false)
 	})
+}
+
+// TestNotificationAwaitsNothing_MCP_85_LIMITS_13: a call without an id takes no room from those whose answer may come later: 64 with
+// 64 KiB of arguments are all that one caller's share holds.
+func TestNotificationAwaitsNothing_MCP_85_LIMITS_13(t *testing.T) {
+	r := &resumed{taskBed: newTaskBed(t, func(c *mcpauth.Config) {
+		c.Policy = mcpauth.PolicyFunc(func(context.Context, mcpauth.Call) (mcpauth.Requirement, error) { return mcpauth.Authenticated(), nil })
+	})}
+	r.session = r.fixture.session(t, r.token(nil))
+	r.inner = listsAnswer(listsStream, "id: 1\ndata:\n\n")
+	sends := func(id string) {
+		r.served(r.post(r.token(nil), fmt.Sprintf(`{"jsonrpc":"2.0",%s"method":"tools/call","params":{"name":"echo","arguments":{"a":%q}}}`, id,
+			strings.Repeat("a", 64<<10-len(`{"a":""}`))), "MCP-Protocol-Version: 2025-11-25", "Mcp-Session-Id: "+r.session))
+	}
+	sends(`"id":1,`)
+	sends("")
+	for i := range 63 {
+		sends(fmt.Sprintf(`"id":%d,`, i+2))
+	}
+	r.resumes(r.token(nil), r.session, event(taskLegacy("t")), true)
+	r.isOwned("t")
 }
 
 // TestTaskIsHeardOnSSE_MCP_85: the answers of the HTTP+SSE transport come on the stream that named the endpoint.

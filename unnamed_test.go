@@ -376,7 +376,7 @@ func TestCancellation_ISOL_07(t *testing.T) {
 }
 
 // A cancellation ends what came the same way: on an endpoint of the HTTP+SSE transport the handler knows what is meant, and elsewhere we do. What
-// has no id nobody can mean.
+// has no id nobody can mean, and a modern cancellation means nothing: there the client closes the response.
 func TestCancellationElsewhere_ISOL_07_ISOL_09(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(t, nil)
@@ -403,6 +403,8 @@ func TestCancellationElsewhere_ISOL_07_ISOL_09(t *testing.T) {
 		synctest.Wait()
 		requests.Go(func() { f.do(http.MethodPost, endpoint, token, cancellation("1")) })
 		f.ours(t, f.post(token, notification(cancelled, "")))
+		f.ours(t, f.post(token, notification(cancelled, `"requestId":1,"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28"}`),
+			modernHeaders(cancelled, "")...))
 		synctest.Wait()
 		assert.Empty(t, handler.ended)
 		f.ours(t, f.post(token, cancellation("1")))
@@ -762,9 +764,11 @@ func TestSecondTryEnds_ISOL_19(t *testing.T) {
 
 // When nobody can come back for what the handler may keep, it is told so.
 func TestForgotten_ISOL_20(t *testing.T) {
+	var end context.Context // of the request that ends the session
 	stream := func(events string) http.HandlerFunc {
 		return func(w http.ResponseWriter, r *http.Request) {
 			if r.Method == http.MethodDelete {
+				end = r.Context()
 				assert.NotContains(t, r.Header, "Content-Type", "there is no content")
 				w.WriteHeader(http.StatusMethodNotAllowed)
 				n, err := io.Copy(w, strings.NewReader("nobody reads this"))
@@ -818,6 +822,7 @@ func TestForgotten_ISOL_20(t *testing.T) {
 			require.Len(t, got, 2)
 			assert.Equal(t, arrived{http.MethodDelete, "/mcp", got[0].session, "", "", "user-1", got[0].version}, got[1])
 			assert.Regexp(t, aliasPattern, got[1].session)
+			assert.Equal(t, context.Canceled, end.Err(), "it is over when the handler has returned, and not only when its time is")
 		})
 	}
 	assert.NotContains(t, f.log.String(), "level=ERROR")

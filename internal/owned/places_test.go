@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"strconv"
 	"strings"
 	"testing"
@@ -22,12 +23,12 @@ var errStep = errors.New("the step has failed")
 type faulty struct {
 	*shared.Memory
 	names map[string]string // for tests, of keys
-	fails string            // as in "get mine"
+	fails string            // as in "get mine", or "get" for all
 }
 
 func (f *faulty) step(do, key string) error {
-	if f.fails == do+" "+f.names[key] {
-		return errStep
+	if f.fails == do || f.fails == do+" "+f.names[key] {
+		return fmt.Errorf("%w: %s", errStep, f.names[key])
 	}
 	return nil
 }
@@ -134,6 +135,18 @@ func TestStoreSteps_STORE_05_STORE_07(t *testing.T) {
 			assert.True(t, own, step)
 			assert.Equal(t, testCall{Call: "echo"}, began, step)
 			assert.NotEmpty(t, b.holds("new"), step)
+		})
+	}
+}
+
+// TestBothFail_STORE_07: of two steps that fail at once the operator is always told in the same order.
+func TestBothFail_STORE_07(t *testing.T) {
+	for step, names := range map[string]string{"add": "count", "swap": "place"} {
+		synctest.Test(t, func(t *testing.T) {
+			b := newPlaceBed(t)
+			b.names[b.tasks.common.space.Name(shared.Place, "principal "+b.by.PrincipalKey(), "1")] = "principal's place"
+			b.fails = step
+			require.EqualError(t, b.begin("new", nil), fmt.Sprintf("%s: %s: client's %s\n%[2]s: principal's %[3]s", ErrLate, errStep, names))
 		})
 	}
 }
