@@ -23,7 +23,7 @@ type Store interface {
 	Swap(ctx context.Context, key string, value []byte, ttl time.Duration) (old []byte, err error)
 
 	// Add adds n, at least 1, to the count of a key, which begins with 0 and lives as long as its first Add says. Beyond the limit it
-	// adds nothing and reports false. The total is that after the step.
+	// adds nothing and reports false. The total is that after the step, and exact below 2^53.
 	Add(ctx context.Context, key string, n, limit int64, ttl time.Duration) (total int64, ok bool, err error)
 
 	// Delete takes a key away, if it is there.

@@ -110,6 +110,9 @@ func (t *storeTest) add() {
 	t.adds(3, 5, storeLife, 5, true)
 	t.adds(1, 5, storeLife, 5, false)
 	t.adds(1, 1<<62, storeLife, 6, true)
+	t.adds(1<<53-8, 1<<53-2, storeLife, 1<<53-2, true) // marks stand above what is counted
+	t.adds(1, 1<<53-2, storeLife, 1<<53-2, false)
+	t.adds(1, 1<<53-1, storeLife, 1<<53-1, true)
 	t.deletes()
 	t.adds(7, 5, storeLife, 0, false)
 	t.get(nil)

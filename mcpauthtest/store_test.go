@@ -78,6 +78,9 @@ func (s *badStore) Add(ctx context.Context, key string, n, limit int64, ttl time
 	switch s.wrong {
 	case "add without a limit":
 		limit = 1 << 62
+	case "small counts":
+		total, ok, err := s.Store.Add(ctx, key, n, limit, ttl)
+		return int64(float32(total)), ok, err
 	case "add renews":
 		total, ok, err := s.Store.Add(ctx, key, n, limit, ttl)
 		if value, _ := s.Store.Get(ctx, key); ok && value != nil {
@@ -109,7 +112,7 @@ func TestBadStore(t *testing.T) {
 // TestStoreConformanceFails_STORE_01: a store that does one thing wrong fails, at that.
 func TestStoreConformanceFails_STORE_01(t *testing.T) {
 	for wrong, at := range map[string]string{
-		"put overwrites": "put", "put in two steps": "one_winner", "swap forgets": "swap", "swap in two steps": "each_value_once", "add without a limit": "limit",
+		"put overwrites": "put", "put in two steps": "one_winner", "swap forgets": "swap", "swap in two steps": "each_value_once", "add without a limit": "limit", "small counts": "add",
 		"add renews": "time_to_live", "no end": "time_to_live", "its own bytes": "copies", "texts only": "any_bytes", "delete does not": "put",
 	} {
 		t.Run(wrong, func(t *testing.T) {

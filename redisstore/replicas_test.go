@@ -393,7 +393,7 @@ func TestSecretsInRedis_STORE_02(t *testing.T) {
 	require.NoError(t, r.revoke[0].RevokeSubject(ctx, r.issuer.URL(), "canary-user", time.Now(), until))
 	assert.Equal(t, http.StatusUnauthorized, r.ask(r.lists[1], owner, "ping", "").status)
 	found := all(t, client)
-	assert.Len(t, found, 8, "a task, its places and the counts of client and principal; a token, a session and a subject")
+	assert.Len(t, found, 10, "a task, its places, and the counts of client and principal for this week and the last; a token, a session and a subject")
 	for key, value := range found {
 		assert.Regexp(t, `^px[a-z]:[\w-]{22}$`, key)
 		for _, canary := range []string{"canary", owner[:40], "key.key.", "tools/call", resource} {

@@ -19,11 +19,20 @@ import (
 // Bounds of what replicas remember together. An entry that is over is nobody's, as if it never was.
 const (
 	taskLife  = 7 * 24 * time.Hour
-	countLife = taskLife + 24*time.Hour // it is over after all that it has counted
+	clockSkew = 24 * time.Hour         // clocks of replicas differ by less
+	countLife = 2*taskLife + clockSkew // of a week's count: that of the next week may ask where it has ended, all through
 
 	// placeSize is how many bytes of arguments one of the maxOwnTasks places of a caller holds.
 	placeSize = maxOwnTaskArguments / maxOwnTasks
 )
+
+// Marks in a count, far above what it counts, and below 2^53, up to where scripts of Redis are exact.
+const (
+	started = 1 << 50 // it goes on where that of the week before has ended
+	ended   = 1 << 51 // that of the next week goes on
+)
+
+var errCount = errors.New("the store does not count")
 
 // ErrLate is why a task is known to this process alone, for the time being.
 var ErrLate = errors.New("it could not be stored")
@@ -120,11 +129,47 @@ func together(n int, do func(i int) error) error {
 
 // places are the next places of who pays.
 func (t common[C]) places(ctx context.Context, payer string, n, most int) (names []string, err error) {
-	total, _, err := t.space.Add(ctx, t.space.Name(shared.Count, payer), int64(n), math.MaxInt64, countLife)
+	total, err := t.count(ctx, payer, int64(n))
 	for i := range n {
 		names = append(names, t.space.Name(shared.Place, payer, strconv.FormatInt((total-int64(n-i))%int64(most), 10)))
 	}
 	return names, err
+}
+
+// count counts n more places of who pays, and returns how many there have been. A count ends some time after its first place, and the later
+// ones are in use then: one that began with 0 would give them away. So each week has a count, which goes on where the last one has ended.
+func (t common[C]) count(ctx context.Context, payer string, n int64) (int64, error) {
+	week := time.Now().Unix() / int64(taskLife/time.Second)
+	for range 4 { // others start it, end it, and start the next one, each in front of us
+		total, _, err := t.space.Add(ctx, t.countName(payer, week), n, math.MaxInt64, countLife)
+		ours := true
+		if err == nil && total < started {
+			total, ours, err = t.start(ctx, payer, week)
+		}
+		switch {
+		case err != nil:
+			return 0, err
+		case total >= ended:
+			week++
+		case ours:
+			return total % started, nil
+		}
+	}
+	return 0, errCount
+}
+
+// start has a week's count go on where the last one has ended, and reports whether that was not done before. It ends the last one for those, too,
+// whose week that still is: both would count the same places.
+func (t common[C]) start(ctx context.Context, payer string, week int64) (total int64, ours bool, err error) {
+	last, _, err := t.space.Add(ctx, t.countName(payer, week-1), ended, 2*ended-1, clockSkew)
+	if err != nil {
+		return 0, false, err
+	}
+	return t.space.Add(ctx, t.countName(payer, week), started+last%started, ended-1, countLife)
+}
+
+func (t common[C]) countName(payer string, week int64) string {
+	return t.space.Name(shared.Count, payer, strconv.FormatInt(week, 10))
 }
 
 // takePlace takes one place, and deletes the entry that had it if that is still the same one. Of client and principal each has a place for it, which
@@ -142,10 +187,17 @@ func (t common[C]) takePlace(ctx context.Context, place, reference, other string
 	if err != nil {
 		return err
 	}
-	twin, err := t.space.Get(ctx, had[2])
-	if err == nil && string(twin) == had[0]+" "+had[1]+" "+place {
-		err = t.space.Delete(ctx, had[2])
+	return t.giveBack(ctx, had[2], had[0]+" "+had[1]+" "+place)
+}
+
+// giveBack frees a place that still is what it was. No store compares, and between a look and a Delete another task may take the place. So it is
+// swapped for next to nothing, and what was no longer the same is put back.
+func (t common[C]) giveBack(ctx context.Context, place, was string) error {
+	held, err := t.space.Swap(ctx, place, []byte("free"), time.Millisecond)
+	if err != nil || held == nil || string(held) == was {
+		return err
 	}
+	_, err = t.space.Swap(ctx, place, held, taskLife)
 	return err
 }
 
