@@ -283,6 +283,35 @@ func TestManyMistakes_RELOAD_09(t *testing.T) {
 	assert.Len(t, each(err), maxMistakes, "the last of them hides what may come of it, too")
 }
 
+// TestNamelessMembers_RELOAD_09: a name of underscores alone, or an empty one, is a mistake of its own: nothing that is said of others comes of it.
+func TestNamelessMembers_RELOAD_09(t *testing.T) {
+	for name, shown := range map[string]string{"_": "_", "__": "__", "": `""`, "x": "x"} {
+		at := func(column int) string { return fmt.Sprintf("m.json:1:%d: ", column) }
+		n := len(name)
+		all := fileMembers.names()
+		_, err := Parse("m.json", []byte(`{"`+name+`": 1, "resource": "mcp.example.com/mcp"}`))
+		assert.EqualError(t, err, at(2)+shown+": no such member: there are "+strings.Join(all, ", ")+"\n"+
+			at(21+n)+`resource: "mcp.example.com/mcp": not an absolute URL: write https://host/path`, name)
+
+		_, err = Parse("m.json", []byte(`{"`+name+`": 1, "`+name+`": 1, "resource": "mcp.example.com/mcp"}`))
+		assert.ErrorContains(t, err, at(9+n)+shown+": stands twice", name)
+		assert.ErrorContains(t, err, ": not an absolute URL", name)
+
+		_, err = Parse("m.json", []byte(`{"issuers": [{"`+name+`": 1, "url": "http://login.example.com"}], "resource": "mcp.example.com/mcp"}`))
+		assert.ErrorContains(t, err, at(15)+"issuers[0]."+shown+": no such member: there are ", name)
+		assert.ErrorContains(t, err, ": not an absolute URL", name)
+		assert.NotContains(t, err.Error(), "must be https", "it may come of a member that is misspelt")
+
+		_, err = Parse("m.json", []byte(`{"metadata": {"`+name+`": []}, "resource": "mcp.example.com/mcp"}`))
+		assert.ErrorContains(t, err, "metadata["+fmt.Sprintf("%q", name)+"]: ", name)
+		assert.ErrorContains(t, err, ": not an absolute URL", name)
+	}
+	for _, text := range []string{`[]`, `5`, `null`} { // of what is no object nothing can be said
+		_, err := Parse("m.json", []byte(text))
+		assert.Len(t, each(err), 1)
+	}
+}
+
 // TestLongPath_RELOAD_09: of a long name is shown how it begins.
 func TestLongPath_RELOAD_09(t *testing.T) {
 	_, err := Parse("mcpauth.json", []byte(`{"holders": {"`+strings.Repeat("n", 1000)+`": 5}}`))
