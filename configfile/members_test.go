@@ -106,7 +106,11 @@ func TestNull_RELOAD_09(t *testing.T) {
 func TestSecrets_RELOAD_09(t *testing.T) {
 	dir := t.TempDir()
 	key := strings.Repeat("0123456789abcdef", 2)
-	for _, tt := range []struct {
+	ofOthers := ""
+	if runtime.GOOS == "windows" { // where no mode says who may read a file
+		ofOthers = key
+	}
+	for i, tt := range []struct {
 		name, content string
 		mode          os.FileMode
 		want          string
@@ -116,16 +120,17 @@ func TestSecrets_RELOAD_09(t *testing.T) {
 		{"a line", key + "\n", 0o600, key},
 		{"a line of Windows", key + "\r\n", 0o600, key},
 		{"two lines", key + "\n\n", 0o600, key + "\n"},
-		{"group", key, 0o640, ""},
-		{"everybody", key, 0o644, ""},
+		{"group", key, 0o640, ofOthers},
+		{"everybody", key, 0o644, ofOthers},
 		{"empty", "\n", 0o600, ""},
 		{"as large as may be", strings.Repeat(key, 2048) + "\n", 0o600, strings.Repeat(key, 2048)},
 		{"too large", strings.Repeat(key, 2048) + "0", 0o600, ""},
 		{"large", strings.Repeat(key, 4096), 0o600, ""},
 	} {
-		require.NoError(t, os.WriteFile(filepath.Join(dir, "key"), []byte(tt.content), 0o600))
-		require.NoError(t, os.Chmod(filepath.Join(dir, "key"), tt.mode))
-		config, err := Parse(filepath.Join(dir, "mcpauth.json"), []byte(`{"session_key": {"file": "key"}}`))
+		name := fmt.Sprint("key", i) // each its own: one that is read-only cannot be written again everywhere
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(tt.content), 0o600))
+		require.NoError(t, os.Chmod(filepath.Join(dir, name), tt.mode))
+		config, err := Parse(filepath.Join(dir, "mcpauth.json"), []byte(`{"session_key": {"file": "`+name+`"}}`))
 		if tt.want == "" {
 			require.Error(t, err, tt.name)
 			assert.NotContains(t, err.Error(), "0123", tt.name)
