@@ -73,7 +73,7 @@ func keepPrivate(h http.Header) {
 	for directive := range strings.SplitSeq(strings.Join(h["Cache-Control"], ","), ",") {
 		directive = strings.TrimSpace(directive)
 		name, _, _ := strings.Cut(strings.ToLower(directive), "=")
-		switch name {
+		switch name = strings.TrimSpace(name); name { // some caches skip a blank there
 		case "":
 			continue
 		case "public", "s-maxage":

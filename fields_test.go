@@ -106,6 +106,12 @@ func TestNoSharedCache_MCP_61(t *testing.T) {
 		`private, must-revalidate, private="x-y"`:  `private, must-revalidate, private="x-y"`,
 		`no-store, must-revalidate, private="x-y"`: `no-store, must-revalidate, private="x-y"`,
 		"no-store, public":                         "private, no-store",
+		// Blanks around the equals sign, which some caches skip.
+		"max-age=60, s-maxage =600":        "private, max-age=60",
+		"s-maxage\t= 600, must-revalidate": "private, must-revalidate",
+		"public =1":                        "private",
+		`must-revalidate, private ="x-y"`:  "private, must-revalidate",
+		"must-revalidate =1, max-age=9":    "private, must-revalidate =1, max-age=9",
 	} {
 		for name, request := range heardStreams(f, t) {
 			for _, status := range []int{200, 404} {

@@ -20,7 +20,7 @@ type receiver struct {
 	x      *exchange
 	query  string             // of the request, as the handler sees it
 	filter reply.Filter       // of the answer
-	spent  time.Duration      // on asking the store about the entries of lists
+	spent  time.Duration      // by the store, on the entries of lists
 	known  map[string]ownTask // of those that are decided about
 }
 
@@ -49,22 +49,26 @@ func (x *exchange) filterFor(query string) *reply.Filter {
 const maxAsked = 16
 
 // ask asks the store about the tasks of a list, many at a time: a list that has everybody's is not to take longer than there is time.
+// All look-ups of an answer have the time of one request, and end with the first that fails. On a stream each has its own: what is left
+// out is the entry of which nobody knows, and no other.
 func (r *receiver) ask(names []string) {
 	if r.known = nil; len(names) == 0 {
 		return
 	}
-	left := storeTimeout
+	ctx, fail := r.filter.Context, func(error) {}
 	if !r.x.isStream() {
-		left -= r.spent
+		bounded, done := context.WithTimeout(ctx, storeTimeout-r.spent)
+		defer done()
+		ctx, fail = context.WithCancelCause(bounded)
 	}
-	ctx, done := context.WithTimeout(r.filter.Context, left)
-	defer done()
 	began := time.Now()
 	answers := make([]ownTask, len(names))
 	one := func(i int64) {
+		bounded, done := context.WithTimeout(ctx, storeTimeout)
+		defer done()
 		a := &answers[i]
-		if a.began, a.own, a.err = r.x.m.owned.tasks.Of(ctx, r.x.principal.caller(), names[i]); a.err != nil {
-			done() // nobody else is going to be told
+		if a.began, a.own, a.err = r.x.m.owned.tasks.Of(bounded, r.x.principal.caller(), names[i]); a.err != nil {
+			fail(a.err)
 		}
 	}
 	one(0) // alone: a store that has been away is asked by one at first
@@ -81,6 +85,9 @@ func (r *receiver) ask(names []string) {
 	r.spent += time.Since(began)
 	r.known = make(map[string]ownTask, len(names))
 	for i, name := range names {
+		if why := context.Cause(ctx); why != nil && answers[i].err != nil {
+			answers[i].err = why // of the first that has failed, not that the others have ended with it
+		}
 		r.known[name] = answers[i]
 	}
 }
@@ -109,39 +116,25 @@ func (r *receiver) Shows(list, method, name string) bool {
 // Hears reports whether the principal may hear of what a notification names. Since it
 // subscribed, or the call began on whose stream it comes, the policy may have changed.
 func (r *receiver) Hears(method, name string) bool {
-	may, _ := r.admits(r.x.m.generation(), Call{Method: method, Kind: Kind(mcp.KindOf(method)), Name: name}, storeTimeout)
+	may, _ := r.admits(r.x.m.generation(), Call{Method: method, Kind: Kind(mcp.KindOf(method)), Name: name})
 	return may // what nobody knows is left out
 }
 
-// showsTask is Shows for a task. All entries of an answer have the time of one request; of those that last, each has it. Without
-// entries of which nobody knows, a list would say that there are no tasks: it is withheld.
+// showsTask is Shows for a task. Without entries of which nobody knows, a list that is an answer would say that there are no tasks: it is withheld.
 func (r *receiver) showsTask(call Call) bool {
-	if r.x.isStream() {
-		may, _ := r.admits(r.x.current(), call, storeTimeout)
-		return may
-	}
-	began := time.Now()
-	may, err := r.admits(r.x.current(), call, storeTimeout-r.spent)
-	r.spent += time.Since(began)
-	if err != nil {
+	may, err := r.admits(r.x.current(), call)
+	if err != nil && !r.x.isStream() {
 		r.filter.Doubt = doubtStore(err)
 	}
 	return may
 }
 
-// admits reports whether a configuration would let the principal's request for a call through. The error says that nobody knows, within
-// the time that there is for it.
-func (r *receiver) admits(g *generation, call Call, left time.Duration) (bool, error) {
+// admits reports whether a configuration would let the principal's request for a call through. The error says that nobody knows.
+func (r *receiver) admits(g *generation, call Call) (bool, error) {
 	if call.Name == "" || r.filter.Doubt != nil {
 		return false, nil
 	}
-	o, ctx := &r.x.m.owned, r.filter.Context
-	if o.tasks.IsCommon() && mcp.IsTask(call.Method) {
-		bounded, done := context.WithTimeout(ctx, left)
-		defer done()
-		ctx = bounded
-	}
-	asked, err := o.tasksOf(ctx, g, []Call{call}, r.taskOf)
+	asked, err := r.x.m.owned.tasksOf(r.filter.Context, g, []Call{call}, r.taskOf)
 	if err != nil {
 		return false, err
 	}

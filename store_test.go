@@ -305,13 +305,6 @@ func TestStoreDown_STORE_07(t *testing.T) {
 // TestStoreLists_STORE_07: a list of tasks of which nobody knows whose they are is withheld and not empty, and one answer asks
 // for no longer than one request does.
 func TestStoreLists_STORE_07_STORE_14(t *testing.T) {
-	list := func(n int) string {
-		var tasks []string
-		for i := range n {
-			tasks = append(tasks, fmt.Sprintf(`{"taskId":"t%d","status":"working"}`, i))
-		}
-		return `{"jsonrpc":"2.0","id":1,"result":{"tasks":[` + strings.Join(tasks, ",") + `]}}`
-	}
 	synctest.Test(t, func(t *testing.T) {
 		store := newTestStore()
 		b := newTaskBed(t, shares(store))
@@ -325,12 +318,12 @@ func TestStoreLists_STORE_07_STORE_14(t *testing.T) {
 		}
 		ask := func() (*http.Response, string, time.Duration) {
 			began := time.Now()
-			b.reply, b.ran = list(51), 0
+			b.reply, b.ran = taskList(51), 0
 			w := b.post(b.token(nil), `{"jsonrpc":"2.0","id":1,"method":"tasks/list"}`, "MCP-Protocol-Version: 2025-11-25")
 			return w.Result(), w.Body.String(), time.Since(began)
 		}
 		_, body, _ := ask()
-		assert.Equal(t, list(50), body)
+		assert.Equal(t, taskList(50), body)
 		for name, fails := range map[string]func(context.Context) error{"gone": storeGone, "slow": storeSlow, "deaf": storeDeaf} {
 			for _, b.contentType = range []string{"application/json"} {
 				store.is(fails)
@@ -343,7 +336,7 @@ func TestStoreLists_STORE_07_STORE_14(t *testing.T) {
 				store.is(nil)
 				time.Sleep(time.Minute)
 				_, body, _ := ask()
-				assert.Equal(t, list(50), body, name)
+				assert.Equal(t, taskList(50), body, name)
 			}
 		}
 	})
@@ -412,6 +405,131 @@ func TestStoreListFlood_STORE_05_STORE_14(t *testing.T) {
 			assert.Equal(t, `{"jsonrpc":"2.0","id":1,"result":{"tasks":[`+strings.Join(mine, ",")+`]}}`, w.Body.String(), n)
 			assert.LessOrEqual(t, time.Since(began), 500*time.Millisecond)
 			assert.Equal(t, int32(16), most.Load(), "calls of the store at once")
+		})
+	}
+}
+
+// TestSlowPolicyLists_STORE_14: the time of a list is the store's. What a policy in code takes to decide about each entry brings none into doubt;
+// what the store takes, or that it is gone meanwhile, does, and the operator is told why.
+func TestSlowPolicyLists_STORE_14_STORE_07(t *testing.T) {
+	const n = 600
+	const doubt = `{"jsonrpc":"2.0","id":1,"error":{"code":-31503,"message":"authorization temporarily unavailable"}}`
+	for _, row := range []struct {
+		name   string
+		fails  func(ctx context.Context, call int32) error
+		status int
+		body   string
+		reason string // in the log
+	}{
+		{"a store that answers at once", func(context.Context, int32) error { return nil }, http.StatusOK, taskList(n), ""},
+		{"one that has gone after the first of them", func(ctx context.Context, call int32) error {
+			if call == 300 {
+				return storeGone(ctx)
+			}
+			time.Sleep(time.Millisecond)
+			return nil
+		}, http.StatusServiceUnavailable, doubt, "connection refused"},
+		{"one that has gone, and heeds its context", func(ctx context.Context, call int32) error {
+			if call == 300 {
+				return storeGone(ctx)
+			}
+			select {
+			case <-ctx.Done():
+				return ctx.Err()
+			case <-time.After(time.Millisecond):
+				return nil
+			}
+		}, http.StatusServiceUnavailable, doubt, "connection refused"},
+		{"one that is slow", func(context.Context, int32) error { time.Sleep(30 * time.Millisecond); return nil }, http.StatusServiceUnavailable, doubt, "context deadline exceeded"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				store := newTestStore()
+				var takes time.Duration
+				b := newTaskBed(t, shares(store, func(c *mcpauth.Config) {
+					c.Policy = mcpauth.PolicyFunc(func(context.Context, mcpauth.Call) (mcpauth.Requirement, error) {
+						time.Sleep(takes)
+						return mcpauth.Authenticated(), nil
+					})
+				}))
+				for i := range n {
+					b.begin(b.token(nil), "echo", fmt.Sprint("t", i))
+				}
+				takes = 2 * time.Millisecond // and two calls for each task
+				var calls atomic.Int32
+				store.is(func(ctx context.Context) error { return row.fails(ctx, calls.Add(1)) })
+				b.inner = listsAnswer("application/json", taskList(n))
+				w := b.post(b.token(nil), `{"jsonrpc":"2.0","id":1,"method":"tasks/list"}`, "MCP-Protocol-Version: 2025-11-25")
+				assert.Equal(t, row.status, w.Code)
+				assert.Equal(t, row.body, w.Body.String())
+				if row.reason != "" {
+					assert.Contains(t, b.log.String(), `reason="authorization temporarily unavailable: Store: `+row.reason+`" cause=store`)
+				}
+				time.Sleep(time.Second) // who was asked may still be about it
+			})
+		})
+	}
+}
+
+// taskList is a list of tasks.
+func taskList(n int) string {
+	var tasks []string
+	for i := range n {
+		tasks = append(tasks, fmt.Sprintf(`{"taskId":"t%d","status":"working"}`, i))
+	}
+	return `{"jsonrpc":"2.0","id":1,"result":{"tasks":[` + strings.Join(tasks, ",") + `]}}`
+}
+
+// TestStoreReplays_STORE_07: of a list on a stream, what nobody knows is left out, and nothing else: each look-up has its own outcome and its own time.
+func TestStoreReplays_STORE_07_STORE_14(t *testing.T) {
+	const n = 200
+	// only has the look-ups of some numbers fail, in the order in which they are made.
+	only := func(calls *atomic.Int32, at ...int32) func(context.Context) error {
+		return func(ctx context.Context) error {
+			if slices.Contains(at, calls.Add(1)) {
+				return storeGone(ctx)
+			}
+			time.Sleep(time.Millisecond)
+			return nil
+		}
+	}
+	for _, row := range []struct {
+		name  string
+		fails func(calls *atomic.Int32) func(context.Context) error
+		lost  int
+	}{
+		{"none fails", func(calls *atomic.Int32) func(context.Context) error { return only(calls) }, 0},
+		{"the first fails, which is made alone", func(calls *atomic.Int32) func(context.Context) error { return only(calls, 1) }, 1},
+		{"one of many that are under way", func(calls *atomic.Int32) func(context.Context) error { return only(calls, 60) }, 1},
+		{"the last fails", func(calls *atomic.Int32) func(context.Context) error { return only(calls, n) }, 1},
+		{"some fail", func(calls *atomic.Int32) func(context.Context) error { return only(calls, 1, 2, 90, n) }, 4},
+		{"a store that takes its time", func(*atomic.Int32) func(context.Context) error { return storeSlow }, 0},
+		{"a store that has gone", func(*atomic.Int32) func(context.Context) error { return storeGone }, n},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				store := newTestStore()
+				b := newTaskBed(t, shares(store))
+				for i := range n {
+					b.begin(b.token(nil), "echo", fmt.Sprint("t", i))
+				}
+				var calls atomic.Int32
+				b.inner = func(w http.ResponseWriter, _ *http.Request) {
+					w.Header().Set("Content-Type", "text/event-stream")
+					store.is(row.fails(&calls))
+					_, _ = io.WriteString(w, "data: "+taskList(n)+"\n\n")
+					store.is(nil)
+					time.Sleep(time.Minute)
+					_, _ = io.WriteString(w, "data: "+taskList(n)+"\n\n")
+				}
+				w := b.do(http.MethodGet, "/mcp", longToken(b.fixture, nil), "", "MCP-Protocol-Version: 2025-11-25")
+				first, second, _ := strings.Cut(w.Body.String(), "\n\n")
+				assert.Equal(t, n-row.lost, strings.Count(first, "taskId"))
+				assert.Equal(t, "data: "+taskList(n)+"\n\n", second, "the next event is whole")
+				if row.lost == 0 {
+					assert.Equal(t, "data: "+taskList(n), first)
+				}
+			})
 		})
 	}
 }

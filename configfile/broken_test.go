@@ -3,6 +3,7 @@ package configfile_test
 import (
 	"flag"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -26,6 +27,10 @@ func TestBrokenFiles_RELOAD_09(t *testing.T) {
 		write(t, filepath.Join(secrets, name), content)
 	}
 	require.NoError(t, os.Chmod(filepath.Join(secrets, "readable"), 0o640))
+	_, err := os.Stat(filepath.Join(secrets, "no-such-key"))
+	var missing *fs.PathError
+	require.ErrorAs(t, err, &missing)
+	onLinux := strings.NewReplacer(secrets+string(filepath.Separator), "", missing.Err.Error(), "no such file or directory")
 	const table = "testdata/broken.txt"
 	content, err := os.ReadFile(table)
 	require.NoError(t, err)
@@ -37,12 +42,16 @@ func TestBrokenFiles_RELOAD_09(t *testing.T) {
 			continue
 		}
 		files++
+		if runtime.GOOS == "windows" && title == "a file of a secret that others can read" { // no mode says so there
+			got.WriteString("-- " + part)
+			continue
+		}
 		text, _, _ := strings.Cut(rest, answer)
 		_, err := configfile.Parse(filepath.Join(secrets, "mcpauth.json"), []byte(strings.TrimSuffix(text, "\n")))
 		require.Error(t, err, title)
 		got.WriteString("-- " + title + "\n" + text)
 		for line := range strings.Lines(err.Error() + "\n") {
-			got.WriteString(answer + strings.ReplaceAll(line, secrets+string(filepath.Separator), ""))
+			got.WriteString(answer + onLinux.Replace(line))
 		}
 	}
 	if *update {

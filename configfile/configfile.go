@@ -33,7 +33,8 @@ type File struct {
 
 	text    *source
 	secrets []secret
-	doubts  []string // places of which, after a mistake, nothing can be said
+	doubts  []string // plain paths of which, after a mistake, nothing can be said
+	lost    bool     // nor of anything else
 }
 
 // Read reads the text of a file and says what is wrong with it. It looks at no secret, and of a text without mistakes
@@ -74,7 +75,7 @@ func (f *File) broken(errs []*Error) error {
 
 // refused is what [mcpauth.New] finds in a configuration of the file, without what may come of other mistakes.
 func (f *File) refused(c mcpauth.Config) (errs []*Error) {
-	if slices.Contains(f.doubts, "") {
+	if f.lost {
 		return nil
 	}
 	_, err := mcpauth.New(c)

@@ -106,7 +106,11 @@ func TestNull_RELOAD_09(t *testing.T) {
 func TestSecrets_RELOAD_09(t *testing.T) {
 	dir := t.TempDir()
 	key := strings.Repeat("0123456789abcdef", 2)
-	for _, tt := range []struct {
+	ofOthers := ""
+	if runtime.GOOS == "windows" { // where no mode says who may read a file
+		ofOthers = key
+	}
+	for i, tt := range []struct {
 		name, content string
 		mode          os.FileMode
 		want          string
@@ -116,16 +120,17 @@ func TestSecrets_RELOAD_09(t *testing.T) {
 		{"a line", key + "\n", 0o600, key},
 		{"a line of Windows", key + "\r\n", 0o600, key},
 		{"two lines", key + "\n\n", 0o600, key + "\n"},
-		{"group", key, 0o640, ""},
-		{"everybody", key, 0o644, ""},
+		{"group", key, 0o640, ofOthers},
+		{"everybody", key, 0o644, ofOthers},
 		{"empty", "\n", 0o600, ""},
 		{"as large as may be", strings.Repeat(key, 2048) + "\n", 0o600, strings.Repeat(key, 2048)},
 		{"too large", strings.Repeat(key, 2048) + "0", 0o600, ""},
 		{"large", strings.Repeat(key, 4096), 0o600, ""},
 	} {
-		require.NoError(t, os.WriteFile(filepath.Join(dir, "key"), []byte(tt.content), 0o600))
-		require.NoError(t, os.Chmod(filepath.Join(dir, "key"), tt.mode))
-		config, err := Parse(filepath.Join(dir, "mcpauth.json"), []byte(`{"session_key": {"file": "key"}}`))
+		name := fmt.Sprint("key", i) // each its own: one that is read-only cannot be written again everywhere
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(tt.content), 0o600))
+		require.NoError(t, os.Chmod(filepath.Join(dir, name), tt.mode))
+		config, err := Parse(filepath.Join(dir, "mcpauth.json"), []byte(`{"session_key": {"file": "`+name+`"}}`))
 		if tt.want == "" {
 			require.Error(t, err, tt.name)
 			assert.NotContains(t, err.Error(), "0123", tt.name)
@@ -281,6 +286,35 @@ func TestManyMistakes_RELOAD_09(t *testing.T) {
 	}
 	_, err = Parse("mcpauth.json", []byte(unknown+`,"issuers":[{"url":"https://i.example","algorithm":"RS256","algorithms":[]}]}`))
 	assert.Len(t, each(err), maxMistakes, "the last of them hides what may come of it, too")
+}
+
+// TestNamelessMembers_RELOAD_09: a name of underscores alone, or an empty one, is a mistake of its own: nothing that is said of others comes of it.
+func TestNamelessMembers_RELOAD_09(t *testing.T) {
+	for name, shown := range map[string]string{"_": "_", "__": "__", "": `""`, "x": "x"} {
+		at := func(column int) string { return fmt.Sprintf("m.json:1:%d: ", column) }
+		n := len(name)
+		all := fileMembers.names()
+		_, err := Parse("m.json", []byte(`{"`+name+`": 1, "resource": "mcp.example.com/mcp"}`))
+		assert.EqualError(t, err, at(2)+shown+": no such member: there are "+strings.Join(all, ", ")+"\n"+
+			at(21+n)+`resource: "mcp.example.com/mcp": not an absolute URL: write https://host/path`, name)
+
+		_, err = Parse("m.json", []byte(`{"`+name+`": 1, "`+name+`": 1, "resource": "mcp.example.com/mcp"}`))
+		assert.ErrorContains(t, err, at(9+n)+shown+": stands twice", name)
+		assert.ErrorContains(t, err, ": not an absolute URL", name)
+
+		_, err = Parse("m.json", []byte(`{"issuers": [{"`+name+`": 1, "url": "http://login.example.com"}], "resource": "mcp.example.com/mcp"}`))
+		assert.ErrorContains(t, err, at(15)+"issuers[0]."+shown+": no such member: there are ", name)
+		assert.ErrorContains(t, err, ": not an absolute URL", name)
+		assert.NotContains(t, err.Error(), "must be https", "it may come of a member that is misspelt")
+
+		_, err = Parse("m.json", []byte(`{"metadata": {"`+name+`": []}, "resource": "mcp.example.com/mcp"}`))
+		assert.ErrorContains(t, err, "metadata["+fmt.Sprintf("%q", name)+"]: ", name)
+		assert.ErrorContains(t, err, ": not an absolute URL", name)
+	}
+	for _, text := range []string{`[]`, `5`, `null`} { // of what is no object nothing can be said
+		_, err := Parse("m.json", []byte(text))
+		assert.Len(t, each(err), 1)
+	}
 }
 
 // TestLongPath_RELOAD_09: of a long name is shown how it begins.

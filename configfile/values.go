@@ -18,6 +18,7 @@ type reader struct {
 	found   int             // mistakes, of which errs has the first
 	failed  map[*trail]bool // where mistakes are
 	doubts  []string
+	lost    bool
 	secrets []secret
 }
 
@@ -32,9 +33,9 @@ func read(name string, data []byte) (*File, []*Error) {
 	t.root = root
 	r := &reader{text: t, failed: map[*trail]bool{}}
 	object(fileMembers)(r, f, root, nil)
-	f.secrets, f.doubts = r.secrets, r.doubts
+	f.secrets, f.doubts, f.lost = r.secrets, r.doubts, r.lost
 	if more := r.found - len(r.errs); more > 0 {
-		r.errs, f.doubts = append(r.errs, &Error{more: more}), []string{""}
+		r.errs, f.lost = append(r.errs, &Error{more: more}), true
 	}
 	return f, r.errs
 }
@@ -46,6 +47,7 @@ func (r *reader) fail(at int, path *trail, what, fix string) {
 	}
 	r.errs = append(r.errs, r.text.mistake(at, path.String(), what, fix))
 	r.doubts = append(r.doubts, plain(path.String()))
+	r.lost = r.lost || path == nil
 }
 
 // is reports whether a value is of a kind, and fails otherwise.

@@ -16,12 +16,12 @@ func lifetime(h http.Header) time.Duration {
 	said := false
 	cacheControl := strings.ToLower(strings.Join(h.Values("Cache-Control"), ","))
 	for directive := range strings.SplitSeq(cacheControl, ",") {
-		name, value, _ := strings.Cut(strings.TrimSpace(directive), "=")
-		switch name {
+		name, value, _ := strings.Cut(directive, "=")
+		switch strings.TrimSpace(name) {
 		case "no-store", "no-cache":
 			return 0
 		case "max-age":
-			seconds, ok := deltaSeconds(strings.Trim(value, `"`))
+			seconds, ok := deltaSeconds(strings.Trim(strings.TrimSpace(value), `"`))
 			if !ok || said && seconds != life {
 				return 0
 			}

@@ -25,6 +25,8 @@ func TestLifetime_JWKS_22_DISC_16_FRESH_10(t *testing.T) {
 			{"JWKS-22 upper case, quoted, spaces", header{"Cache-Control": `Public ,  MAX-AGE="600" `}, 10 * time.Minute},
 			{"JWKS-22 zero", header{"Cache-Control": "max-age=0"}, 0},
 			{"JWKS-22 a year", header{"Cache-Control": "max-age=31536000"}, 365 * 24 * time.Hour},
+			{"JWKS-22 blanks around the equals sign", header{"Cache-Control": "max-age = 60", "Expires": in(time.Hour)}, time.Minute},
+			{"JWKS-22 no-cache of a field, and a blank", header{"Cache-Control": "max-age=600, no-cache =\"x\""}, 0},
 			{"JWKS-22 out of range", header{"Cache-Control": "max-age=99999999999999999999999"}, longest},
 			{"FRESH-10 negative", header{"Cache-Control": "max-age=-1"}, 0},
 			{"FRESH-10 malformed", header{"Cache-Control": "max-age=soon"}, 0},
