@@ -80,7 +80,7 @@ func (b *builder) tellWarnings() {
 
 func newGeneration(o *operator) *generation {
 	g := new(generation)
-	g.public.refuser, g.public.unasked = &g.refuser, &o.unasked
+	g.public.refuser, g.public.unasked, g.public.log = &g.refuser, &o.unasked, o.log
 	g.refuser.origins = &g.public.origins
 	return g
 }
