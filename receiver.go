@@ -109,39 +109,26 @@ func (r *receiver) Shows(list, method, name string) bool {
 // Hears reports whether the principal may hear of what a notification names. Since it
 // subscribed, or the call began on whose stream it comes, the policy may have changed.
 func (r *receiver) Hears(method, name string) bool {
-	may, _ := r.admits(r.x.m.generation(), Call{Method: method, Kind: Kind(mcp.KindOf(method)), Name: name}, storeTimeout)
+	may, _ := r.admits(r.x.m.generation(), Call{Method: method, Kind: Kind(mcp.KindOf(method)), Name: name})
 	return may // what nobody knows is left out
 }
 
-// showsTask is Shows for a task. All entries of an answer have the time of one request; of those that last, each has it. Without
-// entries of which nobody knows, a list would say that there are no tasks: it is withheld.
+// showsTask is Shows for a task. Without entries of which nobody knows, a list would say that there are no tasks: it is withheld. Of what
+// lasts they are left out, and what follows is shown.
 func (r *receiver) showsTask(call Call) bool {
-	if r.x.isStream() {
-		may, _ := r.admits(r.x.current(), call, storeTimeout)
-		return may
-	}
-	began := time.Now()
-	may, err := r.admits(r.x.current(), call, storeTimeout-r.spent)
-	r.spent += time.Since(began)
-	if err != nil {
+	may, err := r.admits(r.x.current(), call)
+	if err != nil && !r.x.isStream() {
 		r.filter.Doubt = doubtStore(err)
 	}
 	return may
 }
 
-// admits reports whether a configuration would let the principal's request for a call through. The error says that nobody knows, within
-// the time that there is for it.
-func (r *receiver) admits(g *generation, call Call, left time.Duration) (bool, error) {
-	if call.Name == "" || r.filter.Doubt != nil {
+// admits reports whether a configuration would let the principal's request for a call through. The error says that nobody knows.
+func (r *receiver) admits(g *generation, call Call) (bool, error) {
+	if call.Name == "" {
 		return false, nil
 	}
-	o, ctx := &r.x.m.owned, r.filter.Context
-	if o.tasks.IsCommon() && mcp.IsTask(call.Method) {
-		bounded, done := context.WithTimeout(ctx, left)
-		defer done()
-		ctx = bounded
-	}
-	asked, err := o.tasksOf(ctx, g, []Call{call}, r.taskOf)
+	asked, err := r.x.m.owned.tasksOf(r.filter.Context, g, []Call{call}, r.taskOf)
 	if err != nil {
 		return false, err
 	}
