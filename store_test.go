@@ -400,6 +400,18 @@ func TestStoreListGivesUp_STORE_14(t *testing.T) {
 	})
 }
 
+// TestStoreOfDelegatedTasks_STORE_14: where the handler keeps tasks apart, the store is not asked about those of a list.
+func TestStoreOfDelegatedTasks_STORE_14(t *testing.T) {
+	store := newTestStore()
+	b := newTaskBed(t, shares(store, func(c *mcpauth.Config) { c.DelegateTasks = true }))
+	const list = `{"jsonrpc":"2.0","id":1,"result":{"tasks":[{"taskId":"t","status":"working"}]}}`
+	b.inner = listsAnswer("application/json", list)
+	w := b.post(b.token(nil), `{"jsonrpc":"2.0","id":1,"method":"tasks/list"}`)
+	b.served(w)
+	assert.Equal(t, list, w.Body.String())
+	assert.Zero(t, store.calls)
+}
+
 // TestStoreListFlood_STORE_05_STORE_14: how many tasks others have in a list does not keep a caller from its own, nor from anybody else.
 func TestStoreListFlood_STORE_05_STORE_14(t *testing.T) {
 	for _, n := range []int{255, 256, 600, 3000} {
