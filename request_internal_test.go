@@ -98,6 +98,53 @@ func TestLongest_LIMITS_01_LIMITS_05(t *testing.T) {
 	}
 }
 
+// TestCredentials_TOK_05_TOK_06_TOK_07: one token in one place, under a scheme that is taken, and nothing else.
+func TestCredentials_TOK_05_TOK_06_TOK_07(t *testing.T) {
+	for name, row := range map[string]struct {
+		lines   []string
+		query   string
+		dpop    bool // is taken
+		want    credential
+		refused refusal.Reason
+	}{
+		"Bearer":                   {[]string{"bearer  t "}, "", false, credential{token: "t"}, ""},
+		"DPoP":                     {[]string{"dpop t"}, "", true, credential{token: "t", dpop: true}, ""},
+		"Bearer where DPoP is":     {[]string{"Bearer t"}, "", true, credential{token: "t"}, ""},
+		"beside other queries":     {[]string{"Bearer t"}, "access_tokens=1&%zz&x=access_token", false, credential{token: "t"}, ""},
+		"none":                     {nil, "", false, credential{}, refusal.NoCredentials},
+		"twice":                    {[]string{"Bearer t", "Bearer t"}, "", false, credential{}, refusal.ManyCredentials},
+		"in the query":             {nil, "x;access%5Ftoken=t", false, credential{}, refusal.NoCredentials},
+		"in the query too":         {[]string{"Bearer t"}, "access_token", false, credential{}, refusal.ManyCredentials},
+		"DPoP that is not taken":   {[]string{"DPoP t"}, "", false, credential{}, refusal.NoCredentials},
+		"another scheme":           {[]string{"Basic t"}, "", true, credential{}, refusal.NoCredentials},
+		"a scheme alone":           {[]string{"Bearer "}, "", false, credential{}, refusal.NoCredentials},
+		"two in one, with a comma": {[]string{"Bearer t, Bearer t"}, "", false, credential{}, refusal.ManyCredentials},
+	} {
+		r := httptest.NewRequest(http.MethodPost, "/mcp?"+row.query, nil)
+		r.Header["Authorization"] = row.lines
+		sent, denied := credentials(r, row.dpop)
+		if row.refused == "" {
+			assert.Nil(t, denied, name)
+			assert.Equal(t, row.want, sent, name)
+			continue
+		}
+		assert.ErrorIs(t, denied, row.refused, name)
+		assert.Empty(t, sent.token, name)
+	}
+}
+
+// Whether a field ends here is seen wherever it stands, in whatever spelling.
+func TestCheckHeaders_PASS_01(t *testing.T) {
+	for name, want := range map[string]bool{"Dpop": true, "DPOP": true, "Mcp_Name": true, "Proxy_Authorization": true, "Mcp-Name": false, "X-Dpop": false} {
+		for range 20 { // in any order
+			h := http.Header{"Authorization": {"Bearer t"}, "Accept": {"x"}, "Content-Type": {"x"}, "Origin": {"x"}, name: {"x"}}
+			strips, denied := checkHeaders(h)
+			assert.Nil(t, denied)
+			assert.Equal(t, want, strips, name)
+		}
+	}
+}
+
 // A path that is too long is not remembered, and takes nobody's place.
 func TestBackendPaths_LIMITS_13(t *testing.T) {
 	b := &backend{}
