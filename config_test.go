@@ -334,6 +334,7 @@ func TestZeroMiddleware_TOK_10(t *testing.T) {
 		w := zero.call(token, "echo")
 		assert.Equal(t, http.StatusUnauthorized, w.Code)
 		assert.Equal(t, body, w.Body.String())
+		assert.Regexp(t, `^Bearer( |$)`, w.Header().Get("WWW-Authenticate"))
 		assert.Equal(t, http.StatusUnauthorized, zero.legacyCall(token, "echo").Code)
 	}
 	assert.Zero(t, f.ran)

@@ -135,6 +135,15 @@ func TestNoSharedCache_MCP_61(t *testing.T) {
 			}
 		}
 	}
+	for name, request := range heardStreams(f, t) { // nor if it says nothing else
+		f.inner = func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Cache-Control", "public, max-age=60")
+			w.Header().Set("CDN-Cache-Control", "public")
+		}
+		w := f.serve(request)
+		require.Equal(t, "private, max-age=60", w.Header().Get("Cache-Control"), name)
+		require.Empty(t, w.Header().Get("CDN-Cache-Control"), name)
+	}
 	for status, want := range map[int][]string{http.StatusOK: {"private"}, http.StatusIMUsed: {"private"}, http.StatusMultipleChoices: nil} {
 		f.inner = func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) }
 		w := f.legacyCall(f.token(nil), "echo")

@@ -795,6 +795,11 @@ func TestForgotten_ISOL_20(t *testing.T) {
 		{"a stream that says nothing", http.MethodGet, "", stream(""), true},
 		{"GET without a stream", http.MethodGet, "", withStatus(200), false},
 		{"GET refused", http.MethodGet, "", withStatus(405), false},
+		{"GET refused by a stream", http.MethodGet, "", func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "text/event-stream")
+			w.WriteHeader(http.StatusMultipleChoices)
+		}, false},
+		{"a call whose answer looks like events with ids", http.MethodPost, legacyCall("echo"), listsAnswer("text/plain", "data: {}\nid: 1\n\n"), false},
 		{"a call", http.MethodPost, legacyCall("echo"), withStatus(200), false},
 		{"a call with notifications", http.MethodPost, legacyCall("echo"), stream("data: {\"id\":1}\n\n"), false},
 		{"a call with events that have ids", http.MethodPost, legacyCall("echo"), stream("id: 1\ndata: {}\n\n"), true},
