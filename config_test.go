@@ -497,6 +497,9 @@ func TestWarnings_PRM_06_AUD_12_AUD_09_OBS_08(t *testing.T) {
 		{"OBS-08 the first of all methods is misspelt", func(c *mcpauth.Config) {
 			c.Policy = mcpauth.Rules{Methods: map[string]mcpauth.Requirement{"completion/complet": mcpauth.Scopes("mcp:read")}}
 		}, "rule=completion/complet method=completion/complete"},
+		{"OBS-08 the first of all names is misspelt", func(c *mcpauth.Config) {
+			c.Policy = mcpauth.Rules{Methods: map[string]mcpauth.Requirement{"$reponse": mcpauth.Scopes("mcp:read")}}
+		}, "rule=$reponse method=$response"},
 		{"OBS-08 a method is misspelt, and the one that is meant stays free", func(c *mcpauth.Config) {
 			c.Policy = mcpauth.Rules{Methods: map[string]mcpauth.Requirement{"tools/lst": mcpauth.Scopes("mcp:read")}}
 		}, "rule=tools/lst method=tools/list"},

@@ -199,6 +199,15 @@ func TestRefusalLineIsBounded_AUDIT_04_AUDIT_10(t *testing.T) {
 	assert.Contains(t, line, "subscriptions/listen")
 	assert.Contains(t, line, "calls_omitted=969")
 	assert.Less(t, len(line), 16<<10)
+	assert.Contains(t, line, ` issuer=`+testIssuerURL+` subject="\"user-1\"" `)
+	for n, omitted := range map[int]string{31: "", 32: " calls_omitted=1\n"} {
+		f.log.Reset()
+		some := strings.TrimSuffix(strings.Repeat(`"db://x",`, n), ",")
+		f.do(http.MethodPost, "/mcp", f.token(nil), strings.Replace(body, uris, some, 1), "Mcp-Protocol-Version: 2026-07-28", "Mcp-Method: subscriptions/listen", "Mcp-Name")
+		assert.Equal(t, 32, strings.Count(f.log.String(), " call="), n)
+		assert.Contains(t, f.log.String(), omitted)
+		assert.Equal(t, omitted != "", strings.Contains(f.log.String(), "calls_omitted"), n)
+	}
 }
 
 // The record of a request has its times, its name in the log, and what is unverified as such.

@@ -2,6 +2,7 @@ package mcpauth_test
 
 import (
 	"fmt"
+	"log/slog"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 
+	"github.com/seed-1e292522/mcpauth"
 	"github.com/seed-1e292522/mcpauth/mcpauthtest"
 )
 
@@ -96,6 +98,20 @@ func TestLoginLoop_OBS_10(t *testing.T) {
 			}
 			assert.Equal(t, 12, strings.Count(f.log.String(), loopLine))
 		})
+	})
+	t.Run("OBS-10 at level Warn nobody looks into refused tokens", func(t *testing.T) {
+		for level, lines := range map[slog.Level]int{slog.LevelInfo: 1, slog.LevelWarn: 0} {
+			synctest.Test(t, func(t *testing.T) {
+				var log logBuffer
+				f := newFixture(t, func(c *mcpauth.Config) {
+					c.Logger = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: level}))
+				})
+				for n := range 5 {
+					f.call(f.token(mcpauthtest.Claims{"aud": "https://other.example", "jti": fmt.Sprint(n)}), "echo")
+				}
+				assert.Equal(t, lines, strings.Count(log.String(), loopLine), level)
+			})
+		}
 	})
 	t.Run("OBS-10 strangers take no memory of a caller's", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
