@@ -382,6 +382,21 @@ func TestAllMistakesAtOnce_TEST_17(t *testing.T) {
 	assert.Equal(t, "Resource", one.Field)
 }
 
+// TestMistakesOfTwins_TEST_17: where two issuers are wrong in the same way, each is told.
+func TestMistakesOfTwins_TEST_17(t *testing.T) {
+	leaked := mcpauthtest.NewKey("b", "ES256").JWK()
+	leaked["d"] = secret
+	keys, err := json.Marshal(map[string]any{"keys": []any{mcpauthtest.NewKey("a", "ES256").JWK(), leaked}})
+	require.NoError(t, err)
+	twin := mcpauth.Issuer{URL: "http://as.example.com", Keys: keys}
+	_, err = mcpauth.New(mcpauth.Config{Resource: testResource, Issuers: []mcpauth.Issuer{twin, twin}})
+	var fields []string
+	for _, mistake := range mistakes(t, err) {
+		fields = append(fields, mistake.Field)
+	}
+	assert.Equal(t, []string{"Issuers[0].URL", "Issuers[0].Keys", "Issuers[1].URL", "Issuers[1].Keys"}, fields)
+}
+
 func TestGoodConfigurations(t *testing.T) {
 	for _, row := range []struct {
 		name   string

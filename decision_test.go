@@ -187,6 +187,36 @@ func TestRecordIsACopy_AUDIT_03(t *testing.T) {
 	assert.Equal(t, []string{"tasks/get", `tools/call{"path":"/etc"}`}, asked)
 }
 
+// What OnDecision keeps of a request stays as it was: the next one is not read into its memory.
+func TestRecordIsKept_AUDIT_03(t *testing.T) {
+	var kept []string // of texts that are not copied
+	var raw []json.RawMessage
+	f := newFixture(t, func(c *mcpauth.Config) {
+		c.OnDecision = func(_ context.Context, d mcpauth.Decision) {
+			raw = append(raw, d.Calls[0].Arguments)
+			kept = append(kept, string(d.Calls[0].Arguments))
+		}
+	})
+	for n := range 20 {
+		f.ran = 0
+		f.served(f.post(f.token(nil), fmt.Sprintf(`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"echo","arguments":{"n":%d}}}`, n+10)))
+	}
+	for n := range raw {
+		assert.Equal(t, kept[n], string(raw[n]))
+	}
+	assert.Equal(t, `{"n":10}`, kept[0])
+}
+
+// The context of Revoked is over when it has answered: what it began and left is not to go on.
+func TestRevokedContextEnds(t *testing.T) {
+	var given context.Context
+	f := newFixture(t, func(c *mcpauth.Config) {
+		c.Revoked = func(ctx context.Context, _ *mcpauth.Principal) (bool, error) { given = ctx; return false, ctx.Err() }
+	})
+	f.served(f.call(f.token(nil), "echo"))
+	assert.ErrorIs(t, given.Err(), context.Canceled)
+}
+
 // One request writes a bounded line, however much it asks for.
 func TestRefusalLineIsBounded_AUDIT_04_AUDIT_10(t *testing.T) {
 	f := newFixture(t, nil)

@@ -231,6 +231,7 @@ func TestTokeninfoAttacks_INTRO_19(t *testing.T) {
 	f.refused(f.call(id, "echo"), http.StatusUnauthorized, invalidToken("token type not accepted"))
 	assert.Contains(t, f.log.String(), "cause=token-id")
 	require.NoError(t, f.auth.Ready(t.Context()), "there are no keys to wait for")
+	assert.Zero(t, f.issuer.Fetches(mcpauthtest.Metadata)+f.issuer.Fetches(mcpauthtest.JWKS))
 }
 
 // TestUnlisted_TENANT_09: an issuer that is not listed is accepted, and stands in nothing that the public reads.

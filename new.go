@@ -37,9 +37,6 @@ func newBeside(other *Middleware, config Config) (*Middleware, error) {
 	}
 	b := builder{config: &config, m: m, before: ofNobody}
 	if err := errors.Join(b.compile()...); err != nil {
-		for _, s := range b.cold {
-			s.keys.Close()
-		}
 		return nil, err
 	}
 	m.current.Store(b.g)
