@@ -187,24 +187,31 @@ func TestRecordIsACopy_AUDIT_03(t *testing.T) {
 	assert.Equal(t, []string{"tasks/get", `tools/call{"path":"/etc"}`}, asked)
 }
 
-// What OnDecision keeps of a request stays as it was: the next one is not read into its memory.
-func TestRecordIsKept_AUDIT_03(t *testing.T) {
-	var kept []string // of texts that are not copied
+// What OnDecision, or code of a policy, keeps of a request stays as it was: the next one is not read into its memory.
+func TestArgumentsAreKept_AUDIT_03(t *testing.T) {
 	var raw []json.RawMessage
-	f := newFixture(t, func(c *mcpauth.Config) {
-		c.OnDecision = func(_ context.Context, d mcpauth.Decision) {
-			raw = append(raw, d.Calls[0].Arguments)
-			kept = append(kept, string(d.Calls[0].Arguments))
+	for name, change := range map[string]func(*mcpauth.Config){
+		"a record": func(c *mcpauth.Config) {
+			c.OnDecision = func(_ context.Context, d mcpauth.Decision) { raw = append(raw, d.Calls[0].Arguments) }
+		},
+		"a policy": func(c *mcpauth.Config) {
+			c.Policy = mcpauth.PolicyFunc(func(_ context.Context, call mcpauth.Call) (mcpauth.Requirement, error) {
+				raw = append(raw, call.Arguments)
+				return mcpauth.Authenticated(), nil
+			})
+		},
+	} {
+		raw = nil
+		f := newFixture(t, change)
+		for n := range 20 {
+			f.ran = 0
+			f.served(f.post(f.token(nil), fmt.Sprintf(`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"echo","arguments":{"n":%d}}}`, n+10)))
 		}
-	})
-	for n := range 20 {
-		f.ran = 0
-		f.served(f.post(f.token(nil), fmt.Sprintf(`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"echo","arguments":{"n":%d}}}`, n+10)))
+		for n := range raw {
+			assert.Equal(t, fmt.Sprintf(`{"n":%d}`, n+10), string(raw[n]), name)
+		}
+		assert.Len(t, raw, 20, name)
 	}
-	for n := range raw {
-		assert.Equal(t, kept[n], string(raw[n]))
-	}
-	assert.Equal(t, `{"n":10}`, kept[0])
 }
 
 // The context of Revoked is over when it has answered: what it began and left is not to go on.
