@@ -840,6 +840,20 @@ func TestOldSessionKeys_SESS_06(t *testing.T) {
 	without.refused(without.do(http.MethodPost, uri, without.token(nil), legacyCall("echo")), http.StatusNotFound, "")
 }
 
+// TestNoRuleForTasks_STORE_04: where rules open nothing on tasks, nobody can ask for one, and a call that begins one stores nothing.
+func TestNoRuleForTasks_STORE_04(t *testing.T) {
+	for _, opens := range []bool{false, true} {
+		store := newTestStore()
+		b := newTaskBed(t, shares(store, func(c *mcpauth.Config) {
+			if !opens {
+				c.Policy = mcpauth.Rules{Tools: taskRules().Tools}
+			}
+		}))
+		b.begin(b.token(nil), "echo", "task-1")
+		assert.Equal(t, opens, store.calls > 0, "%d calls of the store", store.calls)
+	}
+}
+
 // TestReplicasConfig_STORE_03: what cannot be shared, or would be shared by accident, is a mistake.
 func TestReplicasConfig_STORE_03_SESS_06(t *testing.T) {
 	store := revoke.MemoryStore()
