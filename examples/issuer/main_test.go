@@ -34,7 +34,7 @@ func configuration() mcpauth.Config {
 }
 
 // TestPage: what docs/testing.md has a user send is served, and only with the token.
-func TestPage(t *testing.T) {
+func TestPage_TEST_16(t *testing.T) {
 	page, err := os.ReadFile("../../docs/testing.md")
 	if err != nil {
 		t.Skip("somebody has copied the directory")
