@@ -2,10 +2,14 @@ package mcpauth
 
 import (
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
+
+	"github.com/seed-1e292522/mcpauth/internal/refusal"
 )
 
 // TestLoopsAreBounded_OBS_10: of one principal 64 loops are remembered, and of all what fits.
@@ -36,4 +40,14 @@ func TestLoopsAreBounded_OBS_10(t *testing.T) {
 		assert.NotContains(t, told(row.fits), false, row.name)
 		assert.Contains(t, told(row.tooMuch), false, row.name)
 	}
+}
+
+// TestNobodyIsTold_TOK_10: a Middleware that New has not made refuses for as long as it is asked, and tells nobody.
+func TestNobodyIsTold_TOK_10(t *testing.T) {
+	m := new(Middleware)
+	m.operator.unasked.challenges, m.operator.unasked.since = unaskedChallenges, time.Now().Add(-unaskedFor)
+	r := httptest.NewRequest(http.MethodPost, "/mcp", http.NoBody)
+	r.Header.Set("Accept", "application/json, text/event-stream")
+	denied := refusal.New(refusal.NoCredentials, "", "", "")
+	assert.Same(t, denied, m.operator.record(r, m.begin(newGeneration(&m.operator), r), denied))
 }
