@@ -21,6 +21,8 @@ func TestMergedAnswers_MCP_51_MCP_52(t *testing.T) {
 		rules []int
 		want  Requirement
 	}{
+		{[]int{0}, set.needs[0]},
+		{[]int{2}, set.needs[2]},
 		{[]int{0, 0}, Requirement{anyToken: true}},
 		{[]int{0, 1}, Requirement{anyToken: true}},
 		{[]int{1, 0}, Requirement{anyToken: true}},
