@@ -68,6 +68,7 @@ func TestJWTsAreConfirmed_INTRO_09_INTRO_16(t *testing.T) {
 		{name: "bound, and the JWT is not", answer: said(`"exp"`, `"cnf":{"jkt":"`+strings.Repeat("A", 43)+`"},"exp"`), status: 401, words: mcpauth.ErrSenderConstrained, cause: "sender-constrained"},
 		{name: "fewer scopes", answer: said("mcp:read", "other"), status: 403, cause: "scopes-withdrawn"},
 		{name: "no scopes", answer: said("mcp:read", ""), status: 403, cause: "scopes-withdrawn"},
+		{name: "as many scopes, which are not enough", claims: mcpauthtest.Claims{"sub": nil, "scope": "other"}, answer: `{"active":true,"scope":"other"}`, status: 403, cause: "scope-not-granted"},
 		{name: "active stands twice", answer: said(`"active":true`, `"active":false,"active":true`), status: 503, cause: "introspection-answer"},
 		{name: "no JSON", answer: "<html>", status: 503, cause: "introspection-answer"},
 	} {
@@ -123,6 +124,8 @@ func TestClaimsOfConfirmedJWT_INTRO_09(t *testing.T) {
 		{"another part of the organization", good, tenants, `{"active":true,"org":{"name":"x"}}`, 200},
 		{"another tenant", good, tenants, `{"active":true,"tid":"other"}`, 403},
 		{"no tenant by now", good, tenants, `{"active":true,"tid":null}`, 403},
+		{"no tenant in the JWT", mcpauthtest.Claims{"org": good["org"]}, tenants, `{"active":true}`, 403},
+		{"another tenant in the JWT", mcpauthtest.Claims{"tid": "other", "org": good["org"]}, tenants, `{"active":true,"tid":"mine"}`, 403},
 		{"another organization", good, tenants, `{"active":true,"tid":"mine","org":{"id":"2"}}`, 403},
 		{"no client in the JWT", mcpauthtest.Claims{"client_id": nil}, nil, `{"active":true,"sub":"user-1","client_id":"client-1"}`, 200},
 		{"the client is another", nil, nil, `{"active":true,"sub":"user-1","client_id":"client-2"}`, 401},

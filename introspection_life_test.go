@@ -107,6 +107,7 @@ func TestShapes_INTRO_16_INTRO_17(t *testing.T) {
 	for _, token := range []string{
 		"a.b.c", "opaque", "oat_abc-._~+/==", "eyJ", "a.b", "....", "e30.e30.e30", // an object without alg
 		"eyJhbGciOiJkaXIiLCJlbmMiOiJBMjU2R0NNIn0..QUFB.QUFB.QUFB", // encrypted
+		strings.Repeat("o", 4096),
 	} {
 		before := f.questions()
 		f.issuer.Answer(token, good)

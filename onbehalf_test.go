@@ -334,6 +334,14 @@ func (a *adding) Refines(onBehalf []string, _ onward.Ours) (mcpauth.Policy, erro
 	return a.Rules, a.problem
 }
 
+// addingToCode is one that adds something to code.
+type addingToCode struct {
+	*adding
+	code mcpauth.PolicyFunc
+}
+
+func (a addingToCode) Refines([]string, onward.Ours) (mcpauth.Policy, error) { return a.code, nil }
+
 func (a *adding) Refine(_ context.Context, call mcpauth.Call, required mcpauth.Requirement, _ onward.Ours) (mcpauth.Requirement, error) {
 	return a.refine(call, required)
 }
@@ -380,6 +388,14 @@ func TestPolicy_Refined_EXCH_19(t *testing.T) {
 			f.refused(f.call(f.token(nil), "echo"), row.status, row.code)
 		})
 	}
+	t.Run("to code that cannot know", func(t *testing.T) {
+		f := newFixture(t, func(config *mcpauth.Config) {
+			config.Policy = addingToCode{a, func(context.Context, mcpauth.Call) (mcpauth.Requirement, error) {
+				return mcpauth.Requirement{}, mcpauth.ErrUnavailable
+			}}
+		})
+		f.refused(f.call(f.token(nil), "echo"), http.StatusServiceUnavailable, "")
+	})
 	_, err := mcpauth.New(mcpauth.Config{Resource: testResource, Issuers: []mcpauth.Issuer{{URL: testIssuerURL}}, Policy: &adding{problem: errors.New("what is wrong")}})
 	assert.ErrorContains(t, err, "what is wrong")
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 
+	"github.com/seed-1e292522/mcpauth/internal/introspect"
 	"github.com/seed-1e292522/mcpauth/internal/refusal"
 )
 
@@ -106,4 +107,26 @@ func TestAnswerAges_EitherClock_INTRO_05_INTRO_23(t *testing.T) {
 	assert.False(t, e.isCurrent(now.Add(seenLife)))
 	assert.False(t, e.isCurrent(shiftMonotonic(now, seenLife)), "the wall clock was set back")
 	assert.False(t, e.isCurrent(shiftMonotonic(now.Add(2*time.Hour), -2*time.Hour)), "the machine slept")
+}
+
+// TestOpaqueEvidence_INTRO_17_INTRO_23: of an opaque token keys tell nothing, and it is judged by whoever is asked about it now.
+func TestOpaqueEvidence_INTRO_17_INTRO_23(t *testing.T) {
+	now := time.Now()
+	opaque := evidence{issuer: leaseMiddleware(t).generation().verifier.ordered[0], answer: &answer{asked: now}}
+	known, denied := opaque.recheck(now)
+	assert.False(t, known)
+	assert.Nil(t, denied)
+
+	first, second := &issuer{asked: new(introspect.Server), prefix: "a_"}, &issuer{asked: new(introspect.Server), prefix: "b_"}
+	v := &verifier{ordered: []*issuer{first, second}}
+	opaque.issuer = first
+	signed := evidence{issuer: first}
+	assert.True(t, v.goesBy(&opaque, "a_token"))
+	assert.True(t, v.goesBy(&signed, "a.jwt.x"))
+	first.prefix, second.prefix = second.prefix, first.prefix
+	assert.False(t, v.goesBy(&opaque, "a_token"), "the prefix is another's")
+	assert.True(t, v.goesBy(&signed, "a.jwt.x"))
+	v.ordered = v.ordered[1:]
+	assert.False(t, v.goesBy(&opaque, "b_token"), "its issuer has gone")
+	assert.False(t, v.goesBy(&signed, "a.jwt.x"), "its issuer has gone")
 }

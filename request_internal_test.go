@@ -1,10 +1,14 @@
 package mcpauth
 
 import (
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -154,4 +158,43 @@ func TestBackendPaths_LIMITS_13(t *testing.T) {
 		assert.Equal(t, want, isNew, length)
 	}
 	assert.Len(t, *b.paths.Load(), 1)
+}
+
+// Of what comes at once at a path nothing is lost, and each is new to one.
+func TestBackendPathsAtOnce_ISOL_19_CONC_01(t *testing.T) {
+	b := &backend{}
+	for i := range maxPaths / 2 { // the more are known, the longer another has to come between
+		b.note(strconv.Itoa(i), keepsByID)
+	}
+	for i := range 100 {
+		path, begin, isNew := fmt.Sprint("/", i), make(chan struct{}), atomic.Int32{}
+		var all sync.WaitGroup
+		for _, shown := range []pathState{keepsByID, servedUnnamed, keepsByID, servedUnnamed} {
+			all.Go(func() {
+				<-begin
+				if _, first := b.note(path, shown); first {
+					isNew.Add(1)
+				}
+			})
+		}
+		close(begin)
+		all.Wait()
+		require.Equal(t, keepsByID|servedUnnamed, b.state(path))
+		require.EqualValues(t, 2, isNew.Load())
+	}
+}
+
+// Ids are the same as JSON has them. What is no id is the same as nothing, not even as itself where it is absent.
+func TestIDs_ISOL_07_MCP_85(t *testing.T) {
+	for _, row := range []struct {
+		a, b string
+		want bool
+	}{
+		{`1`, `1`, true}, {`-1`, `-1`, true}, {`"a"`, `"\u0061"`, true}, {`""`, `""`, true},
+		{`1`, `"1"`, false}, {`1`, `1.0`, false}, {`"a"`, `"A"`, false},
+		{``, ``, false}, {``, `""`, false}, {`null`, `true`, false}, {`{}`, `[]`, false}, {`"\ud800"`, `""`, false},
+	} {
+		assert.Equal(t, row.want, isSameID([]byte(row.a), []byte(row.b)), "%s %s", row.a, row.b)
+		assert.Equal(t, row.want, isSameID([]byte(row.b), []byte(row.a)), "%s %s", row.b, row.a)
+	}
 }

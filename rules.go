@@ -248,7 +248,7 @@ func (s *ruleSet) merged(rules []int) (req Requirement) {
 		req.AnyOf = append(req.AnyOf, need.AnyOf...)
 		req.Visible = (req.Visible || i == 0) && need.Visible
 		req.InBand = (req.InBand || i == 0) && need.InBand
-		req.anyToken = true
+		req.anyToken = (req.anyToken || i == 0) && need.anyToken
 	}
 	return req
 }

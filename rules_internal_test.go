@@ -21,12 +21,15 @@ func TestMergedAnswers_MCP_51_MCP_52(t *testing.T) {
 		rules []int
 		want  Requirement
 	}{
+		{[]int{0}, set.needs[0]},
+		{[]int{2}, set.needs[2]},
 		{[]int{0, 0}, Requirement{anyToken: true}},
 		{[]int{0, 1}, Requirement{anyToken: true}},
 		{[]int{1, 0}, Requirement{anyToken: true}},
 		{[]int{1, 0, 1}, Requirement{anyToken: true}},
 		{[]int{1, 1}, Requirement{anyToken: true, Visible: true, InBand: true}},
-		{[]int{1, 2, 1}, Requirement{anyToken: true, AllOf: []string{"a"}, Visible: true, InBand: true}},
+		{[]int{1, 2, 1}, Requirement{AllOf: []string{"a"}, Visible: true, InBand: true}},
+		{[]int{2, 2}, Requirement{AllOf: []string{"a", "a"}, Visible: true, InBand: true}}, // emptied by code, it denies as one rule does
 	} {
 		assert.Equal(t, row.want, set.merged(row.rules), "%v", row.rules)
 	}

@@ -385,3 +385,27 @@ func TestEchoedIDs_CHAL_22(t *testing.T) {
 		f.refusedWhole(t, w, http.StatusForbidden, "", strings.Replace(forbiddenBody, `"id":1`, `"id":`+id, 1))
 	}
 }
+
+// TestRefusalNames_MCP_40_CHAL_07: the operator is told what a refused call is about: of several that lack scopes the first, and what may have been
+// meant by a name that has no rule.
+func TestRefusalNames_MCP_40_CHAL_07(t *testing.T) {
+	f := newFixture(t, func(c *mcpauth.Config) {
+		c.Policy = mcpauth.Rules{
+			Tools:   requirements{"a": mcpauth.Scopes("a"), "b": mcpauth.Scopes("b"), "Query_Usage": mcpauth.Authenticated()},
+			Prompts: requirements{"Sum-Up": mcpauth.Authenticated()},
+			Methods: requirements{"tools/list": mcpauth.Scopes("list")},
+		}
+	})
+	for body, want := range map[string]string{
+		batchBody(batchCall(1, "a"), batchCall(2, "b")):      `tool \"a\"`,
+		batchRequest(1, "tools/list", ""):                    `method \"tools/list\"`,
+		batchRequest(1, "tasks/list", ""):                    `method \"tasks/list\" has no rule`,
+		batchCall(1, "query-usage"):                          `tool \"query-usage\" has no rule, \"Query_Usage\" has`,
+		batchRequest(1, "prompts/get", `"name":"sum-up"`):    `prompt \"sum-up\" has no rule, \"Sum-Up\" has`,
+		batchRequest(1, "prompts/get", `"name":"something"`): `prompt \"something\" has no rule`,
+	} {
+		f.log.Reset()
+		f.post(f.token(nil), body)
+		assert.Contains(t, f.log.String(), want, body)
+	}
+}

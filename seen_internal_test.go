@@ -43,6 +43,8 @@ func TestSeen_TOK_62(t *testing.T) {
 			"TOK-62 a minute later":            {nil, time.Minute, false},
 			"TOK-62 expired, within leeway":    {func(v *verified) { v.principal.Expiry = now.Add(-29 * time.Second) }, 0, true},
 			"TOK-62 expired, beyond leeway":    {func(v *verified) { v.principal.Expiry = now.Add(10 * time.Second) }, 40 * time.Second, false},
+			"INTRO-05 answered, 59 s ago":      {func(v *verified) { v.answer = &answer{asked: now.Add(-59 * time.Second)} }, 0, true},
+			"INTRO-05 answered, expired":       {func(v *verified) { v.answer, v.principal.Expiry = &answer{asked: now}, now.Add(10*time.Second) }, 10 * time.Second, false},
 			"JWKS-21 of another key set":       {func(v *verified) { v.proof = proofOf(t, other) }, 0, false},
 			"the clock was set back, slightly": {func(v *verified) { v.notBefore = now.Add(30 * time.Second).UnixMicro() }, 0, true},
 			"the clock was set back":           {func(v *verified) { v.notBefore = now.Add(31 * time.Second).UnixMicro() }, 0, false},
@@ -57,6 +59,17 @@ func TestSeen_TOK_62(t *testing.T) {
 			m.tokens.Remove(key)
 		}
 	})
+}
+
+// A verified token that has expired is found no more by a machine that slept.
+func TestSeen_EitherClock_TOK_62(t *testing.T) {
+	m, s, now := newMemory(), leaseMiddleware(t).generation().verifier.ordered[0], time.Now()
+	exp := now.Add(10 * time.Second).Round(0) // as a claim has it, without a monotonic reading
+	key := m.tokens.Key("token")
+	m.put(key, &verified{principal: Principal{Expiry: exp}, evidence: evidence{issuer: s, proof: proofOf(t, s)}}, now, 30*time.Second)
+	slept := func(d time.Duration) time.Time { return shiftMonotonic(now.Add(d), -d) }
+	assert.NotNil(t, m.get(key, slept(39*time.Second), 30*time.Second))
+	assert.Nil(t, m.get(key, slept(41*time.Second), 30*time.Second))
 }
 
 // Whoever changes a principal changes a copy.

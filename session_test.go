@@ -449,6 +449,9 @@ func TestSessionNotBegun_SESS_07_SESS_12(t *testing.T) {
 		assert.Len(t, minted(f.post(f.token(nil), sessionInitialize)), 1, status)
 		assert.Empty(t, minted(f.call(f.token(nil), "echo")), "SESS-07")
 	}
+	none := newFixture(t, nil)
+	none.served(none.legacyCall(none.token(nil), "echo"))
+	assert.NotContains(t, none.log.String(), "level=ERROR", "no id is no mistake")
 	for _, id = range []string{"a b", "a\x00", "a\r\nb", "\u00e4", strings.Repeat("a", 4097)} {
 		f.log.Reset()
 		assert.Empty(t, minted(f.post(f.token(nil), sessionInitialize)), "SESS-08 %q", id)

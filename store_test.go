@@ -405,6 +405,34 @@ func TestStoreOfDelegatedTasks_STORE_14(t *testing.T) {
 	assert.Zero(t, store.calls)
 }
 
+// TestStoreTime_STORE_07_STORE_14: all tasks of one request, and each answer that begins some, have the time of one together.
+func TestStoreTime_STORE_07_STORE_14(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := newTestStore()
+		b := newTaskBed(t, shares(store))
+		b.begin(b.token(nil), "echo", "t")
+		get := func(id int) string { return batchRequest(id, "tasks/get", `"taskId":"t"`) }
+		store.is(storeSlow)
+		b.reply = taskLegacy("late")
+		for _, row := range []struct {
+			body   string
+			status int
+			want   time.Duration
+		}{
+			{batchBody(get(1), get(2)), 200, 400 * time.Millisecond},
+			{batchBody(get(1), get(2), get(3)), 503, 500 * time.Millisecond},
+			{legacyCall("echo"), 200, 500 * time.Millisecond},
+		} {
+			began := time.Now()
+			w := b.post(b.token(nil), row.body)
+			assert.Equal(t, row.want, time.Since(began), row.body)
+			assert.Equal(t, row.status, w.Code, "%s: %s", row.body, w.Body)
+			time.Sleep(time.Minute)
+		}
+		assert.Equal(t, 1, strings.Count(b.log.String(), "mcpauth: a task is known to this process alone"), b.log)
+	})
+}
+
 // TestStoreListFlood_STORE_05_STORE_14: how many tasks others have in a list does not keep a caller from its own, nor from anybody else.
 func TestStoreListFlood_STORE_05_STORE_14(t *testing.T) {
 	for _, n := range []int{255, 256, 600, 3000} {

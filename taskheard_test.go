@@ -196,6 +196,12 @@ func TestUnheardTaskIsTold_MCP_85(t *testing.T) {
 		_, _ = io.WriteString(z, taskLegacy("t"))
 		_ = z.Close()
 	}
+	closed, c := newFixture(t, nil), newTaskBed(t, nil)
+	closed.inner, c.inner = b.inner, b.inner
+	closed.legacyCall(closed.token(nil), "echo")
+	assert.NotContains(t, closed.log.String(), "level=WARN", "no rule opens tasks")
+	c.post(c.token(nil), batchBody(batchCall(1, "echo"), batchCall(2, "echo")))
+	assert.NotContains(t, c.log.String(), "level=WARN", "none begins in the answer to several calls")
 	for range 2 {
 		b.post(b.token(nil), legacyCall("echo"), "MCP-Protocol-Version: 2025-11-25", "Accept-Encoding: gzip")
 	}
@@ -208,7 +214,6 @@ func TestUnheardTaskIsTold_MCP_85(t *testing.T) {
 		w.Header().Set("Content-Type", listsStream)
 		w.WriteHeader(http.StatusOK)
 	}
-	c := newTaskBed(t, nil)
 	c.inner = b.inner
 	c.do(http.MethodGet, "/mcp", c.token(nil), "")
 	assert.NotContains(t, c.log.String(), "answers to calls", "a stream is none")

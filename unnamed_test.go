@@ -346,11 +346,12 @@ func TestCancellation_ISOL_07(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				f := newFixture(t, nil)
 				handler := &underWay{ended: map[string]error{}, goOn: make(chan struct{})}
-				f.handler = f.auth.Wrap(handler)
 				call := func(id, mark string, change mcpauthtest.Claims) *http.Request {
 					body := fmt.Sprintf(`{"jsonrpc":"2.0","id":%s,"method":"tools/call","params":{"name":"echo","arguments":{"Mark":%q}}}`, id, mark)
 					return f.request(http.MethodPost, "/mcp", f.token(claims(change)), body)
 				}
+				f.served(f.serve(call(row.id, "of an earlier process of the client", nil))) // what has ended is not meant
+				f.handler = f.auth.Wrap(handler)
 				var requests sync.WaitGroup
 				for range row.windows {
 					requests.Go(func() { f.serve(call(row.id, "meant", nil)) })

@@ -219,7 +219,6 @@ func (v *verifier) confirm(ctx context.Context, s *issuer, compact string, t *to
 		s.asked.Refuse(compact, introspect.Verdict{By: judge{s, v.leeway}, Denied: denied})
 		return nil, denied
 	}
-	s.asked.Good(compact, who)
 	return &answer{asked: said.Asked, second: true, fewer: len(facts.Scopes) < own}, nil
 }
 

@@ -694,6 +694,14 @@ func TestRevoked_TOK_61(t *testing.T) {
 	f.refused(w, http.StatusInternalServerError, "")
 	assert.NotContains(t, w.Body.String()+f.log.String(), "secret of the operator")
 
+	without := newFixture(t, nil)
+	token = without.token(nil)
+	without.served(without.call(token, "echo"))
+	left, leave := context.WithCancel(t.Context())
+	leave()
+	_, err := without.auth.Authenticate(without.request(http.MethodPost, "/mcp", token, "").WithContext(left))
+	require.NoError(t, err, "without Revoked nobody is waited for")
+
 	got = nil
 	f.refused(f.call(f.token(mcpauthtest.Claims{"exp": 1}), "echo"), http.StatusUnauthorized, invalidToken("token expired"))
 	assert.Nil(t, got, "asked about a token that is refused anyway")
