@@ -58,7 +58,7 @@ func TestInquiryIsOver_RELOAD_03_INTRO_24(t *testing.T) {
 	again := &verified{principal: Principal{Expiry: time.Now().Add(time.Minute)}}
 	assert.NotPanics(t, func() { q.endBy(again) })
 	assert.Equal(t, exp, q.ends)
-	assert.NotPanics(t, func() { (&inquiry{lease: &x.lease}).until(m.generation()) })
+	assert.NotPanics(t, func() { (&inquiry{lease: &x.lease, exp: exp, due: exp.Add(time.Hour)}).until(m.generation()) })
 
 	// Who is stopped or cut, or has asked already, asks nobody, and sets no timer.
 	leased(t, m, httptest.NewRecorder(), "GET", "", func(_ http.ResponseWriter, _ *http.Request, l *lease) {
