@@ -2,6 +2,7 @@ package configfile_test
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -114,4 +115,37 @@ func TestLoad_RELOAD_09(t *testing.T) {
 	write(t, name, text+strings.Repeat(" ", 8<<20+1-len(text)))
 	_, err = configfile.Load(name)
 	assert.EqualError(t, err, name+":1:1: the file: more than 8 MiB: write a shorter file")
+}
+
+// TestSecretForPlace_RELOAD_09: what is written where the place of a secret belongs may be the secret. Names that people give are shown.
+func TestSecretForPlace_RELOAD_09(t *testing.T) {
+	t.Setenv("MCPAUTH_TEST_EMPTY", "")
+	const hidden = "a name that is not shown, as it may be the secret itself"
+	for _, secret := range []string{
+		"eyJhbGciOiJub25lIn0.eyJzdWIiOiJhZGEifQ.c2ln", "1f8a09c3d2e44b71a6350c9f27de4b80", "Zm9vYmFyYmF6cXV4Zm9vYmFyYmF6cXV4Zm9vYmE=", "xK3v9pQ2LmN8rT5w", "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQ",
+	} {
+		for _, member := range []string{"env", "file"} {
+			_, err := configfile.Parse("m.json", fmt.Appendf(nil, `{"session_key": {%q: %q}}`, member, secret))
+			assert.ErrorContains(t, err, "m.json:1:17: session_key: ")
+			assert.ErrorContains(t, err, hidden, secret)
+			assert.NotContains(t, err.Error(), secret[:8])
+		}
+	}
+	for place, want := range map[string]string{
+		`{"env": "MCPAUTH_TEST_UNSET_9"}`:                                          `the environment has no "MCPAUTH_TEST_UNSET_9": set it, or correct its name`,
+		`{"env": "MCPAUTH_TEST_EMPTY"}`:                                            `"MCPAUTH_TEST_EMPTY" is set in the environment, and empty: put the secret into it`,
+		`{"env": "two words"}`:                                                     `the environment has no ` + hidden + `: set it, or correct its name`,
+		`{"env": "sessionKeyOfProduction"}`:                                        `the environment has no "sessionKeyOfProduction": set it, or correct its name`,
+		`{"file": "/run/none/0b1c7f5e-8a52-4f4e-9d2f-3c5b7e0a1d24/mcpauth-key.2"}`: `"/run/none/0b1c7f5e-8a52-4f4e-9d2f-3c5b7e0a1d24/mcpauth-key.2" cannot be read: correct its name or rights: no such file or directory`,
+	} {
+		_, err := configfile.Parse("m.json", []byte(`{"session_key": `+place+`}`))
+		assert.ErrorContains(t, err, "m.json:1:17: session_key: "+want)
+	}
+}
+
+// TestNoFile_RELOAD_09: of a file that is not there is said what to do.
+func TestNoFile_RELOAD_09(t *testing.T) {
+	_, err := configfile.New("nope.json", nil)
+	assert.EqualError(t, err, "configfile: open nope.json: no such file or directory: name the file with the configuration, from the directory where the program runs")
+	assert.ErrorIs(t, err, os.ErrNotExist)
 }
