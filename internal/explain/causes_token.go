@@ -82,6 +82,8 @@ var audienceCauses = []Cause{
 		"Set Config.Resource to the URL that clients dial. Behind a proxy that ends TLS that is the https one."},
 	{"audience-host", "audience", "The audience is the resource's path on another host or port.",
 		"Set Config.Resource to the public URL that clients dial, not to the address behind the proxy."},
+	{"audience-loopback", "audience", "The audience is the resource by another name of this machine.",
+		"Use one of the two names everywhere, localhost or the address: in Config.Resource, in what clients dial and at the authorization server."},
 	{"audience-path", "audience", "The audience is on the resource's host with another path.",
 		"Set Config.Resource to the very URL that clients dial, path included, and register the same at the authorization server."},
 	{"audience-account", "audience", "The audience is the authorization server's own account service, which it puts there when nothing else is configured.",
