@@ -149,3 +149,34 @@ func TestNoFile_RELOAD_09(t *testing.T) {
 	assert.EqualError(t, err, "configfile: open nope.json: no such file or directory: name the file with the configuration, from the directory where the program runs")
 	assert.ErrorIs(t, err, os.ErrNotExist)
 }
+
+// TestAllAtOnce_RELOAD_09: a mistake hides no other that stands by itself.
+func TestAllAtOnce_RELOAD_09(t *testing.T) {
+	for text, want := range map[string]string{
+		`{"Resource": "https://mcp.example.com/mcp", "resource": "http://mcp.example.com/mcp"}`: `m.json:1:2: Resource: no such member: write "resource"
+m.json:1:57: resource: "http://mcp.example.com/mcp": must be https`,
+		`{"resource": "http://mcp.example.com/mcp", "Resource": "https://mcp.example.com/mcp"}`: `m.json:1:14: resource: "http://mcp.example.com/mcp": must be https
+m.json:1:44: Resource: no such member: write "resource"`,
+		`{"Resource": "http://mcp.example.com/mcp"}`: `m.json:1:2: Resource: no such member: write "resource"`,
+		`{"issuers": [{"url": 5, "keys": "nope", "max_lifetime": "5ns", "jwks_uri": "x"}]}`: `m.json:1:22: issuers[0].url: a number: write a text in double quotes
+m.json:1:57: issuers[0].max_lifetime: 5ns: is shorter than a second, and no token would be accepted: give the unit, as in 1h or time.Hour
+m.json:1:76: issuers[0].jwks_uri: "x": keys are given too: choose one source of keys`,
+		`{"issuers": [{"url": 5, "keys": "nope"}]}`: `m.json:1:22: issuers[0].url: a number: write a text in double quotes
+m.json:1:33: issuers[0].keys: 4 bytes: neither a usable JWK Set nor PEM public keys: malformed: key set: json: value of another kind at byte 0`,
+		`{"issuers": [{"url": "http://login.example.com", "dpop": "on"}]}`: `m.json:1:22: issuers[0].url: "http://login.example.com": must be https
+m.json:1:58: issuers[0].dpop: "on": write "off", "accepted" or "required"`,
+		`{"issuers": [{"url": "https://10.0.0.1", "allow_private": "yes"}]}`: `m.json:1:59: issuers[0].allow_private: a text: write true or false`,
+		`{"issuers": [{"URL": "https://login.example.com"}]}`:                `m.json:1:15: issuers[0].URL: no such member: write "url"`,
+		`{"issuers": [{"keys": 5}]}`:                                         `m.json:1:23: issuers[0].keys: a number: write a JWK Set, {"keys": [...]}, or PEM as a text`,
+		`{"issuers": ["https://login.example.com"]}`:                         `m.json:1:14: issuers[0]: a text: write an object, {"name": value}`,
+		`{"resource": "http://mcp.example.com/mcp", "issuers": [{"url": "https://login.example.com", "audiences": ["x"]}]}`: `m.json:1:14: resource: "http://mcp.example.com/mcp": must be https
+m.json:1:106: issuers[0].audiences: ["x"]: must contain the resource, which clients will ask for: add it when it is correct`,
+		`{"issuers": [{"url": "https://login.example.com", "audiences": ["x"]}], "leeway": 5}`: `m.json:1:83: leeway: a number: write a duration with its unit, such as "30s" or "1h30m"`,
+	} {
+		_, err := configfile.Read("m.json", []byte(text))
+		if err == nil {
+			_, err = configfile.Parse("m.json", []byte(text))
+		}
+		assert.EqualError(t, err, want, text)
+	}
+}
