@@ -38,7 +38,7 @@ var tokenCauses = []Cause{
 	{"subject", "claims", "The token has no usable subject.",
 		"For tokens of machines set Issuer.AllowMissingSubject: the client is the principal then. Otherwise have the issuer put sub into access tokens (for Keycloak: the client scope basic, as a default of the client)."},
 	{"claim-missing", "claims", "A claim that is needed is missing or of the wrong type.",
-		"The reason names it: have the issuer put it into access tokens."},
+		"The reason names it: have the issuer put it into access tokens, in the form that is expected there."},
 	{"token-inactive", "revoked", "The authorization server says that the token is not active: it has expired, was revoked, or never was one.",
 		"Nothing: the client signs in anew. If it says so of tokens that it has just issued, this server's client may not be told of them: name it in aud of the tokens, or give it the right to introspect."},
 	{"token-refresh", "token_type", "This is a refresh token, which is for the authorization server alone, and no access token.",
