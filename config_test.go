@@ -62,6 +62,10 @@ func resourceRows() []misconfiguration {
 	resource := func(url string) func(*mcpauth.Config) { return func(c *mcpauth.Config) { c.Resource = url } }
 	return []misconfiguration{
 		{"TOK-10 no resource", resource(""), "Resource", `""`, "required"},
+		{"TOK-10 no resource, and what it is", resource(""), "Resource", `""`, "the https URL, exactly as clients dial it"},
+		{"AUD-10 a list in which no resource can be", func(c *mcpauth.Config) {
+			c.Resource, c.Issuers[0].Audiences = "", []string{"api://default"}
+		}, "Resource", `""`, "exactly as clients dial it"},
 		{"PRM-05 http", resource("http://mcp.example.com/mcp"), "Resource", `"http://mcp.example.com/mcp"`, "must be https"},
 		{"PRM-05 loopback http without leave", resource("http://localhost:8080/mcp"), "Resource", "localhost", "set AllowInsecureLoopback"},
 		{"PRM-05 http to something that begins like loopback", func(c *mcpauth.Config) {
@@ -90,7 +94,7 @@ func resourceRows() []misconfiguration {
 		{"PRM-04 space in the path", resource("https://mcp.example.com/a b"), "Resource", "a b", "percent-encoded"},
 		{"PRM-04 line break", resource("https://mcp.example.com/mcp\n"), "Resource", `\n`, "white space: remove it"},
 		{"AUD-10 no complaint about audiences on top", func(c *mcpauth.Config) {
-			c.Resource, c.Issuers[0].Audiences = "mcp", []string{"api://default"}
+			c.Resource, c.Issuers[0].Audiences = "mcp", []string{testResource}
 		}, "Resource", `"mcp"`, "write https://host/path"},
 		{"PRM-03 empty query", resource("https://mcp.example.com/mcp?"), "Resource", "mcp?", "question mark"},
 	}
@@ -236,6 +240,9 @@ func issuerRows(t *testing.T) []misconfiguration {
 		{"DPOP-12 no mode", first(func(i *mcpauth.Issuer) { i.DPoP = 3 }), "Issuers[0].DPoP", "3", "DPoPAccepted"},
 		{"a type that is no access token", first(func(i *mcpauth.Issuer) { i.TokenTypes = []string{"at+jwt", "application/DPoP+jwt"} }), "Issuers[0].TokenTypes[1]", "DPoP", "remove it"},
 		{"LIMITS-10 negative lifetime", first(func(i *mcpauth.Issuer) { i.MaxLifetime = -time.Second }), "Issuers[0].MaxLifetime", "-1s", "0 means no limit"},
+		{"LIMITS-10 a lifetime without its unit", first(func(i *mcpauth.Issuer) { i.MaxLifetime = 3600 }), "Issuers[0].MaxLifetime", "3.6µs", "shorter than a second, and no token would be accepted: give the unit"},
+		{"LIMITS-10 a lifetime of almost a second", first(func(i *mcpauth.Issuer) { i.MaxLifetime = time.Second - 1 }), "Issuers[0].MaxLifetime", "999.999999ms", "give the unit"},
+		{"INTRO a client that is missing", first(func(i *mcpauth.Issuer) { i.Introspect = &mcpauth.Introspection{} }), "Issuers[0].Introspect.Client", "no client", "required: this server has to prove who it is: use SecretBasic, SecretPost or PrivateKeyJWT"},
 		{"a required claim without values", first(func(i *mcpauth.Issuer) { i.RequireClaims = map[string][]string{"tenant": {}} }), `Issuers[0].RequireClaims["tenant"]`, "no values", "accepts nobody"},
 		{"a required claim with a bad path", first(func(i *mcpauth.Issuer) { i.RequireClaims = map[string][]string{"a..b": {"x"}} }), `Issuers[0].RequireClaims["a..b"]`, "a..b", "not a claim path"},
 		{"a scope path", first(func(i *mcpauth.Issuer) { i.Claims.Scopes = []string{"scope", ""} }), "Issuers[0].Claims.Scopes[1]", `""`, "not a claim path"},
@@ -362,7 +369,7 @@ func TestAllMistakesAtOnce_TEST_17(t *testing.T) {
 		Policy:         mcpauth.Rules{Tools: map[string]mcpauth.Requirement{"t": {}}},
 		Issuers: []mcpauth.Issuer{
 			{URL: "http://as.example.com", Algorithms: []string{"HS256"}, MaxLifetime: -1, Audiences: []string{}},
-			{URL: "https://as.example.com", JWKSURI: "ftp://x", TokenTypes: []string{"logout+jwt"}},
+			{URL: "https://as.example.com", JWKSURI: "ftp://x", Audiences: []string{"x"}, TokenTypes: []string{"logout+jwt"}},
 		},
 	})
 	var fields []string
@@ -374,10 +381,10 @@ func TestAllMistakesAtOnce_TEST_17(t *testing.T) {
 	assert.Equal(t, []string{
 		"Resource", "Leeway", "Scopes[0]", "Scopes[1]", "Implies", `Policy.Tools["t"]`, "AllowedOrigins[0]",
 		"Issuers[0].URL", "Issuers[0].Audiences", "Issuers[0].Algorithms[0]", "Issuers[0].MaxLifetime",
-		"Issuers[1].TokenTypes[0]", "Issuers[1].JWKSURI", `Metadata["resource"]`, `Metadata["resource_name"]`,
+		"Issuers[1].Audiences", "Issuers[1].TokenTypes[0]", "Issuers[1].JWKSURI", `Metadata["resource"]`, `Metadata["resource_name"]`,
 	}, fields)
-	assert.Len(t, fields, 15)
-	assert.Len(t, strings.Split(err.Error(), "\n"), 15, "one line each")
+	assert.Len(t, fields, 16)
+	assert.Len(t, strings.Split(err.Error(), "\n"), 16, "one line each")
 	var one *mcpauth.ConfigError
 	require.True(t, errors.As(err, &one))
 	assert.Equal(t, "Resource", one.Field)
@@ -409,6 +416,10 @@ func TestGoodConfigurations(t *testing.T) {
 		}},
 		{"DISC-09 private with leave", func(c *mcpauth.Config) { c.Issuers = []mcpauth.Issuer{{URL: "https://10.0.0.1/", AllowPrivate: true}} }},
 		{"TOK-54 the largest leeway", func(c *mcpauth.Config) { c.Leeway = 5 * time.Minute }},
+		{"LIMITS-10 the shortest lifetime", func(c *mcpauth.Config) { c.Issuers[0].MaxLifetime = time.Second }},
+		{"an identifier that is a literal brace in a scope", func(c *mcpauth.Config) {
+			c.Policy = mcpauth.Rules{Tools: map[string]mcpauth.Requirement{"echo": mcpauth.Scopes("mcp:{x}")}}
+		}},
 		{"TOK-54 the smallest leeway", func(c *mcpauth.Config) { c.Leeway = 1 }},
 		{"LIMITS-02 the smallest MaxBody", func(c *mcpauth.Config) { c.MaxBody = 1 << 10 }},
 		{"LIMITS-02 the largest MaxBody", func(c *mcpauth.Config) { c.MaxBody = 64 << 20 }},
@@ -439,15 +450,34 @@ func TestGoodConfigurations(t *testing.T) {
 // What is allowed but seldom meant is said once, when New runs, and to nobody
 // when New fails.
 func TestWarnings_PRM_06_AUD_12_AUD_09_OBS_08(t *testing.T) {
+	tools := func(name, scope string) func(*mcpauth.Config) {
+		return func(c *mcpauth.Config) {
+			c.Scopes, c.Policy = nil, mcpauth.Rules{Tools: map[string]mcpauth.Requirement{name: mcpauth.Scopes(scope)}}
+		}
+	}
 	for _, row := range []struct {
 		name   string
 		change func(*mcpauth.Config)
 		want   string // "" for silence
 	}{
 		{"nothing to say", nil, ""},
-		{"PRM-06 trailing slash", func(c *mcpauth.Config) { c.Resource = "https://mcp.example.com/mcp/" }, "ends with a slash"},
+		{"PRM-06 trailing slash", func(c *mcpauth.Config) { c.Resource = "https://mcp.example.com/mcp/" }, "cause=audience-slash"},
 		{"PRM-06 the root's slash is fine", func(c *mcpauth.Config) { c.Resource = "https://mcp.example.com/" }, ""},
-		{"PRM-05 query", func(c *mcpauth.Config) { c.Resource = "https://mcp.example.com/mcp?t=1" }, "has a query"},
+		{"PRM-05 query", func(c *mcpauth.Config) { c.Resource = "https://mcp.example.com/mcp?t=1" }, "cause=resource-dialed"},
+		{"PRM-06 the port that is meant without", func(c *mcpauth.Config) { c.Resource = "https://mcp.example.com:443/mcp" }, "clients leave it out"},
+		{"PRM-06 the place of the metadata", func(c *mcpauth.Config) {
+			c.Resource = "https://mcp.example.com/.well-known/oauth-protected-resource/mcp"
+		}, "where metadata stands"},
+		{"TOK-54 a leeway without its unit", func(c *mcpauth.Config) { c.Leeway = 30 }, "leeway=30ns fix="},
+		{"TOK-54 no leeway at all", func(c *mcpauth.Config) { c.Leeway = 1 }, ""},
+		{"TOK-54 a leeway below a second", func(c *mcpauth.Config) { c.Leeway = 500 * time.Millisecond }, ""},
+		{"ID tokens by their typ", func(c *mcpauth.Config) { c.Issuers[0].TokenTypes = []string{"at+jwt", "application/ID+jwt"} }, "cause=token-id"},
+		{"OBS-08 a placeholder that is misspelt", tools("*", "tool:{nam}:x"), "scope=tool:{nam}:x fix="},
+		{"OBS-08 a placeholder in upper case", tools("*", "tool:{Name}:x"), "scope=tool:{Name}:x fix="},
+		{"OBS-08 a placeholder beside the right one", tools("*", "{name}:{tenant}"), "scope={name}:{tenant} fix="},
+		{"OBS-08 the right placeholder", tools("*", "tool:{name}:x"), ""},
+		{"OBS-08 a rule whose name ends with a space", tools("echo ", "mcp:read"), `rule="tools[\"echo \"]" fix=`},
+		{"OBS-08 a tool that is called as a method", tools("tools/call", "mcp:read"), `rule="tools[\"tools/call\"]" fix=`},
 		{"AUD-12 the issuer as audience", func(c *mcpauth.Config) { c.Issuers[0].Audiences = []string{testResource, testIssuerURL} }, "an issuer itself is an accepted audience"},
 		{"AUD-12 the other issuer as audience", func(c *mcpauth.Config) {
 			c.Issuers = append(c.Issuers, mcpauth.Issuer{URL: "https://other.example.com", Audiences: []string{testResource, testIssuerURL}})
@@ -533,6 +563,7 @@ func TestWarnings_PRM_06_AUD_12_AUD_09_OBS_08(t *testing.T) {
 			}
 			assert.Equal(t, 1, lines, "%s", f.log)
 			assert.Contains(t, f.log.String(), "level=WARN")
+			assert.Contains(t, f.log.String(), " fix=")
 			assert.Contains(t, f.log.String(), row.want)
 			f.call("", "echo")
 			f.call("", "echo")

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/seed-1e292522/mcpauth/internal/explain"
 	"github.com/seed-1e292522/mcpauth/internal/match"
 )
 
@@ -98,7 +99,7 @@ func (c *Coverage) unused(kind Kind, set *ruleSet, index func([]string) (*match.
 		rule := fmt.Sprintf("%ss[%q]", kind, key)
 		c.Unused = append(c.Unused, rule)
 		for name, e := range entries {
-			if e.Rule == "" && (oneLetterOff(name, key) || strings.EqualFold(name, key)) {
+			if e.Rule == "" && (explain.OneLetterOff(name, key) || strings.EqualFold(name, key)) {
 				e.Unreachable += ", but one nearly is: " + rule
 				entries[name] = e
 			}

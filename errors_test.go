@@ -45,7 +45,9 @@ func TestDeniedError_CHAL_23(t *testing.T) {
 		{"garbage", mcpauth.ErrMalformedToken, 401, "invalid_token", []string{"malformed token"}},
 		{f.token(mcpauthtest.Claims{"aud": "https://x\r\ny"}), mcpauth.ErrAudience, 401, "invalid_token", []string{`got "https://x\r\ny"`, testResource}},
 		{f.token(mcpauthtest.Claims{"iss": "https://evil.example"}), mcpauth.ErrIssuer, 401, "invalid_token", []string{`got "https://evil.example"`, testIssuerURL}},
-		{f.token(mcpauthtest.Claims{"exp": 1000}), mcpauth.ErrExpired, 401, "invalid_token", []string{"exp 1970-01-01T00:16:40Z, expected later than"}},
+		{f.token(mcpauthtest.Claims{"exp": 1000}), mcpauth.ErrExpired, 401, "invalid_token", []string{"exp 1970-01-01T00:16:40Z, expected later than", " less the leeway of 30s"}},
+		{f.token(mcpauthtest.Claims{"nbf": time.Now().Add(time.Hour).Unix()}), mcpauth.ErrNotYetValid, 401, "invalid_token", []string{"expected not later than", " plus the leeway of 30s"}},
+		{f.token(mcpauthtest.Claims{"aud": nil}), mcpauth.ErrAudience, 401, "invalid_token", []string{"unverified aud is missing, expected one of"}},
 		{f.token(mcpauthtest.Claims{"sub": "unlucky"}), mcpauth.ErrUnavailable, 503, "", []string{down.Error()}},
 	} {
 		t.Run(string(row.reason), func(t *testing.T) {

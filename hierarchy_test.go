@@ -86,9 +86,11 @@ func TestHierarchyMistakes_CLAIM_10(t *testing.T) {
 		reason  string
 	}{
 		"CLAIM-10 itself":              {map[string][]string{"a": {"a"}}, `"a"`, "a scope includes itself: break the cycle"},
-		"CLAIM-10 two":                 {map[string][]string{"b": {"a"}, "a": {"b"}}, `"a"`, "a scope includes itself: break the cycle"},
-		"CLAIM-10 a ring of fifty":     {long, `"s00"`, "a scope includes itself: break the cycle"},
-		"CLAIM-10 behind an entrance":  {map[string][]string{"a": {"b"}, "b": {"c"}, "c": {"b"}}, `"b"`, "a scope includes itself: break the cycle"},
+		"CLAIM-10 two":                 {map[string][]string{"b": {"a"}, "a": {"b"}}, `"a"`, `a scope includes itself, by way of "b": break the cycle`},
+		"CLAIM-10 a ring of fifty":     {long, `"s00"`, `a scope includes itself, by way of "s01", "s02", "s03", "s04", "s05" and 44 more: break the cycle`},
+		"CLAIM-10 behind an entrance":  {map[string][]string{"a": {"b"}, "b": {"c"}, "c": {"b"}}, `"b"`, `a scope includes itself, by way of "c": break the cycle`},
+		"CLAIM-10 a way round":         {map[string][]string{"a": {"b", "c"}, "b": {"c"}, "c": {"b", "d"}, "d": {"a"}}, `"a"`, `a scope includes itself, by way of "c", "d": break the cycle`},
+		"CLAIM-10 by an empty name":    {map[string][]string{"a": {""}, "": {"b"}, "b": {"c"}, "c": {"b", "a"}}, `""`, "is not a scope"},
 		"CLAIM-10 no scope":            {map[string][]string{"a b": {"c"}}, `"a b"`, "is not a scope"},
 		"CLAIM-10 no scope on the end": {map[string][]string{"a": {"b", `"`}}, `"\""`, "is not a scope"},
 		"CLAIM-15 offline_access":      {map[string][]string{"a": {"offline_access"}}, `"offline_access"`, "offline_access concerns"},

@@ -63,7 +63,7 @@ func NewHost(configs ...Config) (*Host, error) {
 		h.resources = append(h.resources, one)
 	}
 	if len(configs) == 0 {
-		errs = append(errs, errors.New("mcpauth: a host without a resource"))
+		errs = append(errs, errors.New("mcpauth: a host without a resource: give NewHost a Config for each"))
 	}
 	if len(errs) > 0 {
 		return nil, errors.Join(errs...)

@@ -255,7 +255,7 @@ func TestHostMistakes_PRM_07(t *testing.T) {
 	past.LegacyASMetadata, again.LegacyASMetadata = true, true
 	assert.Equal(t, []string{"[2].LegacyASMetadata"}, fields(past, stock, again))
 	_, err := mcpauth.NewHost()
-	assert.EqualError(t, err, "mcpauth: a host without a resource")
+	assert.EqualError(t, err, "mcpauth: a host without a resource: give NewHost a Config for each")
 	host, err := mcpauth.NewHost(b.config(hostSales), b.config(hostStock))
 	require.NoError(t, err)
 	all := map[string]http.Handler{hostSales: named("sales"), hostStock: named("stock")}

@@ -383,3 +383,19 @@ func (p *public) noteChallenge(r *http.Request, log *slog.Logger) {
 			"url", p.metadata.url, "challenges", challenges, "cause", "metadata-not-routed", "fix", explain.Finding{Cause: "metadata-not-routed"}.Fix())
 	}
 }
+
+// resourceHints looks at a resource that few clients will name as it is written.
+func (b *builder) resourceHints(raw string) {
+	if len(b.url.Path) > 1 && strings.HasSuffix(b.url.Path, "/") {
+		b.hint("Resource ends with a slash: clients that dial the URL without it will ask for tokens that are refused", "audience-slash", "resource", raw)
+	}
+	if b.url.RawQuery != "" {
+		b.hint("Resource has a query: few clients can cope with it", "resource-dialed", "resource", raw)
+	}
+	if hasDefaultPort(b.url) {
+		b.hint("Resource names the port that its scheme means: clients leave it out, and ask for tokens that are refused", "resource-dialed", "resource", raw)
+	}
+	if strings.Contains(b.url.Path+"/", "/.well-known/") {
+		b.hint("Resource is where metadata stands, and not where clients send their calls", "resource-dialed", "resource", raw)
+	}
+}

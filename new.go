@@ -17,7 +17,6 @@ import (
 	"github.com/seed-1e292522/mcpauth/internal/explain"
 	"github.com/seed-1e292522/mcpauth/internal/fetch"
 	"github.com/seed-1e292522/mcpauth/internal/keys"
-	"github.com/seed-1e292522/mcpauth/internal/mcp"
 	"github.com/seed-1e292522/mcpauth/internal/onward"
 )
 
@@ -107,6 +106,9 @@ func (b *builder) warn(text string, args ...any) {
 	b.warnings = append(b.warnings, warning{text, args})
 }
 
+// advise warns of a configuration that is accepted and cannot well be meant, and says what to do.
+func (b *builder) advise(text, fix string, args ...any) { b.warn(text, append(args, "fix", fix)...) }
+
 func (b *builder) fail(field, value, reason string) {
 	b.errs = append(b.errs, newConfigError(field, value, reason))
 }
@@ -115,8 +117,10 @@ func (b *builder) fail(field, value, reason string) {
 func (b *builder) identifier(field, raw string) *url.URL {
 	u, err := url.Parse(raw)
 	switch {
+	case raw == "" && field == "Resource":
+		b.fail(field, `""`, "required: the https URL, exactly as clients dial it")
 	case raw == "":
-		b.fail(field, `""`, "required: the https URL, exactly as the other side writes it")
+		b.fail(field, `""`, "required: the https URL, exactly as its metadata and iss of its tokens write it")
 	case strings.TrimSpace(raw) != raw:
 		b.fail(field, shownURL(raw), "begins or ends with white space: remove it")
 	case err == nil && (u.Host == "https:" || u.Host == "http:"):
@@ -161,12 +165,7 @@ func (b *builder) resource() {
 		b.url = nil
 		return
 	}
-	if len(b.url.Path) > 1 && strings.HasSuffix(b.url.Path, "/") {
-		b.warn("Resource ends with a slash: clients that dial the URL without it will ask for tokens that are refused", "resource", raw)
-	}
-	if b.url.RawQuery != "" {
-		b.warn("Resource has a query: few clients can cope with it", "resource", raw)
-	}
+	b.resourceHints(raw)
 }
 
 func (b *builder) leeway() {
@@ -175,6 +174,8 @@ func (b *builder) leeway() {
 		b.g.verifier.leeway = defaultLeeway
 	case b.g.verifier.leeway < 0 || b.g.verifier.leeway > maxLeeway:
 		b.fail("Leeway", b.g.verifier.leeway.String(), "must be between 0 and 5m")
+	case 1 < b.g.verifier.leeway && b.g.verifier.leeway < time.Millisecond:
+		b.advise("Leeway is so short that it covers no difference between clocks", "Give the unit, as in 30s or time.Second. One nanosecond means none.", "leeway", b.g.verifier.leeway)
 	}
 }
 
@@ -202,8 +203,8 @@ func (b *builder) scopes() {
 		}
 	}
 	broader, cycle := invertHierarchy(b.config.Implies)
-	if cycle != "" {
-		b.fail("Implies", shown(cycle), "a scope includes itself: break the cycle")
+	if cycle != nil {
+		b.fail("Implies", shown(cycle[len(cycle)-1]), "a scope includes itself"+byWayOf(cycle)+": break the cycle")
 	}
 	b.g.policy.broader = broader
 }
@@ -358,12 +359,7 @@ func (b *builder) hints(book *ruleBook) {
 		b.hint("the policy has no rule: every tool, prompt and resource is refused to everybody", "no-policy")
 		return
 	}
-	names := mcp.Names()
-	for _, rule := range slices.Sorted(maps.Keys(book.methods)) {
-		if i := slices.IndexFunc(names, func(name string) bool { return oneLetterOff(rule, name) }); i >= 0 && !slices.Contains(names, rule) {
-			b.warn("a rule is about a method that MCP does not have, and one letter away from one that it has", "rule", rule, "method", names[i])
-		}
-	}
+	b.misspelt(book)
 	needed := required
 	for _, scope := range required {
 		needed = append(needed, b.g.policy.broader[scope]...)
@@ -400,31 +396,12 @@ func (b *builder) alike(required []string) {
 	told := 0
 	for i, one := range all {
 		for _, other := range all[i+1:] {
-			if oneLetterOff(one, other) && told < maxAlike {
+			if explain.OneLetterOff(one, other) && told < maxAlike {
 				told++
 				b.hint("two scopes differ by one letter", "scope-alike", "scope", one, "other", other)
 			}
 		}
 	}
-}
-
-// oneLetterOff reports whether two texts differ by one character, or by two that have changed
-// places. Short names and numbers differ on purpose.
-func oneLetterOff(a, b string) bool {
-	if min(len(a), len(b)) < 4 || a == b {
-		return false
-	}
-	for len(a) > 0 && len(b) > 0 && a[0] == b[0] {
-		a, b = a[1:], b[1:]
-	}
-	for len(a) > 0 && len(b) > 0 && a[len(a)-1] == b[len(b)-1] {
-		a, b = a[:len(a)-1], b[:len(b)-1]
-	}
-	if strings.ContainsAny(a+b, "0123456789") {
-		return false
-	}
-	swapped := len(a) == 2 && len(b) == 2 && a[0] == b[1] && a[1] == b[0]
-	return swapped || max(len(a), len(b)) == 1
 }
 
 // isEmpty reports whether there is no rule at all.

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/seed-1e292522/mcpauth/internal/edition"
 	"github.com/seed-1e292522/mcpauth/internal/fetch"
@@ -149,13 +150,15 @@ func (b *builder) audiences(field string, c *Issuer, rules *token.Rules) {
 	case b.url != nil && !slices.Contains(c.Audiences, b.config.Resource):
 		b.fail(field+".Audiences", fmt.Sprintf("%q", c.Audiences),
 			fmt.Sprintf("must contain the resource %s, which clients will ask for: add it", shown(b.config.Resource)))
+	case b.url == nil && b.config.Resource != "" && !slices.ContainsFunc(c.Audiences, isWeb):
+		b.fail(field+".Audiences", fmt.Sprintf("%q", c.Audiences), "must contain the resource, which clients will ask for: add it when it is correct")
 	}
 	for i, audience := range rules.Audiences {
 		if audience == "" && c.Audiences != nil {
 			b.fail(fmt.Sprintf("%s.Audiences[%d]", field, i), `""`, "an audience is not empty: remove it")
 		}
 		if slices.ContainsFunc(b.config.Issuers, func(other Issuer) bool { return other.URL == audience }) {
-			b.warn("an issuer itself is an accepted audience: tokens for its own endpoints will be accepted here", "issuer", c.URL, "audience", audience)
+			b.advise("an issuer itself is an accepted audience: tokens for its own endpoints will be accepted here", "Remove it, and have the authorization server put Config.Resource into aud.", "issuer", c.URL, "audience", audience)
 		}
 	}
 }
@@ -180,14 +183,19 @@ func (b *builder) accepted(field string, c *Issuer, rules *token.Rules) {
 		for i, typ := range c.TokenTypes {
 			if token.IsForbiddenType(typ) {
 				b.fail(fmt.Sprintf("%s.TokenTypes[%d]", field, i), shown(typ), "JWTs of this type are no access tokens: remove it")
+			} else if token.IsIDTokenType(typ) {
+				b.hint("TokenTypes accepts ID tokens by their typ", "token-id", "issuer", c.URL, "typ", typ)
 			}
 		}
 		if len(c.TokenTypes) == 0 {
 			b.fail(field+".TokenTypes", "empty", "an empty list accepts no token: leave it nil for at+jwt, JWT and none")
 		}
 	}
-	if c.MaxLifetime < 0 {
+	switch {
+	case c.MaxLifetime < 0:
 		b.fail(field+".MaxLifetime", c.MaxLifetime.String(), "must not be negative; 0 means no limit")
+	case c.MaxLifetime > 0 && c.MaxLifetime < time.Second:
+		b.fail(field+".MaxLifetime", c.MaxLifetime.String(), "is shorter than a second, and no token would be accepted: give the unit, as in 1h or time.Hour")
 	}
 }
 
@@ -236,7 +244,7 @@ func (b *builder) claimMap(field string, issuer *Issuer, rules *token.Rules) {
 	}
 	if c.Audience != "" {
 		rules.AudienceClaim = b.path(field+".Audience", c.Audience)
-		b.warn("tokens without aud are accepted by another claim: that binds them to a client, not to this resource", "issuer", issuer.URL, "claim", c.Audience)
+		b.advise("tokens without aud are accepted by another claim: that binds them to a client, not to this resource", "Nothing, if the issuer can send no aud. Otherwise have it put Config.Resource there, and remove ClaimMap.Audience.", "issuer", issuer.URL, "claim", c.Audience)
 	}
 }
 
@@ -271,7 +279,7 @@ func (b *builder) introspection(at string, c *Issuer, s, before *issuer, where k
 	case !how.Tokeninfo && err != nil:
 		value, problem := shown(how.Client.ClientID()), strings.TrimPrefix(err.Error(), "clientauth: ")
 		if how.Client.ClientID() == "" {
-			value, problem = "no client", "required: this server has to prove who it is: "+problem
+			value, problem = "no client", "required: this server has to prove who it is: "+strings.TrimPrefix(problem, "no method: ")
 		}
 		b.fail(field+".Client", value, problem)
 	}
@@ -295,6 +303,11 @@ func (b *builder) introspection(at string, c *Issuer, s, before *issuer, where k
 	}
 	s.asked = introspect.New(b.m.poster, b.m.operator.log, config)
 	b.asked = append(b.asked, s)
+}
+
+// isWeb reports whether an audience could be a resource.
+func isWeb(audience string) bool {
+	return strings.HasPrefix(audience, "https://") || strings.HasPrefix(audience, "http://")
 }
 
 // urlProblem is what is wrong with the URL of a document or an endpoint that was not accepted, and the fix.

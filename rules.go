@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/seed-1e292522/mcpauth/internal/explain"
 	"github.com/seed-1e292522/mcpauth/internal/match"
 	"github.com/seed-1e292522/mcpauth/internal/mcp"
 )
@@ -323,4 +324,33 @@ func (b *ruleBook) opensTasks() bool {
 		}
 	}
 	return false
+}
+
+// misspelt warns of rules whose names, or scopes, nobody can well have meant.
+func (b *builder) misspelt(book *ruleBook) {
+	names := mcp.Names()
+	for _, rule := range slices.Sorted(maps.Keys(book.methods)) {
+		if i := slices.IndexFunc(names, func(name string) bool { return explain.OneLetterOff(rule, name) }); i >= 0 && !slices.Contains(names, rule) {
+			b.advise("a rule is about a method that MCP does not have, and one letter away from one that it has",
+				"Correct the name, unless the server has such a method: the one of MCP needs a rule of its own.", "rule", rule, "method", names[i])
+		}
+	}
+	for _, kind := range []Kind{KindTool, KindPrompt, KindResource} {
+		for i, key := range book.set(kind).keys {
+			rule := book.nameOf(Call{Kind: kind}, []int{i})
+			if strings.TrimSpace(key) != key {
+				b.advise("the name of a rule begins or ends with white space, and names are compared byte for byte", "Remove it.", "rule", rule)
+			}
+			if slices.Contains(names, key) {
+				b.advise("a rule for a target has the name of a method of MCP", "Write the names of tools, prompts and resources here; rules about methods stand in Rules.Methods.", "rule", rule)
+			}
+		}
+	}
+	told := map[string]bool{}
+	for _, scope := range book.scopes() {
+		if !told[scope] && strings.Contains(strings.ReplaceAll(scope, namePlaceholder, ""), "{") {
+			told[scope] = true
+			b.advise("a scope of a rule has a brace that is no placeholder: it stands for itself", "Write {name}, in lower case, for the name of the tool or prompt.", "scope", scope)
+		}
+	}
 }

@@ -347,26 +347,55 @@ func appendNew(list []string, s string) []string {
 }
 
 // invertHierarchy turns "broader -> narrower" into "narrower -> all broader
-// ones", transitively, and returns a scope that includes itself, or "".
-func invertHierarchy(implies map[string][]string) (broader map[string][]string, cycle string) {
+// ones", transitively, and returns a scope that includes itself, behind those by way of which it does, or nil.
+func invertHierarchy(implies map[string][]string) (broader map[string][]string, cycle []string) {
 	broader = make(map[string][]string)
 	for _, top := range slices.Sorted(maps.Keys(implies)) {
-		reached := map[string]bool{}
-		queue := slices.Clone(implies[top])
+		reached, by := map[string]bool{}, map[string]string{}
+		var queue []string
+		follow := func(scope string) {
+			for _, next := range implies[scope] {
+				if _, known := by[next]; !known {
+					by[next] = scope
+				}
+				queue = append(queue, next)
+			}
+		}
+		follow(top)
 		for len(queue) > 0 {
 			scope := queue[0]
 			queue = queue[1:]
 			if scope == top {
-				return nil, top
+				for s := by[top]; s != top; s = by[s] {
+					cycle = append(cycle, s)
+				}
+				return nil, append(cycle, top)
 			}
 			if !reached[scope] {
 				reached[scope] = true
 				broader[scope] = append(broader[scope], top)
-				queue = append(queue, implies[scope]...)
+				follow(scope)
 			}
 		}
 	}
-	return broader, ""
+	return broader, nil
+}
+
+// byWayOf names the first of those of a cycle that stand between its last scope and itself.
+func byWayOf(cycle []string) string {
+	between := slices.Clone(cycle[:len(cycle)-1])
+	slices.Reverse(between)
+	if len(between) == 0 {
+		return ""
+	}
+	rest := ""
+	if n := len(between) - 5; n > 0 {
+		between, rest = between[:5], fmt.Sprintf(" and %d more", n)
+	}
+	for i, scope := range between {
+		between[i] = shown(scope)
+	}
+	return ", by way of " + strings.Join(between, ", ") + rest
 }
 
 // nameOf names the rules that decided about a call, as [Ruling] has it.

@@ -140,7 +140,7 @@ func (f *File) Locate(err error) error {
 func content(path string) ([]byte, error) {
 	file, err := os.Open(path)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("configfile: %w: name the file with the configuration, from the directory where the program runs", err)
 	}
 	defer file.Close()
 	data, err := io.ReadAll(io.LimitReader(file, maxFile+1))

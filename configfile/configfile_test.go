@@ -2,6 +2,7 @@ package configfile_test
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -114,4 +115,68 @@ func TestLoad_RELOAD_09(t *testing.T) {
 	write(t, name, text+strings.Repeat(" ", 8<<20+1-len(text)))
 	_, err = configfile.Load(name)
 	assert.EqualError(t, err, name+":1:1: the file: more than 8 MiB: write a shorter file")
+}
+
+// TestSecretForPlace_RELOAD_09: what is written where the place of a secret belongs may be the secret. Names that people give are shown.
+func TestSecretForPlace_RELOAD_09(t *testing.T) {
+	t.Setenv("MCPAUTH_TEST_EMPTY", "")
+	const hidden = "a name that is not shown, as it may be the secret itself"
+	for _, secret := range []string{
+		"eyJhbGciOiJub25lIn0.eyJzdWIiOiJhZGEifQ.c2ln", "1f8a09c3d2e44b71a6350c9f27de4b80", "Zm9vYmFyYmF6cXV4Zm9vYmFyYmF6cXV4Zm9vYmE=", "xK3v9pQ2LmN8rT5w", "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQ",
+	} {
+		for _, member := range []string{"env", "file"} {
+			_, err := configfile.Parse("m.json", fmt.Appendf(nil, `{"session_key": {%q: %q}}`, member, secret))
+			assert.ErrorContains(t, err, "m.json:1:17: session_key: ")
+			assert.ErrorContains(t, err, hidden, secret)
+			assert.NotContains(t, err.Error(), secret[:8])
+		}
+	}
+	for place, want := range map[string]string{
+		`{"env": "MCPAUTH_TEST_UNSET_9"}`:                                          `the environment has no "MCPAUTH_TEST_UNSET_9": set it, or correct its name`,
+		`{"env": "MCPAUTH_TEST_EMPTY"}`:                                            `"MCPAUTH_TEST_EMPTY" is set in the environment, and empty: put the secret into it`,
+		`{"env": "two words"}`:                                                     `the environment has no ` + hidden + `: set it, or correct its name`,
+		`{"env": "sessionKeyOfProduction"}`:                                        `the environment has no "sessionKeyOfProduction": set it, or correct its name`,
+		`{"file": "/run/none/0b1c7f5e-8a52-4f4e-9d2f-3c5b7e0a1d24/mcpauth-key.2"}`: `"/run/none/0b1c7f5e-8a52-4f4e-9d2f-3c5b7e0a1d24/mcpauth-key.2" cannot be read: correct its name or rights: no such file or directory`,
+	} {
+		_, err := configfile.Parse("m.json", []byte(`{"session_key": `+place+`}`))
+		assert.ErrorContains(t, err, "m.json:1:17: session_key: "+want)
+	}
+}
+
+// TestNoFile_RELOAD_09: of a file that is not there is said what to do.
+func TestNoFile_RELOAD_09(t *testing.T) {
+	_, err := configfile.New("nope.json", nil)
+	assert.EqualError(t, err, "configfile: open nope.json: no such file or directory: name the file with the configuration, from the directory where the program runs")
+	assert.ErrorIs(t, err, os.ErrNotExist)
+}
+
+// TestAllAtOnce_RELOAD_09: a mistake hides no other that stands by itself.
+func TestAllAtOnce_RELOAD_09(t *testing.T) {
+	for text, want := range map[string]string{
+		`{"Resource": "https://mcp.example.com/mcp", "resource": "http://mcp.example.com/mcp"}`: `m.json:1:2: Resource: no such member: write "resource"
+m.json:1:57: resource: "http://mcp.example.com/mcp": must be https`,
+		`{"resource": "http://mcp.example.com/mcp", "Resource": "https://mcp.example.com/mcp"}`: `m.json:1:14: resource: "http://mcp.example.com/mcp": must be https
+m.json:1:44: Resource: no such member: write "resource"`,
+		`{"Resource": "http://mcp.example.com/mcp"}`: `m.json:1:2: Resource: no such member: write "resource"`,
+		`{"issuers": [{"url": 5, "keys": "nope", "max_lifetime": "5ns", "jwks_uri": "x"}]}`: `m.json:1:22: issuers[0].url: a number: write a text in double quotes
+m.json:1:57: issuers[0].max_lifetime: 5ns: is shorter than a second, and no token would be accepted: give the unit, as in 1h or time.Hour
+m.json:1:76: issuers[0].jwks_uri: "x": keys are given too: choose one source of keys`,
+		`{"issuers": [{"url": 5, "keys": "nope"}]}`: `m.json:1:22: issuers[0].url: a number: write a text in double quotes
+m.json:1:33: issuers[0].keys: 4 bytes: neither a usable JWK Set nor PEM public keys: malformed: key set: json: value of another kind at byte 0`,
+		`{"issuers": [{"url": "http://login.example.com", "dpop": "on"}]}`: `m.json:1:22: issuers[0].url: "http://login.example.com": must be https
+m.json:1:58: issuers[0].dpop: "on": write "off", "accepted" or "required"`,
+		`{"issuers": [{"url": "https://10.0.0.1", "allow_private": "yes"}]}`: `m.json:1:59: issuers[0].allow_private: a text: write true or false`,
+		`{"issuers": [{"URL": "https://login.example.com"}]}`:                `m.json:1:15: issuers[0].URL: no such member: write "url"`,
+		`{"issuers": [{"keys": 5}]}`:                                         `m.json:1:23: issuers[0].keys: a number: write a JWK Set, {"keys": [...]}, or PEM as a text`,
+		`{"issuers": ["https://login.example.com"]}`:                         `m.json:1:14: issuers[0]: a text: write an object, {"name": value}`,
+		`{"resource": "http://mcp.example.com/mcp", "issuers": [{"url": "https://login.example.com", "audiences": ["x"]}]}`: `m.json:1:14: resource: "http://mcp.example.com/mcp": must be https
+m.json:1:106: issuers[0].audiences: ["x"]: must contain the resource, which clients will ask for: add it when it is correct`,
+		`{"issuers": [{"url": "https://login.example.com", "audiences": ["x"]}], "leeway": 5}`: `m.json:1:83: leeway: a number: write a duration with its unit, such as "30s" or "1h30m"`,
+	} {
+		_, err := configfile.Read("m.json", []byte(text))
+		if err == nil {
+			_, err = configfile.Parse("m.json", []byte(text))
+		}
+		assert.EqualError(t, err, want, text)
+	}
 }

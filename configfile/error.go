@@ -89,9 +89,23 @@ func (f *File) isDoubtful(e *Error) bool {
 	path := plain(e.Path)
 	for _, doubt := range f.doubts {
 		rest, inside := under(path, doubt)
+		if inside && standsAlone(rest, e) {
+			continue
+		}
 		if _, around := under(doubt, path); around || inside && (strings.HasPrefix(rest, "[") || !strings.Contains(rest, "[")) {
 			return true
 		}
+	}
+	return false
+}
+
+// standsAlone reports whether a mistake in a member, which is given, comes of no other member of its object.
+func standsAlone(member string, e *Error) bool {
+	switch member {
+	case ".keys", ".jwksuri", ".maxlifetime":
+		return true
+	case ".url":
+		return e.What != `""` && !strings.Contains(e.Fix, "allow_private")
 	}
 	return false
 }

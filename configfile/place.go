@@ -100,6 +100,11 @@ func (n *node) names(known *map[string]int, of func(string) string) map[string]i
 		for i, m := range slices.Backward(n.members) {
 			(*known)[of(m.name)] = i
 		}
+		for i, m := range slices.Backward(n.members) {
+			if m.name == strings.ToLower(m.name) { // as the names of members are: another spelling of one is none
+				(*known)[of(m.name)] = i
+			}
+		}
 	}
 	return *known
 }

@@ -7,7 +7,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"runtime"
+	"slices"
+	"strings"
 
 	"github.com/seed-1e292522/mcpauth/clientauth"
 	"github.com/seed-1e292522/mcpauth/internal/foreign"
@@ -97,8 +100,10 @@ func (f *File) readSecrets(which func(*secret) bool) (errs []*Error) {
 		var what, fix string
 		if s.env == "" {
 			content, what, fix = readSecret(f.text.name, s.file)
-		} else if content = []byte(os.Getenv(s.env)); len(content) == 0 {
-			what, fix = "the environment has no "+foreign.Quote(s.env), "set it, or correct its name"
+		} else if text, set := os.LookupEnv(s.env); set && text == "" {
+			what, fix = shownVariable(s.env)+" is set in the environment, and empty", "put the secret into it"
+		} else if content = []byte(text); !set {
+			what, fix = "the environment has no "+shownVariable(s.env), "set it, or correct its name"
 		}
 		if s.take(content); what != "" {
 			errs = append(errs, f.text.mistake(s.at, s.path.String(), what, fix))
@@ -118,29 +123,58 @@ func readSecret(beside, name string) (content []byte, what, fix string) {
 	info, err := os.Stat(path) // before it is opened: a pipe would not let go
 	switch {
 	case err != nil:
-		return nil, foreign.Quote(name) + " cannot be read", "correct its name or rights: " + reasonOf(err)
+		return nil, shownFile(name) + " cannot be read", "correct its name or rights: " + reasonOf(err)
 	case !info.Mode().IsRegular():
-		return nil, foreign.Quote(name) + " is no file", "name a file"
+		return nil, shownFile(name) + " is no file", "name a file"
 	}
 	if others := info.Mode().Perm() &^ 0o600; others != 0 && runtime.GOOS != "windows" {
-		return nil, foreign.Quote(name) + " has mode " + info.Mode().Perm().String(),
+		return nil, shownFile(name) + " has mode " + info.Mode().Perm().String(),
 			"nobody else may read it: chmod 600, in Kubernetes defaultMode: 0400, or use env"
 	}
 	file, err := os.Open(path)
 	if err != nil {
-		return nil, foreign.Quote(name) + " cannot be read", "correct its rights: " + reasonOf(err)
+		return nil, shownFile(name) + " cannot be read", "correct its rights: " + reasonOf(err)
 	}
 	defer file.Close()
 	content, err = io.ReadAll(io.LimitReader(file, maxSecret+1))
 	switch content = bytes.TrimSuffix(bytes.TrimSuffix(content, []byte("\n")), []byte("\r")); {
 	case err != nil:
-		return nil, foreign.Quote(name) + " cannot be read", reasonOf(err)
+		return nil, shownFile(name) + " cannot be read", reasonOf(err)
 	case len(content) == 0:
-		return nil, foreign.Quote(name) + " is empty", "write the secret into it"
+		return nil, shownFile(name) + " is empty", "write the secret into it"
 	case len(content) > maxSecret:
-		return nil, foreign.Quote(name) + " has more than 64 KiB", "name the file with the secret"
+		return nil, shownFile(name) + " has more than 64 KiB", "name the file with the secret"
 	}
 	return content, "", ""
+}
+
+// hidden stands for what was written as the place of a secret, and may be the secret.
+const hidden = "a name that is not shown, as it may be the secret itself"
+
+var (
+	aVariable = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+	aRun      = regexp.MustCompile(`[A-Za-z0-9+=]{16,}`)
+)
+
+// isOpaque reports whether a text has a piece as keys and tokens have them, and names that somebody has thought of do not.
+func isOpaque(text string) bool {
+	return strings.Contains(text, "-----") || slices.ContainsFunc(aRun.FindAllString(text, -1), func(run string) bool { return strings.ContainsAny(run, "0123456789") })
+}
+
+// shownVariable shows the name of a variable, if it is one.
+func shownVariable(name string) string {
+	if !aVariable.MatchString(name) || isOpaque(name) {
+		return hidden
+	}
+	return foreign.Quote(name)
+}
+
+// shownFile shows the name of a file, if it is one.
+func shownFile(name string) string {
+	if isOpaque(name) {
+		return hidden
+	}
+	return foreign.Quote(name)
 }
 
 // reasonOf is an error without the name of the file, which may be anywhere.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"slices"
 	"unicode/utf8"
 
 	"github.com/seed-1e292522/mcpauth/internal/foreign"
@@ -31,6 +32,11 @@ type node struct {
 	items   []*node        // of an array
 	named   map[string]int // the first member of each name, by it; made when somebody looks for one
 	plainly map[string]int // and by the plain name
+}
+
+// has reports whether an object has a member of a name that is not empty.
+func (n *node) has(name string) bool {
+	return name != "" && slices.ContainsFunc(n.members, func(m member) bool { return m.name == name })
 }
 
 type member struct {

@@ -85,7 +85,11 @@ func object[T any](of members[T]) reading[T] {
 				if r.found < maxMistakes {
 					fix = suggestion(m.name, of.names())
 				}
+				doubts := len(r.doubts)
 				r.fail(m.at, at, "no such member", fix)
+				if doubts < len(r.doubts) && n.has(meant(m.name, of)) {
+					r.doubts = r.doubts[:doubts] // the one that is meant is there, too
+				}
 			} else if !m.value.isNothing() {
 				read(r, into, m.value, at)
 			}
@@ -94,6 +98,16 @@ func object[T any](of members[T]) reading[T] {
 			}
 		})
 	}
+}
+
+// meant is the member whose name a name is but for case and underscores, "" for none.
+func meant[T any](name string, of members[T]) string {
+	for known := range of {
+		if plain(known) == plain(name) {
+			return known
+		}
+	}
+	return ""
 }
 
 // byName reads an object whose names are free.

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"io"
+	"io/fs"
 	"net/url"
 	"os"
+	"regexp"
 	"strings"
 	"time"
 
@@ -55,7 +57,7 @@ func doctorCommand(env environment) *cli.Command {
 			policyFlag(), jsonFlag(),
 		},
 		Action: func(ctx context.Context, c *cli.Command) error {
-			token, err := readSecret(env.stdin, c.String("token"))
+			token, err := readSecret(c, env.stdin, "token")
 			if err != nil {
 				return err
 			}
@@ -71,7 +73,7 @@ func doctorCommand(env environment) *cli.Command {
 				d.resource = file.Resource
 			}
 			if d.resource == "" {
-				return usageError("doctor needs --resource URL, or a file that names it")
+				return usageError("doctor needs --resource URL, or --policy FILE with a file that names it")
 			}
 			if u, err := url.Parse(d.resource); err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
 				return usageError("--resource: %w, as clients dial it", errNoURL)
@@ -87,9 +89,10 @@ func doctorCommand(env environment) *cli.Command {
 // maxSecret bounds a file with a token or a key.
 const maxSecret = 1 << 20
 
-// readSecret reads a token or a key from a file, "-" for standard input. Its
-// errors name the file and never the content.
-func readSecret(stdin io.Reader, name string) (string, error) {
+// readSecret reads a token or a key from the file that a flag names, "-" for standard input. Its errors name the
+// flag, and neither the content nor what was given as a name: people give the secret itself.
+func readSecret(c *cli.Command, stdin io.Reader, flag string) (string, error) {
+	name := c.String(flag)
 	if name == "" {
 		return "", nil
 	}
@@ -97,21 +100,36 @@ func readSecret(stdin io.Reader, name string) (string, error) {
 	if name != "-" {
 		file, err := os.Open(name)
 		if err != nil {
-			return "", usageError("%w", err)
+			return "", usageError("--%s: %w: it takes the name of a file, or - for standard input", flag, withoutName(err))
 		}
 		defer file.Close()
 		in = file
 	}
 	content, err := io.ReadAll(io.LimitReader(in, maxSecret))
 	if err != nil {
-		return "", usageError("reading %s: %w", name, err)
+		return "", usageError("--%s: %w: it takes the name of a file, or - for standard input", flag, withoutName(err))
 	}
 	secret := strings.TrimSpace(string(content))
 	if secret == "" {
-		return "", usageError("%s is empty", name)
+		return "", usageError("--%s: the file is empty: write the secret into it, or give - for standard input", flag)
 	}
 	return secret, nil
 }
+
+// withoutName is an error about a file without its name.
+func withoutName(err error) error {
+	var of *fs.PathError
+	if errors.As(err, &of) {
+		return of.Err
+	}
+	return err
+}
+
+// aJWT is what a token looks like that stands where something else is wanted.
+var aJWT = regexp.MustCompile(`eyJ[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]*)*`)
+
+// withoutTokens takes tokens out of what is said of the command line, whatever flag they stand at.
+func withoutTokens(text string) string { return aJWT.ReplaceAllString(text, "[token]") }
 
 // timeLimit bounds a run of doctor or policy.
 const timeLimit = time.Minute

@@ -112,13 +112,13 @@ func readTarget(c *cli.Command, env environment) (target conformance.Target, sto
 		}
 		target.Tools = append(target.Tools, one)
 	}
-	if target.Token, err = readSecret(env.stdin, c.String("token")); err != nil {
+	if target.Token, err = readSecret(c, env.stdin, "token"); err != nil {
 		return target, stop, err
 	}
-	if target.OtherToken, err = readSecret(env.stdin, c.String("other-token")); err != nil {
+	if target.OtherToken, err = readSecret(c, env.stdin, "other-token"); err != nil {
 		return target, stop, err
 	}
-	if target.ForeignToken, err = readSecret(env.stdin, c.String("foreign-token")); err != nil {
+	if target.ForeignToken, err = readSecret(c, env.stdin, "foreign-token"); err != nil {
 		return target, stop, err
 	}
 	switch {
@@ -131,7 +131,7 @@ func readTarget(c *cli.Command, env environment) (target conformance.Target, sto
 		}
 		target.Minter, stop = issuer, end
 	case c.IsSet("key"):
-		key, err := readKey(env, c.String("key"))
+		key, err := readKey(c, env)
 		if err != nil {
 			return target, stop, err
 		}
@@ -172,22 +172,22 @@ func embed(issuerURL string) (*conformance.Issuer, func(), error) {
 	}, nil
 }
 
-func readKey(env environment, name string) (crypto.Signer, error) {
-	text, err := readSecret(env.stdin, name)
+func readKey(c *cli.Command, env environment) (crypto.Signer, error) {
+	text, err := readSecret(c, env.stdin, "key")
 	if err != nil {
 		return nil, err
 	}
 	block, _ := pem.Decode([]byte(text))
 	if block == nil {
-		return nil, usageError("%s holds no PEM block", name)
+		return nil, usageError("--key: the file holds no PEM block: it takes a private key, PEM, PKCS #8")
 	}
 	parsed, err := x509.ParsePKCS8PrivateKey(block.Bytes)
 	if err != nil {
-		return nil, usageError("%s holds no PKCS #8 private key", name)
+		return nil, usageError("--key: the file holds no PKCS #8 private key: convert it with openssl pkcs8 -topk8 -nocrypt")
 	}
 	signer, ok := parsed.(crypto.Signer)
 	if !ok {
-		return nil, usageError("%s holds a key that does not sign", name)
+		return nil, usageError("--key: the file holds a key that does not sign: use RSA, an elliptic curve or Ed25519")
 	}
 	return signer, nil
 }

@@ -107,3 +107,53 @@ func TestCheckWithKey_TOK_40(t *testing.T) {
 	assert.Equal(t, exitUsage, got.code)
 	assert.Contains(t, got.stderr, "--issuer")
 }
+
+// TestSecretForName: where the name of a file is wanted, a secret is a usual mistake, and no message repeats it.
+func TestSecretForName_PASS_03(t *testing.T) {
+	const jwt = "eyJhbGciOiJub25lIn0.eyJzdWIiOiJhZGEifQ.c2ln"
+	policy := fileWith(t, `{}`)
+	for _, secret := range []string{jwt, "Bearer " + jwt, "opaque-k3y", "-----BEGIN PRIVATE KEY-----\nMC4CAQ", strings.Repeat("k", 5000), "../" + jwt} {
+		for _, args := range [][]string{
+			{"doctor", "--resource", "http://127.0.0.1:1/mcp", "--token"},
+			{"check", "http://127.0.0.1:1/mcp", "--token"},
+			{"check", "http://127.0.0.1:1/mcp", "--other-token"},
+			{"check", "http://127.0.0.1:1/mcp", "--foreign-token"},
+			{"check", "http://127.0.0.1:1/mcp", "--issuer", "https://login.example.com", "--key"},
+			{"policy", "--policy", policy, "--token"},
+		} {
+			flag := args[len(args)-1]
+			got := mcpauthCommand(t, "", append(args, secret)...)
+			assert.Equal(t, exitUsage, got.code, args)
+			assert.NotContains(t, got.stdout+got.stderr, secret[:8], args)
+			assert.Contains(t, got.stderr, flag+": ", args)
+			assert.Contains(t, got.stderr, "takes the name of a file", args)
+		}
+	}
+	for _, args := range [][]string{
+		{jwt}, {"doctor", jwt}, {"check", jwt}, {"check", "http://127.0.0.1:1/" + jwt, jwt}, {"doctor", "--resource", jwt}, {"policy", "--policy", jwt}, {"doctor", "--policy", jwt}, {"doctor", "--" + jwt},
+		{"check", "--fail-on", jwt, "http://127.0.0.1:1"}, {"check", "--format", jwt, "http://127.0.0.1:1"}, {"check", "--embed-issuer", jwt, "http://127.0.0.1:1"}, {"check", "--rate", jwt, "http://127.0.0.1:1"}, {"check", "--wait", jwt, "http://127.0.0.1:1"},
+	} {
+		got := mcpauthCommand(t, "", args...)
+		assert.NotEqual(t, exitOK, got.code, args)
+		assert.NotContains(t, got.stdout+got.stderr, "eyJ", args)
+	}
+}
+
+// TestMissingFile: what is said of a file that is not there, or has nothing, names the flag and says what to do.
+func TestMissingFile(t *testing.T) {
+	empty := fileWith(t, " \n")
+	for _, row := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"policy", "--policy", "nope.json"}, `mcpauth: --policy: "nope.json": no such file or directory: name the file with the policy (docs/cli.md)`},
+		{[]string{"doctor", "--resource", "http://127.0.0.1:1/mcp", "--policy", "nope.json"}, `mcpauth: --policy: "nope.json": no such file or directory: name the file with the policy (docs/cli.md)`},
+		{[]string{"doctor", "--resource", "http://127.0.0.1:1/mcp", "--token", "nope"}, "mcpauth: --token: no such file or directory: it takes the name of a file, or - for standard input"},
+		{[]string{"doctor", "--resource", "http://127.0.0.1:1/mcp", "--token", empty}, "mcpauth: --token: the file is empty: write the secret into it, or give - for standard input"},
+		{[]string{"doctor"}, "mcpauth: doctor needs --resource URL, or --policy FILE with a file that names it"},
+	} {
+		got := mcpauthCommand(t, "", row.args...)
+		assert.Equal(t, exitUsage, got.code, row.args)
+		assert.Equal(t, row.want+"\n", got.stderr, row.args)
+	}
+}

@@ -282,7 +282,7 @@ func TestUsage(t *testing.T) {
 		{[]string{"doctor"}, "--resource"},
 		{[]string{"doctor", "--bogus"}, "bogus"},
 		{[]string{"doctor", "--resource", "mcp.example.com"}, "--resource"},
-		{[]string{"doctor", "--resource", "http://127.0.0.1:1/", "--token", "missing-file"}, "missing-file"},
+		{[]string{"doctor", "--resource", "http://127.0.0.1:1/", "--token", "missing-file"}, "--token: no such file"},
 		{[]string{"doctor", "--resource", "http://127.0.0.1:1/", "--policy", "missing-file"}, "missing-file"},
 		{[]string{"doctor", "--policy", fileWith(t, `{"rules":{"tool":{}}}`)}, `file:1:11: rules.tool: no such member: write "tools"`},
 		{[]string{"doctor", "--policy", fileWith(t, `{} {}`)}, "behind the end"},
@@ -312,11 +312,11 @@ func TestUsage(t *testing.T) {
 		{[]string{"check", "--embed-issuer", "https://login.example.com", "http://127.0.0.1:1/"}, "--embed-issuer"},
 		{[]string{"check", "--embed-issuer", "http://127.0.0.1:1?x", "http://127.0.0.1:1/"}, "--embed-issuer"},
 		{[]string{"check", "--embed-issuer", "http://127.0.0.1:99999", "http://127.0.0.1:1/"}, "--embed-issuer"},
-		{[]string{"check", "--key", "missing-file", "http://127.0.0.1:1/"}, "missing-file"},
+		{[]string{"check", "--key", "missing-file", "http://127.0.0.1:1/"}, "--key: no such file"},
 		{[]string{"check", "--key", fileWith(t, token), "http://127.0.0.1:1/"}, "no PEM block"},
 		{[]string{"check", "--key", fileWith(t, "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"), "http://127.0.0.1:1/"}, "no PKCS #8"},
 		{[]string{"check", "--token", fileWith(t, " \n"), "http://127.0.0.1:1/"}, "is empty"},
-		{[]string{"check", "--other-token", "missing-file", "http://127.0.0.1:1/"}, "missing-file"},
+		{[]string{"check", "--other-token", "missing-file", "http://127.0.0.1:1/"}, "--other-token: no such file"},
 	} {
 		got := mcpauthCommand(t, token, tt.args...)
 		assert.Equal(t, exitUsage, got.code, tt.args)

@@ -10,6 +10,7 @@ import (
 	"github.com/seed-1e292522/mcpauth/clientauth"
 	"github.com/seed-1e292522/mcpauth/configfile"
 	"github.com/seed-1e292522/mcpauth/internal/fetch"
+	"github.com/seed-1e292522/mcpauth/internal/foreign"
 )
 
 // file is what --policy names: the file of the operator's program, without its secrets.
@@ -28,7 +29,7 @@ func readFile(name string) (*file, error) {
 	}
 	content, err := os.ReadFile(name)
 	if err != nil {
-		return nil, usageError("%w", err)
+		return nil, usageError("--policy: %s: %w: name the file with the policy (docs/cli.md)", foreign.Quote(name), withoutName(err))
 	}
 	text, err := configfile.Read(name, content)
 	if err != nil {

@@ -86,7 +86,7 @@ func run(ctx context.Context, args []string, env environment) int {
 	}
 	for _, mistake := range mistakes {
 		if text := mistake.Error(); text != "" {
-			fmt.Fprintln(env.stderr, "mcpauth: "+foreign.Line(strings.ReplaceAll(text, "\n", "; ")))
+			fmt.Fprintln(env.stderr, "mcpauth: "+foreign.Line(withoutTokens(strings.ReplaceAll(text, "\n", "; "))))
 		}
 	}
 	return code

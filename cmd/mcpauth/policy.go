@@ -37,7 +37,7 @@ func policyCommand(env environment) *cli.Command {
 			if err != nil {
 				return err
 			}
-			token, err := readSecret(env.stdin, c.String("token"))
+			token, err := readSecret(c, env.stdin, "token")
 			if err == nil && token != "" && c.IsSet("issuer") {
 				err = f.readClients(standInResource)
 			}

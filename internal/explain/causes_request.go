@@ -11,6 +11,8 @@ var scopeCauses = []Cause{
 		"Write the scope in the policy as the token has it, or have the issuer send the short name."},
 	{"scope-case", "insufficient_scope", "The scope is there in other letters: scopes are case-sensitive.",
 		"Write it the same way in the policy and at the authorization server."},
+	{"scope-misspelt", "insufficient_scope", "The token has a scope that is one letter away from the one that is missing.",
+		"Nothing, if both are meant. Otherwise correct the one that is misspelt, in the policy or at the authorization server."},
 	{"scopes-none", "insufficient_scope", "The token has no scope at all.",
 		"Define the scopes at the authorization server for this API and grant them to the client; for Keycloak: with Include in token scope on in each client scope. Some servers never put scopes into tokens: see Issuer.Claims for what they send instead."},
 	{"scope-not-granted", "insufficient_scope", "The token has scopes, and not the one that this call needs.",

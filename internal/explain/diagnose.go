@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/seed-1e292522/mcpauth/internal/fetch"
 	"github.com/seed-1e292522/mcpauth/internal/foreign"
 )
 
@@ -155,6 +156,12 @@ func samePath(a, b string) bool {
 	return ok && same && u.Host != v.Host && path == strings.TrimSuffix(v.Path, "/")
 }
 
+// sameMachine: two names of this machine, and all else is the same.
+func sameMachine(a, b string) bool {
+	u, v, ok := parse(a, b)
+	return ok && fetch.IsLoopbackHost(u.Hostname()) && fetch.IsLoopbackHost(v.Hostname()) && u.Scheme == v.Scheme && u.Port() == v.Port() && samePath(a, b)
+}
+
 func sameHost(a, b string) bool {
 	u, v, ok := parse(a, b)
 	return ok && u.Host == v.Host
@@ -218,6 +225,8 @@ func Audience(aud []string, resource, clientID, issuer string, scopes []string) 
 		return found("audience-issuer", got, want)
 	case any(against(sameHost)):
 		return found("audience-path", got, want)
+	case any(against(sameMachine)):
+		return found("audience-loopback", got, want)
 	case any(against(samePath)):
 		return found("audience-host", got, want)
 	case any(func(a string) bool { return a == "account" }):

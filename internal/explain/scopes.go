@@ -33,10 +33,34 @@ func Scopes(missing, granted []string, claims map[string]any) Finding {
 			return found(cause, fmt.Sprintf("%s stands in the claim %s", quote(scope), path), lacks)
 		}
 	}
+	for _, scope := range missing {
+		if i := slices.IndexFunc(granted, func(has string) bool { return OneLetterOff(has, scope) }); i >= 0 {
+			return found("scope-misspelt", "the token has "+quote(granted[i]), lacks)
+		}
+	}
 	if len(granted) == 0 {
 		return found("scopes-none", lacks, rightsClaims(claims))
 	}
 	return found("scope-not-granted", "the token has "+quoteAll(granted), lacks)
+}
+
+// OneLetterOff reports whether two texts differ by one character, or by two that have changed
+// places. Short names and numbers differ on purpose.
+func OneLetterOff(a, b string) bool {
+	if min(len(a), len(b)) < 4 || a == b {
+		return false
+	}
+	for len(a) > 0 && len(b) > 0 && a[0] == b[0] {
+		a, b = a[1:], b[1:]
+	}
+	for len(a) > 0 && len(b) > 0 && a[len(a)-1] == b[len(b)-1] {
+		a, b = a[:len(a)-1], b[:len(b)-1]
+	}
+	if strings.ContainsAny(a+b, "0123456789") {
+		return false
+	}
+	swapped := len(a) == 2 && len(b) == 2 && a[0] == b[1] && a[1] == b[0]
+	return swapped || max(len(a), len(b)) == 1
 }
 
 // maxNesting is how deep rights are looked for.
@@ -99,7 +123,7 @@ func Rule(kind, name string, rules []string) Finding {
 	plain := func(s string) string { return marks.Replace(strings.ToLower(s)) }
 	meant := plain(name)
 	for _, rule := range rules {
-		if rule != name && plain(rule) == meant {
+		if rule != name && (plain(rule) == meant || OneLetterOff(rule, name)) {
 			return found("no-rule", fmt.Sprintf("%s %s has no rule, %s has", kind, quote(name), quote(rule)))
 		}
 	}

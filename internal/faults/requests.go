@@ -44,6 +44,9 @@ var scopes = []Fault{
 		Name: "the scope is written in another case", Cause: "scope-case", Status: 403, Mentions: []string{"Mcp:Read"},
 		Setup: func(tb testing.TB) *Scene { return newScene(tb).claims(mcpauthtest.Claims{"scope": "Mcp:Read"}) },
 	}, {
+		Name: "the scope is one letter off at the authorization server", Cause: "scope-misspelt", Status: 403, Mentions: []string{"mcp:raed"},
+		Setup: func(tb testing.TB) *Scene { return newScene(tb).claims(mcpauthtest.Claims{"scope": "mcp:raed"}) },
+	}, {
 		Name: "the token has no scope at all", Cause: "scopes-none", Status: 403, Mentions: []string{"mcp:read"},
 		Setup: func(tb testing.TB) *Scene { return newScene(tb).claims(mcpauthtest.Claims{"scope": nil}) },
 	}, {

@@ -198,10 +198,10 @@ func with(change func(s *Scene, r *http.Request)) func(s *Scene) *http.Request {
 	}
 }
 
-// Expand writes the scene's own values for AS, RESOURCE and HOST.
+// Expand writes the scene's own values for AS, RESOURCE, HOST, and OWNPORT for its port.
 func (s *Scene) Expand(text string) string {
 	host := strings.TrimSuffix(strings.TrimPrefix(s.Resource, "http://"), "/mcp")
-	return strings.NewReplacer("AS", s.AS.URL(), "RESOURCE", s.Resource, "HOST", host).Replace(text)
+	return strings.NewReplacer("AS", s.AS.URL(), "RESOURCE", s.Resource, "HOST", host, "OWNPORT", host[strings.LastIndexByte(host, ':')+1:]).Replace(text)
 }
 
 // All lists the faults, grouped by what they concern.

@@ -153,6 +153,7 @@ var audiences = []Fault{
 	audience("the audience has a slash at its end", "audience-slash", "RESOURCE/"),
 	audience("the audience is the public https URL, the resource plain http", "audience-scheme", "https://HOST/mcp"),
 	audience("a proxy rewrites the host: the audience is the public one", "audience-host", "http://mcp.example.com/mcp"),
+	audience("the audience is this machine by its other name", "audience-loopback", "http://localhost:OWNPORT/mcp"),
 	audience("the audience is the origin without the path", "audience-path", "http://HOST"),
 	audience("the audience is the default one for account management", "audience-account", "account"),
 	audience("the audience is the provider's default API", "audience-identifier", "api://default"),

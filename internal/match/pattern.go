@@ -28,7 +28,7 @@ type glob struct {
 }
 
 var (
-	errEmptyKey = errors.New("the name is empty")
+	errEmptyKey = errors.New("the name is empty: write the name, or * for all that are not listed")
 	errStar     = errors.New("* may only stand at the end: list the names, or shorten the pattern")
 	errTemplate = errors.New("not a URI template of this kind: write variables as {name}")
 )

@@ -56,11 +56,11 @@ func (k *Checker) checkTime(c *claims, now time.Time, leeway time.Duration) *ref
 	case !c.exp.present || c.exp.seconds < 1:
 		return refusal.New(refusal.Claims, "exp", "", "seconds since 1970")
 	case !now.Before(exp.Add(leeway)):
-		return refusal.New(refusal.Expired, "exp "+exp.UTC().Format(time.RFC3339), "", "later than "+now.UTC().Format(time.RFC3339))
+		return refusal.New(refusal.Expired, "exp "+exp.UTC().Format(time.RFC3339), "", "later than "+now.UTC().Format(time.RFC3339)+" less the leeway of "+leeway.String())
 	case c.nbf.present && now.Before(nbf.Add(-leeway)):
-		return refusal.New(refusal.NotYetValid, "nbf "+nbf.UTC().Format(time.RFC3339), "", "not later than "+now.UTC().Format(time.RFC3339))
+		return refusal.New(refusal.NotYetValid, "nbf "+nbf.UTC().Format(time.RFC3339), "", "not later than "+now.UTC().Format(time.RFC3339)+" plus the leeway of "+leeway.String())
 	case c.iat.present && now.Before(iat.Add(-leeway)):
-		return refusal.New(refusal.NotYetValid, "iat "+iat.UTC().Format(time.RFC3339), "", "not later than "+now.UTC().Format(time.RFC3339))
+		return refusal.New(refusal.NotYetValid, "iat "+iat.UTC().Format(time.RFC3339), "", "not later than "+now.UTC().Format(time.RFC3339)+" plus the leeway of "+leeway.String())
 	case c.endless && k.MaxLifetime > 0:
 		return refusal.New(refusal.Claims, "exp", "", "seconds since 1970: the issuer is configured with MaxLifetime")
 	case !c.iat.present && k.needsIssuedAt && !c.answered, !c.iat.present && k.MaxLifetime > 0:
@@ -85,6 +85,9 @@ func (k *Checker) checkAudience(c *claims) *refusal.Refusal {
 	what := "unverified aud"
 	if c.answered {
 		what = "aud of the answer"
+	}
+	if len(c.aud) == 0 && !c.audPresent {
+		what += " is missing"
 	}
 	return refusal.New(refusal.Audience, what, strings.Join(c.aud, " "), k.acceptable)
 }

@@ -108,6 +108,11 @@ var forbiddenTypes = []string{
 // IsForbiddenType reports whether JWTs of a media type are no access tokens, whatever the rules.
 func IsForbiddenType(typ string) bool { return slices.Contains(forbiddenTypes, mediaType(typ)) }
 
+// IsIDTokenType reports whether JWTs of a media type say that they are ID tokens. No registry has one, and issuers write what they like.
+func IsIDTokenType(typ string) bool {
+	return slices.Contains([]string{"id+jwt", "id_token+jwt", "id-token+jwt"}, mediaType(typ))
+}
+
 // mediaType is typ in the short, lower-case form (RFC 7515 section 4.1.9).
 func mediaType(typ string) string {
 	return strings.TrimPrefix(lowerASCII(typ), "application/")
