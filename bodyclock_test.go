@@ -9,7 +9,9 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -17,6 +19,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/seed-1e292522/mcpauth"
 	"github.com/seed-1e292522/mcpauth/mcpauthtest"
 )
 
@@ -144,6 +147,98 @@ func TestUnreadBodies_LIMITS_03(t *testing.T) {
 		assert.Equal(t, 10*time.Second, time.Since(begun))
 		assert.True(t, response.Close)
 	})
+}
+
+// TestTooLongChunked_LIMITS_02: a body that is too long, and did not say so, is refused at once, and its connection ends, whether or not the rest comes.
+func TestTooLongChunked_LIMITS_02(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t, func(c *mcpauth.Config) { c.MaxBody = 1024 })
+		conn := dial(t, &http.Server{Handler: f.handler})
+		begun := time.Now()
+		head := strings.Replace(operationsHead, "Content-Length: %d", "Transfer-Encoding: chunked", 1)
+		go func() { _, _ = fmt.Fprintf(conn, head+"%x\r\n%s", f.token(nil), 1025, strings.Repeat(" ", 1025)) }()
+		reader := bufio.NewReader(conn)
+		response, err := http.ReadResponse(reader, nil)
+		require.NoError(t, err)
+		body, err := io.ReadAll(response.Body)
+		require.NoError(t, err)
+		assert.Equal(t, http.StatusRequestEntityTooLarge, response.StatusCode)
+		assert.Equal(t, tooLargeBody, string(body))
+		assert.True(t, response.Close)
+		assert.Zero(t, time.Since(begun))
+		_, err = reader.ReadByte()
+		assert.ErrorIs(t, err, io.EOF)
+		assert.LessOrEqual(t, time.Since(begun), 10*time.Second)
+	})
+}
+
+// TestRefusedBodies_CHAL_25_LIMITS_03: a refusal ends a connection of HTTP/1 whose body is long, slow or of no known length, and gives one that
+// has not been read ten seconds to be thrown away.
+func TestRefusedBodies_CHAL_25_LIMITS_03(t *testing.T) {
+	for name, row := range map[string]struct {
+		major  int
+		length int64
+		body   io.Reader
+		token  bool
+		status int
+		close  bool
+		clock  []string
+	}{
+		"short":             {1, 64 << 10, nil, false, http.StatusUnauthorized, false, []string{"10s"}},
+		"long":              {1, 64<<10 + 1, nil, false, http.StatusUnauthorized, true, []string{"10s"}},
+		"none":              {1, 0, nil, false, http.StatusUnauthorized, false, nil},
+		"chunked":           {1, -1, nil, false, http.StatusUnauthorized, true, []string{"10s"}},
+		"long, of HTTP/2":   {2, 64<<10 + 1, nil, false, http.StatusUnauthorized, false, []string{"10s"}},
+		"slow":              {1, 100, lateReader{}, true, http.StatusRequestTimeout, true, []string{"10s"}},
+		"read":              {1, int64(len(legacyCall("admin_delete"))), strings.NewReader(legacyCall("admin_delete")), true, http.StatusForbidden, false, []string{"10s", "10s", "never"}},
+		"breaks off":        {1, 100, resetReader{}, true, http.StatusBadRequest, false, []string{"10s", "10s"}},
+		"of unknown length": {1, -1, strings.NewReader(legacyCall("admin_delete")), true, http.StatusForbidden, false, []string{"10s", "10s", "never"}},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			f := newFixture(t, nil)
+			token := ""
+			if row.token {
+				token = f.token(nil)
+			}
+			r := f.request(http.MethodPost, "/mcp", token, "")
+			r.ProtoMajor, r.ContentLength = row.major, row.length
+			if row.body != nil {
+				r.Body = io.NopCloser(row.body)
+			}
+			w := &readClock{ResponseRecorder: httptest.NewRecorder()}
+			f.handler.ServeHTTP(w, r)
+			assert.Equal(t, row.status, w.Code, name)
+			assert.Equal(t, row.close, w.Header().Get("Connection") == "close", name)
+			assert.Equal(t, row.clock, w.set, name)
+			assert.Zero(t, f.ran, name)
+		})
+	}
+}
+
+// readClock notes the deadlines of reads.
+type readClock struct {
+	*httptest.ResponseRecorder
+	set []string
+}
+
+func (w *readClock) SetReadDeadline(at time.Time) error {
+	until := "never"
+	if !at.IsZero() {
+		until = time.Until(at).String()
+	}
+	w.set = append(w.set, until)
+	return nil
+}
+
+// lateReader has had its time, and the client of resetReader has closed the connection.
+type (
+	lateReader  struct{}
+	resetReader struct{}
+)
+
+func (lateReader) Read([]byte) (int, error) { return 0, os.ErrDeadlineExceeded }
+func (resetReader) Read([]byte) (int, error) {
+	return 0, &net.OpError{Op: "read", Err: syscall.ECONNRESET}
 }
 
 // shortDeadlines accepts connections that have at most so long for each read, whatever is set.

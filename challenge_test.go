@@ -292,7 +292,7 @@ func TestScopesOfTheChallenge(t *testing.T) {
 		"two": mcpauth.Scopes("a", "b"), "dup": mcpauth.Scopes("b", "a", "b"),
 		"any": {AllOf: []string{"a"}, AnyOf: [][]string{{"x", "y"}}}, "write": mcpauth.Scopes("mcp:write"),
 	}}
-	implied := map[string][]string{"mcp:admin": {"mcp:write"}, "mcp:write": {"mcp:read"}}
+	implied := map[string][]string{"mcp:admin": {"mcp:write"}, "mcp:write": {"mcp:read", "mcp:list"}}
 	for _, row := range []struct {
 		name, scope, tool string
 		modern            string // scope of the modern challenge, "" for allowed
@@ -304,6 +304,7 @@ func TestScopesOfTheChallenge(t *testing.T) {
 		{"CHAL-07 an any-of group is one scope", "a", "any", "a x", "a x"},
 		{"CHAL-07 and the one that is held", "y", "any", "a y", "y a"},
 		{"CHAL-08 legacy clients forget what they had", "mcp:read", "write", "mcp:write", "mcp:read mcp:write"},
+		{"CHAL-08 a scope that nothing names but another one that includes it", "mcp:list", "write", "mcp:write", "mcp:list mcp:write"},
 		{"CHAL-08 but scopes that are not ours stay out", "openid mcp:read email", "write", "mcp:write", "mcp:read mcp:write"},
 		{"CLAIM-10 the broader scope opens", "mcp:admin", "write", "", ""},
 		{"CLAIM-10 and is never asked for", "mcp:read", "write", "mcp:write", "mcp:read mcp:write"},

@@ -15,6 +15,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -132,6 +133,11 @@ func topRows() []misconfiguration {
 		{"MCP-90 default port of http", func(c *mcpauth.Config) { c.AllowedOrigins = []string{"http://app.example.com:80"} }, "AllowedOrigins[0]", ":80", "default port"},
 		{"MCP-90 empty port", func(c *mcpauth.Config) { c.AllowedOrigins = []string{"https://app.example.com:"} }, "AllowedOrigins[0]", "com:", "port"},
 		{"MCP-90 no scheme", func(c *mcpauth.Config) { c.AllowedOrigins = []string{"app.example.com"} }, "AllowedOrigins[0]", "app", "scheme://host"},
+		{"MCP-90 no host", func(c *mcpauth.Config) { c.AllowedOrigins = []string{"https://:8443"} }, "AllowedOrigins[0]", ":8443", "scheme://host"},
+		{"MCP-90 a space", func(c *mcpauth.Config) { c.AllowedOrigins = []string{"https://app.example.com https://b.example"} }, "AllowedOrigins[0]", "app.example.com https:", "scheme://host"},
+		{"MCP-90 a line break", func(c *mcpauth.Config) { c.AllowedOrigins = []string{"https://app.example.com\n"} }, "AllowedOrigins[0]", `\n`, "scheme://host"},
+		{"MCP-90 DEL", func(c *mcpauth.Config) { c.AllowedOrigins = []string{"https://app\x7f.example.com"} }, "AllowedOrigins[0]", `\x7f`, "scheme://host"},
+		{"MCP-90 no URL", func(c *mcpauth.Config) { c.AllowedOrigins = []string{"https://[::1"} }, "AllowedOrigins[0]", "[::1", "scheme://host"},
 		{"MCP-90 not ASCII", func(c *mcpauth.Config) { c.AllowedOrigins = []string{"https://\u00e4.example.com"} }, "AllowedOrigins[0]", "example", "as browsers send it"},
 		{"MCP-90 user information", func(c *mcpauth.Config) { c.AllowedOrigins = []string{"https://u:" + secret + "@app.example.com"} }, "AllowedOrigins[0]", "@app.example.com", "scheme://host"},
 		{"PRM-14 reserved member", func(c *mcpauth.Config) { c.Metadata = map[string]any{"resource": "https://evil.example"} }, `Metadata["resource"]`, "reserved", "remove it"},
@@ -190,6 +196,7 @@ func issuerRows(t *testing.T) []misconfiguration {
 		{"DISC-05 a line end, as of a file", url("https://as.example.com\n"), "Issuers[0].URL", `example.com\n"`, "begins or ends with white space"},
 		{"DISC-05 a space before", url(" https://as.example.com"), "Issuers[0].URL", `" https://as.example.com"`, "begins or ends with white space"},
 		{"DISC-05 the scheme twice", url("https://http://as.example.com"), "Issuers[0].URL", "https://http://as.example.com", "scheme stands twice"},
+		{"DISC-05 the same scheme twice", url("https://https://as.example.com"), "Issuers[0].URL", "https://https://as.example.com", "scheme stands twice"},
 		{"DISC-05 http", url("http://as.example.com"), "Issuers[0].URL", "http://as.example.com", "must be https"},
 		{"DISC-05 loopback http without leave", url("http://127.0.0.1:9000"), "Issuers[0].URL", "127.0.0.1", "set AllowInsecureLoopback"},
 		{"DISC-05 a private address is no loopback", func(c *mcpauth.Config) {
@@ -207,6 +214,9 @@ func issuerRows(t *testing.T) []misconfiguration {
 		{"DISC-06 fragment", url("https://as.example.com/t#f"), "Issuers[0].URL", "#f", "no fragment"},
 		{"DISC-06 user information", url("https://u:" + secret + "@as.example.com"), "Issuers[0].URL", "user information", "remove it"},
 		{"DISC-09 private address", url("https://10.0.0.1/"), "Issuers[0].URL", "10.0.0.1", "set AllowPrivate"},
+		{"DISC-09 a private address beside loopback with leave", func(c *mcpauth.Config) {
+			c.Issuers, c.AllowInsecureLoopback = []mcpauth.Issuer{{URL: "https://10.0.0.1/"}}, true
+		}, "Issuers[0].URL", "10.0.0.1", "set AllowPrivate"},
 		{"DISC-09 localhost", url("https://localhost:8443"), "Issuers[0].URL", "localhost", "set AllowPrivate"},
 		{"DISC-09 link-local address", url("https://169.254.169.254/latest"), "Issuers[0].URL", "169.254", "set AllowPrivate"},
 		{"DISC-09 IPv6 loopback", url("https://[::1]/"), "Issuers[0].URL", "::1", "set AllowPrivate"},
@@ -334,6 +344,7 @@ func TestZeroMiddleware_TOK_10(t *testing.T) {
 		w := zero.call(token, "echo")
 		assert.Equal(t, http.StatusUnauthorized, w.Code)
 		assert.Equal(t, body, w.Body.String())
+		assert.Regexp(t, `^Bearer( |$)`, w.Header().Get("WWW-Authenticate"))
 		assert.Equal(t, http.StatusUnauthorized, zero.legacyCall(token, "echo").Code)
 	}
 	assert.Zero(t, f.ran)
@@ -372,6 +383,21 @@ func TestAllMistakesAtOnce_TEST_17(t *testing.T) {
 	assert.Equal(t, "Resource", one.Field)
 }
 
+// TestMistakesOfTwins_TEST_17: where two issuers are wrong in the same way, each is told.
+func TestMistakesOfTwins_TEST_17(t *testing.T) {
+	leaked := mcpauthtest.NewKey("b", "ES256").JWK()
+	leaked["d"] = secret
+	keys, err := json.Marshal(map[string]any{"keys": []any{mcpauthtest.NewKey("a", "ES256").JWK(), leaked}})
+	require.NoError(t, err)
+	twin := mcpauth.Issuer{URL: "http://as.example.com", Keys: keys}
+	_, err = mcpauth.New(mcpauth.Config{Resource: testResource, Issuers: []mcpauth.Issuer{twin, twin}})
+	var fields []string
+	for _, mistake := range mistakes(t, err) {
+		fields = append(fields, mistake.Field)
+	}
+	assert.Equal(t, []string{"Issuers[0].URL", "Issuers[0].Keys", "Issuers[1].URL", "Issuers[1].Keys"}, fields)
+}
+
 func TestGoodConfigurations(t *testing.T) {
 	for _, row := range []struct {
 		name   string
@@ -395,7 +421,13 @@ func TestGoodConfigurations(t *testing.T) {
 			c.Issuers = []mcpauth.Issuer{{URL: "https://a.example.com", JWKSURI: "https://keys.example.com"}, {URL: "https://a.example.com/", JWKSURI: "https://keys.example.com"}}
 		}},
 		{"a policy by pointer", func(c *mcpauth.Config) { c.Policy = &mcpauth.Rules{} }},
+		{"MCP-90 the default port of the other scheme", func(c *mcpauth.Config) {
+			c.AllowedOrigins = []string{"https://app.example.com:80", "http://app.example.com:443"}
+		}},
 		{"no scopes to begin with", func(c *mcpauth.Config) { c.Scopes = nil }},
+		{"SESS-06 as many old keys as there may be", func(c *mcpauth.Config) {
+			c.SessionKey, c.OldSessionKeys = storeKey, slices.Repeat([][]byte{oldStoreKey}, 8)
+		}},
 		{"CLAIM-10 a diamond is no cycle", func(c *mcpauth.Config) {
 			c.Implies = map[string][]string{"a": {"b", "c"}, "b": {"d"}, "c": {"d"}}
 		}},
@@ -481,6 +513,9 @@ func TestWarnings_PRM_06_AUD_12_AUD_09_OBS_08(t *testing.T) {
 		{"OBS-08 the first of all methods is misspelt", func(c *mcpauth.Config) {
 			c.Policy = mcpauth.Rules{Methods: map[string]mcpauth.Requirement{"completion/complet": mcpauth.Scopes("mcp:read")}}
 		}, "rule=completion/complet method=completion/complete"},
+		{"OBS-08 the first of all names is misspelt", func(c *mcpauth.Config) {
+			c.Policy = mcpauth.Rules{Methods: map[string]mcpauth.Requirement{"$reponse": mcpauth.Scopes("mcp:read")}}
+		}, "rule=$reponse method=$response"},
 		{"OBS-08 a method is misspelt, and the one that is meant stays free", func(c *mcpauth.Config) {
 			c.Policy = mcpauth.Rules{Methods: map[string]mcpauth.Requirement{"tools/lst": mcpauth.Scopes("mcp:read")}}
 		}, "rule=tools/lst method=tools/list"},

@@ -299,6 +299,10 @@ func TestPreflight_CHAL_30_TOK_11(t *testing.T) {
 		f.refused(w, http.StatusForbidden, "")
 		assert.Empty(t, w.Header().Get("Allow"))
 	})
+	t.Run("what only looks like one is a call", func(t *testing.T) {
+		f.served(f.post(f.token(nil), legacyCall("echo"), "Origin: https://app.example.com", "Access-Control-Request-Method: POST"))
+		f.ran = 0
+	})
 	t.Run("a huge preflight is refused unread", func(t *testing.T) {
 		w := preflight("Access-Control-Request-Headers: " + strings.Repeat("mcp-param-a,", 10000))
 		f.refused(w, http.StatusRequestHeaderFieldsTooLarge, "")

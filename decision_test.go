@@ -187,6 +187,43 @@ func TestRecordIsACopy_AUDIT_03(t *testing.T) {
 	assert.Equal(t, []string{"tasks/get", `tools/call{"path":"/etc"}`}, asked)
 }
 
+// What OnDecision, or code of a policy, keeps of a request stays as it was: the next one is not read into its memory.
+func TestArgumentsAreKept_AUDIT_03(t *testing.T) {
+	var raw []json.RawMessage
+	for name, change := range map[string]func(*mcpauth.Config){
+		"a record": func(c *mcpauth.Config) {
+			c.OnDecision = func(_ context.Context, d mcpauth.Decision) { raw = append(raw, d.Calls[0].Arguments) }
+		},
+		"a policy": func(c *mcpauth.Config) {
+			c.Policy = mcpauth.PolicyFunc(func(_ context.Context, call mcpauth.Call) (mcpauth.Requirement, error) {
+				raw = append(raw, call.Arguments)
+				return mcpauth.Authenticated(), nil
+			})
+		},
+	} {
+		raw = nil
+		f := newFixture(t, change)
+		for n := range 20 {
+			f.ran = 0
+			f.served(f.post(f.token(nil), fmt.Sprintf(`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"echo","arguments":{"n":%d}}}`, n+10)))
+		}
+		for n := range raw {
+			assert.Equal(t, fmt.Sprintf(`{"n":%d}`, n+10), string(raw[n]), name)
+		}
+		assert.Len(t, raw, 20, name)
+	}
+}
+
+// The context of Revoked is over when it has answered: what it began and left is not to go on.
+func TestRevokedContextEnds(t *testing.T) {
+	var given context.Context
+	f := newFixture(t, func(c *mcpauth.Config) {
+		c.Revoked = func(ctx context.Context, _ *mcpauth.Principal) (bool, error) { given = ctx; return false, ctx.Err() }
+	})
+	f.served(f.call(f.token(nil), "echo"))
+	assert.ErrorIs(t, given.Err(), context.Canceled)
+}
+
 // One request writes a bounded line, however much it asks for.
 func TestRefusalLineIsBounded_AUDIT_04_AUDIT_10(t *testing.T) {
 	f := newFixture(t, nil)
@@ -199,6 +236,15 @@ func TestRefusalLineIsBounded_AUDIT_04_AUDIT_10(t *testing.T) {
 	assert.Contains(t, line, "subscriptions/listen")
 	assert.Contains(t, line, "calls_omitted=969")
 	assert.Less(t, len(line), 16<<10)
+	assert.Contains(t, line, ` issuer=`+testIssuerURL+` subject="\"user-1\"" `)
+	for n, omitted := range map[int]string{31: "", 32: " calls_omitted=1\n"} {
+		f.log.Reset()
+		some := strings.TrimSuffix(strings.Repeat(`"db://x",`, n), ",")
+		f.do(http.MethodPost, "/mcp", f.token(nil), strings.Replace(body, uris, some, 1), "Mcp-Protocol-Version: 2026-07-28", "Mcp-Method: subscriptions/listen", "Mcp-Name")
+		assert.Equal(t, 32, strings.Count(f.log.String(), " call="), n)
+		assert.Contains(t, f.log.String(), omitted)
+		assert.Equal(t, omitted != "", strings.Contains(f.log.String(), "calls_omitted"), n)
+	}
 }
 
 // The record of a request has its times, its name in the log, and what is unverified as such.

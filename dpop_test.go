@@ -109,6 +109,17 @@ func TestModesOfTwoIssuers_DPOP_12(t *testing.T) {
 	assert.Contains(t, string(l.auth.MetadataJSON()), `"dpop_bound_access_tokens_required":false`)
 }
 
+// TestOffersOfTwoIssuers_DPOP_12: the order of the issuers changes nothing of what is offered.
+func TestOffersOfTwoIssuers_DPOP_12(t *testing.T) {
+	for _, modes := range [][2]mcpauth.DPoP{{mcpauth.DPoPOff, mcpauth.DPoPRequired}, {mcpauth.DPoPRequired, mcpauth.DPoPOff}} {
+		f := newFixture(t, func(c *mcpauth.Config) {
+			c.Issuers = append(c.Issuers, mcpauth.Issuer{URL: secondIssuerURL, DPoP: modes[1]})
+			c.Issuers[0].DPoP = modes[0]
+		})
+		f.refused(f.call("", "echo"), http.StatusUnauthorized, bearerOffer+" | "+dpopOffer)
+	}
+}
+
 func TestMetadata_DPOP_12_PRM_13(t *testing.T) {
 	for mode, want := range map[mcpauth.DPoP]map[string]any{
 		mcpauth.DPoPOff:      {"bearer_methods_supported": []any{"header"}},

@@ -88,7 +88,7 @@ func ExampleConfig_implies() {
 	// profile 403 [notes:read]
 }
 
-type policy struct{ rules mcpauth.Rules }
+type policy struct{ rules mcpauth.Policy } // what Rules.Compile has made
 
 func (p policy) Require(ctx context.Context, call mcpauth.Call) (mcpauth.Requirement, error) {
 	if call.Kind == mcpauth.KindTool && call.Name == "deploy" {
@@ -110,7 +110,11 @@ func requireDeploy(call mcpauth.Call) (mcpauth.Requirement, error) {
 
 // One exception in code, and rules for everything else.
 func ExamplePolicy() {
-	p := policy{mcpauth.Rules{Tools: map[string]mcpauth.Requirement{"status": mcpauth.Authenticated()}}}
+	rules, err := mcpauth.Rules{Tools: map[string]mcpauth.Requirement{"status": mcpauth.Authenticated()}}.Compile()
+	if err != nil {
+		log.Fatal(err)
+	}
+	p := policy{rules}
 	dev, prod := tool("deploy"), tool("deploy")
 	dev.Arguments, prod.Arguments = json.RawMessage(`{"environment":"dev"}`), json.RawMessage(`{"environment":"prod"}`)
 	for _, call := range []mcpauth.Call{dev, prod, tool("status"), tool("other"), {Method: "tools/list", Kind: mcpauth.KindMethod}} {

@@ -86,6 +86,41 @@ func TestDigestsOfEditedAnswers_MCP_65(t *testing.T) {
 	}
 }
 
+// TestOtherFieldsStay_MCP_65: what is said of something else than the bytes, or of no list, goes out: of an answer that is changed as it passes,
+// and of a stream.
+func TestOtherFieldsStay_MCP_65(t *testing.T) {
+	f := newFixture(t, nil)
+	for _, contentType := range []string{listsJSON, listsStream} {
+		f.ran = 0
+		f.inner = func(w http.ResponseWriter, _ *http.Request) {
+			h := w.Header()
+			h.Set("Content-Type", contentType)
+			h.Set("Link", "<https://docs.example.com>; rel=help")
+			h.Set("Last-Modified", "Mon, 02 Jan 2006 15:04:05 GMT")
+			h.Set("Content-Location", "/mcp")
+			h.Set("X-Total-Count", "1")
+			h.Set("ETag", `"all"`)
+			_, _ = io.WriteString(w, "data: "[:6*btoi(contentType == listsStream)]+`{"jsonrpc":"2.0","id":1,"result":{"content":[]}}`+"\n\n")
+		}
+		w := f.call(f.token(nil), "echo")
+		f.served(w)
+		assert.Equal(t, http.Header{
+			"Content-Type": {contentType}, "Cache-Control": {"private"}, "Vary": {"Authorization"}, "Link": {"<https://docs.example.com>; rel=help"},
+			"Last-Modified": {"Mon, 02 Jan 2006 15:04:05 GMT"}, "Content-Location": {"/mcp"}, "X-Total-Count": {"1"},
+		}, w.Result().Header)
+	}
+}
+
+// TestConditionsOfNothing_MCP_65: a request that asks for no content is passed on with its condition: nothing of an answer is at stake.
+func TestConditionsOfNothing_MCP_65(t *testing.T) {
+	f := newFixture(t, nil)
+	token := f.token(nil)
+	session := f.session(t, token)
+	f.do(http.MethodDelete, "/mcp", token, "", "Mcp-Session-Id: "+session, `If-Match: "all"`)
+	require.Equal(t, http.MethodDelete, f.last.Method)
+	assert.Equal(t, `"all"`, f.last.Header.Get("If-Match"))
+}
+
 // TestNoSharedCache_MCP_61: every answer took a token, and is not for a shared cache, whatever the handler says.
 func TestNoSharedCache_MCP_61(t *testing.T) {
 	f := newFixture(t, listsPolicy)
@@ -134,6 +169,15 @@ func TestNoSharedCache_MCP_61(t *testing.T) {
 				request = heardStreams(f, t)[name]
 			}
 		}
+	}
+	for name, request := range heardStreams(f, t) { // nor if it says nothing else
+		f.inner = func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Cache-Control", "public, max-age=60")
+			w.Header().Set("CDN-Cache-Control", "public")
+		}
+		w := f.serve(request)
+		require.Equal(t, "private, max-age=60", w.Header().Get("Cache-Control"), name)
+		require.Empty(t, w.Header().Get("CDN-Cache-Control"), name)
 	}
 	for status, want := range map[int][]string{http.StatusOK: {"private"}, http.StatusIMUsed: {"private"}, http.StatusMultipleChoices: nil} {
 		f.inner = func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) }

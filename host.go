@@ -94,8 +94,8 @@ func (h *Host) Resource(resource string) *Middleware {
 }
 
 // Wrap returns one handler for the whole host. Each resource's requests, those to its path and to paths under it, go to its handler as [Middleware.Wrap]
-// has it; handlers are by resource. The metadata of each is at its own place, and nothing is at the place that belongs to a resource
-// without a path, unless there is one. What is under no resource is 404, and so is a path that can be read in two ways (docs/proxies.md).
+// has it; handlers are by resource. The metadata of each is at its own place. That of a resource without a path is 404 if the host
+// has none. What is under no resource is 404, and so is a path that can be read in two ways (docs/proxies.md).
 func (h *Host) Wrap(handlers map[string]http.Handler) http.Handler {
 	wrapped := map[*hosted]http.Handler{}
 	for resource, handler := range handlers {

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -52,6 +53,8 @@ func TestIntrospectionConfig_INTRO_17_INTRO_19_TENANT_09(t *testing.T) {
 		{"good, two", two("a_", ""), "", ""},
 		{"good, two prefixes", two("a_", "b_"), "", ""},
 		{"good, JWTs too", issuer(func(i *mcpauth.Issuer) { i.Introspect.JWTs = true }), "", ""},
+		{"good, clients without subjects", issuer(func(i *mcpauth.Issuer) { i.AllowMissingSubject = true }), "", ""},
+		{"good, ID tokens", issuer(func(i *mcpauth.Issuer) { i.AllowIDTokenClaims = true }), "", ""},
 		{"good, Google", google(func(*mcpauth.Issuer) {}), "", ""},
 		{"two without a prefix", two("", ""), "Issuers[1].Introspect.Prefix", "has none either"},
 		{"equal prefixes", two("a_", "a_"), "Issuers[1].Introspect.Prefix", testIssuerURL},
@@ -228,6 +231,7 @@ func TestTokeninfoAttacks_INTRO_19(t *testing.T) {
 	f.refused(f.call(id, "echo"), http.StatusUnauthorized, invalidToken("token type not accepted"))
 	assert.Contains(t, f.log.String(), "cause=token-id")
 	require.NoError(t, f.auth.Ready(t.Context()), "there are no keys to wait for")
+	assert.Zero(t, f.issuer.Fetches(mcpauthtest.Metadata)+f.issuer.Fetches(mcpauthtest.JWKS))
 }
 
 // TestUnlisted_TENANT_09: an issuer that is not listed is accepted, and stands in nothing that the public reads.
@@ -356,6 +360,80 @@ func TestUnlistedAreNotConfirmed_TENANT_09_INTRO_17(t *testing.T) {
 	f.refused(w, http.StatusServiceUnavailable, "")
 	assert.Equal(t, `{"jsonrpc":"2.0","error":{"code":-31503,"message":"authorization temporarily unavailable"}}`, w.Body.String())
 }
+
+// TestAskedOfTwo_INTRO_17: wherever the issuer stands that is asked, its tokens are taken, and the one whose prefix a token
+// has goes before the one without.
+func TestAskedOfTwo_INTRO_17(t *testing.T) {
+	own := func(c *mcpauth.Config, prefix string) mcpauth.Issuer {
+		one := c.Issuers[0]
+		one.Introspect = &mcpauth.Introspection{Endpoint: testIssuerURL + "/introspect", Client: clientauth.SecretBasic("c", "s"), Prefix: prefix}
+		return one
+	}
+	other := mcpauth.Issuer{URL: secondIssuerURL, Keys: []byte(otherKeys(t))}
+	asked := other
+	asked.Introspect = &mcpauth.Introspection{Endpoint: testIssuerURL + "/other", Client: clientauth.SecretBasic("c", "s")}
+	for name, row := range map[string]struct {
+		prefix      string
+		other       mcpauth.Issuer
+		token, path string
+	}{
+		"alone":                            {"", other, "a_1", "/tenant1/introspect"},
+		"with its prefix, and one without": {"a_", asked, "a_1", "/tenant1/introspect"},
+		"without a prefix that is known":   {"a_", asked, "b_1", "/tenant1/other"},
+	} {
+		for _, order := range []bool{false, true} {
+			var at string
+			f := newFixture(t, func(c *mcpauth.Config) {
+				c.Issuers = []mcpauth.Issuer{own(c, row.prefix), row.other}
+				if order {
+					slices.Reverse(c.Issuers)
+				}
+				c.Transport = &askedAt{c.Transport, &at}
+			})
+			f.refused(f.call(row.token, "echo"), http.StatusUnauthorized, invalidToken(words(mcpauth.ErrRevoked)))
+			assert.Equal(t, row.path, at, name)
+		}
+	}
+}
+
+// TestIssuersExpected_TENANT_09: the log of a refusal names the issuers, and prefixes, that are expected and listed.
+func TestIssuersExpected_TENANT_09_OBS_01(t *testing.T) {
+	how := func(prefix string) *mcpauth.Introspection {
+		return &mcpauth.Introspection{Endpoint: testIssuerURL + "/introspect", Client: clientauth.SecretBasic("c", "s"), Prefix: prefix}
+	}
+	keys := []byte(otherKeys(t))
+	listed := mcpauth.Issuer{URL: secondIssuerURL, Keys: keys}
+	canary := mcpauth.Issuer{URL: "https://canary.example.com", Keys: keys, Unlisted: true, Introspect: how("canary_")}
+	for _, row := range []struct {
+		name             string
+		prefix           string
+		others           []mcpauth.Issuer
+		issuers, opaques string
+	}{
+		{"one without a prefix", "", []mcpauth.Issuer{listed}, `"` + testIssuerURL + `", "` + secondIssuerURL + `"`, ""},
+		{"a prefix", "a_", []mcpauth.Issuer{listed}, `"` + testIssuerURL + `", "` + secondIssuerURL + `"`, `: "a_"`},
+		{"one that is not listed", "a_", []mcpauth.Issuer{canary}, `"` + testIssuerURL + `"`, `: "a_"`},
+		{"it alone has a prefix", "-", []mcpauth.Issuer{canary, listed}, `"` + testIssuerURL + `", "` + secondIssuerURL + `"`, ""},
+	} {
+		f := newFixture(t, func(c *mcpauth.Config) {
+			if row.prefix != "-" {
+				c.Issuers[0].Introspect = how(row.prefix)
+			}
+			c.Issuers = append(c.Issuers, row.others...)
+		})
+		f.call(f.token(mcpauthtest.Claims{"iss": "https://stranger.example.com"}), "echo")
+		assert.Contains(t, unquoted(f.log), `expected one of the configured issuers, byte for byte: `+row.issuers+`"`, row.name)
+		f.log.Reset()
+		if row.prefix != "" {
+			f.call("b_1", "echo")
+			assert.Contains(t, unquoted(f.log), `expected one that begins with Introspect.Prefix of an issuer`+row.opaques+`"`, row.name)
+		}
+		assert.NotContains(t, f.log.String(), "canary", row.name)
+	}
+}
+
+// unquoted is a log without what quotes the quotes.
+func unquoted(log *logBuffer) string { return strings.ReplaceAll(log.String(), `\"`, `"`) }
 
 // TestNarrowed_INTRO_23: a new answer with fewer scopes counts at once on a stream, and one with more does not.
 func TestNarrowed_INTRO_23(t *testing.T) {

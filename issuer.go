@@ -51,7 +51,7 @@ type Issuer struct {
 
 	// AllowIDTokenClaims accepts access tokens that carry nonce, at_hash, c_hash,
 	// s_hash or events, or look like an ID token otherwise without saying that they are one.
-	// Set it only for an issuer that is known to make such access tokens.
+	// Tokens whose typ is at+jwt need no leave for that. Set it only for an issuer that is known to make such access tokens.
 	AllowIDTokenClaims bool
 
 	// DPoP says whether tokens may be bound to a key of the client, or must be (RFC

@@ -16,6 +16,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 	"weak"
 
@@ -195,6 +196,11 @@ func TestCut_MCP_55(t *testing.T) {
 			w.WriteHeader(http.StatusEarlyHints)
 			assert.True(t, l.cut(leaseDenied()))
 		}, 200, nil, leaseEvent + event(`"a<b"`), false},
+		{"a stream whose end nobody has come to write", "POST", leaseCall, func(w http.ResponseWriter, _ *http.Request, l *lease) {
+			w.Header().Set("Content-Type", "text/event-stream")
+			_, _ = io.WriteString(w, leaseEvent)
+			assert.True(t, l.claim(deniedError(leaseDenied())))
+		}, 200, nil, leaseEvent + event(`"a<b"`), false},
 		{"a stream without an event", "POST", leaseCall, stream(""), 200, nil, event(`"a<b"`), false},
 		{"a stream of a batch", "POST", leaseBatch, stream(leaseEvent), 200, nil, leaseEvent + event("1") + event(`"two"`), false},
 		{"a stream for a notification", "POST", `{"jsonrpc":"2.0","method":"notifications/initialized"}`, stream(leaseEvent), 200, nil, leaseEvent, false},
@@ -265,6 +271,39 @@ func TestCut_TooLate_MCP_55(t *testing.T) {
 			panic(http.ErrAbortHandler)
 		})
 	})
+
+	// Nor is it cut when its handler has returned, and while the operator is told of it.
+	w, m = httptest.NewRecorder(), leaseMiddleware(t)
+	m.operator.onServed = func(context.Context, Served) { assert.False(t, held.cut(leaseDenied())) }
+	leased(t, m, w, "POST", leaseCall, func(w http.ResponseWriter, _ *http.Request, l *lease) {
+		held = l
+		w.Header().Set("Content-Type", "text/event-stream")
+		_, _ = io.WriteString(w, leaseEvent)
+	})
+	assert.Equal(t, leaseEvent, w.Body.String())
+
+	m.operator.onServed = nil
+
+	// What a handler does when it has broken, or its header is sent, reaches no other response, and nothing begins to last.
+	var late http.ResponseWriter
+	assert.PanicsWithValue(t, bug, func() {
+		leased(t, m, httptest.NewRecorder(), "POST", leaseCall, func(w http.ResponseWriter, _ *http.Request, l *lease) {
+			held, late = l, w
+			panic(bug)
+		})
+	})
+	assert.False(t, held.cut(leaseDenied()))
+	late.Header().Set("Content-Type", "text/event-stream")
+	late.WriteHeader(http.StatusOK)
+	assert.Nil(t, held.inquiry)
+	assert.Empty(t, m.owned.lasts.list())
+	e := &exclusive{header: http.Header{}}
+	leased(t, m, e, "POST", leaseCall, func(w http.ResponseWriter, _ *http.Request, _ *lease) {
+		late = w
+		w.WriteHeader(http.StatusAccepted)
+	})
+	late.WriteHeader(http.StatusEarlyHints)
+	assert.Equal(t, http.StatusAccepted, e.status)
 
 	// Cut before the handler was called: it is told.
 	w = httptest.NewRecorder()
@@ -435,6 +474,61 @@ func TestCut_WriterPanics_MCP_55(t *testing.T) {
 	assert.Regexp(t, `^time=\S+ level=ERROR msg="mcpauth: the end of a response cannot be written" panic=string\n$`, log.String())
 }
 
+// TestCut_Deadlines_MCP_55: only the end of a response that was cut has five seconds to be written, and what a handler still does afterwards has
+// as long as it had.
+func TestCut_Deadlines_MCP_55(t *testing.T) {
+	const list = `{"jsonrpc":"2.0","id":"a<b","method":"tools/list"}`
+	for name, row := range map[string]struct {
+		contentType, body string
+		cut               bool
+		want              []string
+	}{
+		"an answer":                   {"application/json", leaseCall, false, []string{"write"}},
+		"a stream":                    {"text/event-stream", leaseCall, false, []string{"write"}},
+		"a stream that is cut":        {"text/event-stream", leaseCall, true, []string{"write", "until 5s", "write", "flush", "no deadline", "until 5s"}},
+		"a list that was held":        {"application/json", list, true, []string{"until 5s", "write"}},
+		"a list that was held, whole": {"application/json", list, false, []string{"write"}},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			w := &clockedWriter{ResponseRecorder: httptest.NewRecorder()}
+			leased(t, leaseMiddleware(t), w, "POST", row.body, func(w http.ResponseWriter, _ *http.Request, l *lease) {
+				w.Header().Set("Content-Type", row.contentType)
+				text := `{"jsonrpc":"2.0","id":"a<b","result":{"tools":[]}}`
+				if row.contentType == "text/event-stream" {
+					text = leaseEvent
+				}
+				_, _ = io.WriteString(w, text)
+				if row.cut {
+					assert.True(t, l.cut(leaseDenied()))
+				}
+			})
+			assert.Equal(t, row.want, w.did, name)
+		})
+	}
+}
+
+// clockedWriter notes what is done, and how long that may take.
+type clockedWriter struct {
+	*httptest.ResponseRecorder
+	did []string
+}
+
+func (w *clockedWriter) SetWriteDeadline(at time.Time) error {
+	deadline := "no deadline"
+	if !at.IsZero() {
+		deadline = "until " + time.Until(at).String()
+	}
+	w.did = append(w.did, deadline)
+	return nil
+}
+
+func (w *clockedWriter) Write(data []byte) (int, error) {
+	w.did = append(w.did, "write")
+	return w.ResponseRecorder.Write(data)
+}
+
+func (w *clockedWriter) Flush() { w.did = append(w.did, "flush") }
+
 // TestCut_WriterFails_MCP_55: a client that has lost one of the last events is told nothing more, and does not take what it has for all.
 func TestCut_WriterFails_MCP_55(t *testing.T) {
 	m := leaseMiddleware(t)
@@ -523,6 +617,39 @@ func TestCut_WhileWriting_MCP_55(t *testing.T) {
 		assert.NoError(t, err, "it was sent")
 		assert.Equal(t, leaseEvent+"event: message\ndata: "+leaseBody+"\n\n", w.text())
 	})
+}
+
+// TestHeldIsLetGo_LIMITS_13: what was held of an answer is on nobody's account when the request is over, and not in memory, though the handler keeps
+// its writer. What that writes is not held, and says nothing of what went out.
+func TestHeldIsLetGo_LIMITS_13(t *testing.T) {
+	m := leaseMiddleware(t)
+	for _, row := range []struct{ method, writes string }{{"tools/list", `{"jsonrpc":"2.0","id":1,"result":{"tools":[]}}`}, {"tools/list", ""}, {"ping", ""}} {
+		w := &exclusive{header: http.Header{}}
+		var late *flushable
+		leased(t, m, w, "POST", `{"jsonrpc":"2.0","id":1,"method":"`+row.method+`"}`, func(w http.ResponseWriter, _ *http.Request, _ *lease) {
+			late = w.(*flushable)
+			if row.writes != "" {
+				_, _ = io.WriteString(w, row.writes)
+				assert.Equal(t, len(row.writes), late.held.Len())
+			}
+		})
+		assert.Equal(t, row.writes, string(w.body))
+		if row.writes != "" {
+			assert.Zero(t, late.held.Len())
+			_, err := late.Write(make([]byte, maxPooled+1))
+			assert.ErrorIs(t, err, Reason(refusal.TooMuchHeld))
+			assert.Zero(t, late.held.Len())
+			continue
+		}
+		before := w.header.Clone()
+		before["Surrogate-Control"] = []string{"late"}
+		late.Header().Set("Surrogate-Control", "late")
+		late.WriteHeader(http.StatusOK)
+		_, err := io.WriteString(late, "late")
+		assert.ErrorIs(t, err, http.ErrHandlerTimeout)
+		assert.Equal(t, before, w.header, row.method)
+		assert.Empty(t, w.body)
+	}
 }
 
 // TestStreamLeavesNothing_MCP_55: no timer holds on to a request that is over.

@@ -4,8 +4,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -109,6 +111,69 @@ func TestOriginASAmongOthers_COMPAT_01_COMPAT_03(t *testing.T) {
 	assert.Equal(t, http.StatusFound, w.Code)
 	assert.Equal(t, testIssuerURL+"/authorize?state=x", w.Header().Get("Location"))
 	assert.Contains(t, f.do(http.MethodGet, "/.well-known/oauth-authorization-server", "", "").Body.String(), `"issuer":"`+testIssuerURL+`"`)
+}
+
+// TestOriginASInsecure_COMPAT_03: nobody is sent to an authorization page by plain http, but on this machine and where the issuer is
+// there, too. The operator is told once for as long as it is so.
+func TestOriginASInsecure_COMPAT_03_DISC_06(t *testing.T) {
+	const told = `level=WARN msg="mcpauth: /authorize leads nowhere: the authorization server's metadata name no page that can be used" issuer=`
+	const local = "http://127.0.0.1:9000"
+	for _, row := range []struct {
+		issuer, endpoint string
+		loopback         bool
+		status           int
+		reason           string
+	}{
+		{testIssuerURL, "https://login.example.com/authorize", false, http.StatusFound, ""},
+		{testIssuerURL, "http://login.example.com/authorize", false, http.StatusNotFound, `error="insecure_url: \"http://login.example.com/authorize\" must be https"`},
+		{testIssuerURL, "http://login.example.com/authorize", true, http.StatusNotFound, "must be https"},
+		{testIssuerURL, "http://127.0.0.1:9000/authorize", false, http.StatusNotFound, "must be https"},
+		{testIssuerURL, "http://127.0.0.1:9000/authorize", true, http.StatusNotFound, "must be https"},
+		{testIssuerURL, "https://user:canary@login.example.com/authorize", false, http.StatusNotFound, "is not an absolute URL"},
+		{testIssuerURL, "https://login.example.com/authorize#x", false, http.StatusNotFound, "is not an absolute URL"},
+		{testIssuerURL, "", false, http.StatusNotFound, `error="the metadata has no authorization_endpoint"`},
+		{local, "http://127.0.0.1:9001/authorize", true, http.StatusFound, ""},
+		{local, "http://localhost:9000/authorize", true, http.StatusFound, ""},
+		{local, "http://login.example.com/authorize", true, http.StatusNotFound, "must be https"},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			f := newFixtureOf(t, mcpauthtest.NewIssuerAt(t, row.issuer), func(c *mcpauth.Config) {
+				legacyAS(c)
+				c.AllowInsecureLoopback = row.loopback
+			})
+			page := func(endpoint string) {
+				f.issuer.PublishMetadata(func(doc map[string]any) { doc["authorization_endpoint"] = endpoint })
+				for range 2 {
+					f.do(http.MethodGet, "/authorize", "", "") // one is answered with what is at hand
+					time.Sleep(2 * time.Hour)
+				}
+			}
+			f.issuer.PublishMetadata(func(doc map[string]any) { doc["authorization_endpoint"] = row.endpoint })
+			for range 3 {
+				w := f.do(http.MethodGet, "/authorize?state=x", "", "")
+				assert.Equal(t, row.status, w.Code, row.endpoint)
+				assert.Empty(t, w.Body.String())
+				if row.status == http.StatusFound {
+					assert.Equal(t, row.endpoint+"?state=x", w.Header().Get("Location"))
+				} else {
+					assert.Empty(t, w.Header().Get("Location"), row.endpoint)
+					assert.Equal(t, "no-store", w.Header().Get("Cache-Control"))
+				}
+			}
+			assert.Zero(t, f.ran)
+			assert.NotContains(t, f.log.String(), "canary")
+			if row.reason == "" {
+				assert.NotContains(t, f.log.String(), told)
+				return
+			}
+			assert.Equal(t, 1, strings.Count(f.log.String(), told), row.endpoint)
+			assert.Contains(t, f.log.String(), told+row.issuer)
+			assert.Contains(t, f.log.String(), row.reason)
+			page("https://login.example.com/authorize")
+			page(row.endpoint)
+			assert.Equal(t, 2, strings.Count(f.log.String(), told), "again, when it was good meanwhile")
+		})
+	}
 }
 
 // The authorization page of a server on this machine has no TLS.

@@ -15,7 +15,7 @@ import (
 // TestUnreadableListOfAnyStatus_MCP_63: an error keeps its status, and loses a body that may have a list that cannot be read.
 func TestUnreadableListOfAnyStatus_MCP_63(t *testing.T) {
 	f := newFixture(t, listsPolicy)
-	for _, status := range []int{400, 404, 500} {
+	for _, status := range []int{300, 400, 404, 500} {
 		for name, text := range map[string]string{
 			"a name twice": `{"id":1,"id":1,"result":{"tools":[{"name":"admin_delete"}]}}`,
 			"not whole":    `{"id":1,"result":{"tools":[{"name":"admin_delete"}`,

@@ -1,7 +1,10 @@
 package mcpauth_test
 
 import (
+	"context"
 	"fmt"
+	"log/slog"
+	"net/http"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -9,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 
+	"github.com/seed-1e292522/mcpauth"
 	"github.com/seed-1e292522/mcpauth/mcpauthtest"
 )
 
@@ -32,7 +36,22 @@ func TestLoginLoop_OBS_10(t *testing.T) {
 		{"OBS-10 a scope that never comes", 5, time.Second, func(f *fixture, n int) string {
 			return f.token(mcpauthtest.Claims{"jti": fmt.Sprint(n)})
 		}, "admin_delete", 1, []string{" subject=", "user-1", " client=", "cause=scope-not-granted"}},
-		{"OBS-10 for an hour", 60, time.Minute, func(f *fixture, n int) string {
+		{"OBS-10 as old, and as far apart, as counts", 5, 75 * time.Second, func(f *fixture, n int) string {
+			return f.token(mcpauthtest.Claims{"aud": "https://other.example", "jti": fmt.Sprint(n), "iat": time.Now().Add(-5 * time.Minute).Unix()})
+		}, "echo", 1, nil},
+		{"OBS-10 older", 5, time.Second, func(f *fixture, n int) string {
+			return f.token(mcpauthtest.Claims{"aud": "https://other.example", "jti": fmt.Sprint(n), "iat": time.Now().Add(-5*time.Minute - time.Second).Unix()})
+		}, "echo", 0, nil},
+		{"OBS-10 by a clock that is as far ahead as counts", 5, time.Second, func(f *fixture, n int) string {
+			return f.token(mcpauthtest.Claims{"jti": fmt.Sprint(n), "iat": time.Now().Add(5 * time.Minute).Unix()})
+		}, "echo", 1, []string{"cause=clock-behind"}},
+		{"OBS-10 further ahead", 5, time.Second, func(f *fixture, n int) string {
+			return f.token(mcpauthtest.Claims{"jti": fmt.Sprint(n), "iat": time.Now().Add(5*time.Minute + time.Second).Unix()})
+		}, "echo", 0, nil},
+		{"OBS-10 without iat", 5, time.Second, func(f *fixture, n int) string {
+			return f.token(mcpauthtest.Claims{"aud": "https://other.example", "jti": fmt.Sprint(n), "iat": nil})
+		}, "echo", 0, nil},
+		{"OBS-10 for an hour, once in 10 minutes", 55, time.Minute, func(f *fixture, n int) string {
 			return f.token(mcpauthtest.Claims{"aud": "https://other.example", "jti": fmt.Sprint(n)})
 		}, "echo", 6, nil},
 		{"OBS-10 one fewer", 4, time.Second, func(f *fixture, n int) string {
@@ -96,6 +115,29 @@ func TestLoginLoop_OBS_10(t *testing.T) {
 			}
 			assert.Equal(t, 12, strings.Count(f.log.String(), loopLine))
 		})
+	})
+	t.Run("OBS-10 a fault of ours is no loop of the client's", func(t *testing.T) {
+		f := newFixture(t, func(c *mcpauth.Config) {
+			c.Revoked = func(context.Context, *mcpauth.Principal) (bool, error) { panic("ours") }
+		})
+		for n := range 5 {
+			assert.Equal(t, http.StatusInternalServerError, f.call(f.token(mcpauthtest.Claims{"jti": fmt.Sprint(n)}), "echo").Code)
+		}
+		assert.NotContains(t, f.log.String(), loopLine)
+	})
+	t.Run("OBS-10 at level Warn nobody looks into refused tokens", func(t *testing.T) {
+		for level, lines := range map[slog.Level]int{slog.LevelInfo: 1, slog.LevelWarn: 0} {
+			synctest.Test(t, func(t *testing.T) {
+				var log logBuffer
+				f := newFixture(t, func(c *mcpauth.Config) {
+					c.Logger = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: level}))
+				})
+				for n := range 5 {
+					f.call(f.token(mcpauthtest.Claims{"aud": "https://other.example", "jti": fmt.Sprint(n)}), "echo")
+				}
+				assert.Equal(t, lines, strings.Count(log.String(), loopLine), level)
+			})
+		}
 	})
 	t.Run("OBS-10 strangers take no memory of a caller's", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {

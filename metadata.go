@@ -18,9 +18,8 @@ import (
 	"time"
 
 	"github.com/seed-1e292522/mcpauth/internal/explain"
-	"github.com/seed-1e292522/mcpauth/internal/fetch"
+	"github.com/seed-1e292522/mcpauth/internal/foreign"
 	"github.com/seed-1e292522/mcpauth/internal/jose"
-	"github.com/seed-1e292522/mcpauth/internal/keys"
 	"github.com/seed-1e292522/mcpauth/internal/refusal"
 )
 
@@ -32,6 +31,8 @@ type public struct {
 	issuers  []*issuer // whose metadata is served to clients of 2025-03-26
 	refuser  *refuser
 	unasked  *unasked
+	log      *slog.Logger
+	astray   atomic.Bool // the operator has been told that /authorize leads nowhere
 }
 
 // serve answers what concerns no token. It reports whether it has.
@@ -284,16 +285,18 @@ func (p *public) isOriginAS(path string) bool { return p.legacyAS && slices.Cont
 // originAS are the places at the origin that clients of 2025-03-26 take for the authorization server's.
 var originAS = []string{"/.well-known/oauth-authorization-server", "/.well-known/openid-configuration", "/authorize", "/token", "/register"}
 
-// asMetadata returns the metadata of the first issuer that publishes any.
-func (p *public) asMetadata(r *http.Request) (json.RawMessage, *refusal.Refusal) {
+// asMetadata returns the metadata of the first issuer that publishes any, and that issuer.
+func (p *public) asMetadata(r *http.Request) (json.RawMessage, *issuer, *refusal.Refusal) {
 	i := slices.IndexFunc(p.issuers, func(s *issuer) bool { return s.keys.Discovers() })
-	return p.issuers[max(i, 0)].keys.Metadata(r.Context()) // one that has none says so
+	s := p.issuers[max(i, 0)]
+	doc, denied := s.keys.Metadata(r.Context()) // one that has none says so
+	return doc, s, denied
 }
 
 // serveASMetadata serves the document as it was fetched: its issuer stays the
 // authorization server's own (RFC 8414 section 3.3).
 func (p *public) serveASMetadata(w http.ResponseWriter, r *http.Request) {
-	doc, denied := p.asMetadata(r)
+	doc, _, denied := p.asMetadata(r)
 	if denied != nil {
 		p.refuser.refuse(w, r, &exchange{}, denied)
 		return
@@ -303,28 +306,39 @@ func (p *public) serveASMetadata(w http.ResponseWriter, r *http.Request) {
 }
 
 // redirectToAS sends the user's browser to the authorization endpoint, with
-// the query as it came.
+// the query as it came. It has to be one that this server would ask itself.
 func (p *public) redirectToAS(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodGet || hasQueryToken(r.URL) {
 		notFound(w)
 		return
 	}
-	doc, denied := p.asMetadata(r)
+	_, s, denied := p.asMetadata(r)
 	if denied != nil {
 		p.refuser.refuse(w, r, &exchange{}, denied)
 		return
 	}
-	target, err := url.Parse(keys.Member(doc, "authorization_endpoint"))
-	if err != nil || target.Scheme != "https" && target.Scheme != "http" || !fetch.HasOneReading(target.Hostname()) {
+	endpoint, _, err := s.keys.Endpoint(r.Context(), "authorization_endpoint")
+	if err != nil {
+		p.noteAstray(s, err)
 		notFound(w)
 		return
 	}
+	p.astray.Store(false)
+	target, _ := url.Parse(endpoint) // it has been, when it was accepted
 	target.RawQuery = strings.Trim(target.RawQuery+"&"+r.URL.RawQuery, "&")
 	h := w.Header()
 	h.Set("Location", target.String())
 	h.Set("Cache-Control", "no-store")
 	h.Set("Content-Length", "0")
 	w.WriteHeader(http.StatusFound)
+}
+
+// noteAstray tells the operator that nobody can be sent to the authorization endpoint, once for as long as it is so.
+func (p *public) noteAstray(s *issuer, err error) {
+	if !p.astray.Swap(true) {
+		p.log.Warn("mcpauth: /authorize leads nowhere: the authorization server's metadata name no page that can be used",
+			"issuer", foreign.BareURL(s.url), "error", shownError(err))
+	}
 }
 
 // Where the well-known path is not routed here, calls work and clients that look for the

@@ -37,9 +37,6 @@ func newBeside(other *Middleware, config Config) (*Middleware, error) {
 	}
 	b := builder{config: &config, m: m, before: ofNobody}
 	if err := errors.Join(b.compile()...); err != nil {
-		for _, s := range b.cold {
-			s.keys.Close()
-		}
 		return nil, err
 	}
 	m.current.Store(b.g)
@@ -80,7 +77,7 @@ func (b *builder) tellWarnings() {
 
 func newGeneration(o *operator) *generation {
 	g := new(generation)
-	g.public.refuser, g.public.unasked = &g.refuser, &o.unasked
+	g.public.refuser, g.public.unasked, g.public.log = &g.refuser, &o.unasked, o.log
 	g.refuser.origins = &g.public.origins
 	return g
 }
@@ -128,7 +125,7 @@ func (b *builder) identifier(field, raw string) *url.URL {
 		b.fail(field, shownURL(raw), "not an absolute URL: write https://host/path")
 	case u.User != nil:
 		b.fail(field, "a URL with user information", "an identifier has none: remove it")
-	case u.Fragment != "" || strings.Contains(raw, "#"):
+	case strings.Contains(raw, "#"):
 		b.fail(field, shownURL(raw), "an identifier has no fragment: remove it")
 	case strings.ContainsFunc(raw, func(r rune) bool { return r <= ' ' || r >= 0x7f }):
 		b.fail(field, shownURL(raw), "write it in ASCII: the host as xn--, the path percent-encoded")
@@ -299,7 +296,7 @@ func isOrigin(s string) bool {
 	if hasDefaultPort(u) || strings.HasSuffix(s, ":") {
 		return false
 	}
-	return !strings.ContainsFunc(s, func(r rune) bool { return r == '*' || r <= ' ' || r >= 0x7f })
+	return !strings.ContainsFunc(s, func(r rune) bool { return r == '*' || r >= 0x7f })
 }
 
 // hasDefaultPort reports whether a URL names the port that it would mean without.

@@ -52,8 +52,8 @@ func (p *Principal) Claims(v any) error {
 // FromContext returns the caller of the request whose context this is: a copy
 // of its own for each call. It reports false where no [Middleware] has verified one.
 func FromContext(ctx context.Context) (*Principal, bool) {
-	p, ok := identity.FromContext(ctx).(*Principal)
-	return p.clone(), ok && p != nil
+	p, _ := identity.FromContext(ctx).(*Principal)
+	return p.clone(), p != nil
 }
 
 // Key returns a short name of the principal that is equal for all its tokens

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -134,6 +135,124 @@ func TestLargeResultsStream_MCP_61_MCP_64(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, 40<<20+len(`"}],"cacheScope":"private"}}`), len(rest))
 	assert.True(t, strings.HasSuffix(string(rest), `"}],"cacheScope":"private"}}`))
+}
+
+// TestLengths_MCP_61_MCP_65_MCP_68: the length that a handler has set goes out where all passes as it is, and no other than that of what goes out. What
+// may be a result of a list is private in every era, and with every status.
+func TestLengths_MCP_61_MCP_65_MCP_68(t *testing.T) {
+	f := newFixture(t, listsPolicy)
+	const result = `{"jsonrpc":"2.0","id":1,"result":{"tools":[{"name":"echo"}],"cacheScope":"public"}}`
+	const notice = "data: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/resources/updated\",\"params\":{\"uri\":\"db://admin_delete\"}}\n\n"
+	private := strings.Replace(result, "public", "private", 1)
+	call, list := modernBody("tools/call", `"name":"echo","arguments":{}`), modernBody("tools/list", "")
+	for name, row := range map[string]struct {
+		body                string
+		status              int
+		contentType, coding string
+		text, want          string
+		length              bool // is told
+	}{
+		"a result":                     {call, 200, listsJSON, "", result, private, false},
+		"an error with a result":       {call, 404, listsJSON, "", result, result, true},
+		"a choice":                     {call, 300, listsJSON, "", result, result, true},
+		"of the older era":             {legacyCall("echo"), 200, listsJSON, "", result, result, true},
+		"a stream":                     {legacyCall("echo"), 200, listsStream, "", notice, "\n", false},
+		"a stream that is an error":    {legacyCall("echo"), 404, listsStream, "", notice, "\n", false},
+		"a coded stream":               {legacyCall("echo"), 200, listsStream, "gzip", notice, notice, true},
+		"a list":                       {list, 200, listsJSON, "", result, private, true},
+		"a list with the same length":  {list, 200, listsJSON, "", private, private, true},
+		"a list of the older era":      {`{"jsonrpc":"2.0","id":1,"method":"tools/list"}`, 200, listsJSON, "", result, private, true},
+		"a list that is an error":      {list, 400, listsJSON, "", result, private, true},
+		"a list that is a choice":      {list, 300, listsJSON, "", result, private, true},
+		"an error in place of a list":  {list, 400, "text/plain", "", "no list", "no list", true},
+		"a choice in place of a list":  {list, 300, "text/plain", "", "no list", "no list", true},
+		"nothing in place of the list": {list, 204, "", "", "", "", false},
+	} {
+		for _, told := range []bool{true, false} {
+			f.inner = func(w http.ResponseWriter, _ *http.Request) {
+				for field, value := range map[string]string{"Content-Type": row.contentType, "Content-Encoding": row.coding} {
+					if value != "" {
+						w.Header().Set(field, value)
+					}
+				}
+				if told && row.text != "" {
+					w.Header().Set("Content-Length", fmt.Sprint(len(row.text)))
+				}
+				w.WriteHeader(row.status)
+				_, _ = io.WriteString(w, row.text)
+			}
+			headers := modernHeaders("tools/list", "")
+			switch {
+			case row.body == call:
+				headers = modernHeaders("tools/call", "echo")
+			case row.body != list:
+				headers = nil
+			}
+			w := f.post(f.token(nil), row.body, headers...)
+			assert.Equal(t, row.status, w.Code, name)
+			assert.Equal(t, row.want, w.Body.String(), name)
+			want := ""
+			isList := strings.Contains(row.body, "tools/list")
+			if row.length && (told || isList && (row.status < 300 || row.want != row.text)) {
+				want = fmt.Sprint(len(row.want))
+			}
+			assert.Equal(t, want, w.Header().Get("Content-Length"), "%s, told %t", name, told)
+		}
+	}
+}
+
+// TestPieces_MCP_61_MCP_64: a result that is changed as it passes goes out in one piece up to 64 KiB, as it was written, and of what is
+// longer nothing goes out behind a piece that is lost, and the handler is told.
+func TestPieces_MCP_61_MCP_64(t *testing.T) {
+	f := newFixture(t, listsPolicy)
+	text := func(size int) string {
+		head, tail := `{"jsonrpc":"2.0","id":1,"result":{"tools":[],"cacheScope":"public","x":"`, `"}}`
+		return head + strings.Repeat("x", size-len(head)-len(tail)) + tail
+	}
+	for _, method := range []string{"tools/list", "vendor/read"} {
+		for size, pieces := range map[int]int{64 << 10: 1, 64<<10 + 1: 3} {
+			for lost := range pieces + 1 {
+				f := f
+				if method == "vendor/read" {
+					f = newFixture(t, privateConfig)
+				}
+				var n int
+				var err error
+				f.inner = func(w http.ResponseWriter, _ *http.Request) {
+					w.Header().Set("Content-Type", listsJSON)
+					n, err = io.WriteString(w, text(size))
+				}
+				w := &losingWriter{ResponseRecorder: httptest.NewRecorder(), lost: lost}
+				f.handler.ServeHTTP(w, f.request(http.MethodPost, "/mcp", f.token(nil), modernBody(method, ""), modernHeaders(method, "")...))
+				whole := strings.Replace(text(size), "public", "private", 1)
+				if lost == 0 {
+					assert.Equal(t, pieces, w.written, "%s %d", method, size)
+					assert.Equal(t, whole, w.Body.String())
+					assert.NoError(t, err)
+					continue
+				}
+				assert.Equal(t, lost, w.written, "%s %d", method, size)
+				assert.True(t, strings.HasPrefix(whole, w.Body.String()))
+				if method == "vendor/read" {
+					assert.ErrorIs(t, err, io.ErrClosedPipe)
+					assert.Zero(t, n)
+				}
+			}
+		}
+	}
+}
+
+// losingWriter counts what is written, and loses one piece of it.
+type losingWriter struct {
+	*httptest.ResponseRecorder
+	written, lost int
+}
+
+func (w *losingWriter) Write(data []byte) (int, error) {
+	if w.written++; w.written == w.lost {
+		return 0, io.ErrClosedPipe
+	}
+	return w.ResponseRecorder.Write(data)
 }
 
 // TestCompressedResults_MCP_61: nobody asks the handler to compress a result. One that does so all the same is passed on.

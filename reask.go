@@ -102,21 +102,19 @@ func (q *inquiry) forbidden(g *generation) *refusal.Refusal {
 
 // review ends a response that a new configuration does not allow.
 func (q *inquiry) review(g *generation) {
-	denied := q.forbidden(g)
-	if denied == nil {
-		denied = q.until(g)
-	}
-	if denied != nil {
+	if denied := q.forbidden(g); denied != nil {
 		go q.lease.end(denied) // the client may read slowly
+		return
 	}
+	q.until(g)
 }
 
-// until has a response end when its token does by a configuration, which may have another leeway.
-func (q *inquiry) until(g *generation) *refusal.Refusal {
+// until has a response end when its token does by a configuration, which may have another leeway: at once, if that has been.
+func (q *inquiry) until(g *generation) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.timer == nil { // it begins with that configuration, or is over
-		return nil
+		return
 	}
 	now := time.Now()
 	if !q.exp.IsZero() {
@@ -125,7 +123,6 @@ func (q *inquiry) until(g *generation) *refusal.Refusal {
 	if q.ends.Before(q.due) {
 		q.set(now, q.ends)
 	}
-	return q.overdue(now)
 }
 
 // set has the timer fire at a moment.

@@ -1,7 +1,11 @@
 package mcpauth
 
 import (
+	"context"
+	"net/http"
+	"net/http/httptest"
 	"testing"
+	"testing/synctest"
 	"time"
 	"unsafe"
 
@@ -53,7 +57,45 @@ func TestInquiryIsOver_RELOAD_03_INTRO_24(t *testing.T) {
 	again := &verified{principal: Principal{Expiry: time.Now().Add(time.Minute)}}
 	assert.NotPanics(t, func() { q.endBy(again) })
 	assert.Equal(t, exp, q.ends)
-	assert.NotPanics(t, func() { assert.Nil(t, (&inquiry{lease: &x.lease}).until(m.generation())) })
+	assert.NotPanics(t, func() { (&inquiry{lease: &x.lease}).until(m.generation()) })
+
+	// Who is stopped or cut, or has asked already, asks nobody, and sets no timer.
+	leased(t, m, httptest.NewRecorder(), "GET", "", func(_ http.ResponseWriter, _ *http.Request, l *lease) {
+		turn := func() questions {
+			ask, denied := l.inquiry.turn(time.Now())
+			assert.Nil(t, denied)
+			return ask
+		}
+		assert.Equal(t, everyQuestion(), turn())
+		assert.Equal(t, questions{}, turn())
+		l.inquiry.asking = questions{}
+		l.inquiry.stop()
+		assert.Equal(t, questions{}, turn())
+		assert.Nil(t, l.inquiry.timer)
+		assert.Nil(t, l.inquiry.begin())
+		assert.True(t, l.cut(leaseDenied()))
+		assert.Equal(t, questions{}, turn())
+	})
+	assert.Empty(t, m.owned.lasts.list())
+}
+
+// An answer counts that comes when the time for it is over to the moment, and a later one does not. A policy has more time for more calls.
+func TestInTime_INTRO_23(t *testing.T) {
+	for calls, want := range map[int]time.Duration{0: 5 * time.Second, 1: 5050 * time.Millisecond, 20: 6 * time.Second, 1000: 30 * time.Second} {
+		assert.Equal(t, want, policyTime(calls), calls)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		leased(t, leaseMiddleware(t), httptest.NewRecorder(), "GET", "", func(_ http.ResponseWriter, _ *http.Request, l *lease) {
+			for takes, want := range map[time.Duration]*refusal.Refusal{
+				askTimeout: nil, askTimeout + 1: refusal.New(refusal.Unavailable, "no answer within 5s", "", ""),
+			} {
+				assert.Equal(t, want, l.inquiry.put(0, askTimeout, func(context.Context) *refusal.Refusal {
+					time.Sleep(takes)
+					return nil
+				}), takes)
+			}
+		})
+	})
 }
 
 // What an issuer has answered counts for a minute on either clock: a machine that slept has to ask again.

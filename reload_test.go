@@ -283,6 +283,30 @@ func TestReloadAdds_RELOAD_08(t *testing.T) {
 	assert.Equal(t, []string{"[Policy] [] []", "[] [] [Policy]", "[] [Policy] []"}, changes, "the last is the same as the one before")
 }
 
+// TestReloadFromCode_RELOAD_08: what was code has a type, and is told of when rules or other code take its place.
+func TestReloadFromCode_RELOAD_08(t *testing.T) {
+	var changes []string
+	f := newFixture(t, func(c *mcpauth.Config) {
+		c.Policy = mcpauth.PolicyFunc(nobody)
+		c.OnDecision = func(_ context.Context, d mcpauth.Decision) {
+			changes = append(changes, fmt.Sprint(d.Change.Added, d.Change.Removed, d.Change.Changed))
+		}
+	})
+	fingerprints := []string{f.auth.ConfigStatus().Fingerprint}
+	for _, policy := range []mcpauth.Policy{otherCode{}, mcpauth.Rules{Tools: map[string]mcpauth.Requirement{"echo": mcpauth.Authenticated()}}} {
+		require.NoError(t, f.auth.Reload(t.Context(), f.config(func(c *mcpauth.Config) { c.Policy = policy }), ""))
+		assert.NotContains(t, fingerprints, f.auth.ConfigStatus().Fingerprint)
+		fingerprints = append(fingerprints, f.auth.ConfigStatus().Fingerprint)
+	}
+	assert.Equal(t, []string{"[] [] [Policy]", `[tools["echo"]] [Policy] []`}, changes)
+}
+
+type otherCode struct{}
+
+func (otherCode) Require(ctx context.Context, call mcpauth.Call) (mcpauth.Requirement, error) {
+	return nobody(ctx, call)
+}
+
 // TestReloadTells_RELOAD_08: the log tells of each change, of what is wrong with it, and of an end of that.
 func TestReloadTells_RELOAD_08_RELOAD_11(t *testing.T) {
 	f := newFixture(t, nil)
@@ -308,6 +332,13 @@ func TestReloadHooks_RELOAD_06(t *testing.T) {
 	}
 	f := newFixture(t, hooks)
 	require.NoError(t, f.auth.Reload(t.Context(), f.config(hooks), ""))
+	require.NoError(t, f.auth.Reload(t.Context(), f.config(func(c *mcpauth.Config) { c.Leeway = time.Minute }), ""), "left out")
+	require.NoError(t, f.auth.Reload(t.Context(), f.config(hooks), ""), "those of New are the ones that stay")
+	var through roundTrip
+	f = newFixture(t, func(c *mcpauth.Config) { through = c.Transport.RoundTrip; c.Transport = through })
+	require.NoError(t, f.auth.Reload(t.Context(), f.config(func(c *mcpauth.Config) { c.Transport = through }), ""))
+	assert.ErrorContains(t, f.auth.Reload(t.Context(), f.config(func(c *mcpauth.Config) { c.Transport = roundTripToo(through) }), ""),
+		"Config.Transport = another one", "the same function sends otherwise")
 	f = newFixture(t, func(c *mcpauth.Config) { c.Transport = incomparable{c.Transport, nil} })
 	assert.ErrorContains(t, f.auth.Reload(t.Context(), f.config(func(c *mcpauth.Config) { c.Transport = incomparable{c.Transport, nil} }), ""),
 		"Config.Transport = another one: cannot change while the server runs: restart it")
@@ -475,6 +506,12 @@ func TestReloadIssuer_RELOAD_06(t *testing.T) {
 type roundTrip func(*http.Request) (*http.Response, error)
 
 func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+type roundTripToo roundTrip
+
+func (f roundTripToo) RoundTrip(r *http.Request) (*http.Response, error) {
+	return f(r.Clone(r.Context()))
+}
 
 // TestReloadDocuments_RELOAD_07: metadata, its ETag and the challenges change with the configuration.
 func TestReloadDocuments_RELOAD_07(t *testing.T) {

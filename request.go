@@ -228,10 +228,6 @@ func (x *exchange) readBody(w http.ResponseWriter, r *http.Request, buf []byte) 
 	if r.Body == nil {
 		return buf[:0], nil
 	}
-	source := io.Reader(r.Body)
-	if r.ContentLength < 0 {
-		source = http.MaxBytesReader(w, r.Body, limit) // tells the server to close the connection
-	}
 	body := buf[:0]
 	if size := max(min(int(r.ContentLength)+bufferMargin, firstBuffer), minBuffer); cap(body) < size {
 		body = make([]byte, 0, size)
@@ -239,7 +235,7 @@ func (x *exchange) readBody(w http.ResponseWriter, r *http.Request, buf []byte) 
 	clock := newBodyClock(w, r)
 	for {
 		clock.await()
-		n, err := source.Read(body[len(body):cap(body)])
+		n, err := r.Body.Read(body[len(body):cap(body)])
 		body = body[:len(body)+n]
 		switch {
 		case int64(len(body)) > limit || isTooLarge(err):

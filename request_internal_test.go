@@ -3,11 +3,14 @@ package mcpauth
 import (
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/seed-1e292522/mcpauth/internal/refusal"
 )
 
 // However long a body is, announced or not, its buffer grows up to it in a few steps, is never much larger
@@ -37,6 +40,8 @@ func TestBiggerBuffer_LIMITS_02(t *testing.T) {
 		}
 	}
 	assert.Greater(t, biggerBuffer(1<<10, -1, 1<<10), 1<<10, "a bound below the smallest buffers")
+	assert.Greater(t, biggerBuffer(512, 511, maxBody), 512, "one byte more than was announced")
+	assert.Equal(t, 5*512, biggerBuffer(512, 5*512-bufferMargin, maxBody), "hardly more")
 	for full, want := range map[int]int{firstBuffer: maxPooled, maxPooled: 256 << 10, maxBody - 1: 4 * (maxBody - 1), maxBody: 2 * maxBody} {
 		assert.Equal(t, want, biggerBuffer(full, -1, maxHeldForCaller), full)
 	}
@@ -64,6 +69,80 @@ func TestHoldIsOver_LIMITS_13(t *testing.T) {
 	assert.True(t, x.hold(&x.held.body, maxPooled))
 	assert.False(t, x.hold(&x.held.body, maxPooled+1))
 	assert.Equal(t, holding{overHolding, overHolding}, x.held)
+
+	x.held = holding{}
+	assert.Zero(t, testing.AllocsPerRun(10, func() { x.hold(&x.held.response, maxPooled) }), "what is short is on no account")
+}
+
+// The header section, and the token in it, are as long as they may be, and not longer.
+func TestLongest_LIMITS_01_LIMITS_05(t *testing.T) {
+	for more, want := range map[int]refusal.Reason{0: "", 1: refusal.RequestHeaders} {
+		_, denied := checkHeaders(http.Header{"X": {strings.Repeat("x", maxHeaderBytes-1+more)}})
+		if want == "" {
+			assert.Nil(t, denied)
+			continue
+		}
+		assert.ErrorIs(t, denied, want)
+	}
+	for more, want := range map[int]refusal.Reason{0: "", 1: refusal.TokenTooComplex} {
+		r := httptest.NewRequest(http.MethodPost, "/mcp", nil)
+		token := strings.Repeat("t", maxToken-len("Bearer ")+more)
+		r.Header.Set("Authorization", "Bearer "+token)
+		sent, denied := credentials(r, false)
+		if want == "" {
+			assert.Nil(t, denied)
+			assert.Equal(t, credential{token: token}, sent)
+			continue
+		}
+		assert.ErrorIs(t, denied, want)
+	}
+}
+
+// TestCredentials_TOK_05_TOK_06_TOK_07: one token in one place, under a scheme that is taken, and nothing else.
+func TestCredentials_TOK_05_TOK_06_TOK_07(t *testing.T) {
+	for name, row := range map[string]struct {
+		lines   []string
+		query   string
+		dpop    bool // is taken
+		want    credential
+		refused refusal.Reason
+	}{
+		"Bearer":                   {[]string{"bearer  t "}, "", false, credential{token: "t"}, ""},
+		"DPoP":                     {[]string{"dpop t"}, "", true, credential{token: "t", dpop: true}, ""},
+		"Bearer where DPoP is":     {[]string{"Bearer t"}, "", true, credential{token: "t"}, ""},
+		"beside other queries":     {[]string{"Bearer t"}, "access_tokens=1&%zz&x=access_token", false, credential{token: "t"}, ""},
+		"none":                     {nil, "", false, credential{}, refusal.NoCredentials},
+		"twice":                    {[]string{"Bearer t", "Bearer t"}, "", false, credential{}, refusal.ManyCredentials},
+		"in the query":             {nil, "x;access%5Ftoken=t", false, credential{}, refusal.NoCredentials},
+		"in the query too":         {[]string{"Bearer t"}, "access_token", false, credential{}, refusal.ManyCredentials},
+		"DPoP that is not taken":   {[]string{"DPoP t"}, "", false, credential{}, refusal.NoCredentials},
+		"another scheme":           {[]string{"Basic t"}, "", true, credential{}, refusal.NoCredentials},
+		"a scheme alone":           {[]string{"Bearer "}, "", false, credential{}, refusal.NoCredentials},
+		"two in one, with a comma": {[]string{"Bearer t, Bearer t"}, "", false, credential{}, refusal.ManyCredentials},
+	} {
+		r := httptest.NewRequest(http.MethodPost, "/mcp?"+row.query, nil)
+		r.Header["Authorization"] = row.lines
+		sent, denied := credentials(r, row.dpop)
+		if row.refused == "" {
+			assert.Nil(t, denied, name)
+			assert.Equal(t, row.want, sent, name)
+			continue
+		}
+		assert.ErrorIs(t, denied, row.refused, name)
+		assert.Empty(t, sent.token, name)
+	}
+}
+
+// Whether a field ends here is seen wherever it stands, in whatever spelling.
+func TestCheckHeaders_PASS_01(t *testing.T) {
+	for name, want := range map[string]bool{"Dpop": true, "DPOP": true, "Mcp_Name": true, "Proxy_Authorization": true, "Mcp-Name": false, "X-Dpop": false} {
+		for range 20 { // in any order
+			h := http.Header{"Authorization": {"Bearer t"}, "Accept": {"x"}, "Content-Type": {"x"}, "Origin": {"x"}, name: {"x"}}
+			strips, denied := checkHeaders(h)
+			assert.Nil(t, denied)
+			assert.Equal(t, want, strips, name)
+		}
+	}
 }
 
 // A path that is too long is not remembered, and takes nobody's place.

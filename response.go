@@ -98,7 +98,7 @@ func (w *response) begin(status int) bool {
 		w.makePrivate()
 	}
 	w.withhold()
-	if w.stream && w.filter == nil && !coded && status < 300 {
+	if w.stream && w.filter == nil && !coded {
 		w.events = w.request.newFilter().Notices(passing{w})
 		h.Del("Content-Length")
 	}
@@ -181,7 +181,7 @@ func (w *response) holds(size int) bool {
 
 // endStream ends an event stream in which an event could not be filtered.
 func (w *response) endStream() {
-	if err := w.events.Err(); err != nil && w.failed == nil {
+	if err := w.events.Err(); err != nil {
 		if errors.Is(err, reply.ErrOver) {
 			w.fail(err)
 			return

@@ -925,3 +925,23 @@ func TestEndpointTagStaysHere_MCP_92(t *testing.T) {
 	f.servedIn(t, f.post(token, legacyCall("echo"), "MCP-Protocol-Version: 2025-11-25", "MCP-Protocol-Version: 2025-11-25"))
 	assert.Equal(t, []string{"2025-11-25"}, f.last.Header.Values("Mcp-Protocol-Version"))
 }
+
+// TestEndpointBesideSession_MCP_92: a handler does not see our tag in the query, whether the request has a session id or not.
+func TestEndpointBesideSession_MCP_92(t *testing.T) {
+	f := newFixture(t, nil)
+	token := f.token(nil)
+	session := f.session(t, token)
+	f.inner = func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/event-stream")
+		_, _ = io.WriteString(w, "event: endpoint\ndata: /message?sessionId=1\n\n")
+	}
+	_, endpoint, _ := strings.Cut(strings.TrimSpace(f.do(http.MethodGet, "/sse", token, "").Body.String()), "data: ")
+	require.Contains(t, endpoint, "mcpauth=")
+	f.inner = nil
+	for _, headers := range [][]string{nil, {"Mcp-Session-Id: " + session}} {
+		f.ran = 0
+		f.served(f.do(http.MethodPost, endpoint, token, legacyCall("echo"), headers...))
+		assert.Equal(t, "sessionId=1", f.last.URL.RawQuery)
+		assert.Equal(t, "/message?sessionId=1", f.last.RequestURI)
+	}
+}

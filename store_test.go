@@ -367,6 +367,45 @@ func TestStoreListsOfABatch_STORE_14(t *testing.T) {
 	})
 }
 
+// TestStoreListGivesUp_STORE_14: once nobody knows of one entry, no answer about the others is waited for.
+func TestStoreListGivesUp_STORE_14(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := newTestStore()
+		b := newTaskBed(t, shares(store))
+		b.inner = listsAnswer("application/json", `{"jsonrpc":"2.0","id":1,"result":{"tasks":[`+leftEntries(`{"taskId":"t%d"}`)+`]}}`)
+		var asked atomic.Int32
+		store.is(func(ctx context.Context) error {
+			switch asked.Add(1) {
+			case 1: // alone
+				return nil
+			case 5:
+				time.Sleep(time.Millisecond)
+				return storeGone(ctx)
+			}
+			return storeSlow(ctx)
+		})
+		began := time.Now()
+		w := b.post(b.token(nil), `{"jsonrpc":"2.0","id":1,"method":"tasks/list"}`)
+		assert.Equal(t, http.StatusServiceUnavailable, w.Code)
+		assert.JSONEq(t, `{"jsonrpc":"2.0","id":1,"error":{"code":-31503,"message":"authorization temporarily unavailable"}}`, w.Body.String())
+		assert.Equal(t, time.Millisecond, time.Since(began))
+		assert.Equal(t, int32(17), asked.Load())
+		time.Sleep(time.Second)
+	})
+}
+
+// TestStoreOfDelegatedTasks_STORE_14: where the handler keeps tasks apart, the store is not asked about those of a list.
+func TestStoreOfDelegatedTasks_STORE_14(t *testing.T) {
+	store := newTestStore()
+	b := newTaskBed(t, shares(store, func(c *mcpauth.Config) { c.DelegateTasks = true }))
+	const list = `{"jsonrpc":"2.0","id":1,"result":{"tasks":[{"taskId":"t","status":"working"}]}}`
+	b.inner = listsAnswer("application/json", list)
+	w := b.post(b.token(nil), `{"jsonrpc":"2.0","id":1,"method":"tasks/list"}`)
+	b.served(w)
+	assert.Equal(t, list, w.Body.String())
+	assert.Zero(t, store.calls)
+}
+
 // TestStoreListFlood_STORE_05_STORE_14: how many tasks others have in a list does not keep a caller from its own, nor from anybody else.
 func TestStoreListFlood_STORE_05_STORE_14(t *testing.T) {
 	for _, n := range []int{255, 256, 600, 3000} {
@@ -884,6 +923,20 @@ func TestOldSessionKeys_SESS_06(t *testing.T) {
 	after.served(after.do(http.MethodPost, uri, after.token(nil), legacyCall("echo")))
 	without.ran = 0
 	without.refused(without.do(http.MethodPost, uri, without.token(nil), legacyCall("echo")), http.StatusNotFound, "")
+}
+
+// TestNoRuleForTasks_STORE_04: where rules open nothing on tasks, nobody can ask for one, and a call that begins one stores nothing.
+func TestNoRuleForTasks_STORE_04(t *testing.T) {
+	for _, opens := range []bool{false, true} {
+		store := newTestStore()
+		b := newTaskBed(t, shares(store, func(c *mcpauth.Config) {
+			if !opens {
+				c.Policy = mcpauth.Rules{Tools: taskRules().Tools}
+			}
+		}))
+		b.begin(b.token(nil), "echo", "task-1")
+		assert.Equal(t, opens, store.calls > 0, "%d calls of the store", store.calls)
+	}
 }
 
 // TestReplicasConfig_STORE_03: what cannot be shared, or would be shared by accident, is a mistake.

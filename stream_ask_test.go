@@ -540,6 +540,23 @@ func TestStreamHungHook_INTRO_23(t *testing.T) {
 			close(free)
 		})
 	})
+	t.Run("nobody is asked about a key that is withdrawn", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			m := &minds{}
+			f := newFixture(t, m.config)
+			f.issuer.Rotate(f.issuer.Keys()[0])
+			l := f.lasts(streamOpens[3].send(f, longToken(f, nil)))
+			time.Sleep(10 * time.Second)
+			f.issuer.Rotate(mcpauthtest.NewKey("k2", "RS256"))
+			noticed := time.Now()
+			f.inner = nil
+			f.call(f.token(mcpauthtest.Claims{"sub": "user-2"}), "echo")
+			asked := len(m.questions())
+			time.Sleep(10 * time.Minute)
+			l.endedWith(t, noticed, noticed.Add(66*time.Second), mcpauth.ErrUnknownKey, lastEvent(-31401, "signing key unknown"))
+			assert.Len(t, m.questions(), asked)
+		})
+	})
 	t.Run("a late yes is believed", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			m := &minds{}

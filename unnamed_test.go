@@ -375,6 +375,26 @@ func TestCancellation_ISOL_07(t *testing.T) {
 	}
 }
 
+// A request that is over takes nothing from the next one of its id, which can be cancelled as it could.
+func TestCancellationOfNext_ISOL_07(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, a := newArrivalLog(t, nil)
+		a.answer = func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = io.WriteString(w, `{"jsonrpc":"2.0","id":1,"result":{}}`)
+		}
+		require.Equal(t, http.StatusOK, f.post(f.token(nil), legacyCall("echo")).Code)
+		var cause error
+		a.answer = func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done(); cause = context.Cause(r.Context()) }
+		var requests sync.WaitGroup
+		requests.Go(func() { f.post(f.token(nil), legacyCall("echo")) })
+		synctest.Wait()
+		f.ours(t, f.post(f.token(nil), cancellation("1")))
+		synctest.Wait()
+		require.EqualError(t, cause, "mcpauth: request cancelled: the client has given up this request")
+		requests.Wait()
+	})
+}
+
 // A cancellation ends what came the same way: on an endpoint of the HTTP+SSE transport the handler knows what is meant, and elsewhere we do. What
 // has no id nobody can mean, and a modern cancellation means nothing: there the client closes the response.
 func TestCancellationElsewhere_ISOL_07_ISOL_09(t *testing.T) {
@@ -795,6 +815,11 @@ func TestForgotten_ISOL_20(t *testing.T) {
 		{"a stream that says nothing", http.MethodGet, "", stream(""), true},
 		{"GET without a stream", http.MethodGet, "", withStatus(200), false},
 		{"GET refused", http.MethodGet, "", withStatus(405), false},
+		{"GET refused by a stream", http.MethodGet, "", func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "text/event-stream")
+			w.WriteHeader(http.StatusMultipleChoices)
+		}, false},
+		{"a call whose answer looks like events with ids", http.MethodPost, legacyCall("echo"), listsAnswer("text/plain", "data: {}\nid: 1\n\n"), false},
 		{"a call", http.MethodPost, legacyCall("echo"), withStatus(200), false},
 		{"a call with notifications", http.MethodPost, legacyCall("echo"), stream("data: {\"id\":1}\n\n"), false},
 		{"a call with events that have ids", http.MethodPost, legacyCall("echo"), stream("id: 1\ndata: {}\n\n"), true},

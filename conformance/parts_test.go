@@ -319,6 +319,27 @@ type roundTrip func(*http.Request) (*http.Response, error)
 
 func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
+// TestTextTellsReasonsOnce: one line for the checks of a group that stand together and were not run for one reason.
+func TestTextTellsReasonsOnce(t *testing.T) {
+	report := &conformance.Report{Target: resource}
+	for _, one := range [][3]string{
+		{"a", "one", "no token"}, {"a", "two", "no token"}, {"a", "three", "no tool\x1b"}, {"a", "four", ""}, {"a", "five", ""},
+		{"b", "six", "no token"}, {"b", "seven", "no token"}, {"c", "eight", "no token"},
+	} {
+		result := conformance.Result{Group: one[0], Title: one[1], Outcome: conformance.NotRun, Detail: one[2]}
+		if one[2] == "" {
+			result.Outcome = conformance.Pass
+		}
+		report.Results = append(report.Results, result)
+	}
+	var text strings.Builder
+	require.NoError(t, report.WriteText(&text))
+	_, lines, _ := strings.Cut(text.String(), "\n\n")
+	lines, _, _ = strings.Cut(lines, "\n\n0 passed")
+	assert.Equal(t, "a\n  - 2 checks not run: no token\n  - three\n      not run: no tool\\x1b\n  ✓ four\n  ✓ five\n\n"+
+		"b\n  - 2 checks not run: no token\n\nc\n  - eight\n      not run: no token", lines)
+}
+
 // TestRenderingGolden: the three forms of a report, with texts of a hostile server in it.
 func TestRenderingGolden_AUDIT_04(t *testing.T) {
 	report := &conformance.Report{Target: "http://127.0.0.1/\x1b[31m", Issuer: "http://127.0.0.1:9400", Requests: 3, Passed: 1, Failed: 1, NotRun: 1, Results: []conformance.Result{

@@ -12,7 +12,7 @@ import (
 )
 
 // WriteText writes the report for people: findings with the rule and the fix,
-// what passed in one line each, and what was not run with the reason.
+// what passed in one line each, and what was not run by its reasons.
 func (r *Report) WriteText(w io.Writer) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "target %s\n", foreign.Line(r.Target))
@@ -20,10 +20,16 @@ func (r *Report) WriteText(w io.Writer) error {
 		fmt.Fprintf(&b, "tokens of %s\n", foreign.Line(r.Issuer))
 	}
 	group := ""
-	for _, result := range r.Results {
+	for rest := r.Results; len(rest) > 0; {
+		result, n := rest[0], together(rest)
+		rest = rest[n:]
 		if result.Group != group {
 			group = result.Group
 			fmt.Fprintf(&b, "\n%s\n", group)
+		}
+		if n > 1 {
+			fmt.Fprintf(&b, "  %s %d checks not run: %s\n", mark(result), n, foreign.Line(result.Detail))
+			continue
 		}
 		fmt.Fprintf(&b, "  %s %s\n", mark(result), result.Title)
 		switch result.Outcome {
@@ -40,6 +46,15 @@ func (r *Report) WriteText(w io.Writer) error {
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// together counts the checks in front of which one line tells: those of a group that were not run for one reason.
+func together(results []Result) int {
+	first, n := results[0], 1
+	for first.Outcome == NotRun && n < len(results) && results[n].Outcome == NotRun && results[n].Group == first.Group && results[n].Detail == first.Detail {
+		n++
+	}
+	return n
 }
 
 // notRunReason is why checks were not run, and how many.

@@ -29,7 +29,9 @@ func TestStoryFails_CLAIM_10(t *testing.T) {
 	}{
 		"arguments do not count": {newPolicy().rules, "step 5 "},
 		"everything is open":     {mcpauth.Rules{Tools: map[string]mcpauth.Requirement{"*": mcpauth.Authenticated()}}, "step 1 "},
-		"nobody may":             {mcpauth.Rules{}, "step 1 "},
+		"another scope debugs": {byArguments{mcpauth.Rules{Tools: map[string]mcpauth.Requirement{
+			"*": newPolicy().rules.Tools["*"], "debug": mcpauth.Scopes("tool:debug:all")}}}, "step 10 "},
+		"nobody may": {mcpauth.Rules{}, "step 1 "},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var stderr strings.Builder

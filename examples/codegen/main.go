@@ -19,6 +19,8 @@ import (
 	"slices"
 	"syscall"
 
+	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
+
 	"github.com/seed-1e292522/mcpauth"
 	"github.com/seed-1e292522/mcpauth/examples/internal/stories/login"
 	"github.com/seed-1e292522/mcpauth/examples/internal/stories/stage"
@@ -31,6 +33,10 @@ func main() {
 	os.Exit(stage.Run(ctx, play(newPolicy()), os.Args[1:], os.Stdout, os.Stderr))
 }
 
+// theEditor is known to the authorization server. A session belongs to the client that began it, and the SDK
+// registers another one for each step-up of a client without an id.
+const theEditor = "editor"
+
 // play tells the story under a policy; the test gives it wrong ones, to see it fail.
 func play(policy mcpauth.Policy) stage.Play {
 	return stage.Play{Name: "codegen", Open: func(at stage.Stage) (stage.Set, error) {
@@ -41,7 +47,7 @@ func play(policy mcpauth.Policy) stage.Play {
 		}
 		s := story{
 			workshop: w,
-			bob:      &tool.Tool{Name: "editor of bob", Endpoint: at.Resource, Person: &tool.Person{Name: "bob", Password: rand.Text()}},
+			bob:      &tool.Tool{Name: "editor of bob", Endpoint: at.Resource, ID: theEditor, Person: &tool.Person{Name: "bob", Password: rand.Text()}},
 			carol:    &tool.Tool{Name: "console of carol", Endpoint: at.Resource, Person: &tool.Person{Name: "carol", Password: rand.Text()}},
 		}
 		// Both ask for everything. Whether they get it is not for them to say.
@@ -54,6 +60,7 @@ func play(policy mcpauth.Policy) stage.Play {
 					{Name: "bob", Password: s.bob.Person.Password, Scopes: []string{executeGenerate, executeDeploy, prodDeploy}},
 					{Name: "carol", Password: s.carol.Person.Password, Scopes: []string{everyTool}},
 				},
+				Clients:          []login.Client{{ID: theEditor, Name: "Editor", RedirectURIs: []string{tool.RedirectURI}}},
 				OpenRegistration: true,
 			},
 			Steps: s.steps(),
@@ -67,6 +74,9 @@ type story struct {
 	workshop   *workshop
 	bob, carol *tool.Tool
 }
+
+// codeInsufficientScope is what a server answers to a call whose token lacks a scope.
+const codeInsufficientScope = -31403
 
 func to(environment any) map[string]any { return map[string]any{"environment": environment} }
 
@@ -143,18 +153,22 @@ func (s *story) refused(t *tool.Tool, name string, arguments map[string]any) fun
 	}
 }
 
-// powerless expects that a consent without the right to give it helps nothing.
+// powerless expects that the person is asked once and says yes, and that the server still wants the scope:
+// a consent to what is not the person's to give helps nothing.
 func (s *story) powerless(t *tool.Tool, name string) func(context.Context) (string, error) {
 	return func(ctx context.Context) (string, error) {
 		t.Person.Allows = nil
-		done := len(s.workshop.deeds())
+		asked, done := len(t.Asked()), len(s.workshop.deeds())
 		_, err := t.Call(ctx, name, nil)
-		switch {
-		case err == nil || errors.Is(err, tool.ErrDenied):
-			return "", fmt.Errorf("expected a refusal by the server, got %v", err)
+		refusal := (*jsonrpc.Error)(nil)
+		switch questions := t.Asked()[asked:]; {
+		case !errors.As(err, &refusal) || refusal.Code != codeInsufficientScope:
+			return "", fmt.Errorf("expected insufficient scope, got %v after the questions %q", err, questions)
 		case len(s.workshop.deeds()) != done:
 			return "", fmt.Errorf("done although refused: %q", s.workshop.deeds()[done:])
+		case len(questions) != 1 || !slices.Contains(questions[0], inspectDebug):
+			return "", fmt.Errorf("expected one question for %s, got %q", inspectDebug, questions)
 		}
-		return "refused: " + err.Error(), nil
+		return "refused, although he was asked for " + inspectDebug + ": " + refusal.Message, nil
 	}
 }

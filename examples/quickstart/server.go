@@ -41,8 +41,8 @@ func protect(resource, issuer string, rules mcpauth.Rules, tools *toolbox, log *
 	if err != nil {
 		return nil, err
 	}
-	// Sessions are of no use here: the streams that they are for (GET) and
-	// their end (DELETE) are not served yet.
+	// Sessions are of no use here: the tools answer and send nothing else. A GET
+	// opens a stream that stays silent, so curl waits.
 	handler := server.NewStreamableHTTPServer(tools.server(), server.WithStateLess(true))
 	return auth.Wrap(handler), nil
 }

@@ -91,6 +91,20 @@ func TestReport(t *testing.T) {
 	}
 }
 
+// A figure that misses its target does not look like the target.
+func TestFinest(t *testing.T) {
+	for value, want := range map[float64]string{
+		8.6: "%.0f B", 9: "%.0f B", 9.5: "%.0f B", 9.4: "%.1f B", 9.004: "%.3f B", math.Nextafter(9, 10): "%.9f B", math.NaN(): "%.0f B",
+	} {
+		if got := (target{limit: 9, format: "%.0f B"}).finest(value); got != want {
+			t.Errorf("%v: %s, expected %s", value, got, want)
+		}
+	}
+	if got := (target{limit: 9, least: true, format: "%.1f"}).finest(8.98); got != "%.2f" {
+		t.Error(got)
+	}
+}
+
 func TestGrows(t *testing.T) {
 	for want, values := range map[string][3]float64{
 		"flat": {10, 12, 11}, "linear": {10, 80, 900}, "**more than linear**": {10, 100, 5000}, "**less than linear**": {10, 20, 40}, "**falls**": {50, 20, 20},

@@ -200,6 +200,20 @@ func scaleTargets() []target {
 	}
 }
 
+// meets reports whether a figure is what the target asks for.
+func (t target) meets(value float64) bool {
+	return t.least && value >= t.limit || !t.least && value <= t.limit
+}
+
+// finest is the format, with as many decimals as a figure needs that misses its target by less than the format shows.
+func (t target) finest(value float64) string {
+	format := []byte(t.format) // "%.0f"
+	for !math.IsNaN(value) && !t.meets(value) && format[2] < '9' && fmt.Sprintf(string(format), value) == fmt.Sprintf(string(format), t.limit) {
+		format[2]++
+	}
+	return string(format)
+}
+
 // targetTable is the table of all targets.
 func targetTable(d *data) string {
 	var b strings.Builder
@@ -213,10 +227,11 @@ func targetTable(d *data) string {
 		switch {
 		case !f.known():
 			verdict = "not measured"
-		case t.least && f.value >= t.limit, !t.least && f.value <= t.limit:
+		case t.meets(f.value):
 			verdict = "met"
 		}
-		row(&b, t.what, sign+" "+fmt.Sprintf(t.format, t.limit), number(t.format, f.value), number("±"+t.format, f.spread), verdict, "`"+t.command+"`")
+		format := t.finest(f.value)
+		row(&b, t.what, sign+" "+fmt.Sprintf(t.format, t.limit), number(format, f.value), number("±"+format, f.spread), verdict, "`"+t.command+"`")
 	}
 	return b.String()
 }

@@ -17,7 +17,6 @@ import (
 	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/auth"
-	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 	"github.com/modelcontextprotocol/go-sdk/oauthex"
 	"golang.org/x/oauth2"
@@ -67,13 +66,8 @@ type Tool struct {
 	visited []string   // pages that the server has sent the person to
 	config  *oauth2.Config
 	token   *oauth2.Token
-	handler auth.OAuthHandler
 	session *mcp.ClientSession
 }
-
-// codeNoSession is what a server answers to a client that did not begin the
-// session that it names.
-const codeNoSession = -31404
 
 // Connect begins a session. The server's first answer is 401, and all that
 // follows from it happens in here.
@@ -101,12 +95,11 @@ func (t *Tool) Connect(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	t.handler = handler
-	return t.begin(ctx)
+	return t.begin(ctx, handler)
 }
 
-// begin begins a session with the tokens at hand.
-func (t *Tool) begin(ctx context.Context) (err error) {
+// begin begins a session, for which the handler gets the tokens.
+func (t *Tool) begin(ctx context.Context, handler auth.OAuthHandler) (err error) {
 	options := &mcp.ClientOptions{}
 	if t.OpensURLs {
 		options.Capabilities = &mcp.ClientCapabilities{Elicitation: &mcp.ElicitationCapabilities{URL: &mcp.URLElicitationCapabilities{}}}
@@ -114,7 +107,7 @@ func (t *Tool) begin(ctx context.Context) (err error) {
 	}
 	client := mcp.NewClient(&mcp.Implementation{Name: t.Name, Version: "1.0.0"}, options)
 	t.session, err = client.Connect(ctx, &mcp.StreamableClientTransport{
-		Endpoint: t.Endpoint, OAuthHandler: t.handler, DisableStandaloneSSE: true, MaxRetries: -1,
+		Endpoint: t.Endpoint, OAuthHandler: handler, DisableStandaloneSSE: true, MaxRetries: -1,
 	}, nil)
 	return err
 }
@@ -142,15 +135,9 @@ func (t *Tool) Tools(ctx context.Context) ([]string, error) {
 
 // Call calls a tool. If the server answers that scopes are missing, the person
 // is asked, and the call made again. The SDK registers a client anew for that where
-// it has no ID: a session belongs to the client that began it, and so another one begins.
+// it has no ID: a server with sessions does not know that one.
 func (t *Tool) Call(ctx context.Context, name string, arguments map[string]any) (string, error) {
-	params := &mcp.CallToolParams{Name: name, Arguments: arguments}
-	result, err := t.session.CallTool(ctx, params)
-	if gone := (*jsonrpc.Error)(nil); errors.As(err, &gone) && gone.Code == codeNoSession {
-		if err = t.begin(ctx); err == nil {
-			result, err = t.session.CallTool(ctx, params)
-		}
-	}
+	result, err := t.session.CallTool(ctx, &mcp.CallToolParams{Name: name, Arguments: arguments})
 	if err != nil {
 		return "", err
 	}
