@@ -394,7 +394,7 @@ func TestStoreListGivesUp_STORE_14(t *testing.T) {
 	})
 }
 
-// TestStoreOfDelegatedTasks_STORE_14: where the handler keeps tasks apart, the store is not asked about those of a list.
+// TestStoreOfDelegatedTasks_STORE_14: where the handler keeps tasks apart, the store is not asked about those of a list, or of a request.
 func TestStoreOfDelegatedTasks_STORE_14(t *testing.T) {
 	store := newTestStore()
 	b := newTaskBed(t, shares(store, func(c *mcpauth.Config) { c.DelegateTasks = true }))
@@ -403,6 +403,7 @@ func TestStoreOfDelegatedTasks_STORE_14(t *testing.T) {
 	w := b.post(b.token(nil), `{"jsonrpc":"2.0","id":1,"method":"tasks/list"}`)
 	b.served(w)
 	assert.Equal(t, list, w.Body.String())
+	b.served(b.legacyTask(b.token(nil), "tasks/get", "t"))
 	assert.Zero(t, store.calls)
 }
 
@@ -485,7 +486,7 @@ func TestStoreManyTasks_STORE_14_MCP_54_MCP_58(t *testing.T) {
 		{"170 tasks", 3 * ms, 0, listen(170), "", 170, 36 * ms},
 		{"as many as one caller has", 3 * ms, 0, listen(1000), "", 1000, 192 * ms},
 		{"a batch", 30 * ms, 0, batch(32), "", 32, 90 * ms},
-		{"one task, often", 200 * ms, 0, listen(1, slices.Repeat([]string{`"t0"`}, 999)...), "", 1, 200 * ms},
+		{"two tasks, often and in turns", 200 * ms, 0, listen(2, slices.Repeat([]string{`"t0"`, `"t1"`}, 499)...), "", 2, 400 * ms},
 		{"one is another's", 3 * ms, 0, listen(500, `"foreign"`), "task not found", 501, 99 * ms},
 		{"a store that is too slow", 30 * ms, 0, listen(1000), "context deadline exceeded", 257, 500 * ms},
 		{"one that has gone", 3 * ms, 1, listen(1000), "connection refused", 1, 0},

@@ -1039,9 +1039,11 @@ func TestListensByNoStream_LIMITS_09(t *testing.T) {
 	<-ended
 }
 
-// TestListensByOneEndpoint_LIMITS_09: what comes by an endpoint that several streams have announced keeps its place until the last of them ends.
-func TestListensByOneEndpoint_LIMITS_09(t *testing.T) {
-	f := newFixture(t, nil)
+// TestListensByOneEndpoint_LIMITS_09: what comes by an endpoint that several streams have announced keeps its place until the last of them ends, also
+// by the tag that it had under an old key.
+func TestListensByOneEndpoint_LIMITS_09_SESS_06(t *testing.T) {
+	before := newFixture(t, func(c *mcpauth.Config) { c.SessionKey = oldStoreKey })
+	f := newFixture(t, func(c *mcpauth.Config) { c.SessionKey, c.OldSessionKeys = storeKey, [][]byte{oldStoreKey} })
 	opened := make(chan string)
 	f.inner = func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodGet {
@@ -1052,7 +1054,8 @@ func TestListensByOneEndpoint_LIMITS_09(t *testing.T) {
 		_, _ = io.WriteString(w, "event: endpoint\ndata: /message\n\n")
 		<-r.Context().Done()
 	}
-	open := func() (endpoint string, end func()) {
+	before.inner = f.inner
+	open := func(f *fixture) (endpoint string, end func()) {
 		ctx, leave := context.WithCancel(t.Context())
 		w, ended := &notifying{ResponseRecorder: httptest.NewRecorder(), wrote: opened}, make(chan struct{})
 		go func() {
@@ -1062,12 +1065,15 @@ func TestListensByOneEndpoint_LIMITS_09(t *testing.T) {
 		_, endpoint, _ = strings.Cut(strings.TrimSpace(<-opened), "data: ")
 		return endpoint, func() { leave(); <-ended }
 	}
-	first, end := open()
-	second, endSecond := open()
+	old, end := open(before)
+	end()
+	first, end := open(f)
+	second, endSecond := open(f)
 	require.Equal(t, first, second)
+	require.NotEqual(t, first, old)
 	listens := func() (served int) { // of 40
-		for range 40 {
-			code := f.do(http.MethodPost, first, f.token(nil), modernBody("subscriptions/listen", `"notifications":{}`)).Code
+		for i := range 40 {
+			code := f.do(http.MethodPost, [...]string{first, old}[i%2], f.token(nil), modernBody("subscriptions/listen", `"notifications":{}`)).Code
 			if code == http.StatusAccepted {
 				served++
 			} else {
@@ -1080,7 +1086,7 @@ func TestListensByOneEndpoint_LIMITS_09(t *testing.T) {
 	end()
 	assert.Equal(t, 1, listens(), "the first has ended, and the second may carry all others")
 	endSecond()
-	_, end = open()
+	_, end = open(f)
 	assert.Equal(t, 31, listens(), "all places were given back")
 	end()
 }
