@@ -1040,6 +1040,58 @@ func TestListensByNoStream_LIMITS_09(t *testing.T) {
 	<-ended
 }
 
+// TestListensByOneEndpoint_LIMITS_09: what comes by an endpoint that several streams have announced keeps its place until the last of them ends, also
+// by the tag that it had under an old key.
+func TestListensByOneEndpoint_LIMITS_09_SESS_06(t *testing.T) {
+	before := newFixture(t, func(c *mcpauth.Config) { c.SessionKey = oldStoreKey })
+	f := newFixture(t, func(c *mcpauth.Config) { c.SessionKey, c.OldSessionKeys = storeKey, [][]byte{oldStoreKey} })
+	opened := make(chan string)
+	f.inner = func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodGet {
+			w.WriteHeader(http.StatusAccepted)
+			return
+		}
+		w.Header().Set("Content-Type", "text/event-stream")
+		_, _ = io.WriteString(w, "event: endpoint\ndata: /message\n\n")
+		<-r.Context().Done()
+	}
+	before.inner = f.inner
+	open := func(f *fixture) (endpoint string, end func()) {
+		ctx, leave := context.WithCancel(t.Context())
+		w, ended := &notifying{ResponseRecorder: httptest.NewRecorder(), wrote: opened}, make(chan struct{})
+		go func() {
+			f.handler.ServeHTTP(w, f.request(http.MethodGet, "/sse", f.token(nil), "").WithContext(ctx))
+			close(ended)
+		}()
+		_, endpoint, _ = strings.Cut(strings.TrimSpace(<-opened), "data: ")
+		return endpoint, func() { leave(); <-ended }
+	}
+	old, end := open(before)
+	end()
+	first, end := open(f)
+	second, endSecond := open(f)
+	require.Equal(t, first, second)
+	require.NotEqual(t, first, old)
+	listens := func() (served int) { // of 40
+		for i := range 40 {
+			code := f.do(http.MethodPost, [...]string{first, old}[i%2], f.token(nil), modernBody("subscriptions/listen", `"notifications":{}`)).Code
+			if code == http.StatusAccepted {
+				served++
+			} else {
+				assert.Equal(t, http.StatusTooManyRequests, code)
+			}
+		}
+		return served
+	}
+	assert.Equal(t, 30, listens(), "beside the two streams")
+	end()
+	assert.Equal(t, 1, listens(), "the first has ended, and the second may carry all others")
+	endSecond()
+	_, end = open(f)
+	assert.Equal(t, 31, listens(), "all places were given back")
+	end()
+}
+
 // notifying tells what is written.
 type notifying struct {
 	*httptest.ResponseRecorder

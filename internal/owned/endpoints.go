@@ -39,7 +39,7 @@ func (s *Sessions) SealEndpoint(c Caller, asked, reference string) (sealed, tag 
 
 // OpenEndpoint verifies the tag of a request's query and takes it off. A query that
 // names a session needs one, and so does what looks like an announced endpoint: it reports false without.
-// The tag is "" for what needs none and has none.
+// The tag is that under the key in use, as streams announce it now, and "" for what needs none and has none.
 func (s *Sessions) OpenEndpoint(c Caller, u *url.URL) (query, tag string, ok bool) {
 	raw := u.RawQuery
 	if raw == "" && !s.announced.any.Load() {
@@ -50,10 +50,11 @@ func (s *Sessions) OpenEndpoint(c Caller, u *url.URL) (query, tag string, ok boo
 	if !tagged && !namesSession(raw) && !s.announced.knows(u.EscapedPath(), raw) {
 		return raw, "", true
 	}
-	if use, named := endpointName(u.EscapedPath(), query); !s.isTag(tag, c, use, named) {
+	use, named := endpointName(u.EscapedPath(), query)
+	if !s.isTag(tag, c, use, named) {
 		return "", "", false
 	}
-	return query, tag, true
+	return query, s.mac(c, use, named), true
 }
 
 // endpointName is what of an endpoint names the session, and for which use that is authenticated: the query, or

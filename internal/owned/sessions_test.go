@@ -123,5 +123,11 @@ func TestEndpoints_SESS_04_ISOL_09(t *testing.T) {
 		if ok {
 			assert.Equal(t, bare.RawQuery, query)
 		}
+		later := NewSessions([32]byte{2}, [32]byte{1})
+		_, again := later.SealEndpoint(c, row.asked, row.reference)
+		query, opened, ok = later.OpenEndpoint(c, u)
+		assert.True(t, ok, row.name)
+		assert.Equal(t, again, opened, "an endpoint is one, also by the tag that it had under an old key")
+		assert.Equal(t, bare.RawQuery, query)
 	}
 }
