@@ -152,6 +152,14 @@ func (q *inquiry) set(now, at time.Time) {
 	q.timer.Reset(at.Sub(now))
 }
 
+// size says what it takes to ask rules.
+func (q *inquiry) size() (size int) {
+	for i := range q.lease.x.calls {
+		size += len(q.lease.x.calls[i].Name)
+	}
+	return size
+}
+
 // lasting are the inquiries that are under way.
 type lasting struct {
 	mu  sync.Mutex
@@ -203,8 +211,10 @@ func (l *lasting) review(m *Middleware, g *generation) {
 	}
 }
 
-// reviewAll asks rules about what one caller has, one after the other, until there are newer ones: who puts those in force has them asked.
+// reviewAll asks rules about what one caller has, the shortest first, until there are newer rules: who puts those in force has
+// them asked.
 func (m *Middleware) reviewAll(own []*inquiry, g *generation) {
+	slices.SortFunc(own, func(a, b *inquiry) int { return cmp.Compare(a.size(), b.size()) })
 	for _, q := range own {
 		if m.generation() != g {
 			return

@@ -232,7 +232,8 @@ func TestReloadStreams_RELOAD_03(t *testing.T) {
 	}
 }
 
-// TestReloadSideBySide_RELOAD_03: nobody's stream waits for what is asked about another caller's, or for what needs no rules, nor does Reload.
+// TestReloadSideBySide_RELOAD_03: a stream waits neither for what is asked about another caller's nor for a longer one of its own, and not for rules
+// where none are needed. Reload waits for none.
 func TestReloadSideBySide_RELOAD_03(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		rules := mcpauth.Rules{Resources: map[string]mcpauth.Requirement{"notes://*": mcpauth.Scopes("mcp:read")}}
@@ -242,9 +243,10 @@ func TestReloadSideBySide_RELOAD_03(t *testing.T) {
 			body := modernBody("subscriptions/listen", `"notifications":{"resourceSubscriptions":["`+uri+`"]}`)
 			return f.lasts(f.request(http.MethodPost, "/mcp", token, body, modernHeaders("subscriptions/listen", "")...))
 		}
-		var slow, theirs, expired []*lasting
+		var slow, quick, theirs, expired []*lasting
 		for range 4 {
 			slow = append(slow, listens("notes://slow", "slow", time.Hour))
+			quick = append(quick, listens("notes://a", "slow", time.Hour))
 			theirs = append(theirs, listens("notes://theirs", "other", time.Hour))
 			expired = append(expired, listens("notes://slow", "slow", 10*time.Second))
 		}
@@ -275,6 +277,7 @@ func TestReloadSideBySide_RELOAD_03(t *testing.T) {
 		}})
 		ended(expired, mcpauth.ErrExpired)
 		ended(theirs, mcpauth.ErrInsufficientScope)
+		ended(quick, mcpauth.ErrInsufficientScope)
 		for _, s := range slow {
 			assert.Zero(t, s.ended)
 		}
