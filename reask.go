@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/seed-1e292522/mcpauth/internal/owned"
 	"github.com/seed-1e292522/mcpauth/internal/refusal"
 )
 
@@ -40,6 +41,13 @@ type inquiry struct {
 	good   time.Time   // the last good answer
 	asking questions   // which are under way, see ask
 	doubt  *refusal.Refusal
+	ruled  ruled // the last time that rules have allowed the calls
+}
+
+// ruled is by which configuration rules have allowed calls, and to whom. As long as neither is another one, they say so again.
+type ruled struct {
+	g *generation
+	p *Principal
 }
 
 // questions are whether the token has been revoked, whether what vouches for it still does, and
@@ -64,7 +72,7 @@ func (l *lease) inquire() *refusal.Refusal {
 	if l.inquiry != nil || l.over {
 		return nil
 	}
-	l.inquiry = &inquiry{lease: l, good: l.verified}
+	l.inquiry = &inquiry{lease: l, good: l.verified, ruled: ruled{l.x.g, l.holder()}}
 	if a := l.token.answer; a != nil { // it may have been remembered
 		l.inquiry.good = a.asked
 	}
@@ -95,18 +103,30 @@ func (q *inquiry) withdrawn(g *generation) *refusal.Refusal {
 func (q *inquiry) forbidden(g *generation) *refusal.Refusal {
 	denied := q.withdrawn(g)
 	if denied == nil && g.policy.isDeclared() {
-		denied = g.policy.decide(&q.lease.x.ctx, q.lease.holder(), q.lease.x.calls, nil)
+		denied = q.decide(&q.lease.x.ctx, g)
 	}
 	return denied
 }
 
-// review ends a response that a new configuration does not allow.
-func (q *inquiry) review(g *generation) {
-	if denied := q.forbidden(g); denied != nil {
-		go q.lease.end(denied) // the client may read slowly
-		return
+// decide asks the policy of a configuration about the calls, unless it is one of rules that have been asked.
+func (q *inquiry) decide(ctx context.Context, g *generation) *refusal.Refusal {
+	now := ruled{g, q.lease.holder()}
+	if g.policy.isRulesAlone() && q.isRuled(now) {
+		return nil
 	}
-	q.until(g)
+	denied := g.policy.decide(ctx, now.p, q.lease.x.calls, nil)
+	if denied == nil {
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		q.ruled = now
+	}
+	return denied
+}
+
+func (q *inquiry) isRuled(now ruled) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.ruled == now
 }
 
 // until has a response end when its token does by a configuration, which may have another leeway: at once, if that has been.
@@ -129,6 +149,14 @@ func (q *inquiry) until(g *generation) {
 func (q *inquiry) set(now, at time.Time) {
 	q.due = at
 	q.timer.Reset(at.Sub(now))
+}
+
+// size says what it takes to ask rules.
+func (q *inquiry) size() (size int) {
+	for i := range q.lease.x.calls {
+		size += len(q.lease.x.calls[i].Name)
+	}
+	return size
 }
 
 // lasting are the inquiries that are under way.
@@ -156,6 +184,41 @@ func (l *lasting) list() []*inquiry {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return slices.Collect(maps.Keys(l.all))
+}
+
+// review ends what a new configuration does not allow: first what needs no rules for that, and then the callers' side by
+// side, so that nobody waits for what another one has asked for.
+func (l *lasting) review(m *Middleware, g *generation) {
+	callers := map[owned.Caller][]*inquiry{}
+	for _, q := range l.list() {
+		if denied := q.withdrawn(g); denied != nil {
+			go q.lease.end(denied) // the client may read slowly
+			continue
+		}
+		q.until(g)
+		caller := q.lease.token.principal.caller()
+		callers[caller] = append(callers[caller], q)
+	}
+	if !g.policy.isDeclared() {
+		return
+	}
+	for _, own := range callers {
+		go m.reviewAll(own, g)
+	}
+}
+
+// reviewAll asks rules about what one caller has, the shortest first, until there are newer rules: who puts those in force has
+// them asked.
+func (m *Middleware) reviewAll(own []*inquiry, g *generation) {
+	slices.SortFunc(own, func(a, b *inquiry) int { return cmp.Compare(a.size(), b.size()) })
+	for _, q := range own {
+		if m.generation() != g {
+			return
+		}
+		if denied := q.decide(&q.lease.x.ctx, g); denied != nil {
+			go q.lease.end(denied)
+		}
+	}
 }
 
 // begin sets the timer, unless it is too late for that. The verification of the
@@ -301,7 +364,7 @@ func (q *inquiry) ask(asked time.Time, ask questions, vouched bool) *refusal.Ref
 			return q.askEvidence(ctx, asked, vouched)
 		}},
 		{policyTime(len(calls)), func(ctx context.Context) *refusal.Refusal {
-			return q.lease.x.m.generation().policy.decide(ctx, q.lease.holder(), calls, nil)
+			return q.decide(ctx, q.lease.x.m.generation())
 		}},
 	} {
 		if !ask[i] {

@@ -4,12 +4,14 @@ import (
 	"context"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 	"unsafe"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/seed-1e292522/mcpauth/internal/introspect"
 	"github.com/seed-1e292522/mcpauth/internal/refusal"
@@ -129,4 +131,36 @@ func TestOpaqueEvidence_INTRO_17_INTRO_23(t *testing.T) {
 	v.ordered = v.ordered[1:]
 	assert.False(t, v.goesBy(&opaque, "b_token"), "its issuer has gone")
 	assert.False(t, v.goesBy(&signed, "a.jwt.x"), "its issuer has gone")
+}
+
+// TestRulesAreAskedOnce_INTRO_23: what rules have said of a stream is not found out again each minute, but for a caller with fewer
+// rights, or by other rules.
+func TestRulesAreAskedOnce_INTRO_23(t *testing.T) {
+	config := func(resources map[string]Requirement) Config {
+		return Config{
+			Resource: "https://mcp.example.com/mcp",
+			Issuers:  []Issuer{{URL: "https://as.example.com", Keys: []byte(leaseKeys)}},
+			Policy:   Rules{Resources: resources},
+		}
+	}
+	m, err := New(config(map[string]Requirement{"notes://*": Scopes("read"), "notes://a": Scopes("read")}))
+	require.NoError(t, err)
+	x := &exchange{m: m, g: m.generation()}
+	x.calls = []Call{{Method: "subscriptions/listen", Kind: KindResource, Name: "notes://x?" + strings.Repeat("%EF%B7%BA+", 800)}}
+	x.lease.x, x.lease.token = x, &verified{
+		principal: Principal{Scopes: []string{"read"}, Expiry: time.Now().Add(time.Hour)}, evidence: evidence{answer: &answer{asked: time.Now()}},
+	}
+	require.Nil(t, x.lease.inquire())
+	defer x.lease.stop()
+	m.owned.lasts.remove(x.lease.inquiry) // Reload shall not ask for it
+	assert.True(t, x.lease.inquiry.isRuled(ruled{x.g, x.lease.holder()}), "by the request itself")
+	decide := func() *refusal.Refusal { return x.lease.inquiry.decide(t.Context(), m.generation()) }
+	assert.Zero(t, testing.AllocsPerRun(10, func() { assert.Nil(t, decide()) }))
+	x.lease.narrow(nil)
+	assert.ErrorIs(t, decide(), refusal.InsufficientScope)
+	assert.ErrorIs(t, decide(), refusal.InsufficientScope, "a refusal is not remembered")
+	require.NoError(t, m.Reload(t.Context(), config(map[string]Requirement{"notes://*": Authenticated()}), ""))
+	require.Nil(t, decide())
+	require.NoError(t, m.Reload(t.Context(), config(nil), ""))
+	assert.ErrorIs(t, decide(), refusal.Forbidden)
 }

@@ -23,7 +23,7 @@ import (
 // What is warm stays: keys and their copies, sessions, tasks, streams, and the verified tokens of each issuer whose
 // [Issuer] is the same. Keys from a new place, and a new place where tokens are asked about, are looked for first, within five seconds, and without
 // them nothing changes. A stream, also one that answers a call, ends when its issuer is not there any more, or not the same, or when
-// rules do not allow its calls; what passes on it is judged by the new configuration.
+// rules do not allow its calls, soon after Reload has returned; what passes on it is judged by the new configuration.
 //
 // Resource, SessionKey, OldSessionKeys, Store, AllowInsecureLoopback and Transport cannot change, nor can code follow Rules as the
 // Policy. Logger, OnDecision and OnServed stay those of New, and may be left out. A Revoked that is left out stays, too; another one counts.
@@ -130,12 +130,12 @@ func (b *builder) warm(ctx context.Context) {
 func (b *builder) isSame() bool {
 	old, now := b.before, b.g
 	return now.edition.Fingerprint == old.edition.Fingerprint && slices.Equal(now.verifier.ordered, old.verifier.ordered) &&
-		now.policy.isDeclared() && now.policy.adds == nil && b.keeps // adds that have gone change the fingerprint
+		now.policy.isRulesAlone() && b.keeps // adds that have gone change the fingerprint
 }
 
 // code is what may have changed where nothing else has.
 func (b *builder) code() (names []string) {
-	if now := &b.g.policy; !now.isDeclared() || now.adds != nil {
+	if !b.g.policy.isRulesAlone() {
 		names = append(names, "Policy")
 	}
 	if !b.keeps {
@@ -182,9 +182,7 @@ func (b *builder) swap(source string) {
 	b.m.standing.Good(source, time.Now(), true)
 	b.tellWarnings()
 	b.close(b.before.verifier.ordered)
-	for _, q := range b.m.owned.lasts.list() {
-		q.review(b.g)
-	}
+	b.m.owned.lasts.review(b.m, b.g)
 }
 
 func (b *builder) useRenewed() {

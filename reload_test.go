@@ -232,6 +232,63 @@ func TestReloadStreams_RELOAD_03(t *testing.T) {
 	}
 }
 
+// TestReloadSideBySide_RELOAD_03: a stream waits neither for what is asked about another caller's nor for a longer one of its own, and not for rules
+// where none are needed. Reload waits for none.
+func TestReloadSideBySide_RELOAD_03(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rules := mcpauth.Rules{Resources: map[string]mcpauth.Requirement{"notes://*": mcpauth.Scopes("mcp:read")}}
+		f := newFixture(t, func(c *mcpauth.Config) { c.Policy, c.Leeway = rules, 5*time.Minute })
+		listens := func(uri, subject string, life time.Duration) *lasting {
+			token := f.token(mcpauthtest.Claims{"sub": subject, "exp": time.Now().Add(life).Unix()})
+			body := modernBody("subscriptions/listen", `"notifications":{"resourceSubscriptions":["`+uri+`"]}`)
+			return f.lasts(f.request(http.MethodPost, "/mcp", token, body, modernHeaders("subscriptions/listen", "")...))
+		}
+		var slow, quick, theirs, expired []*lasting
+		for range 4 {
+			slow = append(slow, listens("notes://slow", "slow", time.Hour))
+			quick = append(quick, listens("notes://a", "slow", time.Hour))
+			theirs = append(theirs, listens("notes://theirs", "other", time.Hour))
+			expired = append(expired, listens("notes://slow", "slow", 10*time.Second))
+		}
+		time.Sleep(2 * time.Minute)
+		reload := func(policy mcpauth.Policy) {
+			returned := false
+			go func() {
+				assert.NoError(t, f.auth.Reload(t.Context(), f.config(func(c *mcpauth.Config) { c.Policy, c.Leeway = policy, time.Second }), ""))
+				returned = true
+			}()
+			synctest.Wait()
+			assert.True(t, returned, "Reload waits")
+		}
+		ended := func(streams []*lasting, reason mcpauth.Reason) {
+			for _, s := range streams {
+				assert.Equal(t, time.Now(), s.ended)
+				assert.ErrorIs(t, s.cause, reason)
+			}
+		}
+		var asked atomic.Int32
+		answer := make(chan struct{})
+		reload(&adding{Rules: rules, refine: func(call mcpauth.Call, _ mcpauth.Requirement) (mcpauth.Requirement, error) {
+			if call.Name == "notes://slow" {
+				asked.Add(1)
+				<-answer
+			}
+			return mcpauth.Scopes("mcp:admin"), nil
+		}})
+		ended(expired, mcpauth.ErrExpired)
+		ended(theirs, mcpauth.ErrInsufficientScope)
+		ended(quick, mcpauth.ErrInsufficientScope)
+		for _, s := range slow {
+			assert.Zero(t, s.ended)
+		}
+		reload(mcpauth.Rules{})
+		ended(slow, mcpauth.ErrForbidden)
+		close(answer)
+		synctest.Wait()
+		assert.EqualValues(t, 1, asked.Load(), "one after the other, and not by rules that are not in force any more")
+	})
+}
+
 // TestReloadCode_RELOAD_03: code for a policy counts for what begins, and is asked about a stream when that is due, not while Reload
 // waits. Whether it has changed nobody can know.
 func TestReloadCode_RELOAD_03_RELOAD_08(t *testing.T) {

@@ -187,6 +187,9 @@ func (d *decider) isDeclared() bool {
 	return declared
 }
 
+// isRulesAlone reports whether no code has a say in it: what it says of a call, it says again.
+func (d *decider) isRulesAlone() bool { return d.isDeclared() && d.adds == nil }
+
 // rules returns the rules of the policy, nil if it is code.
 func (d *decider) rules() *ruleBook {
 	book, _ := d.policy.(*ruleBook)

@@ -47,15 +47,20 @@ func Text(s string) string {
 	var b strings.Builder
 	b.Grow(len(s))
 	b.WriteString(s[:i])
-	for i < len(s) {
-		r, size := utf8.DecodeRuneInString(s[i:])
-		if r == utf8.RuneError && size == 1 {
-			r, size = lenient(s[i:])
-		}
-		write(&b, r)
-		i += size
-	}
+	Write(&b, s[i:])
 	return b.String()
+}
+
+// Write writes what is left of a text, as [Text] returns it.
+func Write(b *strings.Builder, s string) {
+	for s != "" {
+		r, size := utf8.DecodeRuneInString(s)
+		if r == utf8.RuneError && size == 1 {
+			r, size = lenient(s)
+		}
+		write(b, r)
+		s = s[size:]
+	}
 }
 
 func write(b *strings.Builder, r rune) {
@@ -88,17 +93,28 @@ func simple(r rune) rune {
 	case 0x3041 <= r && r <= 0x3096, r == 0x309d:
 		r += 0x60
 	case unicode.IsDigit(r):
-		zero := r
-		for unicode.IsDigit(zero - 1) {
-			zero--
-		}
-		return '0' + (r-zero)%10
+		return '0' + (r-zero(r))%10
 	}
 	if i := strings.IndexRune(smallKana, r); i >= 0 && r > 0x80 {
 		full, _ := utf8.DecodeRuneInString(fullKana[i:])
 		return full
 	}
 	return unicode.ToLower(unicode.ToUpper(r))
+}
+
+// zero is the first of the digits beside a digit: those of ten, or of several times ten.
+func zero(digit rune) rune {
+	for _, digits := range unicode.Digit.R16 {
+		if digit <= rune(digits.Hi) {
+			return rune(digits.Lo)
+		}
+	}
+	for _, digits := range unicode.Digit.R32 {
+		if digit <= rune(digits.Hi) {
+			return rune(digits.Lo)
+		}
+	}
+	return digit
 }
 
 // Small kana, and the full ones in the same order.

@@ -46,6 +46,16 @@ func TestText_MCP_51(t *testing.T) {
 func TestTable_MCP_51(t *testing.T) {
 	require.Greater(t, len(folds()), 5_800)
 	for r := rune(0); r <= unicode.MaxRune; r++ {
+		if left := Text(string(r)); left != Text(left) {
+			require.Fail(t, "it is not folded for good", "%U", r)
+		}
+		if unicode.IsDigit(r) {
+			first := r
+			for unicode.IsDigit(first - 1) {
+				first--
+			}
+			require.Equal(t, first, zero(r), "%U", r)
+		}
 		if !unicode.IsGraphic(r) || r == 0x345 {
 			continue
 		}

@@ -149,11 +149,16 @@ func (s *Set) uri(uri string, isTemplate bool, keys []int) []int {
 		return keys
 	}
 	all := s.matching(uri, nil)
-	if slices.ContainsFunc(all, func(p *pattern) bool { return p.losesUser(uri) }) {
+	if len(all) == 0 {
 		return keys
 	}
+	texts := texts(uri)
+	if slices.ContainsFunc(all, func(p *pattern) bool { return p.losesUser(texts) }) {
+		return keys
+	}
+	read := readingsOf(texts)
 	for _, p := range all[:len(all):len(all)] {
-		all = s.near.meant(uri, p, all)
+		all = s.near.meant(uri, read, p, all)
 	}
 	return indices(all, keys)
 }

@@ -3,7 +3,6 @@ package match
 import (
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -31,8 +30,10 @@ var expanded = strings.NewReplacer(string(oneSegment), "v", string(anyRest), "v"
 // readings returns what servers of different habits make of a URI: those that
 // take a plus sign in a query for a space and those that do not, with and
 // without its fragment, and with and without its host where it may be none.
-func readings(uri string) (all []reading) {
-	for _, text := range texts(uri) {
+func readings(uri string) []reading { return readingsOf(texts(uri)) }
+
+func readingsOf(texts []string) (all []reading) {
+	for _, text := range texts {
 		all = append(append(all, takeApart(text)), withoutHost(text)...)
 	}
 	return all
@@ -79,14 +80,42 @@ func withoutHost(text string) (all []reading) {
 // undo removes escapes and folds, until that changes nothing: what is left of a
 // fold may be an escape, too. Eight times are more than any server does it.
 func undo(text string) string {
-	for range 8 {
-		undone := strings.ReplaceAll(fold.Text(decode(text)), `\`, "/")
-		if undone == text {
+	text = fold.Text(decode(text))
+	for range 7 {
+		again, undone := undoAgain(text)
+		if undone == 0 {
 			break
 		}
-		text = undone
+		text = again
 	}
-	return text
+	return strings.ReplaceAll(text, `\`, "/")
+}
+
+// undoAgain undoes the escapes of a folded text once, and folds what they stand for, so many bytes. The rest is not
+// folded again, which would change nothing: one character may have left eighteen that are slow to fold.
+func undoAgain(text string) (again string, undone int) {
+	if strings.IndexByte(text, '%') < 0 {
+		return text, 0
+	}
+	var b strings.Builder
+	b.Grow(len(text))
+	var room [32]byte
+	for text != "" {
+		run := room[:0]
+		c, ok := escaped(text)
+		for ; ok; c, ok = escaped(text) {
+			run, text = append(run, c), text[3:]
+		}
+		fold.Write(&b, string(run))
+		undone += len(run)
+		literal := len(text)
+		if i := strings.IndexByte(text[min(1, literal):], '%'); i >= 0 {
+			literal = i + 1
+		}
+		b.WriteString(text[:literal])
+		text = text[literal:]
+	}
+	return b.String(), undone
 }
 
 // decode undoes the escapes of a text once and leaves stray percent signs.
@@ -96,6 +125,7 @@ func decode(s string) string {
 		return s
 	}
 	var b strings.Builder
+	b.Grow(len(s))
 	for ; i >= 0; i = strings.IndexByte(s, '%') {
 		b.WriteString(s[:i])
 		if c, ok := escaped(s[i:]); ok {
@@ -112,11 +142,25 @@ func decode(s string) string {
 
 // escaped returns the byte that an escape at the beginning of a text stands for.
 func escaped(s string) (byte, bool) {
-	if len(s) < 3 {
+	if len(s) < 3 || s[0] != '%' {
 		return 0, false
 	}
-	c, err := strconv.ParseUint(s[1:3], 16, 8)
-	return byte(c), err == nil
+	high, low := hexDigit(s[1]), hexDigit(s[2])
+	if high|low >= 16 {
+		return 0, false
+	}
+	return high<<4 | low, true
+}
+
+// hexDigit returns the value of a digit, 16 for what is none.
+func hexDigit(c byte) byte {
+	switch {
+	case '0' <= c && c <= '9':
+		return c - '0'
+	case 'a' <= c|0x20 && c|0x20 <= 'f':
+		return c | 0x20 - 'a' + 10
+	}
+	return 16
 }
 
 func takeApart(text string) reading {
@@ -278,7 +322,7 @@ func globsOf(texts []string) []glob {
 
 // meant appends the keys that a server may take the URI for, other than the
 // pattern that speaks for it: exact keys, and patterns that are as close.
-func (n *neighbours) meant(uri string, by *pattern, all []*pattern) []*pattern {
+func (n *neighbours) meant(uri string, read []reading, by *pattern, all []*pattern) []*pattern {
 	rank := by.rank()
 	var room [8]int
 	add := func(other *neighbour, r reading, fewer bool) {
@@ -286,7 +330,7 @@ func (n *neighbours) meant(uri string, by *pattern, all []*pattern) []*pattern {
 			all = append(all, other.of)
 		}
 	}
-	for _, r := range readings(uri) {
+	for _, r := range read {
 		base := strings.TrimRight(r.base, "/")
 		for _, other := range n.exact[base] {
 			add(&other, r, true)
@@ -304,10 +348,10 @@ func (n *neighbours) meant(uri string, by *pattern, all []*pattern) []*pattern {
 	return all
 }
 
-// losesUser reports whether the URI leaves the pattern without its user
+// losesUser reports whether a URI, of which the texts are left, leaves the pattern without its user
 // information: "db://a*" is not for the host b of "db://a@b".
-func (p *pattern) losesUser(uri string) bool {
-	return strings.Contains(undo(uri), "@") && !slices.ContainsFunc(texts(uri), func(text string) bool { return p.read.globs.matches(takeApart(text).base) })
+func (p *pattern) losesUser(texts []string) bool {
+	return strings.Contains(texts[0], "@") && !slices.ContainsFunc(texts, func(text string) bool { return p.read.globs.matches(takeApart(text).base) })
 }
 
 // covers reports whether a base, with a slash at the end or without, is one that

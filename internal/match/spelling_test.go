@@ -6,10 +6,14 @@ import (
 	"math/rand/v2"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed-1e292522/mcpauth/internal/fold"
 )
 
 // spelledKeys are exact keys, each beside the patterns that would decide about
@@ -326,6 +330,35 @@ func TestSpellingsOfKeys_MCP_51(t *testing.T) {
 	}
 	t.Logf("%d spellings of %d keys, %d decided by a pattern", spelled, len(spelledKeys), len(decided))
 	assert.Greater(t, spelled, 50_000)
+}
+
+// TestUndo_MCP_51: what is folded already is not folded again, and what is left is the same.
+func TestUndo_MCP_51(t *testing.T) {
+	all := func(text string) string {
+		for range 8 {
+			text = strings.ReplaceAll(fold.Text(decode(text)), `\`, "/")
+		}
+		return text
+	}
+	for c := range 1 << 16 {
+		text := string([]byte{byte(c >> 8), byte(c)})
+		want, err := strconv.ParseUint(text, 16, 8)
+		got, ok := escaped("%" + text)
+		require.Equal(t, err == nil, ok, "%q", text)
+		require.Equal(t, byte(want), got, "%q", text)
+	}
+	parts := []string{
+		"%", "%25", "%2525", "2", "5", "41", "c0", "af", "A", "a", "/", `\`, "+", "é", "%c3", "%a9", "\xc3", "\xa9", "%C0", "%AF", "%e0%80", "%f0", "%EF%B7%BA", "\ufdfa", "\uff05", "%ef%bc%85", "%5c", "%255C",
+		"\ufb00", "\ufdfb", "%zz", "\u212a", "%e2%84%aa", "\uac01", "%00", "\u0301", "%cc%81", "%2541",
+	}
+	random := rand.New(rand.NewPCG(7, 8))
+	for range 100_000 {
+		text := ""
+		for range 1 + random.IntN(12) {
+			text += parts[random.IntN(len(parts))]
+		}
+		require.Equal(t, all(text), undo(text), "%q", text)
+	}
 }
 
 // What one pattern is for, and another names as well, takes both; where one names

@@ -164,7 +164,11 @@ func hasHiddenSegment(rest string) bool {
 func hidesOdd(query string) bool {
 	plain := query
 	for range 8 {
-		plain = decode(plain)
+		undone := decode(plain)
+		if undone == plain {
+			break
+		}
+		plain = undone
 	}
 	odd := func(c rune) bool { return c < ' ' || c == '\\' || c == 0x7f }
 	return strings.ContainsFunc(plain, odd) || hasOddSegment("?"+plain)
