@@ -130,6 +130,7 @@ func TestCredentials_TOK_05_TOK_06_TOK_07(t *testing.T) {
 		}
 		assert.ErrorIs(t, denied, row.refused, name)
 		assert.Empty(t, sent.token, name)
+		assert.Equal(t, name == "in the query", denied.Cause == "token-in-query", "%s: what the operator is told", name)
 	}
 }
 
