@@ -3,6 +3,7 @@ package mcpauth
 import (
 	"bytes"
 	"context"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -24,7 +25,7 @@ type receiver struct {
 	known  map[string]ownTask // of those that are decided about
 }
 
-// ownTask is what the store says of a task.
+// ownTask says whether a task is the principal's, and how it began it. The error says that nobody knows.
 type ownTask struct {
 	began owned.Begun[taskCall]
 	own   bool
@@ -45,59 +46,95 @@ func (x *exchange) filterFor(query string) *reply.Filter {
 	return &r.filter
 }
 
-// maxAsked bounds the calls of the store that one answer has under way.
-const maxAsked = 16
-
-// ask asks the store about the tasks of a list, many at a time: a list that has everybody's is not to take longer than there is time.
-// All look-ups of an answer have the time of one request, and end with the first that fails. On a stream each has its own: what is left
-// out is the entry of which nobody knows, and no other.
+// ask asks the store about the tasks of a list. All lists of an answer have the time of one request. On a stream each look-up
+// has its own: what is left out is the entry of which nobody knows, and no other.
 func (r *receiver) ask(names []string) {
 	if r.known = nil; len(names) == 0 {
 		return
 	}
-	ctx, fail := r.filter.Context, func(error) {}
+	ctx, fail, done := r.filter.Context, func(error) {}, func() {}
 	if !r.x.isStream() {
-		bounded, done := context.WithTimeout(ctx, storeTimeout-r.spent)
-		defer done()
-		ctx, fail = context.WithCancelCause(bounded)
+		ctx, fail, done = asOne(ctx, storeTimeout-r.spent)
 	}
+	defer done()
 	began := time.Now()
-	answers := make([]ownTask, len(names))
+	r.known = r.x.m.owned.ask(ctx, fail, r.x.principal.caller(), names)
+	r.spent += time.Since(began)
+}
+
+// maxAsked bounds the calls of the store that one request, or its answer, has under way.
+const maxAsked = 16
+
+// asOne has all look-ups of a request, or of an answer, end with its time, and with the first that fails.
+func asOne(ctx context.Context, left time.Duration) (all context.Context, fail func(error), done func()) {
+	ctx, done = context.WithTimeout(ctx, left)
+	all, fail = context.WithCancelCause(ctx)
+	return all, fail, done
+}
+
+// ask asks the store about tasks, many at a time: what names as many as one may have is not to take longer than there is time.
+// fail is told of each look-up that fails.
+func (o *belongings) ask(ctx context.Context, fail func(error), c owned.Caller, ids []string) map[string]ownTask {
+	slices.Sort(ids)
+	ids = slices.Compact(ids)
+	answers := make([]ownTask, len(ids))
 	one := func(i int64) {
-		bounded, done := context.WithTimeout(ctx, storeTimeout)
-		defer done()
-		a := &answers[i]
-		if a.began, a.own, a.err = r.x.m.owned.tasks.Of(bounded, r.x.principal.caller(), names[i]); a.err != nil {
-			fail(a.err)
+		if answers[i] = o.taskOf(ctx, c, nil, ids[i]); answers[i].err != nil {
+			fail(answers[i].err)
 		}
 	}
 	one(0) // alone: a store that has been away is asked by one at first
 	var last atomic.Int64
 	var all sync.WaitGroup
-	for range min(maxAsked, len(names)-1) {
+	for range min(maxAsked, len(ids)-1) {
 		all.Go(func() {
-			for i := last.Add(1); i < int64(len(names)); i = last.Add(1) {
+			for i := last.Add(1); i < int64(len(ids)); i = last.Add(1) {
 				one(i)
 			}
 		})
 	}
 	all.Wait()
-	r.spent += time.Since(began)
-	r.known = make(map[string]ownTask, len(names))
-	for i, name := range names {
+	known := make(map[string]ownTask, len(ids))
+	for i, id := range ids {
 		if why := context.Cause(ctx); why != nil && answers[i].err != nil {
 			answers[i].err = why // of the first that has failed, not that the others have ended with it
 		}
-		r.known[name] = answers[i]
+		known[id] = answers[i]
 	}
+	return known
 }
 
-// taskOf is what the store says of a task, or has said.
-func (r *receiver) taskOf(ctx context.Context, id string) (owned.Begun[taskCall], bool, error) {
-	if told, is := r.known[id]; is {
-		return told.began, told.own, told.err
+// askAhead asks the store about all tasks that a request names.
+func (o *belongings) askAhead(ctx context.Context, x *exchange) map[string]ownTask {
+	if !x.g.bindsTasks || !o.tasks.IsCommon() {
+		return nil
 	}
-	return r.x.m.owned.tasks.Of(ctx, r.x.principal.caller(), id)
+	var ids []string
+	for i := range x.calls {
+		if isOnTask(x.calls[i]) {
+			ids = append(ids, x.calls[i].Name)
+		}
+	}
+	if ids == nil {
+		return nil
+	}
+	ctx, fail, done := asOne(ctx, storeTimeout)
+	defer done()
+	return o.ask(ctx, fail, x.principal.caller(), ids)
+}
+
+// taskOf is what is known of a task, or what the store says of it when it is asked about that alone.
+func (o *belongings) taskOf(ctx context.Context, c owned.Caller, known map[string]ownTask, id string) ownTask {
+	if told, is := known[id]; is {
+		return told
+	}
+	if o.tasks.IsCommon() {
+		bounded, done := context.WithTimeout(ctx, storeTimeout)
+		defer done()
+		ctx = bounded
+	}
+	began, own, err := o.tasks.Of(ctx, c, id)
+	return ownTask{began, own, err}
 }
 
 // Shows reports whether the principal may use an entry of a list, or may see that it exists.
@@ -135,7 +172,8 @@ func (r *receiver) admits(g *generation, call Call) (bool, error) {
 	if call.Name == "" {
 		return false, nil
 	}
-	asked, err := r.x.m.owned.tasksOf(r.filter.Context, g, []Call{call}, r.taskOf)
+	o := &r.x.m.owned
+	asked, err := o.tasksOf(g, []Call{call}, func(id string) ownTask { return o.taskOf(r.filter.Context, r.x.principal.caller(), r.known, id) })
 	if err != nil {
 		return false, err
 	}

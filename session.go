@@ -39,9 +39,8 @@ func (o *belongings) check(r *http.Request, x *exchange) *refusal.Refusal {
 	if denied := o.checkSession(r, x); denied != nil {
 		return denied
 	}
-	asked, err := o.tasksOf(r.Context(), x.g, x.calls, func(ctx context.Context, id string) (owned.Begun[taskCall], bool, error) {
-		return o.tasks.Of(ctx, x.principal.caller(), id)
-	})
+	known := o.askAhead(r.Context(), x)
+	asked, err := o.tasksOf(x.g, x.calls, func(id string) ownTask { return o.taskOf(r.Context(), x.principal.caller(), known, id) })
 	if err != nil {
 		return doubtStore(err)
 	}
@@ -189,39 +188,34 @@ type tasksAsked struct {
 	alias  string           // under which the task of the first call was begun, "" if it has a session
 }
 
-// tasksBy says whether a task is the principal's, and how it began it.
-type tasksBy func(ctx context.Context, id string) (began owned.Begun[taskCall], own bool, err error)
+// isOnTask reports whether a call names a task.
+func isOnTask(call Call) bool { return mcp.IsTask(call.Method) && call.Name != "" }
 
 // tasksOf lets a principal use only the tasks that it began here, and
 // only while it may make the calls that began them: these are added to the
 // calls on tasks. The refusal is the same for somebody else's task and for one
 // that never was. Requests, lists and notifications are all decided by it. The error says that nobody knows.
-func (o *belongings) tasksOf(ctx context.Context, g *generation, calls []Call, of tasksBy) (asked tasksAsked, err error) {
+func (o *belongings) tasksOf(g *generation, calls []Call, of func(id string) ownTask) (asked tasksAsked, err error) {
 	asked.calls = calls
 	if !g.bindsTasks {
 		return asked, nil
 	}
-	done := context.CancelFunc(nil)
 	for i, call := range calls {
-		if !mcp.IsTask(call.Method) || call.Name == "" {
+		if !isOnTask(call) {
 			continue
 		}
-		if done == nil && o.tasks.IsCommon() {
-			ctx, done = context.WithTimeout(ctx, storeTimeout)
-			defer done()
-		}
-		began, ok, err := of(ctx, call.Name)
-		if err != nil {
-			return asked, err
-		}
-		if !ok || began.Call.Bare && !g.policy.isDeclared() { // code may look at what nobody has kept
+		task := of(call.Name)
+		switch {
+		case task.err != nil:
+			return asked, task.err
+		case !task.own || task.began.Call.Bare && !g.policy.isDeclared(): // code may look at what nobody has kept
 			asked.notOwn = refusal.New(refusal.UnknownTask, "taskId", call.Name, "a task that this principal began here")
 			continue
 		}
 		if i == 0 {
-			asked.alias = began.Alias
+			asked.alias = task.began.Alias
 		}
-		asked.calls = append(asked.calls, callOf(began))
+		asked.calls = append(asked.calls, callOf(task.began))
 	}
 	return asked, nil
 }

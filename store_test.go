@@ -9,6 +9,7 @@ import (
 	"io"
 	"maps"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync"
@@ -446,6 +447,90 @@ func TestStoreListFlood_STORE_05_STORE_14(t *testing.T) {
 			assert.Equal(t, int32(16), most.Load(), "calls of the store at once")
 		})
 	}
+}
+
+// TestStoreManyTasks_STORE_14: a request that names many tasks is served by a store that takes its time, as a list is: it asks about each once, the first
+// alone, and 16 at a time. What it may not have, or of which nobody knows, is decided as of one.
+func TestStoreManyTasks_STORE_14_MCP_54_MCP_58(t *testing.T) {
+	const ms = time.Millisecond
+	listen := func(n int, more ...string) func(b *taskBed) *httptest.ResponseRecorder {
+		return func(b *taskBed) *httptest.ResponseRecorder {
+			ids := more
+			for i := range n {
+				ids = append(ids, fmt.Sprintf(`"t%d"`, i))
+			}
+			body := modernBody("subscriptions/listen", `"notifications":{"taskIds":[`+strings.Join(ids, ",")+`]}`)
+			return b.post(b.token(nil), body, modernHeaders("subscriptions/listen", "")...)
+		}
+	}
+	batch := func(n int) func(b *taskBed) *httptest.ResponseRecorder {
+		return func(b *taskBed) *httptest.ResponseRecorder {
+			var gets []string
+			for i := range n {
+				gets = append(gets, batchRequest(i+1, "tasks/get", fmt.Sprintf(`"taskId":"t%d"`, i)))
+			}
+			return b.post(b.token(nil), batchBody(gets...))
+		}
+	}
+	rows := []struct {
+		name    string
+		takes   time.Duration // of each call
+		fails   int32         // this call of the store, if not 0
+		request func(*taskBed) *httptest.ResponseRecorder
+		want    string // "" if it is served, or why not
+		calls   int
+		wait    time.Duration
+	}{
+		{"two tasks", 200 * ms, 0, listen(2), "", 2, 400 * ms},
+		{"170 tasks", 3 * ms, 0, listen(170), "", 170, 36 * ms},
+		{"as many as one caller has", 3 * ms, 0, listen(1000), "", 1000, 192 * ms},
+		{"a batch", 30 * ms, 0, batch(32), "", 32, 90 * ms},
+		{"one task, often", 200 * ms, 0, listen(1, slices.Repeat([]string{`"t0"`}, 999)...), "", 1, 200 * ms},
+		{"one is another's", 3 * ms, 0, listen(500, `"foreign"`), "task not found", 501, 99 * ms},
+		{"a store that is too slow", 30 * ms, 0, listen(1000), "context deadline exceeded", 257, 500 * ms},
+		{"one that has gone", 3 * ms, 1, listen(1000), "connection refused", 1, 0},
+		{"one that goes meanwhile", 3 * ms, 50, listen(1000), "connection refused", 65, 12 * ms},
+	}
+	synctest.Test(t, func(t *testing.T) {
+		store := newTestStore()
+		b := newTaskBed(t, shares(store))
+		token := b.token(nil)
+		for i := range 1000 {
+			b.begin(token, "echo", fmt.Sprint("t", i))
+		}
+		b.begin(b.token(mcpauthtest.Claims{"sub": "mallory"}), "echo", "foreign")
+		b.inner = listsAnswer("application/json", `{"jsonrpc":"2.0","id":1,"result":{}}`)
+		for _, row := range rows {
+			var calls, underWay, most atomic.Int32
+			store.is(func(ctx context.Context) error {
+				if calls.Add(1) == row.fails {
+					return storeGone(ctx)
+				}
+				if now := underWay.Add(1); now > most.Load() {
+					most.Store(now)
+				}
+				defer underWay.Add(-1)
+				time.Sleep(row.takes)
+				return nil
+			})
+			began, logged := time.Now(), len(b.log.String())
+			w := row.request(b)
+			assert.Equal(t, row.wait, time.Since(began), row.name)
+			switch row.want {
+			case "":
+				b.served(w)
+				assert.Equal(t, int32(row.calls), calls.Load(), row.name)
+			case "task not found":
+				b.unknown(w)
+			default:
+				b.noAnswer(w)
+				assert.Contains(t, b.log.String()[logged:], `reason="authorization temporarily unavailable: Store: `+row.want+`" cause=store`, row.name)
+			}
+			assert.LessOrEqual(t, calls.Load(), int32(row.calls), "%s: calls of the store", row.name) // those that a failure finds about to begin are fewer
+			assert.LessOrEqual(t, most.Load(), int32(16), "%s: calls of the store at once", row.name)
+			time.Sleep(time.Minute) // who was asked may still be about it
+		}
+	})
 }
 
 // TestSlowPolicyLists_STORE_14: the time of a list is the store's. What a policy in code takes to decide about each entry brings none into doubt;

@@ -1039,6 +1039,52 @@ func TestListensByNoStream_LIMITS_09(t *testing.T) {
 	<-ended
 }
 
+// TestListensByOneEndpoint_LIMITS_09: what comes by an endpoint that several streams have announced keeps its place until the last of them ends.
+func TestListensByOneEndpoint_LIMITS_09(t *testing.T) {
+	f := newFixture(t, nil)
+	opened := make(chan string)
+	f.inner = func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodGet {
+			w.WriteHeader(http.StatusAccepted)
+			return
+		}
+		w.Header().Set("Content-Type", "text/event-stream")
+		_, _ = io.WriteString(w, "event: endpoint\ndata: /message\n\n")
+		<-r.Context().Done()
+	}
+	open := func() (endpoint string, end func()) {
+		ctx, leave := context.WithCancel(t.Context())
+		w, ended := &notifying{ResponseRecorder: httptest.NewRecorder(), wrote: opened}, make(chan struct{})
+		go func() {
+			f.handler.ServeHTTP(w, f.request(http.MethodGet, "/sse", f.token(nil), "").WithContext(ctx))
+			close(ended)
+		}()
+		_, endpoint, _ = strings.Cut(strings.TrimSpace(<-opened), "data: ")
+		return endpoint, func() { leave(); <-ended }
+	}
+	first, end := open()
+	second, endSecond := open()
+	require.Equal(t, first, second)
+	listens := func() (served int) { // of 40
+		for range 40 {
+			code := f.do(http.MethodPost, first, f.token(nil), modernBody("subscriptions/listen", `"notifications":{}`)).Code
+			if code == http.StatusAccepted {
+				served++
+			} else {
+				assert.Equal(t, http.StatusTooManyRequests, code)
+			}
+		}
+		return served
+	}
+	assert.Equal(t, 30, listens(), "beside the two streams")
+	end()
+	assert.Equal(t, 1, listens(), "the first has ended, and the second may carry all others")
+	endSecond()
+	_, end = open()
+	assert.Equal(t, 31, listens(), "all places were given back")
+	end()
+}
+
 // notifying tells what is written.
 type notifying struct {
 	*httptest.ResponseRecorder

@@ -36,26 +36,31 @@ func (a *Accounts) Give(owner string, n int) {
 const maxStreams = 32
 
 // Streams gives out places for streams that live as long as the client likes. A subscription
-// by HTTP+SSE has its answer at once and lives on in the stream of its message endpoint, with
-// whose place its own is given back. The zero value is ready for use.
+// by HTTP+SSE has its answer at once and lives on in a stream of its message endpoint, with whose
+// place its own is given back: with that of the last one, where several have announced the endpoint. The zero value is ready for use.
 type Streams struct {
 	places Accounts
 
 	mu   sync.Mutex
-	open map[string]int // by the tag of its endpoint: how many subscriptions a stream carries
+	open map[string]carriers // by the tag of their endpoint
 }
+
+// carriers are the streams of one endpoint. Which of them carries a subscription nobody knows.
+type carriers struct{ streams, carried int }
 
 // Begin takes a place for the caller, if there is one.
 func (s *Streams) Begin(c Caller) bool { return s.places.Take(c.Key(), 1, maxStreams) }
 
-// Announce is told of a stream that has announced the endpoint with the tag.
+// Announce is told, once, of a stream that has announced the endpoint with the tag.
 func (s *Streams) Announce(tag string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.open == nil {
-		s.open = map[string]int{}
+		s.open = map[string]carriers{}
 	}
-	s.open[tag] += 0
+	of := s.open[tag]
+	of.streams++
+	s.open[tag] = of
 }
 
 // End gives a place back, and those of what the stream has carried if it has announced an endpoint.
@@ -71,22 +76,28 @@ func (s *Streams) End(c Caller, announced, by string) {
 	s.places.Give(c.Key(), places)
 }
 
-// carry has the stream of an endpoint carry a subscription. It reports whether there is one.
+// carry has the streams of an endpoint carry a subscription. It reports whether there are any.
 func (s *Streams) carry(tag string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if _, isOpen := s.open[tag]; !isOpen {
+	of, isOpen := s.open[tag]
+	if !isOpen {
 		return false
 	}
-	s.open[tag]++
+	of.carried++
+	s.open[tag] = of
 	return true
 }
 
-// closed returns how many subscriptions end with the stream.
+// closed returns how many subscriptions end with a stream: none where another one may carry them.
 func (s *Streams) closed(tag string) (carried int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	carried = s.open[tag]
+	of := s.open[tag]
+	if of.streams--; of.streams > 0 {
+		s.open[tag] = of
+		return 0
+	}
 	delete(s.open, tag)
-	return carried
+	return of.carried
 }

@@ -41,25 +41,37 @@ func TestStreamPlaces_LIMITS_09(t *testing.T) {
 	assert.True(t, streams.Begin(b))
 }
 
-// A subscription by HTTP+SSE keeps its place until the stream ends that carries it.
+// A subscription by HTTP+SSE keeps its place until the last stream ends that may carry it.
 func TestCarriedStreams_LIMITS_09(t *testing.T) {
 	var streams Streams
 	c := Caller{Subject: "u"}
 	held := func() int { return streams.places.held[c.Key()] }
-	assert.True(t, streams.Begin(c))
-	streams.Announce("tag")
-	streams.Announce("tag") // by the second of two streams with one session
-	for range 2 {
+	subscribe := func(tag string) {
 		assert.True(t, streams.Begin(c))
-		streams.End(c, "", "tag")
+		streams.End(c, "", tag)
 	}
-	assert.True(t, streams.Begin(c))
-	streams.End(c, "", "another tag")
-	assert.Equal(t, 3, held())
+	open := func(tag string) {
+		assert.True(t, streams.Begin(c))
+		streams.Announce(tag)
+	}
+	open("tag")
+	subscribe("tag")
+	subscribe("another tag")
+	assert.Equal(t, 2, held())
+	open("tag") // the second of two streams with one endpoint
+	subscribe("tag")
+	open("of its own")
+	subscribe("of its own")
+	assert.Equal(t, 6, held())
+	streams.End(c, "tag", "")
+	assert.Equal(t, 5, held(), "the second may carry both")
+	subscribe("tag")
+	assert.Equal(t, 6, held())
+	streams.End(c, "of its own", "")
+	assert.Equal(t, 4, held())
 	streams.End(c, "tag", "")
 	assert.Zero(t, held())
-	assert.True(t, streams.Begin(c))
-	streams.End(c, "", "tag")
+	subscribe("tag")
 	assert.Zero(t, held(), "nothing carries it any more")
 	assert.Empty(t, streams.open)
 }
