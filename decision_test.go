@@ -85,15 +85,27 @@ func TestOneRecord_AUDIT_01_CONC_07(t *testing.T) {
 
 // TestRecordBeforeLog: a refusal whose text cannot be had ends the request, and is recorded all the same.
 func TestRecordBeforeLog_AUDIT_01(t *testing.T) {
-	f, all := recording(t, func(c *mcpauth.Config) {
-		c.Policy = mcpauth.PolicyFunc(func(context.Context, mcpauth.Call) (mcpauth.Requirement, error) {
-			return mcpauth.Requirement{}, (*textless)(nil)
-		})
+	policy := mcpauth.PolicyFunc(func(context.Context, mcpauth.Call) (mcpauth.Requirement, error) {
+		return mcpauth.Requirement{}, (*textless)(nil)
 	})
+	f, all := recording(t, func(c *mcpauth.Config) { c.Policy = policy })
 	assert.Panics(t, func() { f.call(f.token(nil), "echo") })
 	assert.Zero(t, f.ran, "the inner handler ran")
 	require.Len(t, *all, 1)
 	assert.Equal(t, mcpauth.ErrPolicy, (*all)[0].Reason())
+
+	silent, all := recording(t, func(c *mcpauth.Config) { c.Logger, c.Policy = nil, policy })
+	assert.Equal(t, http.StatusInternalServerError, silent.call(silent.token(nil), "echo").Code, "a text that nobody logs is not asked for")
+	require.Len(t, *all, 1)
+	assert.Equal(t, mcpauth.ErrPolicy, (*all)[0].Reason())
+}
+
+// The record of a body that was not read has no list of calls, and not one of none.
+func TestRecordOfUnread_AUDIT_03(t *testing.T) {
+	f, all := recording(t, nil)
+	assert.Equal(t, http.StatusBadRequest, f.do(http.MethodPost, "/mcp", f.token(nil), "{").Code)
+	require.Len(t, *all, 1)
+	assert.Nil(t, (*all)[0].Calls)
 }
 
 // textless is an error that is nil inside.

@@ -51,3 +51,13 @@ func TestNobodyIsTold_TOK_10(t *testing.T) {
 	denied := refusal.New(refusal.NoCredentials, "", "", "")
 	assert.Same(t, denied, m.operator.record(r, m.begin(newGeneration(&m.operator), r), denied))
 }
+
+// What cannot be compared is not the same as what can, and nothing panics.
+func TestIsSame(t *testing.T) {
+	type odd struct {
+		_ [0]struct{ _ func() }
+		X any
+	}
+	assert.False(t, isSame(odd{X: []int{}}, odd{X: 1}))
+	assert.False(t, isSame(odd{X: 1}, odd{X: []int{}}))
+}

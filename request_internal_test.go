@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"reflect"
 	"strconv"
 	"strings"
 	"sync"
@@ -73,6 +74,12 @@ func TestHoldIsOver_LIMITS_13(t *testing.T) {
 	assert.True(t, x.hold(&x.held.body, maxPooled))
 	assert.False(t, x.hold(&x.held.body, maxPooled+1))
 	assert.Equal(t, holding{overHolding, overHolding}, x.held)
+
+	x.held = holding{}
+	require.True(t, x.hold(&x.held.response, 1<<20))
+	require.True(t, x.hold(&x.held.response, 0))
+	x.release()
+	assert.Zero(t, reflect.ValueOf(&x.m.owned.held).Elem().FieldByName("held").Len(), "who holds nothing is forgotten")
 
 	x.held = holding{}
 	assert.Zero(t, testing.AllocsPerRun(10, func() { x.hold(&x.held.response, maxPooled) }), "what is short is on no account")

@@ -587,9 +587,14 @@ func TestStreamQuestions_INTRO_23(t *testing.T) {
 				require.Len(t, m.questions(), 1, "the request itself")
 				var calls []string
 				m.change(func() { calls = m.calls })
+				var before context.Context
 				m.change(func() {
 					m.calls = nil
 					m.revoked = func(ctx context.Context, p *mcpauth.Principal) (bool, error) {
+						if before != nil {
+							assert.ErrorIs(t, before.Err(), context.Canceled, "it has ended with the answer")
+						}
+						before = ctx
 						caller, ok := mcpauth.FromContext(ctx)
 						assert.True(t, ok)
 						assert.Equal(t, p, caller)
@@ -612,9 +617,9 @@ func TestStreamQuestions_INTRO_23(t *testing.T) {
 				assert.Greater(t, len(gaps), 50)
 				assert.ElementsMatch(t, slices.Repeat(calls, len(asked)-1), m.calls, "the policy is asked as it was for the request")
 				l.goesOn(t)
-				before := len(m.questions())
+				sofar := len(m.questions())
 				time.Sleep(5 * time.Hour)
-				assert.Len(t, m.questions(), before, "asked about a request that is over")
+				assert.Len(t, m.questions(), sofar, "asked about a request that is over")
 			})
 		})
 	}

@@ -80,7 +80,7 @@ func TestCutBeforeTheHeader_MCP_55_INTRO_23(t *testing.T) {
 						m.config(c)
 						allowApp(c)
 					})
-					var late, ended error
+					var part, late, ended error
 					f.inner = func(w http.ResponseWriter, r *http.Request) {
 						if len(f.body) > 0 && strings.Contains(string(f.body), "tools/call") {
 							return
@@ -93,6 +93,7 @@ func TestCutBeforeTheHeader_MCP_55_INTRO_23(t *testing.T) {
 						ended = context.Cause(r.Context())
 						h.Set("Content-Type", "text/event-stream")
 						w.WriteHeader(http.StatusOK)
+						_, part = io.WriteString(w, "data: ")
 						_, late = io.WriteString(w, streamEvent)
 						_ = http.NewResponseController(w).Flush()
 					}
@@ -114,6 +115,7 @@ func TestCutBeforeTheHeader_MCP_55_INTRO_23(t *testing.T) {
 					assert.LessOrEqual(t, over, 5*time.Minute+6*time.Second)
 					require.Error(t, late)
 					assert.Equal(t, ended, late)
+					assert.Equal(t, ended, part, "of a piece of an event")
 
 					body := `{"error":"invalid_token","error_description":"` + row.words + `"}`
 					if row.rpc != "" {
