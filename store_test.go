@@ -412,8 +412,16 @@ func TestStoreTime_STORE_07_STORE_14(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := newTestStore()
 		b := newTaskBed(t, shares(store))
-		b.begin(b.token(nil), "echo", "t")
-		get := func(id int) string { return batchRequest(id, "tasks/get", `"taskId":"t"`) }
+		for i := range 18 {
+			b.begin(b.token(nil), "echo", fmt.Sprint("t", i))
+		}
+		gets := func(n int) string { // the first is asked about alone, then sixteen at a time
+			var all []string
+			for i := range n {
+				all = append(all, batchRequest(i, "tasks/get", fmt.Sprintf(`"taskId":"t%d"`, i)))
+			}
+			return batchBody(all...)
+		}
 		store.is(storeSlow)
 		b.reply = taskLegacy("late")
 		for _, row := range []struct {
@@ -421,8 +429,9 @@ func TestStoreTime_STORE_07_STORE_14(t *testing.T) {
 			status int
 			want   time.Duration
 		}{
-			{batchBody(get(1), get(2)), 200, 400 * time.Millisecond},
-			{batchBody(get(1), get(2), get(3)), 503, 500 * time.Millisecond},
+			{gets(2), 200, 400 * time.Millisecond},
+			{gets(17), 200, 400 * time.Millisecond},
+			{gets(18), 503, 500 * time.Millisecond},
 			{legacyCall("echo"), 200, 500 * time.Millisecond},
 		} {
 			began := time.Now()
