@@ -369,10 +369,10 @@ func TestFloodInRedis_STORE_05(t *testing.T) {
 		assert.True(t, r.get(i, flooder, "flood-0").notFound())
 		assert.True(t, r.get(i, flooder, "mine").notFound())
 	}
-	keys, err := server.client(server.address).DBSize(t.Context()).Result()
+	keys, err := server.client(server.address).Keys(t.Context(), "*").Result() // without those that are over, which the server takes away in its own time
 	require.NoError(t, err)
-	t.Logf("%d keys", keys)
-	assert.LessOrEqual(t, keys, int64(3*1000+2+5+3*workers), "tasks, of each two places, and two counts of the flooder; five of the owner")
+	t.Logf("%d keys", len(keys))
+	assert.LessOrEqual(t, len(keys), 3*1000+4+7+3*workers, "tasks, of each two places, and four counts of the flooder; seven of the owner")
 	assert.NotContains(t, r.log.String(), "belongs to nobody")
 	late := strings.Count(r.log.String(), "known to this process")
 	assert.Less(t, late, 100, "of 100,000: a machine that is busy may be late now and then")
