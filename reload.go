@@ -245,7 +245,7 @@ func isSame(a, b any) bool {
 	switch {
 	case !va.IsValid() || !vb.IsValid() || va.Type() != vb.Type():
 		return va.IsValid() == vb.IsValid() && !va.IsValid()
-	case va.Comparable() && vb.Comparable():
+	case va.Type().Comparable() && va.Comparable() && vb.Comparable(): // the values tell nothing of an empty array
 		return a == b
 	case va.Kind() == reflect.Func:
 		return va.Pointer() == vb.Pointer()
